@@ -1,0 +1,41 @@
+"""From a template to the name of an object (specification, "Dynamic Naming", last paragraph before the example)."""
+
+from .context import Context
+from .rules import S3, Key, KeyRules, check_key
+from .template import Template
+
+
+def archive_key(key: str) -> str:
+    """``key`` with ``.tar.gz`` at its end, added only where it is missing.
+
+    >>> archive_key("results/a"), archive_key("results/a.tar.gz")
+    ('results/a.tar.gz', 'results/a.tar.gz')
+    """
+    return key if key.endswith(".tar.gz") else key + ".tar.gz"
+
+
+def prefix_key(key: str) -> str:
+    """``key`` with ``/`` at its end, added only where it is missing.
+
+    >>> prefix_key("results/a"), prefix_key("results/a/")
+    ('results/a/', 'results/a/')
+    """
+    return key if key.endswith("/") else key + "/"
+
+
+def object_key(template: Template | str, context: Context, *, archive: bool, rules: KeyRules = S3) -> Key:
+    """The key under which ``context``'s results are published: of an archive, or the prefix of its files.
+
+    The template is expanded, the suffix rule is applied to the expanded key, and the result is checked against the
+    provider's rules. Text is read as a template whose labels are the context's. Raises what ``Template``, ``expand``
+    and ``check_key`` raise.
+
+    >>> object_key("result-{jobID}", Context(job_id="abc123"), archive=True)
+    'result-abc123.tar.gz'
+    """
+    if isinstance(template, str):
+        template = Template(template, labels=context.labels)
+    expanded = template.expand(context)
+    if archive:
+        return check_key(archive_key(expanded), rules)
+    return check_key(prefix_key(expanded), rules, names=())

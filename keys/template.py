@@ -1,0 +1,334 @@
+"""Templates for object keys (specification, "Dynamic Naming").
+
+Strategy: the text is parsed once into literals and placeholders. Expanding fills the placeholders in one pass, so a
+value is never read as template text. What a context's value looks like in a key is worked out once per context.
+"""
+
+import difflib
+import re
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
+from operator import itemgetter
+from typing import Literal, NamedTuple
+
+from .context import Context
+from .errors import MissingValueError, TemplateError, ValueRefusedError
+from .instants import DATE, TIME, InstantFormat, calendar, parse_format
+from .values import PERCENT, REFUSE, VERBATIM, Policy
+
+_HINTS = {
+    "executionID": "set Context(execution_id=…), or --execution-id",
+    "jobID": "set Context(job_id=…), or --job-id",
+    "nodeID": "set Context(node_id=…), or --node-id",
+    "date": "set Context(at=…), or --at",
+    "time": "set Context(at=…), or --at",
+}
+_INSTANTS = {"date": DATE, "time": TIME}
+_TOKEN = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
+_BACALHAU_TOKEN = re.compile(r"\{(" + "|".join(_HINTS) + r")\}")
+_LABEL = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
+
+
+class _Field(NamedTuple):
+    """A placeholder: the field's name, and for a date or a time its format."""
+
+    name: str
+    written: str
+    format: InstantFormat | None
+
+    def render(self, context: Context, policy: Policy) -> str:
+        value = context.at if self.format else context.value(self.name)
+        if value is None:
+            hint = _HINTS.get(self.name, f"set Context(labels={{{self.name!r}: …}}), or --label {self.name}=…")
+            raise MissingValueError(self.name, hint)
+        return self.admit(value, policy)
+
+    def admit(self, value: str | datetime, policy: Policy) -> str:
+        if self.format is None:
+            if not isinstance(value, str):
+                raise TypeError(f"the value of {{{self.name}}} is {value!r}: give it as text")
+            return policy.admit(self.name, value)
+        if isinstance(value, datetime):
+            return self.format.render(value)
+        seen: set[str] = set()
+        if not re.fullmatch(self.format.pattern(seen) + calendar(seen), value):
+            raise ValueRefusedError(self.name, f"is {value!r}, which {{{self.written}}} never gives")
+        return value
+
+
+class _Reader(NamedTuple):
+    """How a key is taken apart: each group of the pattern holds the value of the name beside it."""
+
+    pattern: re.Pattern[str]
+    names: tuple[str, ...]
+    groups: tuple[str, ...]
+
+
+class Template:
+    """A key with placeholders, parsed once.
+
+    The fields are ``{executionID}``, ``{jobID}``, ``{nodeID}``, ``{date}`` (YYYYMMDD), ``{time}`` (HHMMSS) and the
+    names in ``labels``. ``{date:%Y/%m/%d}`` and ``{time:%H}`` take the strftime directives whose output is all digits.
+    ``{{`` and ``}}`` are literal braces.
+
+    ``values`` says what becomes of a value that would change the shape of a key (empty, ``/``, a backslash, a control
+    character, ``.`` or ``..``): ``"refuse"`` it, or ``"percent"``-encode it (RFC 3986, section 2.1) so that ``match``
+    gives it back. ``dialect="bacalhau"`` knows the five fields of the specification and nothing else: no formats, no
+    escapes, other braces are text and values are taken as they come.
+
+    Raises ``TemplateError`` with the position, and for an unknown field the nearest known name.
+
+    >>> from datetime import UTC, datetime
+    >>> template = Template("results/{jobID}/{date}/{time}/")
+    >>> template.expand(Context(job_id="abc123", at=datetime(2023, 9, 26, 14, 5, 30, tzinfo=UTC)))
+    'results/abc123/20230926/140530/'
+    >>> template.match("results/abc123/20230926/140530/")
+    {'jobID': 'abc123', 'date': '20230926', 'time': '140530'}
+    >>> template.prefix(jobID="abc123")
+    'results/abc123/'
+    """
+
+    __slots__ = ("_format", "_parts", "_pick", "_policy", "_reader", "dialect")
+
+    dialect: str
+    _parts: tuple[str | _Field, ...]
+    _policy: Policy
+    _format: str
+    _pick: Callable[[Mapping[str, str]], str | tuple[str, ...]]
+    _reader: _Reader | None
+
+    def __init__(
+        self,
+        text: str,
+        *,
+        labels: Iterable[str] = (),
+        values: Literal["refuse", "percent"] = "refuse",
+        dialect: Literal["keystow", "bacalhau"] = "keystow",
+    ) -> None:
+        if dialect not in {"keystow", "bacalhau"}:
+            raise TemplateError(f"there is no dialect {dialect!r}: use 'keystow' or 'bacalhau'")
+        if values not in {"refuse", "percent"}:
+            raise TemplateError(f"there is no policy values={values!r}: use 'refuse' or 'percent'")
+        names = (labels,) if isinstance(labels, str) else tuple(labels)
+        if dialect == "keystow":
+            _check_labels(names)
+            self._set(_parse(text, (*_HINTS, *names)), PERCENT if values == "percent" else REFUSE, dialect)
+        elif names or values != "refuse":
+            raise TemplateError("the bacalhau dialect has no labels and takes values as they come")
+        else:
+            self._set(_parse_bacalhau(text), VERBATIM, dialect)
+
+    def _set(self, parts: Iterable[str | _Field], policy: Policy, dialect: str) -> None:
+        self._parts = _joined(parts)
+        self._policy = policy
+        self.dialect = dialect
+        self._format = "".join(p.replace("%", "%%") if isinstance(p, str) else "%s" for p in self._parts)
+        keys = [self._cache_key(part) for part in self._placeholders]
+        self._pick = itemgetter(*keys) if keys else lambda _: ()
+        self._reader = None
+
+    @property
+    def _placeholders(self) -> list[_Field]:
+        return [part for part in self._parts if isinstance(part, _Field)]
+
+    def _cache_key(self, field: _Field) -> str:
+        return f"{self._policy.name} {field.written}"
+
+    @property
+    def text(self) -> str:
+        """The template as it is written, with what was bound filled in."""
+        escape = self.dialect == "keystow"
+        return "".join(
+            f"{{{p.written}}}" if isinstance(p, _Field) else p.replace("{", "{{").replace("}", "}}") if escape else p
+            for p in self._parts
+        )
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """The field names, in order of first use."""
+        return tuple(dict.fromkeys(field.name for field in self._placeholders))
+
+    @property
+    def literal_prefix(self) -> str:
+        """The text before the first field: a prefix of every key that the template can give."""
+        first = self._parts[0] if self._parts else ""
+        return first if isinstance(first, str) else ""
+
+    def expand(self, context: Context) -> str:
+        """The key for ``context``.
+
+        Raises ``MissingValueError`` for a field without a value and ``ValueRefusedError`` for a value that the
+        policy does not admit; both name the field.
+        """
+        try:
+            return self._format % self._pick(context.rendered)
+        except KeyError:
+            for field in self._placeholders:
+                context.rendered[self._cache_key(field)] = field.render(context, self._policy)
+            return self._format % self._pick(context.rendered)
+
+    def match(self, key: str) -> dict[str, str] | None:
+        """The values that give ``key``, or ``None`` if the template cannot give it.
+
+        Repeated fields must agree. A date or time is given as it stands in the key; where one field is written in
+        several formats, each goes under its own name as written (``date:%Y``). Where a key can be read in several
+        ways, earlier values are as short as they can be. ``bind(**match(key))`` gives the key again.
+        """
+        if self._reader is None:
+            self._reader = self._compile()
+        pattern, names, groups = self._reader
+        found = pattern.fullmatch(key)
+        if found is None:
+            return None
+        texts = found.group(0, *groups)[1:] if groups else ()
+        if self._policy == PERCENT:
+            texts = tuple(map(self._policy.restore, texts))
+        return dict(zip(names, texts, strict=True))
+
+    def _names(self) -> dict[_Field, str]:
+        """Each placeholder once, with the name under which its value is given."""
+        distinct = list(dict.fromkeys(self._placeholders))
+        forms = [field.name for field in distinct]
+        return {field: field.name if forms.count(field.name) == 1 else field.written for field in distinct}
+
+    def _compile(self) -> _Reader:
+        names = self._names()
+        order = list(names)
+        done: set[_Field] = set()
+        seen: set[str] = set()
+        out = []
+        for part in self._parts:
+            if isinstance(part, str):
+                out.append(re.escape(part))
+                continue
+            group = f"_{order.index(part)}"
+            if part in done:
+                out.append(f"(?P={group})")
+                continue
+            done.add(part)
+            out.append(f"(?P<{group}>{part.format.pattern(seen) if part.format else self._policy.pattern})")
+        groups = tuple(f"_{index}" for index in range(len(order)))
+        return _Reader(re.compile("".join(out) + calendar(seen)), tuple(names.values()), groups)
+
+    def bind(self, **values: str | datetime) -> "Template":
+        """A template with these fields filled in and the others left.
+
+        Names are those of the template (``jobID=…``). A date or time is given as it stands in a key, or as a
+        ``datetime``. Raises ``TemplateError`` for a name that the template does not have, ``ValueRefusedError`` for
+        a value that it does not admit.
+
+        >>> Template("{jobID}/{date}").bind(jobID="abc123").text
+        'abc123/{date}'
+        """
+        names = self._names()
+        for name in values:
+            if name not in names.values() and name not in self.fields:
+                raise TemplateError(_unknown(name, [*names.values()]))
+        bound = object.__new__(Template)
+        bound._set([self._bound(part, names, values) for part in self._parts], self._policy, self.dialect)
+        return bound
+
+    def _bound(
+        self, part: str | _Field, names: Mapping[_Field, str], values: Mapping[str, str | datetime]
+    ) -> str | _Field:
+        if isinstance(part, str):
+            return part
+        name = names[part]
+        value = values.get(name, values.get(part.name))
+        if value is None:
+            return part
+        if name not in values and not isinstance(value, datetime):
+            forms = ", ".join(repr(n) for f, n in names.items() if f.name == part.name)
+            raise TemplateError(f"{{{part.name}}} is written in several formats: bind each ({forms}), or a datetime")
+        return part.admit(value, self._policy)
+
+    def prefix(self, **values: str | datetime) -> str:
+        """The longest prefix under which to list keys once these fields are known.
+
+        Raises what ``bind`` raises.
+        """
+        return self.bind(**values).literal_prefix
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Template):
+            return NotImplemented
+        return (self._parts, self._policy, self.dialect) == (other._parts, other._policy, other.dialect)
+
+    def __hash__(self) -> int:
+        return hash((self._parts, self._policy, self.dialect))
+
+    def __repr__(self) -> str:
+        return f"Template({self.text!r})"
+
+    def __reduce__(self) -> tuple[Callable[..., "Template"], tuple[object, ...]]:
+        return _restored, (self._parts, self._policy, self.dialect)
+
+
+def _restored(parts: tuple[str | _Field, ...], policy: Policy, dialect: str) -> Template:
+    template = object.__new__(Template)
+    template._set(parts, policy, dialect)
+    return template
+
+
+def _joined(parts: Iterable[str | _Field]) -> tuple[str | _Field, ...]:
+    out: list[str | _Field] = []
+    for part in parts:
+        last = out[-1] if out else None
+        if isinstance(part, str) and isinstance(last, str):
+            out[-1] = last + part
+        elif part != "":
+            out.append(part)
+    return tuple(out)
+
+
+def _check_labels(labels: tuple[str, ...]) -> None:
+    for label in labels:
+        if not _LABEL.fullmatch(label):
+            raise TemplateError(
+                f"the label {label!r} is no field name: use letters, digits, '_', '-' and '.', "
+                "starting with a letter or '_'"
+            )
+        if label in _HINTS:
+            raise TemplateError(f"the label {label!r} has the name of a built-in field: choose another")
+
+
+def _unknown(name: str, known: Iterable[str]) -> str:
+    known = list(known)
+    folded = {candidate.casefold(): candidate for candidate in known}
+    near = difflib.get_close_matches(name.strip().casefold(), folded, n=1, cutoff=0.5)
+    hint = f"did you mean {{{folded[near[0]]}}}?" if near else "known are " + ", ".join(known or ["none"])
+    return f"unknown field {{{name}}}: {hint}"
+
+
+def _parse(text: str, known: tuple[str, ...]) -> Iterable[str | _Field]:
+    end = 0
+    for found in _TOKEN.finditer(text):
+        yield text[end : found.start()]
+        end = found.end()
+        token = found.group()
+        if token in {"{{", "}}"}:
+            yield token[0]
+        elif len(token) == 1:
+            raise TemplateError(
+                f"a stray {token!r} in {text!r}: write {token * 2!r} for a literal brace", found.start()
+            )
+        else:
+            yield _field(found.group(1), known, found.start(1))
+    yield text[end:]
+
+
+def _field(written: str, known: tuple[str, ...], position: int) -> _Field:
+    name, colon, spec = written.partition(":")
+    if name not in known:
+        hint = "; for a literal brace write '{{'" if not name else ""
+        raise TemplateError(_unknown(name, known) + hint, position)
+    if name in _INSTANTS:
+        return _Field(name, written, parse_format(spec if colon else _INSTANTS[name], position + len(name) + 1))
+    if colon:
+        raise TemplateError(f"{{{name}}} takes no format: write {{{name}}}", position)
+    return _Field(name, written, None)
+
+
+def _parse_bacalhau(text: str) -> Iterable[str | _Field]:
+    for index, piece in enumerate(_BACALHAU_TOKEN.split(text)):
+        yield _field(piece, tuple(_HINTS), 0) if index % 2 else piece
