@@ -1,1 +1,45 @@
-"""stub."""
+"""Directories as archives: tree → tar → gzip and back, as streams of bytes.
+
+Strategy: ``scan`` and ``unpack`` are the two edges that touch the disk. Between them are pure functions over immutable
+values and iterators of bytes, so the same tree gives the same bytes, and memory does not grow with the tree's files.
+"""
+
+from .dereference import dereference
+from .errors import (
+    ArchiveError,
+    CorruptArchiveError,
+    DestinationExistsError,
+    LimitExceededError,
+    SourceChangedError,
+    SourceError,
+    SourceNotFoundError,
+    UnsafeArchiveError,
+)
+from .gzip import gunzip, gzip
+from .pack import pack
+from .scan import scan
+from .tar import tar
+from .tree import Entry, Tree
+from .unpack import Limits, Unpacked, unpack
+
+__all__ = [
+    "ArchiveError",
+    "CorruptArchiveError",
+    "DestinationExistsError",
+    "Entry",
+    "LimitExceededError",
+    "Limits",
+    "SourceChangedError",
+    "SourceError",
+    "SourceNotFoundError",
+    "Tree",
+    "Unpacked",
+    "UnsafeArchiveError",
+    "dereference",
+    "gunzip",
+    "gzip",
+    "pack",
+    "scan",
+    "tar",
+    "unpack",
+]

@@ -1,7 +1,7 @@
 """What a value may bring into a key: the three policies, each as a check and as a regular expression.
 
 A value that holds a separator, or is a relative path segment, would move the object somewhere else than the template
-says. ``refuse`` rejects it, ``percent`` encodes it so that it can be read back, ``verbatim`` (Bacalhau's dialect) takes it.
+says. ``refuse`` rejects it, ``percent`` encodes it so that it can be read back, ``verbatim`` takes it (Bacalhau).
 """
 
 import re

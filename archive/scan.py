@@ -1,0 +1,228 @@
+"""From a path to a tree. One of the two edges of the package that touch the disk.
+
+Strategy: the walk never follows what it was not told to: each directory is opened relative to its parent with
+``O_NOFOLLOW``. A file is read later, by path, and must then be the very inode that was scanned, unchanged before and
+after; whatever was put in its place is a ``SourceChangedError``.
+"""
+
+import errno
+import os
+import stat
+from collections.abc import Callable, Iterator
+from typing import Literal
+
+from .errors import SourceChangedError, SourceError, SourceNotFoundError
+from .links import LeadsOutError, LoopError, resolve
+from .tree import Entry, Origin, Tree
+
+Symlinks = Literal["inside", "follow", "skip", "error"]
+Special = Literal["error", "skip"]
+
+_CHUNK = 1 << 20
+_LONGEST_PATH = 4095
+_OPEN_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+_OPEN_FILE = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
+
+
+def scan(source: str | os.PathLike[str], *, symlinks: Symlinks = "inside", special: Special = "error") -> Tree:
+    """The tree at ``source``; a single file is a tree of one. ``source`` itself may be a link.
+
+    ``symlinks``: ``"inside"`` keeps the links that stay in the source and raises for one that leads out,
+    ``"follow"`` puts what they lead to in their place, ``"skip"`` leaves them out, ``"error"`` raises.
+    ``special``: what becomes of sockets, FIFOs and devices. What is left out is named in ``Tree.skipped``.
+
+    Raises ``SourceNotFoundError``, or ``SourceError`` for what cannot be packed: an unreadable file or directory,
+    a special file, a link that is not allowed.
+    """
+    _check_choice("symlinks", symlinks, ("inside", "follow", "skip", "error"))
+    _check_choice("special", special, ("error", "skip"))
+    root = os.path.abspath(os.fspath(source))
+    try:
+        status = os.stat(root)
+    except (FileNotFoundError, NotADirectoryError):
+        raise SourceNotFoundError(f"there is nothing at {root!r}: name the file or directory to publish") from None
+    if stat.S_ISDIR(status.st_mode):
+        walk = _Walk(root, symlinks, special)
+        entries = tuple(walk.entries())
+        if symlinks == "inside":
+            _check_links(entries, root)
+        return Tree(entries, _reader(root, follow=symlinks == "follow"), tuple(walk.skipped))
+    if not stat.S_ISREG(status.st_mode):
+        raise SourceError(f"{root!r} is {_what(status.st_mode)}, and only files and directories can be published")
+    if not os.access(root, os.R_OK, effective_ids=True):
+        raise _unreadable(root)
+    directory, name = os.path.split(root)
+    return Tree((_file(name, name, status),), _reader(directory, follow=True))
+
+
+def _check_choice(option: str, value: str, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise ValueError(f"{option}={value!r} is no choice: use one of {', '.join(choices)}")
+
+
+class _Walk:
+    """One pass over the directories, deepest open last; ``skipped`` fills while it goes."""
+
+    def __init__(self, root: str, symlinks: Symlinks, special: Special) -> None:
+        self.root = root
+        self.symlinks = symlinks
+        self.special = special
+        self.skipped: list[str] = []
+        self.nofollow = 0 if symlinks == "follow" else os.O_NOFOLLOW
+        self.roots = {root, os.path.realpath(root)}
+
+    def entries(self) -> Iterator[Entry]:
+        open_directories = [self._open(self.root, "", None)]
+        try:
+            while open_directories:
+                descriptor, prefix, pending, _ = open_directories[-1]
+                if not pending:
+                    os.close(open_directories.pop()[0])
+                    continue
+                found = pending.pop()
+                entry = self._entry(found, descriptor, prefix + found.name)
+                if entry is None:
+                    continue
+                yield entry
+                if entry.kind == "directory":
+                    open_directories.append(self._open(found.name, entry.name, descriptor))
+                    self._check_loop(entry.name, [identity for *_, identity in open_directories])
+        finally:
+            for descriptor, *_ in open_directories:
+                os.close(descriptor)
+
+    def _open(
+        self, path: str, name: str, parent: int | None
+    ) -> tuple[int, str, list[os.DirEntry[str]], tuple[int, int]]:
+        try:
+            descriptor = os.open(path, _OPEN_DIRECTORY | (self.nofollow if name else 0), dir_fd=parent)
+        except PermissionError:
+            raise _unreadable(os.path.join(self.root, name)) from None
+        except OSError as error:
+            if error.errno in {errno.ENOENT, errno.ENOTDIR, errno.ELOOP}:
+                raise SourceChangedError(f"the directory {name!r} changed while it was scanned") from error
+            raise
+        with os.scandir(descriptor) as listing:
+            pending = sorted(listing, key=lambda found: os.fsencode(found.name), reverse=True)
+        status = os.fstat(descriptor)
+        return descriptor, f"{name}/" if name else "", pending, (status.st_dev, status.st_ino)
+
+    def _entry(self, found: os.DirEntry[str], parent: int, name: str) -> Entry | None:
+        if len(os.fsencode(name)) > _LONGEST_PATH:
+            raise SourceError(f"the path {name[:80]!r}… is longer than {_LONGEST_PATH} bytes")
+        follow = self.symlinks == "follow"
+        try:
+            status = found.stat(follow_symlinks=follow)
+        except FileNotFoundError:
+            if follow and found.is_symlink():
+                raise SourceError(f'the link {name!r} leads nowhere: remove it, or choose symlinks="skip"') from None
+            raise SourceChangedError(f"{name!r} disappeared while it was scanned") from None
+        mode = status.st_mode
+        if stat.S_ISREG(mode):
+            if not os.access(found.name, os.R_OK, dir_fd=parent, effective_ids=True):
+                raise _unreadable(os.path.join(self.root, name))
+            return _file(name, name, status)
+        if stat.S_ISDIR(mode):
+            return Entry(name, "directory", mtime=int(status.st_mtime_ns // 10**9))
+        if stat.S_ISLNK(mode):
+            return self._link(name, os.readlink(found.name, dir_fd=parent), status)
+        if self.special == "error":
+            raise SourceError(f'{name!r} is {_what(mode)}: remove it, or choose special="skip"')
+        self.skipped.append(name)
+        return None
+
+    def _link(self, name: str, target: str, status: os.stat_result) -> Entry | None:
+        if self.symlinks == "error":
+            raise SourceError(f"{name!r} is a symbolic link: remove it, or choose another symlinks=")
+        if self.symlinks == "skip":
+            self.skipped.append(name)
+            return None
+        for root in self.roots:
+            if target == root or target.startswith(f"{root}/"):
+                target = "../" * name.count("/") + (target[len(root) :].lstrip("/") or ".")
+                break
+        return Entry(name, "symlink", mtime=int(status.st_mtime_ns // 10**9), target=target)
+
+    def _check_loop(self, name: str, identities: list[tuple[int, int]]) -> None:
+        if identities[-1] in identities[:-1]:
+            raise SourceError(
+                f'the link {name!r} leads to a directory that holds it: remove it, or choose symlinks="skip"'
+            )
+
+
+def _file(name: str, path: str, status: os.stat_result) -> Entry:
+    return Entry(
+        name,
+        "file",
+        status.st_size,
+        status.st_mtime_ns // 10**9,
+        bool(status.st_mode & stat.S_IXUSR),
+        origin=Origin(path, status.st_dev, status.st_ino, status.st_mtime_ns),
+    )
+
+
+def _check_links(entries: tuple[Entry, ...], root: str) -> None:
+    links = {entry.name: entry.target for entry in entries if entry.kind == "symlink"}
+    for name, target in links.items():
+        try:
+            resolve(name, links)
+        except LeadsOutError:
+            raise SourceError(
+                f"the link {name!r} -> {target!r} leads out of {root!r}: remove it, "
+                'or choose symlinks="follow" or "skip"'
+            ) from None
+        except LoopError:
+            continue
+
+
+def _reader(root: str, *, follow: bool) -> Callable[[Entry], Iterator[bytes]]:
+    flags = _OPEN_FILE if follow else _OPEN_FILE | os.O_NOFOLLOW
+
+    def read(entry: Entry) -> Iterator[bytes]:
+        origin = entry.origin
+        if origin is None:
+            raise ValueError(f"{entry.name!r} is no file of this tree")
+        path = os.path.join(root, origin.path)
+        expected = (origin.device, origin.inode, entry.size, origin.mtime_ns)
+        try:
+            descriptor = os.open(path, flags)
+        except PermissionError:
+            raise _unreadable(path) from None
+        except OSError as error:
+            raise _changed(path) from error
+        try:
+            if _identity(descriptor) != expected:
+                raise _changed(path)
+            left = entry.size
+            while left:
+                chunk = os.read(descriptor, min(left, _CHUNK))
+                if not chunk:
+                    raise _changed(path)
+                left -= len(chunk)
+                if not left and _identity(descriptor) != expected:
+                    raise _changed(path)
+                yield chunk
+        finally:
+            os.close(descriptor)
+
+    return read
+
+
+def _identity(descriptor: int) -> tuple[int, int, int, int]:
+    status = os.fstat(descriptor)
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
+
+
+def _changed(path: str) -> SourceChangedError:
+    return SourceChangedError(
+        f"{path!r} changed while it was packed, so nothing was published: publish once the job has stopped writing"
+    )
+
+
+def _unreadable(path: str) -> SourceError:
+    return SourceError(errno.EACCES, "cannot be read: give this user the permission to read it, or remove it", path)
+
+
+def _what(mode: int) -> str:
+    kinds = {stat.S_IFSOCK: "a socket", stat.S_IFIFO: "a FIFO", stat.S_IFCHR: "a device", stat.S_IFBLK: "a device"}
+    return kinds.get(stat.S_IFMT(mode), "a special file")

@@ -1,0 +1,152 @@
+"""From an archive to a directory. One of the two edges of the package that touch the disk.
+
+Strategy: everything is written into a new directory of a random name, links last, so nothing is ever written through a
+link; it gets its real name once the whole stream has been read and found sound. On any failure it is removed.
+"""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from .errors import DestinationExistsError, LimitExceededError, UnsafeArchiveError
+from .gzip import gunzip
+from .tree import Entry
+from .untar import Checked, untar
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The most that an archive may hold: ``members``, and ``bytes`` of content. ``None`` leaves it to the disk."""
+
+    members: int | None = None
+    bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Unpacked:
+    """What was unpacked: the directory, the number of members, the bytes of content."""
+
+    directory: str
+    members: int
+    bytes: int
+
+
+def unpack(chunks: Iterable[bytes], directory: str | os.PathLike[str], *, limits: Limits | None = None) -> Unpacked:
+    """Extracts a ``.tar.gz`` stream into ``directory``, which is new or empty.
+
+    Content, names, links, executable bits and times are restored; owners are not. ``chunks`` is read to its end, and
+    an exception that it raises there undoes everything.
+
+    Raises ``DestinationExistsError`` before anything is read; ``CorruptArchiveError``, ``UnsafeArchiveError`` (a member
+    that would leave the directory, a link that leads out, a device, duplicate or contradicting members) or
+    ``LimitExceededError`` (``limits``, or the free disk), and nothing is left behind.
+    """
+    target = os.path.realpath(directory)
+    exists = os.path.lexists(target)
+    if exists and not (os.path.isdir(target) and not os.listdir(target)):
+        raise DestinationExistsError(f"{target!r} exists and is not an empty directory: name a new one")
+    holder = target if exists else _existing_ancestor(target)
+    partial = tempfile.mkdtemp(prefix=".keystow-", suffix=".partial", dir=holder)
+    try:
+        members, size = _extract(chunks, partial, limits or Limits())
+        if exists:
+            for name in os.listdir(partial):
+                os.rename(os.path.join(partial, name), os.path.join(target, name))
+            os.rmdir(partial)
+        else:
+            os.chmod(partial, 0o777 & ~_umask())
+            os.makedirs(os.path.dirname(target), exist_ok=True)
+            os.rename(partial, target)
+    except BaseException:
+        shutil.rmtree(partial)
+        raise
+    return Unpacked(target, members, size)
+
+
+def _existing_ancestor(path: str) -> str:
+    while not os.path.isdir(path):
+        path = os.path.dirname(path)
+    return path
+
+
+def _umask() -> int:
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask
+
+
+class _Budget:
+    """Counts members and bytes, and refuses the one that is too many before it is written."""
+
+    def __init__(self, limits: Limits, path: str) -> None:
+        disk = os.statvfs(path)
+        self._limits = limits
+        self._free_bytes = disk.f_bavail * disk.f_frsize
+        self._free_members = disk.f_favail if disk.f_files else None
+        self.members = 0
+        self.bytes = 0
+
+    def take(self, entry: Entry, implied: int) -> None:
+        self.members += 1 + implied
+        self.bytes += entry.size
+        for what, used, limit, free in (
+            ("members", self.members, self._limits.members, self._free_members),
+            ("bytes", self.bytes, self._limits.bytes, self._free_bytes),
+        ):
+            if limit is not None and used > limit:
+                raise LimitExceededError(f"the archive holds more than {limit} {what}: raise Limits({what}=…)")
+            if free is not None and used > free:
+                raise LimitExceededError(f"the archive holds more than the {free} {what} that the disk has room for")
+
+
+def _extract(chunks: Iterable[bytes], root: str, limits: Limits) -> tuple[int, int]:
+    checked = Checked()
+    budget = _Budget(limits, root)
+    directories: list[Entry] = []
+    symlinks: list[Entry] = []
+    for entry, content in untar(gunzip(chunks)):
+        if not entry.name:
+            _check_root(entry)
+            continue
+        implied = checked.admit(entry)
+        budget.take(entry, len(implied))
+        for name in implied:
+            os.mkdir(os.path.join(root, name))
+        path = os.path.join(root, entry.name)
+        if entry.kind == "file":
+            _write(path, entry, content)
+        elif entry.kind == "directory":
+            os.makedirs(path, exist_ok=True)
+            directories.append(entry)
+        elif entry.kind == "hardlink":
+            os.link(os.path.join(root, entry.target), path)
+        else:
+            symlinks.append(entry)
+    checked.check_links()
+    for entry in symlinks:
+        path = os.path.join(root, entry.name)
+        os.symlink(entry.target, path)
+        os.utime(path, (entry.mtime, entry.mtime), follow_symlinks=False)
+    for entry in reversed(directories):
+        os.utime(os.path.join(root, entry.name), (entry.mtime, entry.mtime))
+    return budget.members, budget.bytes
+
+
+def _check_root(entry: Entry) -> None:
+    if entry.kind != "directory":
+        raise UnsafeArchiveError(f"the archive's root is a {entry.kind}")
+
+
+def _write(path: str, entry: Entry, content: Iterator[bytes]) -> None:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    descriptor = os.open(path, flags, 0o777 if entry.executable else 0o666)
+    try:
+        for piece in content:
+            left = memoryview(piece)
+            while left:
+                left = left[os.write(descriptor, left) :]
+        os.utime(descriptor, (entry.mtime, entry.mtime))
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,232 @@
+"""From a tar stream to members: ustar, pax and GNU long names; whatever else a tar may hold is refused.
+
+Strategy: one pass, with one block of lookahead. Names are checked here, before anything is made of them: relative, no
+``..``, no two members of one name, none below a file or a link. What links lead to is checked once all are known.
+"""
+
+import itertools
+import re
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from .errors import CorruptArchiveError, UnsafeArchiveError
+from .links import LeadsOutError, LoopError, resolve
+from .tar import BLOCK
+from .tree import Entry, Kind, parents
+
+_KINDS: dict[bytes, Kind] = {
+    b"0": "file",
+    b"\0": "file",
+    b"7": "file",
+    b"1": "hardlink",
+    b"2": "symlink",
+    b"5": "directory",
+}
+_REFUSED = {b"3": "a device", b"4": "a device", b"6": "a FIFO", b"S": "a sparse file"}
+_MOST_HEADER = 1 << 20
+_OCTAL = re.compile(rb"[0-7]*")
+
+
+def untar(chunks: Iterable[bytes]) -> Iterator[tuple[Entry, Iterator[bytes]]]:
+    """The members of a tar stream, each with its content, which is to be read before the next member is asked for.
+
+    The stream is read to its end. Raises ``CorruptArchiveError`` for what is no tar or is cut short,
+    ``UnsafeArchiveError`` for a member of a kind that results do not consist of.
+    """
+    stream = _Stream(chunks)
+    common: dict[str, bytes] = {}
+    pending: dict[str, bytes] = {}
+    while True:
+        block = stream.take(BLOCK)
+        if block == bytes(BLOCK):
+            stream.expect_padding()
+            return
+        header = _header(block)
+        if header.kind in b"xgLK":
+            records = _records(header, stream)
+            (common if header.kind == b"g" else pending).update(records)
+            continue
+        entry = _entry(header, common | pending)
+        pending = {}
+        content = stream.pieces(entry.size)
+        yield entry, content
+        for _ in content:
+            pass
+        stream.take(-entry.size % BLOCK)
+
+
+class Checked:
+    """The members seen so far, by name: refuses the one that contradicts them."""
+
+    def __init__(self) -> None:
+        self._kinds: dict[str, Kind | None] = {"": None}
+        self._links: dict[str, str] = {}
+
+    def admit(self, entry: Entry) -> list[str]:
+        """The directories that ``entry`` implies and that no earlier member had, outermost first."""
+        name = entry.name
+        implied = []
+        for parent in parents(name):
+            kind = self._kinds.get(parent, "missing")
+            if kind == "missing":
+                self._kinds[parent] = None
+                implied.append(parent)
+            elif kind not in {None, "directory"}:
+                raise UnsafeArchiveError(f"the member {name!r} lies below {parent!r}, which is a {kind}")
+        if self._kinds.get(name, "missing") != "missing" and not (
+            entry.kind == "directory" and self._kinds[name] is None
+        ):
+            raise UnsafeArchiveError(f"there are two members {name!r}")
+        if name in self._kinds and entry.kind != "directory":
+            raise UnsafeArchiveError(f"the member {name!r} is a {entry.kind}, and others lie below it")
+        if entry.kind == "hardlink" and self._kinds.get(entry.target) != "file":
+            raise UnsafeArchiveError(
+                f"the hard link {name!r} -> {entry.target!r} leads to no earlier file of the archive"
+            )
+        if entry.kind == "symlink":
+            self._links[name] = entry.target
+        self._kinds[name] = entry.kind
+        return implied
+
+    def check_links(self) -> None:
+        """Raises ``UnsafeArchiveError`` for a symbolic link that leads out of the archive."""
+        for name, target in self._links.items():
+            try:
+                resolve(name, self._links)
+            except LeadsOutError:
+                raise UnsafeArchiveError(f"the link {name!r} -> {target!r} leads out of the archive") from None
+            except LoopError:
+                continue
+
+
+class _Stream:
+    """A stream of chunks, read by length."""
+
+    def __init__(self, chunks: Iterable[bytes]) -> None:
+        self._chunks = iter(chunks)
+        self._data = b""
+        self._at = 0
+
+    def pieces(self, length: int) -> Iterator[bytes]:
+        """``length`` bytes, in pieces as they come."""
+        while length:
+            if self._at == len(self._data):
+                try:
+                    self._data, self._at = next(self._chunks), 0
+                except StopIteration:
+                    raise CorruptArchiveError("the tar stream is cut short: publish it again") from None
+            piece = self._data[self._at : self._at + length]
+            self._at += len(piece)
+            length -= len(piece)
+            yield piece
+
+    def take(self, length: int) -> bytes:
+        """``length`` bytes at once."""
+        end = self._at + length
+        if end <= len(self._data):
+            piece = self._data[self._at : end]
+            self._at = end
+            return piece
+        return b"".join(self.pieces(length))
+
+    def expect_padding(self) -> None:
+        """Reads to the end, where only zeros may stand: what others would read as more members is refused."""
+        for rest in itertools.chain([self._data[self._at :]], self._chunks):
+            if rest.count(0) != len(rest):
+                raise UnsafeArchiveError("there is data behind the end of the archive")
+
+
+class _Header(NamedTuple):
+    kind: bytes
+    name: bytes
+    mode: int
+    size: int
+    mtime: int
+    target: bytes
+
+
+def _header(block: bytes) -> _Header:
+    if _number(block[148:156], "checksum") != sum(block) - sum(block[148:156]) + 8 * 0x20:
+        raise CorruptArchiveError("a tar header fails its checksum: this is no tar archive, or a damaged one")
+    name = block[:100].rstrip(b"\0").split(b"\0")[0]
+    if block[257:263] == b"ustar\0" and block[345]:
+        name = block[345:500].split(b"\0")[0] + b"/" + name
+    kind = block[156:157]
+    if kind in b"\x007" and name.endswith(b"/"):
+        kind = b"5"
+    size = _number(block[124:136], "size")
+    return _Header(
+        kind,
+        name,
+        _number(block[100:108], "mode"),
+        0 if kind in b"1256" else size,
+        _number(block[136:148], "time"),
+        block[157:257].split(b"\0")[0],
+    )
+
+
+def _number(field: bytes, what: str) -> int:
+    if field[0] & 0x80:
+        value = int.from_bytes(field, "big", signed=False) - (1 << 8 * len(field) - 1)
+        return value if field[0] == 0x80 else value - (1 << 8 * len(field) - 1)
+    text = field.strip(b" \0")
+    if not _OCTAL.fullmatch(text):
+        raise CorruptArchiveError(f"a tar header holds {field!r} for a {what}")
+    return int(text or b"0", 8)
+
+
+def _records(header: _Header, stream: _Stream) -> dict[str, bytes]:
+    """What a pax header or a GNU long name says about the members that follow."""
+    if header.size > _MOST_HEADER:
+        raise UnsafeArchiveError(f"a tar header of {header.size} bytes is past the {_MOST_HEADER} that are read")
+    body = stream.take(header.size)
+    stream.take(-header.size % BLOCK)
+    if header.kind in b"LK":
+        return {"path" if header.kind == b"L" else "linkpath": body.split(b"\0")[0]}
+    records = {}
+    while body:
+        digits, space, _ = body.partition(b" ")
+        length = int(digits) if digits.isdigit() else 0
+        record, body = body[len(digits) + 1 : length], body[length:]
+        keyword, equals, value = record.partition(b"=")
+        if not (space and equals and value.endswith(b"\n") and length > len(digits)):
+            raise CorruptArchiveError("a pax header is malformed")
+        records[keyword.decode("utf-8", "replace")] = value[:-1]
+    return records
+
+
+def _entry(header: _Header, records: dict[str, bytes]) -> Entry:
+    name = _name(records.get("path", header.name))
+    kind = _KINDS.get(header.kind)
+    if kind is None:
+        what = _REFUSED.get(header.kind, f"of an unknown kind {header.kind!r}")
+        raise UnsafeArchiveError(f"the member {name!r} is {what}, and results hold no such thing")
+    if any(keyword.startswith("GNU.sparse.") for keyword in records):
+        raise UnsafeArchiveError(f"the member {name!r} is a sparse file: pack it without --sparse")
+    size = header.size
+    mtime = header.mtime
+    try:
+        if kind == "file" and "size" in records:
+            size = int(records["size"])
+        if "mtime" in records:
+            mtime = int(records["mtime"].split(b".")[0])
+    except ValueError:
+        raise CorruptArchiveError(f"the pax header of {name!r} holds a malformed number") from None
+    if size < 0:
+        raise CorruptArchiveError(f"the member {name!r} announces {size} bytes")
+    target = ""
+    if kind in {"symlink", "hardlink"}:
+        written = records.get("linkpath", header.target)
+        target = _name(written) if kind == "hardlink" else written.decode("utf-8", "surrogateescape")
+        if not target or "\0" in target:
+            raise UnsafeArchiveError(f"the link {name!r} has no usable target")
+    return Entry(name, kind, size, mtime, bool(header.mode & 0o100), target)
+
+
+def _name(written: bytes) -> str:
+    """The member's name as text, without ``./``; the root of the archive is ``""``."""
+    text = written.decode("utf-8", "surrogateescape")
+    segments = [segment for segment in text.split("/") if segment not in {"", "."}]
+    if text.startswith("/") or ".." in segments or "\0" in text or not text:
+        raise UnsafeArchiveError(f"the member {text!r} would leave the directory")
+    return "/".join(segments)
