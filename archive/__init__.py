@@ -20,7 +20,7 @@ from .pack import pack
 from .scan import scan
 from .tar import tar
 from .tree import Entry, Tree
-from .unpack import Limits, Unpacked, unpack
+from .unpack import Limits, Unpacked, extract, unpack
 
 __all__ = [
     "ArchiveError",
@@ -36,6 +36,7 @@ __all__ = [
     "Unpacked",
     "UnsafeArchiveError",
     "dereference",
+    "extract",
     "gunzip",
     "gzip",
     "pack",

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from .errors import SourceError
-from .links import LoopError, resolve
+from .links import LeadsOutError, LoopError, resolve
 from .tree import Entry, Tree, order, parents
 
 
@@ -42,6 +42,8 @@ def _destination(entry: Entry, links: Mapping[str, str], named: Mapping[str, Ent
         found = resolve(entry.name, links)
     except LoopError:
         raise _refused(entry, "goes round in a circle") from None
+    except LeadsOutError:
+        raise _refused(entry, "leads out of the tree") from None
     if not found or entry.name.startswith(f"{found}/"):
         raise _refused(entry, "leads to a directory that holds it")
     if found not in named:

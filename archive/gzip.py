@@ -19,6 +19,7 @@ BLOCK = 1 << 20
 LEVEL = 2
 _HEADER = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
 _LAST_BLOCK = b"\x03\x00"
+_IN = 1 << 16
 _OUT = 1 << 20
 
 
@@ -87,8 +88,8 @@ def gunzip(chunks: Iterable[bytes]) -> Iterator[bytes]:
     Raises ``CorruptArchiveError`` for what is not gzip, is cut short, fails its checksum or is followed by other data.
     """
     member = _new_member()
-    for chunk in chunks:
-        data, pending = chunk, False
+    for piece in _pieces(chunks):
+        data, pending = piece, False
         while data or pending:
             if member.eof:
                 data = data.lstrip(b"\0")
@@ -97,7 +98,7 @@ def gunzip(chunks: Iterable[bytes]) -> Iterator[bytes]:
                 member = _new_member()
             try:
                 out = member.decompress(data, _OUT)
-            except isal_zlib.IsalError as error:
+            except isal_zlib.IsalError as error:  # type: ignore[misc]  # its stub calls the class an instance
                 raise CorruptArchiveError(f"this is no sound gzip stream: {error}") from None
             if out:
                 yield out
@@ -105,6 +106,13 @@ def gunzip(chunks: Iterable[bytes]) -> Iterator[bytes]:
             data = member.unused_data if member.eof else member.unconsumed_tail
     if not member.eof:
         raise CorruptArchiveError("the gzip stream is cut short: fetch it again, or publish it again")
+
+
+def _pieces(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """``chunks`` in pieces of 64 KiB at most: what lies behind each of many tiny members is copied."""
+    for chunk in chunks:
+        for start in range(0, len(chunk), _IN):
+            yield chunk[start : start + _IN]
 
 
 def _new_member() -> "isal_zlib.Decompress":

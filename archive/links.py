@@ -1,12 +1,14 @@
 """Where a symbolic link leads inside a tree, worked out from names alone (path_resolution(7))."""
 
+import itertools
 from collections.abc import Mapping
 
 _MOST_LINKS = 40
+_MOST_SEGMENTS = 4096
 
 
 class LeadsOutError(ValueError):
-    """The path leaves the tree."""
+    """The path leaves the tree, or winds so long that nobody could tell."""
 
 
 class LoopError(ValueError):
@@ -24,9 +26,12 @@ def resolve(path: str, links: Mapping[str, str]) -> str:
     """
     pending = path.split("/")[::-1]
     done: list[str] = []
-    followed = 0
+    followed = walked = 0
     while pending:
         segment = pending.pop()
+        walked += 1
+        if walked > _MOST_SEGMENTS:
+            raise LeadsOutError(path)
         if segment in {"", "."}:
             continue
         if segment == "..":
@@ -46,3 +51,20 @@ def resolve(path: str, links: Mapping[str, str]) -> str:
         done.pop()
         pending.extend(reversed(target.split("/")))
     return "/".join(done)
+
+
+def leads_out(name: str, links: Mapping[str, str]) -> bool:
+    """Whether the link ``name`` may lead out of the tree.
+
+    One that goes round, or on for longer than Linux follows (others follow longer), stays inside if it goes up at its
+    start only and no further than the root: the links that it passes next are judged on their own.
+    """
+    try:
+        resolve(name, links)
+    except LeadsOutError:
+        return True
+    except LoopError:
+        segments = [segment for segment in links[name].split("/") if segment not in {"", "."}]
+        ups = sum(1 for _ in itertools.takewhile("..".__eq__, segments))
+        return links[name].startswith("/") or ups > name.count("/") or ".." in segments[ups:]
+    return False

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from typing import Literal
 
 from .errors import SourceChangedError, SourceError, SourceNotFoundError
-from .links import LeadsOutError, LoopError, resolve
+from .links import leads_out
 from .tree import Entry, Origin, Tree
 
 Symlinks = Literal["inside", "follow", "skip", "error"]
@@ -41,6 +41,8 @@ def scan(source: str | os.PathLike[str], *, symlinks: Symlinks = "inside", speci
         status = os.stat(root)
     except (FileNotFoundError, NotADirectoryError):
         raise SourceNotFoundError(f"there is nothing at {root!r}: name the file or directory to publish") from None
+    except OSError as error:
+        raise _failed(root, error) from error
     if stat.S_ISDIR(status.st_mode):
         walk = _Walk(root, symlinks, special)
         entries = tuple(walk.entries())
@@ -69,7 +71,7 @@ class _Walk:
         self.special = special
         self.skipped: list[str] = []
         self.nofollow = 0 if symlinks == "follow" else os.O_NOFOLLOW
-        self.roots = {root, os.path.realpath(root)}
+        self.roots = (root, os.path.realpath(root))
 
     def entries(self) -> Iterator[Entry]:
         open_directories = [self._open(self.root, "", None)]
@@ -94,29 +96,24 @@ class _Walk:
     def _open(
         self, path: str, name: str, parent: int | None
     ) -> tuple[int, str, list[os.DirEntry[str]], tuple[int, int]]:
+        where = os.path.join(self.root, name) if name else self.root
         try:
             descriptor = os.open(path, _OPEN_DIRECTORY | (self.nofollow if name else 0), dir_fd=parent)
         except PermissionError:
-            raise _unreadable(os.path.join(self.root, name)) from None
+            raise _unreadable(where) from None
         except OSError as error:
             if error.errno in {errno.ENOENT, errno.ENOTDIR, errno.ELOOP}:
                 raise SourceChangedError(f"the directory {name!r} changed while it was scanned") from error
-            raise
+            raise _failed(where, error) from error
         with os.scandir(descriptor) as listing:
             pending = sorted(listing, key=lambda found: os.fsencode(found.name), reverse=True)
         status = os.fstat(descriptor)
         return descriptor, f"{name}/" if name else "", pending, (status.st_dev, status.st_ino)
 
     def _entry(self, found: os.DirEntry[str], parent: int, name: str) -> Entry | None:
-        if len(os.fsencode(name)) > _LONGEST_PATH:
+        if len(os.fsencode(os.path.join(self.root, name))) > _LONGEST_PATH:
             raise SourceError(f"the path {name[:80]!r}… is longer than {_LONGEST_PATH} bytes")
-        follow = self.symlinks == "follow"
-        try:
-            status = found.stat(follow_symlinks=follow)
-        except FileNotFoundError:
-            if follow and found.is_symlink():
-                raise SourceError(f'the link {name!r} leads nowhere: remove it, or choose symlinks="skip"') from None
-            raise SourceChangedError(f"{name!r} disappeared while it was scanned") from None
+        status = self._status(found, name)
         mode = status.st_mode
         if stat.S_ISREG(mode):
             if not os.access(found.name, os.R_OK, dir_fd=parent, effective_ids=True):
@@ -125,18 +122,33 @@ class _Walk:
         if stat.S_ISDIR(mode):
             return Entry(name, "directory", mtime=int(status.st_mtime_ns // 10**9))
         if stat.S_ISLNK(mode):
-            return self._link(name, os.readlink(found.name, dir_fd=parent), status)
+            return self._link(found, parent, name, status)
         if self.special == "error":
             raise SourceError(f'{name!r} is {_what(mode)}: remove it, or choose special="skip"')
         self.skipped.append(name)
         return None
 
-    def _link(self, name: str, target: str, status: os.stat_result) -> Entry | None:
+    def _status(self, found: os.DirEntry[str], name: str) -> os.stat_result:
+        follow = self.symlinks == "follow"
+        try:
+            return found.stat(follow_symlinks=follow)
+        except FileNotFoundError:
+            if follow and found.is_symlink():
+                raise SourceError(f'the link {name!r} leads nowhere: remove it, or choose symlinks="skip"') from None
+            raise SourceChangedError(f"{name!r} disappeared while it was scanned") from None
+        except OSError as error:
+            raise _failed(os.path.join(self.root, name), error) from error
+
+    def _link(self, found: os.DirEntry[str], parent: int, name: str, status: os.stat_result) -> Entry | None:
         if self.symlinks == "error":
             raise SourceError(f"{name!r} is a symbolic link: remove it, or choose another symlinks=")
         if self.symlinks == "skip":
             self.skipped.append(name)
             return None
+        try:
+            target = os.readlink(found.name, dir_fd=parent)
+        except OSError as error:
+            raise SourceChangedError(f"the link {name!r} changed while it was scanned") from error
         for root in self.roots:
             if target == root or target.startswith(f"{root}/"):
                 target = "../" * name.count("/") + (target[len(root) :].lstrip("/") or ".")
@@ -164,15 +176,11 @@ def _file(name: str, path: str, status: os.stat_result) -> Entry:
 def _check_links(entries: tuple[Entry, ...], root: str) -> None:
     links = {entry.name: entry.target for entry in entries if entry.kind == "symlink"}
     for name, target in links.items():
-        try:
-            resolve(name, links)
-        except LeadsOutError:
+        if leads_out(name, links):
             raise SourceError(
                 f"the link {name!r} -> {target!r} leads out of {root!r}: remove it, "
                 'or choose symlinks="follow" or "skip"'
-            ) from None
-        except LoopError:
-            continue
+            )
 
 
 def _reader(root: str, *, follow: bool) -> Callable[[Entry], Iterator[bytes]]:
@@ -191,7 +199,7 @@ def _reader(root: str, *, follow: bool) -> Callable[[Entry], Iterator[bytes]]:
         except OSError as error:
             raise _changed(path) from error
         try:
-            if _identity(descriptor) != expected:
+            if _identity(os.fstat(descriptor)) != expected:
                 raise _changed(path)
             left = entry.size
             while left:
@@ -199,7 +207,7 @@ def _reader(root: str, *, follow: bool) -> Callable[[Entry], Iterator[bytes]]:
                 if not chunk:
                     raise _changed(path)
                 left -= len(chunk)
-                if not left and _identity(descriptor) != expected:
+                if not left and _now(path, follow=follow) != expected:
                     raise _changed(path)
                 yield chunk
         finally:
@@ -208,8 +216,14 @@ def _reader(root: str, *, follow: bool) -> Callable[[Entry], Iterator[bytes]]:
     return read
 
 
-def _identity(descriptor: int) -> tuple[int, int, int, int]:
-    status = os.fstat(descriptor)
+def _now(path: str, *, follow: bool) -> tuple[int, int, int, int] | None:
+    try:
+        return _identity(os.stat(path, follow_symlinks=follow))
+    except OSError:
+        return None
+
+
+def _identity(status: os.stat_result) -> tuple[int, int, int, int]:
     return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
 
 
@@ -221,6 +235,10 @@ def _changed(path: str) -> SourceChangedError:
 
 def _unreadable(path: str) -> SourceError:
     return SourceError(errno.EACCES, "cannot be read: give this user the permission to read it, or remove it", path)
+
+
+def _failed(path: str, error: OSError) -> SourceError:
+    return SourceError(error.errno, f"cannot be read ({error.strerror})", path)
 
 
 def _what(mode: int) -> str:

@@ -1,7 +1,8 @@
 """From a tree to a tar stream: POSIX.1-2001 pax interchange format, with nothing in it that the tree does not say.
 
 Strategy: a header is one bytes format, not an object. What ustar cannot say (long and non-ASCII names, sizes past
-8 GiB, times before 1970) goes into a pax header in front; bytes that are not UTF-8 are announced by ``hdrcharset=BINARY``.
+8 GiB, times before 1970) goes into a pax header in front; bytes that are not UTF-8 are announced by
+``hdrcharset=BINARY``.
 Owner 0/0 and no names, modes 0644/0755, whole seconds: the same tree gives the same bytes anywhere.
 """
 
@@ -32,7 +33,7 @@ def tar(tree: Tree, *, mtime: int | None = None) -> Iterator[bytes]:
     for entry in tree.entries:
         header = _member(entry, entry.mtime if mtime is None else mtime)
         written += len(header) + entry.size + -entry.size % BLOCK
-        if not entry.size:
+        if entry.kind != "file":
             yield header
             continue
         length = 0
@@ -40,6 +41,8 @@ def tar(tree: Tree, *, mtime: int | None = None) -> Iterator[bytes]:
             length += len(chunk)
             yield header + chunk if header else chunk
             header = b""
+        if header:
+            yield header
         if length != entry.size:
             raise ValueError(f"{entry.name!r} gave {length} bytes where {entry.size} were announced")
         if padding := -length % BLOCK:

@@ -4,16 +4,27 @@ Strategy: everything is written into a new directory of a random name, links las
 link; it gets its real name once the whole stream has been read and found sound. On any failure it is removed.
 """
 
+import errno
 import os
-import shutil
-import tempfile
+import secrets
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from .errors import DestinationExistsError, LimitExceededError, UnsafeArchiveError
 from .gzip import gunzip
 from .tree import Entry
 from .untar import Checked, untar
+
+_DISK_REFUSES = {
+    errno.ENAMETOOLONG,
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EFBIG,
+    errno.EMLINK,
+    errno.EEXIST,  # two names that are one to a disk without regard to case
+    errno.EILSEQ,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,26 +54,36 @@ def unpack(chunks: Iterable[bytes], directory: str | os.PathLike[str], *, limits
     that would leave the directory, a link that leads out, a device, duplicate or contradicting members) or
     ``LimitExceededError`` (``limits``, or the free disk), and nothing is left behind.
     """
+    return extract(untar(gunzip(chunks)), directory, limits=limits)
+
+
+def extract(
+    members: Iterable[tuple[Entry, Iterator[bytes]]],
+    directory: str | os.PathLike[str],
+    *,
+    limits: Limits | None = None,
+) -> Unpacked:
+    """What ``unpack`` does, with members from elsewhere; each content is read before the next is asked for."""
     target = os.path.realpath(directory)
     exists = os.path.lexists(target)
     if exists and not (os.path.isdir(target) and not os.listdir(target)):
         raise DestinationExistsError(f"{target!r} exists and is not an empty directory: name a new one")
     holder = target if exists else _existing_ancestor(target)
-    partial = tempfile.mkdtemp(prefix=".keystow-", suffix=".partial", dir=holder)
+    partial = os.path.join(holder, f".keystow-{secrets.token_hex(8)}.partial")
+    os.mkdir(partial)
     try:
-        members, size = _extract(chunks, partial, limits or Limits())
+        count, size = _extract(members, partial, limits or Limits())
         if exists:
             for name in os.listdir(partial):
                 os.rename(os.path.join(partial, name), os.path.join(target, name))
             os.rmdir(partial)
         else:
-            os.chmod(partial, 0o777 & ~_umask())
             os.makedirs(os.path.dirname(target), exist_ok=True)
             os.rename(partial, target)
     except BaseException:
-        shutil.rmtree(partial)
+        _remove(partial)
         raise
-    return Unpacked(target, members, size)
+    return Unpacked(target, count, size)
 
 
 def _existing_ancestor(path: str) -> str:
@@ -71,10 +92,30 @@ def _existing_ancestor(path: str) -> str:
     return path
 
 
-def _umask() -> int:
-    mask = os.umask(0o077)
-    os.umask(mask)
-    return mask
+def _remove(directory: str) -> None:
+    """Removes ``directory`` however deep it goes: ``shutil.rmtree`` gives up after some thousand levels."""
+    pending = [directory]
+    while pending:
+        with os.scandir(pending[-1]) as listing:
+            found = list(listing)
+        directories = [child.path for child in found if child.is_dir(follow_symlinks=False)]
+        for child in found:
+            if not child.is_dir(follow_symlinks=False):
+                os.unlink(child.path)
+        if directories:
+            pending.extend(directories)
+        else:
+            os.rmdir(pending.pop())
+
+
+@contextmanager
+def _on_disk(name: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _DISK_REFUSES:
+            raise
+        raise LimitExceededError(f"the disk cannot hold the member {name[:200]!r}: {error.strerror}") from error
 
 
 class _Budget:
@@ -101,33 +142,37 @@ class _Budget:
                 raise LimitExceededError(f"the archive holds more than the {free} {what} that the disk has room for")
 
 
-def _extract(chunks: Iterable[bytes], root: str, limits: Limits) -> tuple[int, int]:
+def _extract(members: Iterable[tuple[Entry, Iterator[bytes]]], root: str, limits: Limits) -> tuple[int, int]:
     checked = Checked()
     budget = _Budget(limits, root)
     directories: list[Entry] = []
     symlinks: list[Entry] = []
-    for entry, content in untar(gunzip(chunks)):
+    for entry, content in members:
         if not entry.name:
             _check_root(entry)
             continue
         implied = checked.admit(entry)
         budget.take(entry, len(implied))
         for name in implied:
-            os.mkdir(os.path.join(root, name))
+            with _on_disk(name):
+                os.mkdir(os.path.join(root, name))
         path = os.path.join(root, entry.name)
         if entry.kind == "file":
             _write(path, entry, content)
         elif entry.kind == "directory":
-            os.makedirs(path, exist_ok=True)
+            with _on_disk(entry.name):
+                os.makedirs(path, exist_ok=True)
             directories.append(entry)
         elif entry.kind == "hardlink":
-            os.link(os.path.join(root, entry.target), path)
+            with _on_disk(entry.name):
+                os.link(os.path.join(root, entry.target), path)
         else:
             symlinks.append(entry)
     checked.check_links()
     for entry in symlinks:
         path = os.path.join(root, entry.name)
-        os.symlink(entry.target, path)
+        with _on_disk(entry.name):
+            os.symlink(entry.target, path)
         os.utime(path, (entry.mtime, entry.mtime), follow_symlinks=False)
     for entry in reversed(directories):
         os.utime(os.path.join(root, entry.name), (entry.mtime, entry.mtime))
@@ -141,12 +186,14 @@ def _check_root(entry: Entry) -> None:
 
 def _write(path: str, entry: Entry, content: Iterator[bytes]) -> None:
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    descriptor = os.open(path, flags, 0o777 if entry.executable else 0o666)
+    with _on_disk(entry.name):
+        descriptor = os.open(path, flags, 0o777 if entry.executable else 0o666)
     try:
         for piece in content:
             left = memoryview(piece)
-            while left:
-                left = left[os.write(descriptor, left) :]
+            with _on_disk(entry.name):
+                while left:
+                    left = left[os.write(descriptor, left) :]
         os.utime(descriptor, (entry.mtime, entry.mtime))
     finally:
         os.close(descriptor)

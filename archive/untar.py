@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from .errors import CorruptArchiveError, UnsafeArchiveError
-from .links import LeadsOutError, LoopError, resolve
+from .links import leads_out
 from .tar import BLOCK
 from .tree import Entry, Kind, parents
 
@@ -24,7 +24,14 @@ _KINDS: dict[bytes, Kind] = {
 }
 _REFUSED = {b"3": "a device", b"4": "a device", b"6": "a FIFO", b"S": "a sparse file"}
 _MOST_HEADER = 1 << 20
+_LONGEST_PATH = 4095
+_MOST_SECONDS = 1 << 63
 _OCTAL = re.compile(rb"[0-7]*")
+_RECORD = re.compile(rb"([0-9]{1,7}) ([^=]+)=")
+_SIZE = re.compile(rb"[0-9]{1,20}")
+_TIME = re.compile(rb"(-?[0-9]{1,20})(?:\.([0-9]*))?")
+_SPARSE = "GNU.sparse"
+_USED = {"path", "linkpath", "size", "mtime", _SPARSE}
 
 
 def untar(chunks: Iterable[bytes]) -> Iterator[tuple[Entry, Iterator[bytes]]]:
@@ -65,6 +72,8 @@ class Checked:
     def admit(self, entry: Entry) -> list[str]:
         """The directories that ``entry`` implies and that no earlier member had, outermost first."""
         name = entry.name
+        if not {"", ".", ".."}.isdisjoint(name.split("/")) or "\0" in name:
+            raise UnsafeArchiveError(f"the member {name!r} would leave the directory")
         implied = []
         for parent in parents(name):
             kind = self._kinds.get(parent, "missing")
@@ -91,12 +100,8 @@ class Checked:
     def check_links(self) -> None:
         """Raises ``UnsafeArchiveError`` for a symbolic link that leads out of the archive."""
         for name, target in self._links.items():
-            try:
-                resolve(name, self._links)
-            except LeadsOutError:
-                raise UnsafeArchiveError(f"the link {name!r} -> {target!r} leads out of the archive") from None
-            except LoopError:
-                continue
+            if leads_out(name, self._links):
+                raise UnsafeArchiveError(f"the link {name!r} -> {target!r} leads out of the archive")
 
 
 class _Stream:
@@ -155,6 +160,8 @@ def _header(block: bytes) -> _Header:
     if kind in b"\x007" and name.endswith(b"/"):
         kind = b"5"
     size = _number(block[124:136], "size")
+    if size < 0:
+        raise CorruptArchiveError(f"a tar header announces {size} bytes")
     return _Header(
         kind,
         name,
@@ -184,14 +191,17 @@ def _records(header: _Header, stream: _Stream) -> dict[str, bytes]:
     if header.kind in b"LK":
         return {"path" if header.kind == b"L" else "linkpath": body.split(b"\0")[0]}
     records = {}
-    while body:
-        digits, space, _ = body.partition(b" ")
-        length = int(digits) if digits.isdigit() else 0
-        record, body = body[len(digits) + 1 : length], body[length:]
-        keyword, equals, value = record.partition(b"=")
-        if not (space and equals and value.endswith(b"\n") and length > len(digits)):
+    at = 0
+    while at < len(body):
+        begin = _RECORD.match(body, at)
+        end = at + int(begin[1]) if begin else at
+        if not begin or not begin.end() < end <= len(body) or body[end - 1 : end] != b"\n":
             raise CorruptArchiveError("a pax header is malformed")
-        records[keyword.decode("utf-8", "replace")] = value[:-1]
+        keyword = begin[2].decode("utf-8", "replace")
+        keyword = _SPARSE if keyword.startswith(f"{_SPARSE}.") else keyword
+        if keyword in _USED:
+            records[keyword] = body[begin.end() : end - 1]
+        at = end
     return records
 
 
@@ -201,30 +211,37 @@ def _entry(header: _Header, records: dict[str, bytes]) -> Entry:
     if kind is None:
         what = _REFUSED.get(header.kind, f"of an unknown kind {header.kind!r}")
         raise UnsafeArchiveError(f"the member {name!r} is {what}, and results hold no such thing")
-    if any(keyword.startswith("GNU.sparse.") for keyword in records):
+    if _SPARSE in records:
         raise UnsafeArchiveError(f"the member {name!r} is a sparse file: pack it without --sparse")
     size = header.size
     mtime = header.mtime
-    try:
-        if kind == "file" and "size" in records:
-            size = int(records["size"])
-        if "mtime" in records:
-            mtime = int(records["mtime"].split(b".")[0])
-    except ValueError:
-        raise CorruptArchiveError(f"the pax header of {name!r} holds a malformed number") from None
-    if size < 0:
-        raise CorruptArchiveError(f"the member {name!r} announces {size} bytes")
+    if kind == "file" and "size" in records:
+        size = int(_matched(_SIZE, records["size"], name)[0])
+    if "mtime" in records:
+        whole, fraction = _matched(_TIME, records["mtime"], name).groups()
+        mtime = int(whole) - (whole.startswith(b"-") and bool(fraction and fraction.strip(b"0")))
+    if not -_MOST_SECONDS <= mtime < _MOST_SECONDS:
+        raise CorruptArchiveError(f"the member {name!r} has a time of {mtime} seconds")
     target = ""
     if kind in {"symlink", "hardlink"}:
         written = records.get("linkpath", header.target)
         target = _name(written) if kind == "hardlink" else written.decode("utf-8", "surrogateescape")
-        if not target or "\0" in target:
+        if not target or "\0" in target or len(written) > _LONGEST_PATH:
             raise UnsafeArchiveError(f"the link {name!r} has no usable target")
     return Entry(name, kind, size, mtime, bool(header.mode & 0o100), target)
 
 
+def _matched(form: re.Pattern[bytes], number: bytes, name: str) -> re.Match[bytes]:
+    matched = form.fullmatch(number)
+    if matched is None:
+        raise CorruptArchiveError(f"the pax header of {name!r} holds a malformed number {number[:40]!r}")
+    return matched
+
+
 def _name(written: bytes) -> str:
     """The member's name as text, without ``./``; the root of the archive is ``""``."""
+    if len(written) > _LONGEST_PATH:
+        raise UnsafeArchiveError(f"the name {written[:80]!r}… is longer than {_LONGEST_PATH} bytes")
     text = written.decode("utf-8", "surrogateescape")
     segments = [segment for segment in text.split("/") if segment not in {"", "."}]
     if text.startswith("/") or ".." in segments or "\0" in text or not text:

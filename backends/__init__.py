@@ -1,1 +1,40 @@
-"""stub."""
+"""Stores of objects: one contract, one file per kind of store. Nothing here knows of key templates or archives."""
+
+from .contract import Capabilities, Stat, Store, Written
+from .errors import (
+    AccessDeniedError,
+    AlreadyExistsError,
+    BucketNotFoundError,
+    ConflictError,
+    CredentialsError,
+    InvalidKeyError,
+    MissingExtraError,
+    NotFoundError,
+    StoreError,
+    StoreUnavailableError,
+    UnknownOutcomeError,
+    UnknownStoreError,
+    UnsupportedError,
+)
+from .opening import open_store
+
+__all__ = [
+    "AccessDeniedError",
+    "AlreadyExistsError",
+    "BucketNotFoundError",
+    "Capabilities",
+    "ConflictError",
+    "CredentialsError",
+    "InvalidKeyError",
+    "MissingExtraError",
+    "NotFoundError",
+    "Stat",
+    "Store",
+    "StoreError",
+    "StoreUnavailableError",
+    "UnknownOutcomeError",
+    "UnknownStoreError",
+    "UnsupportedError",
+    "Written",
+    "open_store",
+]

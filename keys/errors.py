@@ -1,4 +1,7 @@
-"""What can be wrong with a template, a value or a key. Each is a ``ValueError``."""
+"""What can be wrong with a template, a value or a key. Each is a ``ValueError``.
+
+Each keeps its arguments as they were given, so that it can be pickled and cross from a worker to its pool.
+"""
 
 
 class TemplateError(ValueError):
@@ -9,24 +12,33 @@ class TemplateError(ValueError):
     """
 
     def __init__(self, message: str, position: int | None = None) -> None:
-        super().__init__(message if position is None else f"{message} (at position {position})")
+        super().__init__(message, position)
         self.position = position
+
+    def __str__(self) -> str:
+        return self.args[0] if self.position is None else f"{self.args[0]} (at position {self.position})"
 
 
 class MissingValueError(ValueError):
     """The template asks for ``field`` and the context has no value for it."""
 
     def __init__(self, field: str, hint: str) -> None:
-        super().__init__(f"the template needs a value for {{{field}}}: {hint}")
+        super().__init__(field, hint)
         self.field = field
+
+    def __str__(self) -> str:
+        return "the template needs a value for {{{}}}: {}".format(*self.args)
 
 
 class ValueRefusedError(ValueError):
     """The value of ``field`` would change the shape of the key."""
 
     def __init__(self, field: str, reason: str) -> None:
-        super().__init__(f"the value of {{{field}}} {reason}")
+        super().__init__(field, reason)
         self.field = field
+
+    def __str__(self) -> str:
+        return "the value of {{{}}} {}".format(*self.args)
 
 
 class KeyRuleError(ValueError):
@@ -37,6 +49,9 @@ class KeyRuleError(ValueError):
     """
 
     def __init__(self, message: str, rule: str, position: int | None = None) -> None:
-        super().__init__(message)
+        super().__init__(message, rule, position)
         self.rule = rule
         self.position = position
+
+    def __str__(self) -> str:
+        return str(self.args[0])

@@ -30,10 +30,12 @@ _DIRECTIVES = {
     "M": _Directive("%02d", attrgetter("minute"), "[0-5][0-9]"),
     "S": _Directive("%02d", attrgetter("second"), "[0-5][0-9]"),
     "f": _Directive("%06d", attrgetter("microsecond"), "[0-9]{6}"),
-    "j": _Directive("%03d", lambda at: at.timetuple().tm_yday, "(?:(?!000)[0-2][0-9]{2}|3[0-5][0-9]|36[0-6])"),
-    "y": _Directive("%02d", lambda at: at.year % 100, "[0-9]{2}"),
+    "j": _Directive(
+        "%03d", lambda at: at.timetuple().tm_yday, "(?:(?P<j366>366)|(?!000)[0-2][0-9]{2}|3[0-5][0-9]|36[0-5])"
+    ),
+    "y": _Directive("%02d", lambda at: at.year % 100, "(?:(?P<leap2>[02468][048]|[13579][26])|[0-9]{2})"),
     "V": _Directive("%02d", lambda at: at.isocalendar().week, "(?:(?!00)[0-4][0-9]|5[0-3])"),
-    "G": _Directive("%04d", lambda at: at.isocalendar().year, "[0-9]{4}"),
+    "G": _Directive("%04d", lambda at: at.isocalendar().year, "(?!0000)[0-9]{4}"),
     "u": _Directive("%d", lambda at: at.isoweekday(), "[1-7]"),
 }
 _TOKEN = re.compile(r"%(.?)|[^%]+", re.DOTALL)
@@ -95,8 +97,7 @@ def parse_format(spec: str, position: int = 0) -> InstantFormat:
 
 
 def calendar(seen: set[str]) -> str:
-    """A regular expression of no width that fails after a day which its month does not have."""
-    if not {"m", "d"} <= seen:
-        return ""
-    leap = "(?(d29)(?(leap)|(?!)))" if "Y" in seen else ""
-    return f"(?(feb)(?(d30)(?!))(?(d31)(?!)){leap})(?(short)(?(d31)(?!)))"
+    """A regular expression of no width that fails after a day which its month or year does not have."""
+    leap = "(?(leap)|(?!))" if "Y" in seen else "(?(leap2)|(?!))" if "y" in seen else ""
+    month = f"(?(feb)(?(d30)(?!))(?(d31)(?!))(?(d29){leap}))(?(short)(?(d31)(?!)))" if {"m", "d"} <= seen else ""
+    return month + (f"(?(j366){leap})" if "j" in seen else "")

@@ -210,7 +210,7 @@ class Template:
         groups = tuple(f"_{index}" for index in range(len(order)))
         return _Reader(re.compile("".join(out) + calendar(seen)), tuple(names.values()), groups)
 
-    def bind(self, **values: str | datetime) -> "Template":
+    def bind(self, /, **values: str | datetime) -> "Template":
         """A template with these fields filled in and the others left.
 
         Names are those of the template (``jobID=…``). A date or time is given as it stands in a key, or as a
@@ -242,7 +242,7 @@ class Template:
             raise TemplateError(f"{{{part.name}}} is written in several formats: bind each ({forms}), or a datetime")
         return part.admit(value, self._policy)
 
-    def prefix(self, **values: str | datetime) -> str:
+    def prefix(self, /, **values: str | datetime) -> str:
         """The longest prefix under which to list keys once these fields are known.
 
         Raises what ``bind`` raises.

@@ -6,7 +6,6 @@ says. ``refuse`` rejects it, ``percent`` encodes it so that it can be read back,
 
 import re
 from typing import NamedTuple
-from urllib.parse import unquote
 
 from .errors import ValueRefusedError
 
@@ -14,6 +13,7 @@ _CONTROL = r"\x00-\x1f\x7f-\x9f"
 _SURROGATE = r"\ud800-\udfff"
 _UNSAFE = re.compile(rf"[/\\{_CONTROL}]")
 _UNENCODABLE = re.compile(rf"[{_SURROGATE}]")
+_ESCAPES = re.compile("(?:%[0-9A-F]{2})+")
 _ENCODED = re.compile(rf"[%/\\{_CONTROL}]")
 
 
@@ -45,11 +45,15 @@ class Policy(NamedTuple):
 
     def restore(self, text: str) -> str:
         """The value for which ``admit`` gave ``text``."""
-        return unquote(text) if self.name == "percent" else text
+        return _ESCAPES.sub(_decoded, text) if self.name == "percent" else text
 
 
 def _percent(found: re.Match[str]) -> str:
     return "".join(f"%{byte:02X}" for byte in found.group().encode())
+
+
+def _decoded(found: re.Match[str]) -> str:
+    return bytes.fromhex(found.group().replace("%", "")).decode()
 
 
 def _segment(character: str, not_dot: str) -> str:

@@ -47,12 +47,12 @@ def _policy(action: str, bucket: str) -> Policy:
     }
 
 
-def COMPUTE_NODE_POLICY(bucket: str) -> Policy:
+def COMPUTE_NODE_POLICY(bucket: str) -> Policy:  # noqa: N802
     """The specification's policy for compute nodes, which publish."""
     return _policy("s3:PutObject", bucket)
 
 
-def REQUESTER_POLICY(bucket: str) -> Policy:
+def REQUESTER_POLICY(bucket: str) -> Policy:  # noqa: N802
     """The specification's policy for the requester node, which signs downloads."""
     return _policy("s3:GetObject", bucket)
 
@@ -206,9 +206,7 @@ class SeaweedFS:
 
     # -- what tests do with it
 
-    def client(
-        self, access_key: str | None = None, secret_key: str | None = None, endpoint: str | None = None
-    ) -> Any:
+    def client(self, access_key: str | None = None, secret_key: str | None = None, endpoint: str | None = None) -> Any:
         """A plain botocore S3 client that never retries; a proxy's ``url`` may be its endpoint.
 
         It is the administrator's unless keys are given.
@@ -242,11 +240,11 @@ class SeaweedFS:
         while time.monotonic() < deadline:
             try:
                 client.list_buckets()
-                return
             except ClientError as error:
-                if error.response["Error"]["Code"] != "InvalidAccessKeyId":
-                    return
-            time.sleep(0.02)
+                if error.response["Error"]["Code"] == "InvalidAccessKeyId":
+                    time.sleep(0.02)
+                    continue
+            return
         raise RuntimeError(f"SeaweedFS does not know a new user's key after {seconds} s")
 
     def _client(self, service: str, access_key: str, secret_key: str, endpoint: str | None = None) -> Any:
@@ -333,7 +331,7 @@ class _QuietHandler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
 
-    def log_message(self, format: str, *args: object) -> None:
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
         pass
 
     def reply(self, status: int, body: bytes, headers: Mapping[str, str] | None = None) -> None:

@@ -1,0 +1,99 @@
+"""What an S3 endpoint and an S3 answer mean, read from their text alone."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+from .errors import (
+    AccessDeniedError,
+    AlreadyExistsError,
+    BucketNotFoundError,
+    ConflictError,
+    CredentialsError,
+    NotFoundError,
+    StoreError,
+    StoreUnavailableError,
+)
+
+_AWS = re.compile(r"(?:^|\.)amazonaws\.com(?:\.cn)?$")
+_REGION = re.compile(r"(?:^|\.)s3(?:-fips)?[.-](?:dualstack\.)?([a-z]{2}(?:-[a-z]+)+-\d+)\.amazonaws\.com(?:\.cn)?$")
+
+
+def is_aws(endpoint: str | None) -> bool:
+    """Whether requests to ``endpoint`` reach AWS itself; ``None`` is its default endpoint."""
+    return endpoint is None or bool(_AWS.search(urlsplit(endpoint).hostname or ""))
+
+
+def region_of(endpoint: str | None) -> str | None:
+    """The region that an AWS endpoint's host name states.
+
+    >>> region_of("https://s3.us-west-2.amazonaws.com")
+    'us-west-2'
+    """
+    host = urlsplit(endpoint).hostname or "" if endpoint else ""
+    found = _REGION.search(host)
+    if found:
+        return found[1]
+    return "us-east-1" if host == "s3.amazonaws.com" or host.endswith(".s3.amazonaws.com") else None
+
+
+_CREDENTIALS = "check the credentials that are in use, and the clock of this machine"
+_ERRORS: dict[str, tuple[type[StoreError], str]] = {
+    "NoSuchBucket": (BucketNotFoundError, "create the bucket, or correct its name, endpoint or region"),
+    "InvalidBucketName": (BucketNotFoundError, "correct the bucket's name"),
+    "NoSuchKey": (NotFoundError, ""),
+    "NoSuchVersion": (NotFoundError, ""),
+    "NoSuchUpload": (ConflictError, "the upload was ended by somebody else; publish again"),
+    "404": (NotFoundError, ""),
+    "AccessDenied": (AccessDeniedError, ""),
+    "403": (AccessDeniedError, ""),
+    "InvalidAccessKeyId": (CredentialsError, _CREDENTIALS),
+    "SignatureDoesNotMatch": (CredentialsError, _CREDENTIALS),
+    "InvalidToken": (CredentialsError, _CREDENTIALS),
+    "ExpiredToken": (CredentialsError, "renew the credentials"),
+    "TokenRefreshRequired": (CredentialsError, "renew the credentials"),
+    "RequestTimeTooSkewed": (CredentialsError, "set the clock of this machine"),
+    "PreconditionFailed": (AlreadyExistsError, ""),
+    "412": (AlreadyExistsError, ""),
+    "ConditionalRequestConflict": (ConflictError, "publish again"),
+    "OperationAborted": (ConflictError, "publish again"),
+    "409": (ConflictError, "publish again"),
+    "PermanentRedirect": (StoreError, "the bucket is in another region: set opt=region="),
+    "AuthorizationHeaderMalformed": (StoreError, "the bucket may be in another region: set opt=region="),
+    "IllegalLocationConstraintException": (StoreError, "the bucket is in another region: set opt=region="),
+    **dict.fromkeys(
+        ("SlowDown", "ServiceUnavailable", "InternalError", "RequestTimeout", "500", "502", "503", "504"),
+        (StoreUnavailableError, "try again later"),
+    ),
+}
+_NEEDS = {
+    "put_object": "s3:PutObject",
+    "create_multipart_upload": "s3:PutObject",
+    "upload_part": "s3:PutObject",
+    "complete_multipart_upload": "s3:PutObject",
+    "get_object": "s3:GetObject",
+    "head_object": "s3:GetObject",
+    "list_objects_v2": "s3:ListBucket",
+    "delete_object": "s3:DeleteObject",
+}
+
+
+def translated(response: Mapping[str, Any], operation: str, bucket: str, key: str) -> StoreError:
+    """The error for an S3 answer that refused ``operation`` (a client's method, such as ``put_object``)."""
+    error = response.get("Error", {})
+    status = str(response.get("ResponseMetadata", {}).get("HTTPStatusCode", ""))
+    code = str(error.get("Code", "")) or status
+    kind, hint = _ERRORS.get(code) or _ERRORS.get(status) or (StoreError, "")
+    said = str(error.get("Message", "")).rstrip(".")
+    if kind is AccessDeniedError:
+        need = _NEEDS.get(operation, operation)
+        resource = bucket if need == "s3:ListBucket" else f"{bucket}/*"
+        hint = f"allow {need} on arn:aws:s3:::{resource}, or use other credentials"
+    what = "already exists" if kind is AlreadyExistsError else ": ".join(filter(None, (code, said)))
+    return kind(
+        f"s3://{bucket}/{key}: {what}",
+        code=code,
+        request_id=str(response.get("ResponseMetadata", {}).get("RequestId") or ""),
+        hint=hint,
+    )

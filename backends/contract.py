@@ -1,0 +1,106 @@
+"""The contract of a store, the same for every kind.
+
+``write`` promises:
+
+1. All or nothing. The object appears whole or not at all. If ``chunks`` raises, or the caller is interrupted, the old
+   object stands and nothing half-written is left.
+2. ``if_absent=True`` never overwrites, for any size from 0 bytes up: ``AlreadyExistsError``. A store that cannot
+   promise it raises ``UnsupportedError`` before a byte is sent. A retry after a lost answer does not report our own
+   object as somebody else's.
+3. It writes and does nothing else: no listing, no look before, no making of buckets.
+4. Memory is bounded by part size and concurrency, whatever the length.
+5. SHA-256 of all bytes is computed on the way, and a store that can verify a checksum on arrival is asked to.
+
+Every error is a ``StoreError``, but for what ``chunks`` itself raises, which passes through unchanged.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Literal, Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What a store can promise; what it cannot, it refuses with ``UnsupportedError``."""
+
+    if_absent: bool = True
+    versions: bool = False
+    presign: bool = False
+    metadata: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What was written: ``size`` in bytes, ``sha256`` of all bytes as lower-case hex.
+
+    ``version_id`` is that of this very write, ``None`` where the store keeps no versions. ``confirmed`` says what the
+    store did to confirm it: verified a ``"checksum"``, answered with a ``"response"``, or, after an answer was lost,
+    was asked by ``"stat"``.
+    """
+
+    size: int
+    sha256: str
+    etag: str | None = None
+    version_id: str | None = None
+    confirmed: Literal["checksum", "response", "stat"] = "response"
+
+
+@dataclass(frozen=True, slots=True)
+class Stat:
+    """What a store says of an object: ``size`` in bytes, ``modified`` an aware datetime."""
+
+    key: str
+    size: int
+    etag: str | None = None
+    version_id: str | None = None
+    modified: datetime | None = None
+
+
+class Store(Protocol):
+    """Objects under keys in one bucket. A store may be used from several threads at once."""
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What this store can promise."""
+        ...
+
+    def write(
+        self,
+        key: str,
+        chunks: Iterable[bytes],
+        *,
+        if_absent: bool = False,
+        content_type: str | None = None,
+        metadata: Mapping[str, str] | None = None,
+    ) -> Written:
+        """Stores the bytes of ``chunks`` under ``key``, as the contract above says."""
+        ...
+
+    def read(
+        self, key: str, *, version_id: str | None = None, start: int = 0, stop: int | None = None
+    ) -> Iterator[bytes]:
+        """The bytes from ``start`` up to ``stop``, in pieces; past the end there are none."""
+        ...
+
+    def stat(self, key: str, *, version_id: str | None = None) -> Stat:
+        """What the store knows of an object. Raises ``NotFoundError``."""
+        ...
+
+    def list(self, prefix: str = "") -> Iterator[Stat]:
+        """The objects whose keys start with ``prefix``, lazily, in the store's order."""
+        ...
+
+    def delete(self, key: str) -> None:
+        """Removes an object; one that is not there is no error."""
+        ...
+
+    def presign(
+        self, key: str, *, expires: timedelta | float, method: str = "GET", version_id: str | None = None
+    ) -> str:
+        """A URL that lets anybody ``GET`` or ``PUT`` the object until ``expires`` (a timedelta, or seconds) is over."""
+        ...
+
+    def close(self) -> None:
+        """Lets go of connections. A closed store is not used again."""
+        ...

@@ -1,0 +1,64 @@
+"""What a store can answer, each error also the builtin that a user would catch."""
+
+
+class StoreError(OSError):
+    """A store refused or failed.
+
+    ``code`` and ``request_id`` are the store's own, as far as it gave them; ``hint`` says what to change. No message
+    holds a secret or a signed query string.
+    """
+
+    def __init__(self, message: str, *, code: str = "", request_id: str = "", hint: str = "") -> None:
+        identified = f"{message} (request {request_id})" if request_id else message
+        super().__init__(f"{identified}: {hint}" if hint else identified)
+        self.code = code
+        self.request_id = request_id
+        self.hint = hint
+
+
+class AlreadyExistsError(StoreError, FileExistsError):
+    """``if_absent`` was asked for, and there is an object of that name, which stands unchanged."""
+
+
+class NotFoundError(StoreError, FileNotFoundError):
+    """There is no such object, or no such version of it."""
+
+
+class BucketNotFoundError(NotFoundError):
+    """There is no such bucket."""
+
+
+class AccessDeniedError(StoreError, PermissionError):
+    """The credentials are valid and do not permit this."""
+
+
+class CredentialsError(StoreError, PermissionError):
+    """There are no credentials, or the store does not accept them."""
+
+
+class StoreUnavailableError(StoreError, ConnectionError):
+    """The store did not answer, or not soundly, within a bounded number of tries."""
+
+
+class UnknownOutcomeError(StoreUnavailableError):
+    """The answer to a write was lost, and the store may not be asked whether it was done."""
+
+
+class ConflictError(StoreError):
+    """Another writer wrote the same key at the same time; nothing of ours was stored."""
+
+
+class InvalidKeyError(StoreError, ValueError):
+    """The store has no way to hold an object of that name."""
+
+
+class UnsupportedError(StoreError, NotImplementedError):
+    """The store cannot promise this, and has done nothing."""
+
+
+class UnknownStoreError(ValueError):
+    """The URL names no kind of store that there is."""
+
+
+class MissingExtraError(ImportError):
+    """The store needs an optional dependency that is not installed; the message names the extra."""

@@ -1,0 +1,161 @@
+"""The connection to one bucket: s3fs's session, loop and client, and one place where its errors are translated."""
+
+import asyncio
+import contextlib
+import os
+from collections.abc import Coroutine, Iterator
+from concurrent.futures import Future
+from typing import Any
+
+from .aws import is_aws, region_of, translated
+from .errors import CredentialsError, MissingExtraError, StoreError, StoreUnavailableError
+
+_ATTEMPTS = 4
+_METADATA_SECONDS = 0.7
+
+
+class Bucket:
+    """An open client for one bucket; ``region`` is always known, ``endpoint`` is ``None`` for AWS's own.
+
+    ``checksums`` says whether the store is asked to verify SHA-256 on arrival: AWS is, others may not know how.
+    """
+
+    def __init__(
+        self, name: str, *, endpoint: str | None, region: str | None, profile: str | None, ca_file: str | None
+    ) -> None:
+        self.name = name
+        with _errors("open", name, ""):
+            session = _session(profile)
+            self.endpoint = endpoint or _configured_endpoint(session)
+            self.region: str = region or region_of(self.endpoint) or _configured_region(session) or "us-east-1"
+            self.checksums = is_aws(self.endpoint)
+            self._files = _file_system(session, self.endpoint, self.region, ca_file)
+            self._client = self._files.connect()
+            self._check_credentials(session)
+
+    def _check_credentials(self, session: Any) -> None:
+        if self._files.key is None and self.run(session.get_credentials()) is None:
+            raise CredentialsError(
+                "no AWS credentials were found",
+                hint="set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, "
+                "or fill ~/.aws/credentials, or give this machine an instance role",
+            )
+
+    def call(self, operation: str, key: str | None, **params: Any) -> dict[str, Any]:
+        """The answer to one request on ``key``, or on the bucket itself."""
+        with self.errors(operation, key):
+            answer: dict[str, Any] = self.run(self._request(operation, key, **params))
+        return answer
+
+    def submit(self, operation: str, key: str, **params: Any) -> "Future[dict[str, Any]]":
+        """One request under way; its result is to be awaited within ``errors``."""
+        return asyncio.run_coroutine_threadsafe(self._request(operation, key, **params), self._files.loop)
+
+    def run(self, work: Coroutine[Any, Any, Any]) -> Any:
+        """The result of ``work`` on the client's loop; it is cancelled if the caller is interrupted."""
+        running = asyncio.run_coroutine_threadsafe(work, self._files.loop)
+        try:
+            return running.result()
+        except BaseException:
+            running.cancel()
+            raise
+
+    def sign(self, operation: str, params: dict[str, Any], seconds: int, method: str) -> str:
+        """A signed URL for one request."""
+        with self.errors(operation, params["Key"]):
+            url: str = self.run(
+                self._client.generate_presigned_url(
+                    operation, {"Bucket": self.name} | params, ExpiresIn=seconds, HttpMethod=method
+                )
+            )
+        return url
+
+    def errors(self, operation: str, key: str | None) -> "contextlib.AbstractContextManager[None]":
+        """Within this, the client's errors become the store's."""
+        return _errors(operation, self.name, key or "")
+
+    def close(self) -> None:
+        """Closes the connections."""
+        self.run(self._client.close())
+
+    def _request(self, operation: str, key: str | None, **params: Any) -> Coroutine[Any, Any, dict[str, Any]]:
+        target = {"Bucket": self.name} if key is None else {"Bucket": self.name, "Key": key}
+        request: Coroutine[Any, Any, dict[str, Any]] = getattr(self._client, operation)(**target, **params)
+        return request
+
+
+def _session(profile: str | None) -> Any:
+    try:
+        from aiobotocore.session import AioSession
+    except ImportError as error:
+        raise MissingExtraError("S3 needs the extra s3: pip install 'keystow[s3]'") from error
+    session = AioSession(profile=profile)
+    if session.get_config_variable("metadata_service_timeout") == 1:
+        session.set_config_variable("metadata_service_timeout", _METADATA_SECONDS)
+    return session
+
+
+def _configured_endpoint(session: Any) -> str | None:
+    from botocore.configprovider import ConfiguredEndpointProvider
+
+    found: str | None = ConfiguredEndpointProvider(
+        full_config=session.full_config, scoped_config=session.get_scoped_config(), client_name="s3"
+    ).provide()
+    return found
+
+
+def _configured_region(session: Any) -> str | None:
+    found: str | None = session.get_config_variable("region") or os.environ.get("AWS_REGION")
+    return found
+
+
+def _file_system(session: Any, endpoint: str | None, region: str, ca_file: str | None) -> Any:
+    from s3fs import S3FileSystem
+
+    options: dict[str, Any] = {"endpoint_url": endpoint} if endpoint else {}
+    client: dict[str, Any] = {"region_name": region} | ({"verify": ca_file} if ca_file else {})
+    config = {
+        "signature_version": "s3v4",
+        "s3": {"addressing_style": "auto" if is_aws(endpoint) else "path"},
+        "retries": {"mode": "standard", "total_max_attempts": _ATTEMPTS},
+        "connect_timeout": 10,
+        "read_timeout": 60,
+        "max_pool_connections": 32,
+        "request_checksum_calculation": "when_required",
+        "response_checksum_validation": "when_required",
+    }
+    return S3FileSystem(
+        session=session,
+        client_kwargs=client,
+        config_kwargs=config,
+        skip_instance_cache=True,
+        use_listings_cache=False,
+        **options,
+    )
+
+
+@contextlib.contextmanager
+def _errors(operation: str, bucket: str, key: str) -> Iterator[None]:
+    from aiohttp import ClientError as HTTPClientError
+    from botocore import exceptions as botocore
+
+    where = f"s3://{bucket}/{key}"
+    try:
+        yield
+    except botocore.ClientError as error:
+        raise translated(error.response, operation, bucket, key) from error
+    except (botocore.NoCredentialsError, botocore.PartialCredentialsError, botocore.ProfileNotFound) as error:
+        raise CredentialsError(str(error).rstrip("."), hint="correct the profile, or the credentials") from error
+    except (botocore.CredentialRetrievalError, botocore.TokenRetrievalError, botocore.MetadataRetrievalError) as error:
+        raise CredentialsError(str(error).rstrip("."), hint="renew the credentials") from error
+    except (
+        botocore.ConnectionError,
+        botocore.HTTPClientError,
+        botocore.IncompleteReadError,
+        HTTPClientError,
+        TimeoutError,
+    ) as error:
+        said = str(error).split("?", 1)[0].rstrip(".")
+        raise StoreUnavailableError(f"{where}: {said}", hint="check the endpoint and the network") from error
+    except botocore.BotoCoreError as error:
+        raise StoreError(f"{where}: {str(error).split('?', 1)[0]}") from error

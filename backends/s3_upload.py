@@ -1,0 +1,170 @@
+"""One write to S3: a single PutObject for what fits one part, a multipart upload for more.
+
+A conditional or multipart write carries an id of its own in the object's metadata (``keystow-write``). When the answer
+to it was lost and a retry finds the key taken, that id tells our object from somebody else's.
+"""
+
+import base64
+import hashlib
+import itertools
+import time
+import uuid
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future
+from typing import Any
+
+from .errors import AlreadyExistsError, ConflictError, NotFoundError, StoreError, UnknownOutcomeError
+from .parts import MOST_PARTS, parts
+from .s3_client import Bucket
+
+_CONCURRENCY = 4
+_CONFLICT_PAUSES = (0.1, 0.4, 1.6)
+_MARK = "keystow-write"
+
+
+class Digest:
+    """Passes chunks through, and counts and hashes them."""
+
+    def __init__(self, chunks: Iterable[bytes]) -> None:
+        self._chunks = chunks
+        self._hash = hashlib.sha256()
+        self.size = 0
+
+    def __iter__(self) -> Iterator[bytes]:
+        for chunk in self._chunks:
+            self._hash.update(chunk)
+            self.size += len(chunk)
+            yield chunk
+
+    def hexdigest(self) -> str:
+        """What has passed, as hex."""
+        return self._hash.hexdigest()
+
+    def base64(self) -> str:
+        """What has passed, as S3's header wants it."""
+        return base64.b64encode(self._hash.digest()).decode()
+
+
+class Upload:
+    """One write of one key: its parameters, and what to make of a lost or contradicting answer."""
+
+    def __init__(
+        self, bucket: Bucket, key: str, if_absent: bool, content_type: str | None, metadata: dict[str, str]
+    ) -> None:
+        self._bucket = bucket
+        self._key = key
+        self._condition = {"IfNoneMatch": "*"} if if_absent else {}
+        self._metadata = metadata
+        self._described = {"ContentType": content_type} if content_type else {}
+        self._id = uuid.uuid4().hex
+
+    def write(self, digest: Digest) -> dict[str, Any]:
+        """The store's answer to the request that made the object appear."""
+        pieces = parts(digest)
+        head = list(itertools.islice(pieces, 2))
+        if len(head) < 2:
+            return self._put(b"".join(head), digest)
+        return self._multipart(itertools.chain(head, pieces))
+
+    def _put(self, body: bytes, digest: Digest) -> dict[str, Any]:
+        metadata = self._metadata | ({_MARK: self._id} if self._condition else {})
+        params: dict[str, Any] = {"Body": body, **self._condition, **self._described}
+        if metadata:
+            params["Metadata"] = metadata
+        if self._bucket.checksums:
+            params["ChecksumSHA256"] = digest.base64()
+        return self._decisive("put_object", params)
+
+    def _multipart(self, pieces: Iterator[bytes]) -> dict[str, Any]:
+        algorithm = {"ChecksumAlgorithm": "SHA256"} if self._bucket.checksums else {}
+        begun = self._bucket.call(
+            "create_multipart_upload",
+            self._key,
+            Metadata=self._metadata | {_MARK: self._id},
+            **self._described,
+            **algorithm,
+        )
+        running: deque[Future[Any]] = deque()
+        try:
+            sent = self._send(pieces, begun["UploadId"], running)
+            params = {"UploadId": begun["UploadId"], "MultipartUpload": {"Parts": sent}, **self._condition}
+            return self._decisive("complete_multipart_upload", params)
+        except BaseException as error:
+            self._abort(begun["UploadId"], running, error)
+            raise
+
+    def _send(self, pieces: Iterator[bytes], upload_id: str, running: "deque[Future[Any]]") -> list[dict[str, Any]]:
+        sent: list[dict[str, Any]] = []
+        described: list[dict[str, Any]] = []
+
+        def collect() -> None:
+            with self._bucket.errors("upload_part", self._key):
+                sent.append(described[len(sent)] | {"ETag": running.popleft().result()["ETag"]})
+
+        for number, piece in enumerate(pieces, 1):
+            if number > MOST_PARTS:
+                raise StoreError(f"s3://{self._bucket.name}/{self._key}: an object of over 5 TiB cannot be stored")
+            checksum = {}
+            if self._bucket.checksums:
+                checksum["ChecksumSHA256"] = base64.b64encode(hashlib.sha256(piece).digest()).decode()
+            described.append({"PartNumber": number} | checksum)
+            if len(running) == _CONCURRENCY:
+                collect()
+            running.append(
+                self._bucket.submit(
+                    "upload_part", self._key, UploadId=upload_id, PartNumber=number, Body=piece, **checksum
+                )
+            )
+        while running:
+            collect()
+        return sent
+
+    def _abort(self, upload_id: str, running: "deque[Future[Any]]", error: BaseException) -> None:
+        for part in running:
+            part.cancel()
+        try:
+            self._bucket.call("abort_multipart_upload", self._key, UploadId=upload_id)
+        except StoreError as failure:
+            if not isinstance(failure, NotFoundError | ConflictError):
+                error.add_note(
+                    f"the parts sent so far could not be removed ({failure.code or failure}); "
+                    "a lifecycle rule of the bucket can remove unfinished uploads"
+                )
+
+    def _decisive(self, operation: str, params: dict[str, Any]) -> dict[str, Any]:
+        """The request that makes the object appear, retried over conflicts, with a lost answer cleared up."""
+        lost = False
+        pauses = iter(_CONFLICT_PAUSES)
+        while True:
+            try:
+                return self._bucket.call(operation, self._key, **params)
+            except StoreError as error:
+                lost = lost or _was_retried(error)
+                if lost and (isinstance(error, AlreadyExistsError) or error.code == "NoSuchUpload"):
+                    return self._settled(error)
+                pause = next(pauses, None)
+                if not isinstance(error, ConflictError) or error.code == "NoSuchUpload" or pause is None:
+                    raise
+            time.sleep(pause)
+
+    def _settled(self, error: StoreError) -> dict[str, Any]:
+        """Our own object's answer, if it is ours that stands under the key; else ``error``."""
+        try:
+            found = self._bucket.call("head_object", self._key)
+        except NotFoundError:
+            raise error from None
+        except StoreError as failure:
+            raise UnknownOutcomeError(
+                f"s3://{self._bucket.name}/{self._key}: the answer to the upload was lost, and whether the object "
+                f"that now stands there is ours could not be read ({failure.code})",
+                hint="fetch the object and compare, or publish again under another key",
+            ) from error
+        if found.get("Metadata", {}).get(_MARK) != self._id:
+            raise error
+        return found | {"confirmed": "stat"}
+
+
+def _was_retried(error: StoreError) -> bool:
+    response = getattr(error.__cause__, "response", {})
+    return bool(response.get("ResponseMetadata", {}).get("RetryAttempts"))

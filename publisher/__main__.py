@@ -1,0 +1,5 @@
+"""``python -m keystow`` is the command ``keystow``."""
+
+from .command import main
+
+raise SystemExit(main())

@@ -1,0 +1,323 @@
+"""The command ``keystow``. Results go to stdout and nothing else does; people are talked to on stderr.
+
+Exit status: 0 done, 1 failed, 2 the call, template or specification is wrong (nothing was read or sent), 3 it already
+exists, 4 verification failed, 130 interrupted.
+"""
+
+import argparse
+import json
+import os
+import re
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, NoReturn
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+if TYPE_CHECKING:
+    from .keys import Context
+    from .result import PublishedResult
+
+_DURATION = re.compile(r"(\d+)([smhd]?)")
+_UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command and gives its exit status."""
+    options = _parser().parse_args(arguments)
+    try:
+        status: int = options.run(options)
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        _say("interrupted; nothing half-written was left")
+        return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except Exception as error:
+        status = _status(error)
+        if not status:
+            raise
+        _complain(error)
+    return status
+
+
+def _status(error: Exception) -> int:
+    """The exit status for an error that is somebody's to mend; 0 for a defect of ours."""
+    from .archive import ArchiveError, SourceNotFoundError
+    from .backends import AlreadyExistsError, StoreError
+    from .errors import VerificationError
+
+    if isinstance(error, AlreadyExistsError):
+        return 3
+    if isinstance(error, VerificationError):
+        return 4
+    if isinstance(error, SourceNotFoundError):
+        return 2
+    if isinstance(error, StoreError | ArchiveError | OSError | ImportError):
+        return 1
+    return 2 if isinstance(error, ValueError) else 0
+
+
+def _complain(error: BaseException) -> None:
+    message = str(error)
+    if isinstance(error, OSError) and error.filename is not None:
+        message = f"{error.filename!r}: {error.strerror}"
+    for line in (message, *getattr(error, "__notes__", ())):
+        _say(line)
+
+
+def _say(text: str) -> None:
+    print(f"keystow: {text}", file=sys.stderr)
+
+
+def _publish(options: argparse.Namespace) -> int:
+    from .publishing import carry_out, plan, scanned
+
+    context = _context(options)
+    archive = False if options.plain else None
+    plans = [plan(destination, context, archive=archive) for destination in _destinations(options)]
+    mtime = _source_date_epoch()
+    for planned in plans:
+        if planned.archive and planned.key.endswith("/.tar.gz"):
+            _say(f"note: the key ends with '/', so the archive is named '.tar.gz': {planned.key}")
+    status = 0
+    for planned in plans:
+        try:
+            tree = scanned(options.source, planned, options.symlinks)
+            for name in tree.skipped:
+                _say(f"left out: {name}")
+            place = f"{planned.spec.type}://{planned.spec.bucket}/{planned.key}"
+            if options.dry_run:
+                _say(f"dry run: {len(tree.files)} files of {tree.size} bytes would be published to {place}")
+                _print_result(planned.result(), options.output)
+                continue
+            progress = _Progress() if sys.stderr.isatty() else None
+            result = carry_out(planned, tree, if_exists=options.if_exists, mtime=mtime, progress=progress)
+        except Exception as error:
+            failed = _status(error)
+            if not failed or len(plans) == 1:
+                raise
+            _complain(error)
+            status = status or failed
+            continue
+        if result.checksum_sha256 is None:
+            _say(f"already there, and left as it is: {place}")
+        else:
+            _say(f"published {len(tree.files)} files of {tree.size} bytes to {place}")
+        _print_result(result, options.output)
+    return status
+
+
+def _destinations(options: argparse.Namespace) -> "Sequence[str | dict[str, object]]":
+    from .errors import SpecError
+
+    if bool(options.destination) is bool(options.spec):
+        raise SpecError("give a DESTINATION, such as s3://bucket/results/{jobID}, or --spec FILE: one of them")
+    if not options.spec:
+        return list(options.destination)
+    from .yaml_files import load_mapping
+
+    try:
+        with open(options.spec, "rb") as file:
+            return [dict(load_mapping(file.read(), options.spec, SpecError))]
+    except (FileNotFoundError, IsADirectoryError):
+        raise SpecError(f"{options.spec!r} is no file: give the YAML file of a publisher or a job") from None
+
+
+def _source_date_epoch() -> int | None:
+    """https://reproducible-builds.org/specs/source-date-epoch: whole seconds since 1970."""
+    text = os.environ.get("SOURCE_DATE_EPOCH")
+    if text is None:
+        return None
+    if not text.isdecimal():
+        raise ValueError(f"SOURCE_DATE_EPOCH is {text!r}: set it to whole seconds since 1970, or unset it")
+    return int(text)
+
+
+class _Progress:
+    """A line on stderr that is written over as the source is read."""
+
+    def __init__(self) -> None:
+        self._shown = -1
+
+    def __call__(self, done: int, total: int) -> None:
+        percent = 100 * done // max(total, 1)
+        if percent != self._shown:
+            self._shown = percent
+            end = "\r" if percent < 100 else "\n"
+            print(f"keystow: {percent:3} % of {total} bytes", end=end, file=sys.stderr, flush=True)
+
+
+def _print_result(result: "PublishedResult", form: str) -> None:
+    wrapped = {"PublishedResult": result.to_mapping()}
+    if form == "key":
+        print(result.key)
+    elif form == "json":
+        print(json.dumps(wrapped))
+    else:
+        from .yaml_files import dump_mapping
+
+        print(dump_mapping(wrapped), end="")
+
+
+def _get(options: argparse.Namespace) -> int:
+    from .fetching import fetch
+
+    fetched = fetch(_result(options.result), options.directory)
+    if not fetched.verified:
+        _say("not verified: a URL, or a result without ChecksumSHA256, holds nothing to compare with")
+    _say(f"fetched {fetched.members} members of {fetched.bytes} bytes into {fetched.directory}")
+    return 0
+
+
+def _verify(options: argparse.Namespace) -> int:
+    from .fetching import verify
+
+    verified = verify(_result(options.result))
+    _say(f"verified {verified.objects} objects of {verified.size} bytes, SHA-256 {verified.sha256}")
+    return 0
+
+
+def _url(options: argparse.Namespace) -> int:
+    from .fetching import presign
+
+    print(presign(_result(options.result), expires=options.expires, pin_version=options.pin_version))
+    return 0
+
+
+def _result(argument: str) -> "str | PublishedResult":
+    if argument != "-":
+        return argument
+    from .errors import ResultError
+    from .result import PublishedResult
+    from .yaml_files import load_mapping
+
+    return PublishedResult.from_mapping(load_mapping(sys.stdin.buffer.read(), "standard input", ResultError))
+
+
+def _key(options: argparse.Namespace) -> int:
+    from .keys import object_key
+
+    print(object_key(options.template, _context(options), archive=not options.plain))
+    return 0
+
+
+def _context(options: argparse.Namespace) -> "Context":
+    from .keys import Context
+    from .surroundings import job_context, with_instant
+
+    job = job_context()
+    zone = options.timezone or UTC
+    at = options.at
+    if at is not None:
+        at = at.replace(tzinfo=zone) if at.tzinfo is None else at.astimezone(options.timezone or at.tzinfo)
+    context = Context(
+        job_id=options.job_id if options.job_id is not None else job.job_id,
+        execution_id=options.execution_id if options.execution_id is not None else job.execution_id,
+        node_id=options.node_id if options.node_id is not None else job.node_id,
+        at=at,
+        labels=dict(options.label),
+    )
+    return with_instant(context, zone)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="keystow", description="Publish a directory of results under a name you can predict.")
+    parser.add_argument("--version", action=_Version)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    publish = commands.add_parser("publish", help="publish a directory", description=_PUBLISH)
+    publish.add_argument("source", metavar="SOURCE", help="the directory or file to publish")
+    publish.add_argument("destination", metavar="DESTINATION", nargs="*", help="s3://bucket/key-template[,opt=…]")
+    publish.add_argument("--spec", metavar="FILE", help="a YAML file that holds a Publisher, instead of DESTINATION")
+    _add_context(publish)
+    publish.add_argument("--if-exists", choices=("replace", "error", "skip"), default="replace")
+    publish.add_argument("--symlinks", choices=("inside", "follow", "skip", "error"), default="inside")
+    publish.add_argument("--dry-run", action="store_true", help="say what would be published; open no store")
+    publish.add_argument("--output", choices=("yaml", "json", "key"), default="yaml", help="form of the result")
+    publish.set_defaults(run=_publish)
+
+    get = commands.add_parser("get", help="fetch what was published, and verify it")
+    get.add_argument("result", metavar="RESULT|URL", help="a file with a published result, - for stdin, or a URL")
+    get.add_argument("directory", metavar="DIRECTORY", help="a new or empty directory")
+    get.set_defaults(run=_get)
+
+    verify = commands.add_parser("verify", help="read what was published and compare its SHA-256")
+    verify.add_argument("result", metavar="RESULT", help="a file with a published result, or - for stdin")
+    verify.set_defaults(run=_verify)
+
+    url = commands.add_parser("url", help="print a pre-signed URL of a published archive")
+    url.add_argument("result", metavar="RESULT", help="a file with a published result, or - for stdin")
+    url.add_argument("--expires", type=_duration, required=True, metavar="1h", help="90s, 30m, 12h, 7d at most")
+    url.add_argument(
+        "--pin-version",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="name the published version (needs s3:GetObjectVersion)",
+    )
+    url.set_defaults(run=_url)
+
+    key = commands.add_parser("key", help="print a key as publish would use it")
+    key.add_argument("template", metavar="TEMPLATE", help="such as results/{jobID}/{date}")
+    _add_context(key)
+    key.set_defaults(run=_key)
+    return parser
+
+
+_PUBLISH = "Publish SOURCE as one .tar.gz, or with --plain as files under a prefix, and print the published result."
+
+
+def _add_context(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--plain", action="store_true", help="publish files under a prefix, not an archive")
+    parser.add_argument("--job-id", metavar="ID", help="for {jobID}; default: BACALHAU_JOB_ID")
+    parser.add_argument("--execution-id", metavar="ID", help="for {executionID}; default: BACALHAU_EXECUTION_ID")
+    parser.add_argument("--node-id", metavar="ID", help="for {nodeID}; default: BACALHAU_NODE_ID")
+    parser.add_argument("--label", metavar="NAME=VALUE", type=_label, action="append", default=[], help="for {NAME}")
+    parser.add_argument("--at", metavar="ISO-TIME", type=_instant, help="the instant of {date}, {time}; default: now")
+    parser.add_argument("--timezone", metavar="ZONE", type=_zone, help="the zone of --at and now; default: UTC")
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        _say(f"{message} (see {self.prog} --help)")
+        raise SystemExit(2)
+
+
+class _Version(argparse.Action):
+    def __init__(self, option_strings: Sequence[str], dest: str) -> None:
+        super().__init__(option_strings, dest, nargs=0, help="print the version")
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        from importlib.metadata import version
+
+        print(f"keystow {version('keystow')}")
+        parser.exit()
+
+
+def _label(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise argparse.ArgumentTypeError(f"{text!r} is no NAME=VALUE")
+    return name, value
+
+
+def _instant(text: str) -> datetime:
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no ISO 8601 time such as 2023-09-26T14:05:30") from None
+
+
+def _zone(text: str) -> ZoneInfo:
+    try:
+        return ZoneInfo(text)
+    except (ZoneInfoNotFoundError, ValueError, IsADirectoryError):
+        raise argparse.ArgumentTypeError(f"{text!r} is no time zone such as Europe/Berlin or UTC") from None
+
+
+def _duration(text: str) -> timedelta:
+    found = _DURATION.fullmatch(text)
+    if found is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is no duration such as 90s, 30m, 12h or 7d")
+    return timedelta(seconds=int(found[1]) * _UNITS[found[2]])

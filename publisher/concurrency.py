@@ -1,0 +1,35 @@
+"""Several requests under way at once, with answers in order and a bound on how far ahead they run."""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
+
+_WORKERS = 8
+
+Item = TypeVar("Item")
+Answer = TypeVar("Answer")
+
+
+def in_order(work: Callable[[Item], Answer], items: Iterable[Item]) -> Iterator[tuple[Item, Answer]]:
+    """Each item with ``work(item)``, in the items' order; at most 16 are begun ahead of the one that is asked for.
+
+    What ``work`` raises is raised here. Nothing is begun after that, or after the iterator is closed, and what had
+    begun has ended by then.
+
+    >>> list(in_order(abs, [-1, 2]))
+    [(-1, 1), (2, 2)]
+    """
+    begun: deque[tuple[Item, Future[Answer]]] = deque()
+    pool = ThreadPoolExecutor(_WORKERS, thread_name_prefix="keystow")
+    try:
+        for item in items:
+            begun.append((item, pool.submit(work, item)))
+            if len(begun) > 2 * _WORKERS:
+                first, running = begun.popleft()
+                yield first, running.result()
+        while begun:
+            first, running = begun.popleft()
+            yield first, running.result()
+    finally:
+        pool.shutdown(cancel_futures=True)

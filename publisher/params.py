@@ -1,0 +1,61 @@
+"""The shape that specifications and results share: a type and named parameters, perhaps within a wrapper."""
+
+import difflib
+from collections.abc import Collection, Mapping
+from typing import NamedTuple
+
+_HEAD = ("Type", "Params")
+
+
+class Params(NamedTuple):
+    """A type in lower case, and its parameters under their names as the specification writes them."""
+
+    type: str
+    values: dict[str, str]
+
+
+def read_params(
+    mapping: object, *, wrapper: str, names: Collection[str], required: Collection[str], error: type[ValueError]
+) -> Params:
+    """The parameters in ``mapping``, with or without ``wrapper``; names are read without regard to case.
+
+    Raises ``error`` for a name that is not in ``names``, with the nearest, for one that is missing or not text.
+    """
+    body = _folded(mapping, (wrapper, *_HEAD), wrapper, error)
+    if wrapper in body:
+        body = _folded(body[wrapper], _HEAD, wrapper, error)
+    kind = body.get("Type")
+    if not isinstance(kind, str) or not kind:
+        raise error(f"{wrapper} needs a Type, such as Type: s3")
+    values = _folded(body.get("Params") or {}, names, f"{wrapper}.Params", error)
+    for name, value in values.items():
+        if not isinstance(value, str):
+            raise error(f"{wrapper}.Params.{name} is {value!r}: write it as text, in quotes")
+        if not value:
+            raise error(f"{wrapper}.Params.{name} is empty: give a value, or leave it out")
+    for name in required:
+        if name not in values:
+            raise error(f"{wrapper}.Params needs {name}")
+    return Params(kind.lower(), {name: str(value) for name, value in values.items()})
+
+
+def nearest(name: str, known: Collection[str]) -> str:
+    """What to tell somebody who wrote ``name`` where only ``known`` names are possible."""
+    folded = {candidate.casefold(): candidate for candidate in known}
+    near = difflib.get_close_matches(name.casefold(), folded, n=1)
+    return f"did you mean {folded[near[0]]}?" if near else "known are " + ", ".join(known)
+
+
+def _folded(mapping: object, known: Collection[str], what: str, error: type[ValueError]) -> dict[str, object]:
+    if not isinstance(mapping, Mapping):
+        raise error(f"{what} is {mapping!r}: it must be a mapping")
+    folded = {name.casefold(): name for name in known}
+    out: dict[str, object] = {}
+    for name, value in mapping.items():
+        if not isinstance(name, str) or name.casefold() not in folded:
+            raise error(f"{what} has an unknown name {name!r}: {nearest(str(name), known)}")
+        if folded[name.casefold()] in out:
+            raise error(f"{what} has {folded[name.casefold()]} twice")
+        if value is not None:
+            out[folded[name.casefold()]] = value
+    return out

@@ -1,0 +1,227 @@
+"""From a directory to a published result.
+
+Strategy: everything that can be wrong with the call is found first, from the call alone (``plan``); then the source is
+scanned, then the store is opened, then bytes flow.
+"""
+
+import hashlib
+import mimetypes
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from os import PathLike
+from typing import Literal
+
+from .archive import Entry, SourceError, Tree, dereference, pack, scan
+from .backends import AlreadyExistsError, Store, Written, open_store
+from .backends.aws import region_of
+from .checksum import Checksum
+from .concurrency import in_order
+from .errors import SpecError
+from .keys import Context, Key, check_key, object_key
+from .result import PublishedResult
+from .spec import PublisherSpec
+from .surroundings import job_context, processors, with_instant
+
+IfExists = Literal["replace", "error", "skip"]
+Symlinks = Literal["inside", "follow", "skip", "error"]
+Progress = Callable[[int, int], None]
+"""Is told how many bytes of how many have been read from the source."""
+
+_types = mimetypes.MimeTypes(filenames=())
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a call amounts to, before anything is read or sent."""
+
+    spec: PublisherSpec
+    key: Key
+    archive: bool
+
+    def result(self) -> PublishedResult:
+        """What will have been published, as far as it is known beforehand."""
+        return PublishedResult(
+            type=self.spec.type,
+            bucket=self.spec.bucket,
+            key=self.key,
+            endpoint=self.spec.endpoint,
+            region=self.spec.region or region_of(self.spec.endpoint),
+            encoding="gzip" if self.archive else "plain",
+        )
+
+
+def plan(
+    destination: str | Mapping[str, object] | PublisherSpec, context: Context, *, archive: bool | None = None
+) -> Plan:
+    """Reads ``destination`` and works out the key for ``context``.
+
+    Raises ``SpecError``, ``TemplateError``, ``MissingValueError``, ``ValueRefusedError`` or ``KeyRuleError``.
+    """
+    spec = _spec(destination)
+    if archive is None:
+        archive = spec.encoding == "gzip"
+    return Plan(spec, object_key(spec.key, context, archive=archive, rules=spec.rules), archive)
+
+
+def publish(
+    source: str | PathLike[str],
+    destination: str | Mapping[str, object] | PublisherSpec,
+    context: Context | None = None,
+    *,
+    archive: bool | None = None,
+    if_exists: IfExists = "replace",
+    symlinks: Symlinks = "inside",
+    mtime: int | None = None,
+    progress: Progress | None = None,
+) -> PublishedResult:
+    """Publishes the directory (or file) ``source`` and returns what was published.
+
+    ``destination`` is ``"s3://bucket/key-template,opt=…"``, the declarative mapping, or a ``PublisherSpec``. Without a
+    ``context``, the ids are the running job's (``BACALHAU_JOB_ID`` and its like); without ``context.at``, the instant
+    is now, in UTC.
+
+    ``archive`` is ``True`` for one ``.tar.gz``, ``False`` for the files under a prefix, ``None`` for what the
+    destination's ``Encoding`` says. ``if_exists``: ``"replace"`` the object, raise ``AlreadyExistsError`` for
+    ``"error"``, leave it and return a result without a checksum for ``"skip"``. ``symlinks`` is ``scan``'s. ``mtime``
+    (seconds since 1970) stands in for the times of all members. ``progress`` is called with the bytes read so far and
+    in all.
+
+    Raises ``ValueError`` (``SpecError``, ``TemplateError``, …) for a call that is wrong, before anything is read;
+    ``SourceError`` for a source that cannot be packed; ``StoreError`` for what the store refuses. Of an archive nothing
+    is published then; of a prefix, the files that had arrived stay, and a note on the error counts them.
+    """
+    if if_exists not in {"replace", "error", "skip"}:
+        raise SpecError(f"if_exists={if_exists!r} is no choice: use replace, error or skip")
+    planned = plan(destination, with_instant(job_context() if context is None else context), archive=archive)
+    return carry_out(planned, scanned(source, planned, symlinks), if_exists=if_exists, mtime=mtime, progress=progress)
+
+
+def scanned(source: str | PathLike[str], planned: Plan, symlinks: Symlinks = "inside") -> Tree:
+    """The tree to publish, with every key that it gives checked."""
+    tree = scan(source, symlinks=symlinks)
+    if planned.archive:
+        return tree
+    tree = dereference(tree)
+    names = [entry.name for entry in tree.files]
+    if not names:
+        raise SourceError(f"there is no file in {str(source)!r}, so nothing would be published under {planned.key!r}")
+    check_key(planned.key, planned.spec.rules, names=names)
+    return tree
+
+
+def carry_out(
+    planned: Plan, tree: Tree, *, if_exists: IfExists, mtime: int | None = None, progress: Progress | None = None
+) -> PublishedResult:
+    """Sends ``tree`` to where ``planned`` says."""
+    if progress is not None:
+        tree = _watched(tree, progress)
+    store = open_result_store(planned.result())
+    try:
+        result = _located(planned.result(), store)
+        if planned.archive:
+            return _publish_archive(store, result, pack(tree, threads=processors(), mtime=mtime), if_exists)
+        return _publish_files(store, result, tree, if_exists)
+    finally:
+        store.close()
+
+
+def open_result_store(result: PublishedResult) -> Store:
+    """The store that holds ``result``."""
+    given = {"endpoint": result.endpoint, "region": result.region}
+    url = f"{result.type}://{result.bucket}"
+    return open_store(url, **{name: value for name, value in given.items() if value is not None})
+
+
+def _spec(destination: str | Mapping[str, object] | PublisherSpec) -> PublisherSpec:
+    if isinstance(destination, PublisherSpec):
+        return destination
+    if isinstance(destination, str):
+        return PublisherSpec.parse(destination)
+    return PublisherSpec.from_mapping(destination)
+
+
+def _located(result: PublishedResult, store: Store) -> PublishedResult:
+    """``result`` with the endpoint and the region that the store found out for itself."""
+    return replace(
+        result,
+        endpoint=getattr(store, "endpoint", result.endpoint),
+        region=getattr(store, "region", result.region),
+    )
+
+
+def _publish_archive(
+    store: Store, result: PublishedResult, chunks: Iterator[bytes], if_exists: IfExists
+) -> PublishedResult:
+    try:
+        written = store.write(result.key, chunks, if_absent=if_exists != "replace", content_type="application/gzip")
+    except AlreadyExistsError:
+        if if_exists == "error":
+            raise
+        return result
+    return replace(result, version_id=written.version_id, checksum_sha256=Checksum(written.sha256))
+
+
+def _publish_files(store: Store, result: PublishedResult, tree: Tree, if_exists: IfExists) -> PublishedResult:
+    def send(entry: Entry) -> Written | None:
+        try:
+            return store.write(
+                result.key + entry.name,
+                tree.read(entry),
+                if_absent=if_exists != "replace",
+                content_type=_content_type(entry.name),
+            )
+        except AlreadyExistsError:
+            if if_exists == "error":
+                raise
+            return None
+
+    digests: dict[str, str] = {}
+    done = 0
+    try:
+        for entry, written in in_order(send, tree.files):
+            done += 1
+            if written is not None:
+                digests[entry.name] = written.sha256
+    except BaseException as error:
+        error.add_note(f"{done} or more of {len(tree.files)} files had already been published under {result.key!r}")
+        raise
+    if len(digests) < done:
+        return result
+    return replace(result, checksum_sha256=listing_checksum(digests))
+
+
+def listing_checksum(digests: Mapping[str, str]) -> Checksum:
+    """The SHA-256 of what ``sha256sum -z`` prints of files (name → hex digest), in the order of their names' bytes.
+
+    >>> listing_checksum({"b": "1" * 64, "a": "0" * 64}).hex[:8]
+    '4f70ae3e'
+    """
+    lines = sorted((name.encode("utf-8", "surrogateescape"), digest) for name, digest in digests.items())
+    listing = hashlib.sha256()
+    for name, digest in lines:
+        listing.update(b"%b  %b\0" % (digest.encode(), name))
+    return Checksum(listing.hexdigest())
+
+
+def _content_type(name: str) -> str:
+    kind, encoding = _types.guess_type(name, strict=True)
+    if encoding is not None:
+        return {"gzip": "application/gzip", "bzip2": "application/x-bzip2"}.get(encoding, "application/octet-stream")
+    return kind or "application/octet-stream"
+
+
+def _watched(tree: Tree, progress: Progress) -> Tree:
+    total = tree.size
+    done = 0
+    counting = threading.Lock()
+
+    def read(entry: Entry) -> Iterator[bytes]:
+        nonlocal done
+        for chunk in tree.read(entry):
+            with counting:
+                done += len(chunk)
+                progress(done, total)
+            yield chunk
+
+    return replace(tree, read=read)

@@ -1,0 +1,73 @@
+"""What was published, and where: enough for anybody to fetch and verify it (specification, "Published Result Spec")."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Self
+
+from .checksum import Checksum
+from .errors import ResultError
+from .params import read_params
+
+WRAPPER = "PublishedResult"
+_NAMES = {
+    "Bucket": "bucket",
+    "Key": "key",
+    "Endpoint": "endpoint",
+    "Region": "region",
+    "ChecksumSHA256": "checksum_sha256",
+    "VersionID": "version_id",
+    "Encoding": "encoding",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublishedResult:
+    """An object, or the objects under a prefix, in a store.
+
+    ``checksum_sha256`` is the SHA-256 of the whole object, also where the store reports a composite. For a prefix
+    (``encoding="plain"``) it is that of the list which ``sha256sum -z`` prints of the files, in the order of their
+    names' bytes. ``version_id`` is ``None`` where the store keeps no versions.
+    """
+
+    type: str
+    bucket: str
+    key: str
+    endpoint: str | None = None
+    region: str | None = None
+    version_id: str | None = None
+    checksum_sha256: Checksum | None = None
+    encoding: str = "gzip"
+
+    @classmethod
+    def from_mapping(cls, mapping: Mapping[str, object]) -> Self:
+        """Reads what ``to_mapping`` gives, with or without the wrapper ``PublishedResult``.
+
+        The checksum may be hex, hex after ``0x``, or base64. Raises ``ResultError``.
+
+        >>> PublishedResult.from_mapping({"Type": "s3", "Params": {"Bucket": "b", "Key": "k.tar.gz"}}).key
+        'k.tar.gz'
+        """
+        kind, values = read_params(
+            mapping, wrapper=WRAPPER, names=_NAMES, required=("Bucket", "Key"), error=ResultError
+        )
+        checksum = values.pop("ChecksumSHA256", None)
+        encoding = values.pop("Encoding", "gzip").lower()
+        if encoding not in {"gzip", "plain"}:
+            raise ResultError(f"{WRAPPER}.Params.Encoding is {encoding!r}: write gzip or plain")
+        return cls(
+            type=kind,
+            **{_NAMES[name]: value for name, value in values.items()},
+            encoding=encoding,
+            checksum_sha256=None if checksum is None else Checksum(checksum),
+        )
+
+    def to_mapping(self) -> dict[str, object]:
+        """``{"Type": …, "Params": {…}}`` as in the specification, without what is not known."""
+        params = {}
+        for name, attribute in _NAMES.items():
+            value = getattr(self, attribute)
+            if name == "ChecksumSHA256" and value is not None:
+                value = f"0x{value}"
+            if value is not None and (name, value) != ("Encoding", "gzip"):
+                params[name] = str(value)
+        return {"Type": self.type, "Params": params}

@@ -1,0 +1,182 @@
+"""Where to publish: the specification's publisher parameters, in its imperative and its declarative syntax."""
+
+import csv
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Self
+from urllib.parse import urlsplit
+
+from .errors import SpecError
+from .keys import FILE, S3, KeyRules
+from .params import nearest, read_params
+
+_NAMES = ("Bucket", "Key", "Endpoint", "Region", "Encoding")
+_OPTION = re.compile(r"([A-Za-z][A-Za-z0-9_-]*)=(.*)", re.DOTALL)
+_COMMA = re.compile(r",(?=[A-Za-z][A-Za-z0-9_-]*=)")
+_QUOTED = re.compile(r'(?:^|,)"')
+_BRACES = re.compile(r"\{\{|\}\}|\{")
+_RULES = {"s3": S3, "memory": S3, "file": FILE}
+_ENCODINGS = ("gzip", "plain")
+
+
+@dataclass(frozen=True, slots=True)
+class PublisherSpec:
+    """A bucket and a key template in it (specification, "Publisher Parameters").
+
+    ``encoding`` is ``"gzip"`` for one archive or ``"plain"`` for the files under a prefix. Raises ``SpecError`` for
+    values that cannot be.
+
+    >>> PublisherSpec.parse("s3://bucket/key,opt=endpoint=http://s3.example.com,opt=region=us-east-1").region
+    'us-east-1'
+    """
+
+    type: str
+    bucket: str
+    key: str
+    endpoint: str | None = None
+    region: str | None = None
+    encoding: str = "gzip"
+
+    def __post_init__(self) -> None:
+        if self.type not in _RULES:
+            raise SpecError(f"there is no publisher type {self.type!r}: {nearest(self.type, _RULES)}")
+        if not self.bucket or ("/" in self.bucket) is not (self.type == "file"):
+            what = "an absolute directory" if self.type == "file" else "a name without '/'"
+            raise SpecError(f"{self.bucket!r} is no bucket for {self.type}: give {what}")
+        if not self.key:
+            raise SpecError("the destination needs a key: write s3://bucket/key, such as s3://bucket/results/{jobID}")
+        if self.encoding not in _ENCODINGS:
+            raise SpecError(f"there is no encoding {self.encoding!r}: use gzip (one archive) or plain (a prefix)")
+        if self.endpoint is not None:
+            _check_endpoint(self.endpoint)
+        if self.region is not None and not re.fullmatch(r"[A-Za-z0-9_-]+", self.region):
+            raise SpecError(f"{self.region!r} is no region: use a name such as us-east-1")
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Reads ``s3://bucket/key,opt=endpoint=…``; also ``dst=s3://…`` and ``s3,opt=bucket=…,opt=key=…``.
+
+        A comma belongs to the key unless ``name=`` follows it. A text with quoted fields is read as CSV (RFC 4180).
+        For ``file://``, the bucket is the directories before the segment with the first field, or before the last
+        segment.
+        """
+        destination = None
+        options: dict[str, object] = {}
+        for index, field in enumerate(_fields(text.strip())):
+            found = _OPTION.fullmatch(field)
+            name = found[1].lower() if found else ""
+            if found is None or (index == 0 and "://" in field.partition("=")[0]):
+                if index:
+                    raise SpecError(f"{field!r} is no option: write opt=name=value")
+                destination = field
+            elif name in {"dst", "destination", "target"}:
+                destination = found[2]
+            elif name in {"opt", "option"}:
+                _add_option(options, found[2])
+            else:
+                raise SpecError(_misplaced(found[1], field))
+        if not destination:
+            raise SpecError(f"{text!r} names no destination: write s3://bucket/key")
+        kind, located = _located(destination)
+        for name, value in located.items():
+            if options.setdefault(name, value) != value:
+                raise SpecError(f"the {name.lower()} is given twice, as {value!r} and as {options[name]!r}: give one")
+        return cls._read({"Type": kind, "Params": options})
+
+    @classmethod
+    def from_mapping(cls, mapping: Mapping[str, object]) -> Self:
+        """Reads ``{"Type": "s3", "Params": {…}}``, bare, under ``Publisher``, or in the first of a job's ``Tasks``.
+
+        >>> PublisherSpec.from_mapping({"Type": "s3", "Params": {"Bucket": "b", "Key": "k"}}).bucket
+        'b'
+        """
+        if not isinstance(mapping, Mapping):
+            raise SpecError(f"{mapping!r} is no destination: give a mapping with Type and Params")
+        tasks = mapping.get("Tasks")
+        if isinstance(tasks, list) and tasks and isinstance(tasks[0], Mapping):
+            mapping = tasks[0]
+        if "Publisher" in mapping:
+            mapping = {"Publisher": mapping["Publisher"]}
+        return cls._read(mapping)
+
+    @classmethod
+    def _read(cls, mapping: Mapping[str, object]) -> Self:
+        kind, values = read_params(
+            mapping, wrapper="Publisher", names=_NAMES, required=("Bucket", "Key"), error=SpecError
+        )
+        return cls(
+            kind,
+            values["Bucket"],
+            values["Key"],
+            values.get("Endpoint"),
+            values.get("Region"),
+            values.get("Encoding", "gzip").lower(),
+        )
+
+    def to_mapping(self) -> dict[str, object]:
+        """The declarative form, which ``from_mapping`` reads."""
+        values = (self.bucket, self.key, self.endpoint, self.region, None if self.encoding == "gzip" else self.encoding)
+        params = {name: value for name, value in zip(_NAMES, values, strict=True) if value is not None}
+        return {"Type": self.type, "Params": params}
+
+    @property
+    def rules(self) -> KeyRules:
+        """What the provider accepts as a key."""
+        return _RULES[self.type]
+
+
+def _fields(text: str) -> list[str]:
+    if not _QUOTED.search(text):
+        return _COMMA.split(text)
+    try:
+        return next(csv.reader([text], strict=True), [])
+    except csv.Error as error:
+        raise SpecError(f"{text!r} is no CSV ({error}): quote whole fields, double the quotes in them") from None
+
+
+def _add_option(options: dict[str, object], text: str) -> None:
+    name, equals, value = text.partition("=")
+    known = {candidate.lower(): candidate for candidate in _NAMES}.get(name.lower())
+    if not equals or known is None:
+        raise SpecError(f"there is no option {name!r}: {nearest(name, [candidate.lower() for candidate in _NAMES])}")
+    if options.setdefault(known, value) != value:
+        raise SpecError(f"the option {name} is given twice, as {options[known]!r} and as {value!r}: give one")
+
+
+def _misplaced(name: str, field: str) -> str:
+    if name.lower() in {candidate.lower() for candidate in _NAMES}:
+        return f"an option is written with opt=: write opt={field}"
+    return f"there is no {name}= here: write opt=name=value, or quote the key if the comma belongs to it"
+
+
+def _located(destination: str) -> tuple[str, dict[str, str]]:
+    kind, separator, rest = destination.partition("://")
+    if not separator:
+        return kind, {}
+    if kind.lower() == "file":
+        return kind, _located_file(rest)
+    bucket, _, key = rest.partition("/")
+    return kind, {name: value for name, value in (("Bucket", bucket), ("Key", key)) if value}
+
+
+def _located_file(path: str) -> dict[str, str]:
+    if not path.startswith("/"):
+        raise SpecError(f"'file://{path}' is no absolute path: write file:///{path}")
+    field = next((found.start() for found in _BRACES.finditer(path) if found.group() == "{"), None)
+    cut = path.rstrip("/").rfind("/") if field is None else path.rfind("/", 0, field)
+    bucket = path[:cut].replace("{{", "{").replace("}}", "}") or "/"
+    return {"Bucket": bucket, "Key": path[cut + 1 :]}
+
+
+def _check_endpoint(endpoint: str) -> None:
+    try:
+        parts = urlsplit(endpoint)
+        sound = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        sound = False
+        parts = urlsplit("")
+    if not sound or parts.query or parts.fragment:
+        raise SpecError(f"{endpoint!r} is no endpoint: write a URL such as https://s3.us-west-2.amazonaws.com")
+    if parts.username is not None or parts.password is not None:
+        raise SpecError("the endpoint holds credentials, which results would repeat: use the default credentials chain")

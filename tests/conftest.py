@@ -1,0 +1,75 @@
+"""Fixtures for the whole suite: an environment without the user's credentials, and one real S3 server."""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from servers import Credentials, SeaweedFS
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """No credentials, endpoints, job ids or dates of whoever runs the tests; no look beyond loopback for a role."""
+    for name in list(os.environ):
+        if name.startswith(("AWS_", "BACALHAU_", "FSSPEC_", "KEYSTOW_")) or name == "SOURCE_DATE_EPOCH":
+            monkeypatch.delenv(name)
+    empty = tmp_path_factory.getbasetemp() / "no-home"
+    monkeypatch.setenv("HOME", str(empty))
+    monkeypatch.setenv("FSSPEC_CONFIG_DIR", str(empty))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+
+
+@pytest.fixture(scope="session")
+def seaweed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SeaweedFS]:
+    """One SeaweedFS for the session. A server that does not start is a failure, not a skip."""
+    with SeaweedFS(tmp_path_factory.mktemp("seaweedfs")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def bucket(seaweed: SeaweedFS) -> str:
+    """A bucket without versions, shared: use keys of your own."""
+    return seaweed.make_bucket()
+
+
+@pytest.fixture(scope="session")
+def versioned_bucket(seaweed: SeaweedFS) -> str:
+    """A bucket with versions, shared: use keys of your own."""
+    return seaweed.make_bucket(versioned=True)
+
+
+@pytest.fixture
+def login(monkeypatch: pytest.MonkeyPatch) -> "Login":
+    """Puts a key pair into the environment, where the default chain finds it."""
+    return Login(monkeypatch)
+
+
+class Login:
+    """``login(credentials)``; an administrator's are ``login(seaweed)``."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._monkeypatch = monkeypatch
+
+    def __call__(self, who: Credentials | SeaweedFS) -> None:
+        self._monkeypatch.setenv("AWS_ACCESS_KEY_ID", who.access_key)
+        self._monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", who.secret_key)
+
+
+@pytest.fixture(scope="session")
+def real_tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Thousands of real files: an installed package with its data, without what Python adds while it runs."""
+    import botocore
+
+    source = Path(botocore.__file__).parent
+    target = tmp_path_factory.mktemp("real") / "botocore"
+    shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
+    return target
+
+
+def same_tree(one: Path, other: Path) -> bool:
+    """Whether ``diff`` finds the same names, contents and links."""
+    done = subprocess.run(["diff", "-r", "--no-dereference", one, other], capture_output=True, check=False)
+    return done.returncode == 0

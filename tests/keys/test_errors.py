@@ -1,0 +1,284 @@
+"""What is wrong is said with its place, the nearest name and what to change (DESIGN, "keystow.keys")."""
+
+import dataclasses
+import pickle
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from strategies import any_values, unsafe_values
+
+from keystow.keys import (
+    AZURE,
+    FILE,
+    GCS,
+    S3,
+    Context,
+    KeyRuleError,
+    MissingValueError,
+    Template,
+    TemplateError,
+    ValueRefusedError,
+    check_key,
+    object_key,
+)
+
+AT = datetime(2023, 9, 26, 14, 5, 30, tzinfo=UTC)
+FULL = Context(job_id="j", execution_id="e", node_id="n", at=AT, labels={"campaign": "c"})
+FIELDS = {"jobID": "job_id", "executionID": "execution_id", "nodeID": "node_id"}
+
+
+@pytest.mark.parametrize(
+    ("text", "position", "says"),
+    [
+        ("results/{jobId}", 9, ["{jobId}", "did you mean {jobID}?"]),
+        ("{job}/x", 1, ["did you mean {jobID}?"]),
+        ("{ nodeID }", 1, ["did you mean {nodeID}?"]),
+        ("{EXECUTIONID}", 1, ["did you mean {executionID}?"]),
+        ("{jobID}/{campain}", 9, ["did you mean {campaign}?"]),
+        ("{xyzzy}", 1, ["known are", "jobID", "date", "campaign"]),
+        ("{Date:%Y}", 1, ["did you mean {date}?"]),
+        ("a/{}", 3, ["literal brace", "'{{'"]),
+        ("a/{", 2, ["stray '{'", "'{{'"]),
+        ("a}b", 1, ["stray '}'", "'}}'"]),
+        ("a{jobID", 1, ["stray '{'"]),
+        ("{{jobID}", 7, ["stray '}'"]),
+        ("{jobID}}", 7, ["stray '}'"]),
+        ("{a{jobID}", 0, ["stray '{'"]),
+        ("{jobID:%Y}", 1, ["{jobID} takes no format", "write {jobID}"]),
+        ("{campaign:x}", 1, ["{campaign} takes no format"]),
+        ("é/{date:%Y%B}", 10, ["'%B'", "%Y %m %d"]),
+        ("{date:%-d}", 6, ["'%-'"]),
+        ("{date:%Y%%}", 8, ["'%%'"]),
+        ("{time:%H%}", 8, ["'%'"]),
+        ("{date:}", 6, ["no date directive", "%Y%m%d"]),
+        ("{time:noon}", 6, ["'noon'"]),
+    ],
+)
+def test_a_bad_template(text, position, says):
+    """DESIGN: "a bad template is a `TemplateError` (a `ValueError`) with the position and, for an unknown field, the
+    nearest known name"; "A stray brace is an error."
+    """
+    with pytest.raises(TemplateError) as raised:
+        Template(text, labels=["campaign"])
+    assert isinstance(raised.value, ValueError)
+    assert raised.value.position == position
+    for part in [*says, f"position {position}"]:
+        assert part in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"labels": ["jobID"]}, ["'jobID'", "built-in", "choose another"]),
+        ({"labels": ["ok", "date"]}, ["'date'", "built-in"]),
+        *[
+            ({"labels": [bad]}, [repr(bad), "letters"])
+            for bad in ("", "1a", "-a", "a b", "a:b", "a/b", "a{", "é", "a\n")
+        ],
+        ({"dialect": "jinja"}, ["'jinja'", "'keystow'", "'bacalhau'"]),
+        ({"values": "quote"}, ["'quote'", "'refuse'", "'percent'"]),
+        ({"dialect": "bacalhau", "labels": ["a"]}, ["no labels"]),
+        ({"dialect": "bacalhau", "values": "percent"}, ["as they come"]),
+    ],
+)
+def test_a_bad_option(options, says):
+    """DESIGN: "A label may not take a built-in's name." """
+    with pytest.raises(TemplateError) as raised:
+        Template("a", **options)
+    assert raised.value.position is None
+    for part in says:
+        assert part in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("field", "says"),
+    [
+        ("jobID", ["Context(job_id=…)", "--job-id"]),
+        ("executionID", ["Context(execution_id=…)", "--execution-id"]),
+        ("nodeID", ["Context(node_id=…)", "--node-id"]),
+        ("date", ["Context(at=…)", "--at"]),
+        ("time", ["Context(at=…)", "--at"]),
+        ("campaign", ["labels={'campaign': …}", "--label campaign=…"]),
+    ],
+)
+def test_a_missing_value(field, says):
+    """DESIGN: "A field whose value is missing is a `MissingValueError` that names it." """
+    argument = FIELDS.get(field, {"campaign": "labels"}.get(field, "at"))
+    context = dataclasses.replace(FULL, **{argument: {} if argument == "labels" else None})
+    template = Template(f"a/{{{field}}}", labels=["campaign"])
+    assert template.expand(FULL)
+    with pytest.raises(MissingValueError) as raised:
+        template.expand(context)
+    assert isinstance(raised.value, ValueError)
+    assert raised.value.field == field
+    for part in [f"{{{field}}}", *says]:
+        assert part in str(raised.value)
+
+
+def refused(field, value, **options):
+    template = Template(f"a/{{{field}}}", labels=["campaign"], **options)
+    argument = {"labels": {field: value}} if field == "campaign" else {FIELDS[field]: value}
+    with pytest.raises(ValueRefusedError) as expanding:
+        template.expand(Context(**argument))
+    with pytest.raises(ValueRefusedError) as binding:
+        template.bind(**{field: value})
+    assert isinstance(expanding.value, ValueError)
+    assert expanding.value.field == binding.value.field == field
+    assert str(expanding.value) == str(binding.value)
+    assert f"{{{field}}}" in str(expanding.value)
+    return str(expanding.value)
+
+
+@pytest.mark.parametrize("field", [*FIELDS, "campaign"])
+@pytest.mark.parametrize(
+    ("value", "says"),
+    [
+        ("", ["empty"]),
+        ("a/b", ["'/'", 'values="percent"']),
+        ("a\\b", [repr("\\"), 'values="percent"']),
+        ("a\nb", [r"'\n'"]),
+        ("a\x00", [r"'\x00'"]),
+        ("\x7f", [r"'\x7f'"]),
+        ("\x85", [r"'\x85'"]),
+        (".", ["'.'", "relative path segment"]),
+        ("..", ["'..'", "relative path segment"]),
+        ("a\ud800", ["character 1", "UTF-8"]),
+    ],
+)
+def test_a_refused_value(field, value, says):
+    """DESIGN: "Values are refused (`ValueError` that names the field) where they would change the shape of a key:
+    empty, `/`, `\\`, control characters, `.` or `..`."
+    """
+    message = refused(field, value)
+    for part in says:
+        assert part in message
+
+
+@given(unsafe_values)
+def test_every_unsafe_value_is_refused(value):
+    """DESIGN: "Values are refused … where they would change the shape of a key" """
+    refused("jobID", value)
+
+
+@pytest.mark.parametrize("value", ["", "\ud800"])
+def test_what_cannot_be_encoded_is_refused(value):
+    """`values="percent"`: no encoding is a name of no characters, or of a character that UTF-8 lacks."""
+    refused("jobID", value, values="percent")
+
+
+@given(any_values)
+def test_percent_refuses_nothing_else(value):
+    """DESIGN: "percent-encodes such characters (and `%`) instead" """
+    assert Template("{jobID}", values="percent").expand(Context(job_id=value))
+
+
+@pytest.mark.parametrize(
+    ("text", "values", "error", "says"),
+    [
+        ("{jobID}", {"jobId": "a"}, TemplateError, ["{jobId}", "did you mean {jobID}?"]),
+        ("{jobID}", {"nodeID": "a"}, TemplateError, ["{nodeID}"]),
+        ("a", {"campaign": "a"}, TemplateError, ["known are none"]),
+        ("{date}", {"date": "2023-09-26"}, ValueRefusedError, ["'2023-09-26'", "{date}"]),
+        ("{date}", {"date": "20230229"}, ValueRefusedError, ["'20230229'"]),
+        ("{time:%H}", {"time": "24"}, ValueRefusedError, ["{time:%H}"]),
+        (
+            "{date:%Y}/{date:%m}",
+            {"date": "2023"},
+            TemplateError,
+            ["several formats", "'date:%Y'", "'date:%m'", "datetime"],
+        ),
+        ("{jobID}", {"jobID": AT}, TypeError, ["{jobID}", "as text"]),
+    ],
+)
+def test_a_bad_binding(text, values, error, says):
+    """`.bind(**values)`: "field names as in the template" """
+    for method in (Template(text).bind, Template(text).prefix):
+        with pytest.raises(error) as raised:
+            method(**values)
+        for part in says:
+            assert part in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("given", "error", "says"),
+    [
+        ({"at": AT.replace(tzinfo=None)}, ValueError, ["time zone", "datetime.now(UTC)"]),
+        ({"job_id": 7}, TypeError, ["job_id", "7", "as text"]),
+        ({"execution_id": b"e"}, TypeError, ["execution_id"]),
+        ({"node_id": ["n"]}, TypeError, ["node_id"]),
+        ({"labels": {"shard": 3}}, TypeError, ["shard", "3"]),
+    ],
+)
+def test_a_bad_context(given, error, says):
+    """DESIGN: "`at` is an aware `datetime`" """
+    with pytest.raises(error) as raised:
+        Context(**given)
+    for part in says:
+        assert part in str(raised.value)
+
+
+def test_a_context_is_frozen():
+    """DESIGN: "frozen": neither the context nor its labels change, whoever holds the mapping that they came from."""
+    given = {"campaign": "c"}
+    context = Context(labels=given)
+    given["campaign"] = "other"
+    assert context.labels == {"campaign": "c"}
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        context.job_id = "j"
+    with pytest.raises(TypeError):
+        context.labels["campaign"] = "d"
+
+
+@pytest.mark.parametrize(
+    ("key", "rules", "rule", "position", "says"),
+    [
+        ("", S3, "empty", None, ["empty"]),
+        ("é" * 513, S3, "length", None, ["1026 bytes", "1024"]),
+        ("é" * 1025, AZURE, "length", None, ["1025 characters", "1024"]),
+        ("a/\x00", S3, "characters", 2, [r"'\x00'"]),
+        ("é\nb", GCS, "characters", 1, [r"'\n'"]),
+        ("a\\b", AZURE, "characters", 1, [repr("\\")]),
+        ("ab\ud800", S3, "encoding", 2, ["UTF-8"]),
+        (".well-known/acme-challenge/x", GCS, "start", 0, [".well-known/acme-challenge/"]),
+        ("a/b/", AZURE, "end", 3, ["'/'"]),
+        ("éé/../c", S3, "segment", 3, ["'..'"]),
+        ("./a", GCS, "segment", 0, ["'.'"]),
+        ("a/b./c", AZURE, "segment", 2, ["'b.'"]),
+        ("a//b", FILE, "segment", 2, ["''"]),
+        ("ab/" + "é" * 128, FILE, "segment", 3, ["256 bytes", "255"]),
+        ("/".join("a" * 255), AZURE, "segments", None, ["255 segments", "254"]),
+    ],
+)
+def test_a_key_that_a_provider_cannot_store(key, rules, rule, position, says):
+    """DESIGN: "`KeyRuleError` (a `ValueError`) says which rule and where" """
+    with pytest.raises(KeyRuleError) as raised:
+        check_key(key, rules)
+    assert isinstance(raised.value, ValueError)
+    assert (raised.value.rule, raised.value.position) == (rule, position)
+    for part in [rules.provider, *says, "" if position is None else f"position {position}"]:
+        assert part in str(raised.value)
+
+
+def test_a_long_key_is_not_repeated_whole():
+    with pytest.raises(KeyRuleError) as raised:
+        check_key("k" * 100_000, S3)
+    assert len(str(raised.value)) < 300
+
+
+@pytest.mark.parametrize(
+    "cause",
+    [
+        lambda: Template("{jobId}"),
+        lambda: Template("{jobID}").expand(Context()),
+        lambda: Template("{jobID}").expand(Context(job_id="..")),
+        lambda: object_key("a/../b", Context(), archive=True),
+    ],
+    ids=["template", "missing", "refused", "rule"],
+)
+def test_errors_cross_processes(cause):
+    """An error that a worker raises arrives whole: an exception that cannot be unpickled breaks the pool."""
+    with pytest.raises(ValueError) as raised:  # noqa: PT011
+        cause()
+    arrived = pickle.loads(pickle.dumps(raised.value))
+    assert (type(arrived), str(arrived), vars(arrived)) == (type(raised.value), str(raised.value), vars(raised.value))

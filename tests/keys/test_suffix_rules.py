@@ -1,0 +1,36 @@
+"""`archive_key(key)`, `prefix_key(key)`: "append `.tar.gz` / `/` where it is missing, and change nothing else"."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from strategies import cases, keys, texts
+
+from keystow.keys import KeyRules, archive_key, object_key, prefix_key
+
+rules = pytest.mark.parametrize(("rule", "suffix"), [(archive_key, ".tar.gz"), (prefix_key, "/")])
+tails = st.sampled_from(["", "/", ".tar.gz", ".tar.gz/", ".TAR.GZ", ".tgz", ".tar", "tar.gz", "//", "\n"])
+names = st.builds("".join, st.tuples(keys | texts(), tails))
+
+ANYTHING = KeyRules("no store", 10**6, characters="\ud800", segments="(?!)")
+
+
+@rules
+@given(key=names)
+def test_suffix_rules_are_idempotent(rule, suffix, key):
+    """DESIGN: "idempotent" """
+    assert rule(rule(key)) == rule(key)
+
+
+@rules
+@given(key=names)
+def test_suffix_rules_change_nothing_else(rule, suffix, key):
+    """DESIGN: "append … where it is missing, and change nothing else" """
+    assert rule(key) == (key if key[-len(suffix) :] == suffix else key + suffix)
+
+
+@pytest.mark.parametrize(("archive", "rule"), [(True, archive_key), (False, prefix_key)])
+@given(case=cases(), tail=tails)
+def test_object_key_has_the_suffix_of_the_expanded_key(archive, rule, case, tail):
+    """`object_key`: "expand, then the suffix rule on the expanded key" """
+    key = object_key(case.text + tail, case.context, archive=archive, rules=ANYTHING)
+    assert key == rule(case.key + tail)
