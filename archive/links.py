@@ -57,7 +57,7 @@ def leads_out(name: str, links: Mapping[str, str]) -> bool:
     """Whether the link ``name`` may lead out of the tree.
 
     One that goes round, or on for longer than Linux follows (others follow longer), stays inside if it goes up at its
-    start only and no further than the root: the links that it passes next are judged on their own.
+    start only, which ``resolve`` has walked by then: the links that it passes next are judged on their own.
     """
     try:
         resolve(name, links)
@@ -65,6 +65,5 @@ def leads_out(name: str, links: Mapping[str, str]) -> bool:
         return True
     except LoopError:
         segments = [segment for segment in links[name].split("/") if segment not in {"", "."}]
-        ups = sum(1 for _ in itertools.takewhile("..".__eq__, segments))
-        return links[name].startswith("/") or ups > name.count("/") or ".." in segments[ups:]
+        return ".." in itertools.dropwhile("..".__eq__, segments)
     return False

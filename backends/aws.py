@@ -11,13 +11,16 @@ from .errors import (
     BucketNotFoundError,
     ConflictError,
     CredentialsError,
+    InvalidKeyError,
     NotFoundError,
     StoreError,
     StoreUnavailableError,
 )
 
 _AWS = re.compile(r"(?:^|\.)amazonaws\.com(?:\.cn)?$")
-_REGION = re.compile(r"(?:^|\.)s3(?:-fips)?[.-](?:dualstack\.)?([a-z]{2}(?:-[a-z]+)+-\d+)\.amazonaws\.com(?:\.cn)?$")
+_REGION = re.compile(
+    r"(?:^|\.)s3(?:-fips)?[.-](?:dualstack\.)?([a-z]{2}(?:-[a-z]+)+-\d+)(?:\.vpce)?\.amazonaws\.com(?:\.cn)?$"
+)
 
 
 def is_aws(endpoint: str | None) -> bool:
@@ -44,6 +47,7 @@ _ERRORS: dict[str, tuple[type[StoreError], str]] = {
     "InvalidBucketName": (BucketNotFoundError, "correct the bucket's name"),
     "NoSuchKey": (NotFoundError, ""),
     "NoSuchVersion": (NotFoundError, ""),
+    "KeyTooLongError": (InvalidKeyError, "shorten the key"),
     "NoSuchUpload": (ConflictError, "the upload was ended by somebody else; publish again"),
     "404": (NotFoundError, ""),
     "AccessDenied": (AccessDeniedError, ""),

@@ -50,15 +50,19 @@ class FileStore:
         path = self._path(key)
         digest = hashlib.sha256()
         size = 0
-        with _translated(path), _temporary(_existing_ancestor(path)) as (descriptor, temporary):
+        with contextlib.ExitStack() as stack:
+            with _translated(path):
+                descriptor, temporary = stack.enter_context(_temporary(_existing_ancestor(path)))
             for chunk in chunks:
-                _write(descriptor, chunk)
+                with _translated(path):
+                    _write(descriptor, chunk)
                 digest.update(chunk)
                 size += len(chunk)
-            os.fsync(descriptor)
-            os.makedirs(os.path.dirname(path), exist_ok=True)
-            _commit(temporary, path, if_absent=if_absent)
-            status = os.fstat(descriptor)
+            with _translated(path):
+                os.fsync(descriptor)
+                os.makedirs(os.path.dirname(path), exist_ok=True)
+                _commit(temporary, path, if_absent=if_absent)
+                status = os.fstat(descriptor)
         return Written(size, digest.hexdigest(), etag=_etag(status))
 
     def read(
@@ -66,7 +70,7 @@ class FileStore:
     ) -> Iterator[bytes]:
         _no_versions(version_id)
         path = self._path(key)
-        with _translated(path), open(path, "rb", buffering=0) as file:
+        with _translated(path, _READING), open(path, "rb", buffering=0) as file:
             file.seek(start)
             left = os.fstat(file.fileno()).st_size if stop is None else stop - start
             while left > 0 and (chunk := file.read(min(left, _CHUNK))):
@@ -76,7 +80,7 @@ class FileStore:
     def stat(self, key: str, *, version_id: str | None = None) -> Stat:
         _no_versions(version_id)
         path = self._path(key)
-        with _translated(path):
+        with _translated(path, _READING):
             status = os.stat(path)
             if not stat.S_ISREG(status.st_mode):
                 raise NotFoundError(f"{path!r} is no file")
@@ -84,7 +88,7 @@ class FileStore:
 
     def list(self, prefix: str = "") -> Iterator[Stat]:
         directory, _, _ = prefix.rpartition("/")
-        if directory and self._refused(directory):
+        if directory and self._refused(f"{directory}/object"):
             return
         with _translated(self._root):
             for key, status in self._walk(f"{directory}/" if directory else ""):
@@ -102,11 +106,12 @@ class FileStore:
             if name.endswith("/"):
                 yield from self._walk(below + name)
             elif entry.is_file() and not name.startswith(_TEMPORARY):
-                yield below + name, entry.stat()
+                with contextlib.suppress(FileNotFoundError):
+                    yield below + name, entry.stat()
 
     def delete(self, key: str) -> None:
         path = self._path(key)
-        with _translated(path), contextlib.suppress(FileNotFoundError):
+        with _translated(path, _READING), contextlib.suppress(FileNotFoundError, NotADirectoryError, IsADirectoryError):
             os.unlink(path)
 
     def presign(
@@ -131,9 +136,18 @@ class FileStore:
             return "an empty, '.' or '..' segment is no file name"
         if "\0" in key:
             return "it holds a NUL"
+        if not _encodable(key):
+            return "it holds half a character"
         if segments[-1].startswith(_TEMPORARY):
             return f"names that start with {_TEMPORARY!r} are kept for files that are being written"
         return None
+
+
+def _encodable(key: str) -> bool:
+    try:
+        return bool(os.fsencode(key))
+    except UnicodeEncodeError:
+        return False
 
 
 def _write(descriptor: int, chunk: bytes) -> None:
@@ -216,14 +230,16 @@ _ERRORS: dict[int, tuple[type[StoreError], str]] = {
     errno.EISDIR: (InvalidKeyError, "is a directory: choose another key"),
     errno.ENAMETOOLONG: (InvalidKeyError, "is too long a name"),
 }
+_READING = _ERRORS | dict.fromkeys((errno.ENOTDIR, errno.EISDIR), (NotFoundError, "does not exist"))
 
 
 @contextlib.contextmanager
-def _translated(path: str) -> Iterator[None]:
+def _translated(path: str, known: Mapping[int, tuple[type[StoreError], str]] = _ERRORS) -> Iterator[None]:
     try:
         yield
+    except StoreError:
+        raise
     except OSError as error:
-        if isinstance(error, StoreError) or error.errno not in _ERRORS:
-            raise
-        kind, what = _ERRORS[error.errno]
-        raise kind(f"{path!r} {what}", code=errno.errorcode[error.errno]) from error
+        number = error.errno or 0
+        kind, what = known.get(number, (StoreError, f"cannot be used: {error.strerror or error}"))
+        raise kind(f"{path!r} {what}", code=errno.errorcode.get(number, "")) from error

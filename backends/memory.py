@@ -44,7 +44,8 @@ class MemoryStore:
         self, key: str, *, version_id: str | None = None, start: int = 0, stop: int | None = None
     ) -> Iterator[bytes]:
         _no_versions(version_id)
-        yield self._find(key).getvalue()[start:stop]
+        if piece := self._find(key).getvalue()[start:stop]:
+            yield piece
 
     def stat(self, key: str, *, version_id: str | None = None) -> Stat:
         _no_versions(version_id)

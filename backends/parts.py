@@ -24,18 +24,17 @@ def parts(chunks: Iterable[bytes]) -> Iterator[bytes]:
     """``chunks`` joined and cut into parts, each as long as ``part_size`` says, the last one shorter; none if empty."""
     number = 1
     size = part_size(number)
-    pending: list[bytes | memoryview] = []
-    have = 0
+    pending = bytearray()
     for chunk in chunks:
         rest = memoryview(chunk)
-        while have + len(rest) >= size:
-            cut = size - have
-            yield b"".join([*pending, rest[:cut]])
-            pending, have, rest = [], 0, rest[cut:]
+        while len(pending) + len(rest) >= size:
+            cut = size - len(pending)
+            pending += rest[:cut]
+            rest = rest[cut:]
+            yield bytes(pending)
+            pending.clear()
             number += 1
             size = part_size(number)
-        if rest:
-            pending.append(rest)
-            have += len(rest)
-    if have:
-        yield b"".join(pending)
+        pending += rest
+    if pending:
+        yield bytes(pending)

@@ -82,7 +82,7 @@ class S3Store:
                 while chunk := self._bucket.run(_read(body)):
                     yield chunk
         finally:
-            body.close()
+            self._bucket.soon(body.close)
 
     def stat(self, key: str, *, version_id: str | None = None) -> Stat:
         extra = {"VersionId": version_id} if version_id is not None else {}
@@ -113,6 +113,8 @@ class S3Store:
         operation = {"GET": "get_object", "PUT": "put_object"}.get(method)
         if operation is None:
             raise ValueError(f"method={method!r} cannot be signed: use GET or PUT")
+        if method == "PUT" and version_id is not None:
+            raise ValueError("a PUT makes a new version: leave version_id out")
         params = {"Key": key} | ({"VersionId": version_id} if version_id is not None else {})
         return self._bucket.sign(operation, params, int(duration.total_seconds()), method)
 

@@ -3,12 +3,12 @@
 import asyncio
 import contextlib
 import os
-from collections.abc import Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import Future
 from typing import Any
 
 from .aws import is_aws, region_of, translated
-from .errors import CredentialsError, MissingExtraError, StoreError, StoreUnavailableError
+from .errors import CredentialsError, InvalidKeyError, MissingExtraError, StoreError, StoreUnavailableError
 
 _ATTEMPTS = 4
 _METADATA_SECONDS = 0.7
@@ -24,6 +24,7 @@ class Bucket:
         self, name: str, *, endpoint: str | None, region: str | None, profile: str | None, ca_file: str | None
     ) -> None:
         self.name = name
+        _require_extra()
         with _errors("open", name, ""):
             session = _session(profile)
             self.endpoint = endpoint or _configured_endpoint(session)
@@ -31,7 +32,11 @@ class Bucket:
             self.checksums = is_aws(self.endpoint)
             self._files = _file_system(session, self.endpoint, self.region, ca_file)
             self._client = self._files.connect()
-            self._check_credentials(session)
+            try:
+                self._check_credentials(session)
+            except BaseException:
+                self.close()
+                raise
 
     def _check_credentials(self, session: Any) -> None:
         if self._files.key is None and self.run(session.get_credentials()) is None:
@@ -60,6 +65,10 @@ class Bucket:
             running.cancel()
             raise
 
+    def soon(self, callback: Callable[[], object]) -> None:
+        """Has the client's loop call ``callback``; connections belong to its thread."""
+        self._files.loop.call_soon_threadsafe(callback)
+
     def sign(self, operation: str, params: dict[str, Any], seconds: int, method: str) -> str:
         """A signed URL for one request."""
         with self.errors(operation, params["Key"]):
@@ -84,11 +93,16 @@ class Bucket:
         return request
 
 
-def _session(profile: str | None) -> Any:
+def _require_extra() -> None:
     try:
-        from aiobotocore.session import AioSession
+        import s3fs  # noqa: F401
     except ImportError as error:
         raise MissingExtraError("S3 needs the extra s3: pip install 'keystow[s3]'") from error
+
+
+def _session(profile: str | None) -> Any:
+    from aiobotocore.session import AioSession
+
     session = AioSession(profile=profile)
     if session.get_config_variable("metadata_service_timeout") == 1:
         session.set_config_variable("metadata_service_timeout", _METADATA_SECONDS)
@@ -105,7 +119,7 @@ def _configured_endpoint(session: Any) -> str | None:
 
 
 def _configured_region(session: Any) -> str | None:
-    found: str | None = session.get_config_variable("region") or os.environ.get("AWS_REGION")
+    found: str | None = os.environ.get("AWS_REGION") or session.get_config_variable("region")
     return found
 
 
@@ -157,5 +171,7 @@ def _errors(operation: str, bucket: str, key: str) -> Iterator[None]:
     ) as error:
         said = str(error).split("?", 1)[0].rstrip(".")
         raise StoreUnavailableError(f"{where}: {said}", hint="check the endpoint and the network") from error
+    except UnicodeEncodeError as error:
+        raise InvalidKeyError(f"the key {key!r} holds half a character") from error
     except botocore.BotoCoreError as error:
         raise StoreError(f"{where}: {str(error).split('?', 1)[0]}") from error

@@ -100,7 +100,8 @@ class Upload:
 
         def collect() -> None:
             with self._bucket.errors("upload_part", self._key):
-                sent.append(described[len(sent)] | {"ETag": running.popleft().result()["ETag"]})
+                sent.append(described[len(sent)] | {"ETag": running[0].result()["ETag"]})
+            running.popleft()
 
         for number, piece in enumerate(pieces, 1):
             if number > MOST_PARTS:

@@ -31,14 +31,15 @@ class Context:
     """What templates have made of these values, by placeholder: each is checked and formatted once."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "labels", MappingProxyType(dict(self.labels)))
+        labels = dict(self.labels)
+        object.__setattr__(self, "labels", MappingProxyType(labels))
         if self.at is not None and self.at.utcoffset() is None:
             raise ValueError(
                 f"the context's instant {self.at!r} has no time zone, so its date depends on where it is read: "
                 "give an aware datetime, such as datetime.now(UTC)"
             )
-        named = {name: getattr(self, name) for name in _IDS.values()} | dict(self.labels)
-        for name, value in named.items():
+        ids = (("job_id", self.job_id), ("execution_id", self.execution_id), ("node_id", self.node_id))
+        for name, value in (*ids, *labels.items()):
             if value is not None and not isinstance(value, str):
                 raise TypeError(f"the value of {name} is {value!r}: give it as text")
 

@@ -4,6 +4,7 @@ Each stands once in a table: how it is written, and which texts it can have writ
 that a month does not have, so that a key is matched only by dates that exist.
 """
 
+import functools
 import re
 from collections.abc import Callable
 from datetime import datetime
@@ -46,15 +47,10 @@ class InstantFormat(NamedTuple):
 
     tokens: tuple[tuple[str, bool], ...]
 
-    @property
-    def directives(self) -> list[str]:
-        """The directives' letters, in order."""
-        return [text for text, is_directive in self.tokens if is_directive]
-
     def render(self, at: datetime) -> str:
         """The text of ``at``, in the time zone that it carries."""
-        form = "".join(_DIRECTIVES[text].form if d else text.replace("%", "%%") for text, d in self.tokens)
-        return form % tuple(_DIRECTIVES[letter].value(at) for letter in self.directives)
+        form, values = _printf(self.tokens)
+        return form % tuple([value(at) for value in values])
 
     def pattern(self, seen: set[str]) -> str:
         """A regular expression for the texts that ``render`` can give.
@@ -71,6 +67,13 @@ class InstantFormat(NamedTuple):
                 seen.add(text)
                 out.append(f"(?P<{text}>{_DIRECTIVES[text].pattern})")
         return "".join(out)
+
+
+@functools.lru_cache
+def _printf(tokens: tuple[tuple[str, bool], ...]) -> tuple[str, tuple[Callable[[datetime], int], ...]]:
+    """What is the same each time that a format is rendered."""
+    form = "".join(_DIRECTIVES[text].form if d else text.replace("%", "%%") for text, d in tokens)
+    return form, tuple(_DIRECTIVES[text].value for text, is_directive in tokens if is_directive)
 
 
 def parse_format(spec: str, position: int = 0) -> InstantFormat:

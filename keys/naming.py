@@ -27,8 +27,9 @@ def object_key(template: Template | str, context: Context, *, archive: bool, rul
     """The key under which ``context``'s results are published: of an archive, or the prefix of its files.
 
     The template is expanded, the suffix rule is applied to the expanded key, and the result is checked against the
-    provider's rules. Bacalhau looks for the suffix before it expands, and so does its dialect. Text is read as a
-    template whose labels are the context's. Raises what ``Template``, ``expand`` and ``check_key`` raise.
+    provider's rules. Bacalhau looks for the suffix before it expands: in its dialect only the last literal, or the
+    value in the last place, can bring it. Text is read as a template whose labels are the context's. Raises what
+    ``Template``, ``expand`` and ``check_key`` raise.
 
     >>> object_key("result-{jobID}", Context(job_id="abc123"), archive=True)
     'result-abc123.tar.gz'
@@ -36,6 +37,6 @@ def object_key(template: Template | str, context: Context, *, archive: bool, rul
     if isinstance(template, str):
         template = Template(template, labels=context.labels)
     expanded = template.expand(context)
-    add = archive_key if archive else prefix_key
-    key = expanded + add(template.text)[len(template.text) :] if template.dialect == "bacalhau" else add(expanded)
-    return check_key(key, rules, names=None if archive else ())
+    judged = template.last.expand(context) if template.dialect == "bacalhau" else expanded
+    suffix = (archive_key if archive else prefix_key)(judged)[len(judged) :]
+    return check_key(expanded + suffix, rules, names=None if archive else ())

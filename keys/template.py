@@ -5,6 +5,7 @@ value is never read as template text. What a context's value looks like in a key
 """
 
 import difflib
+import itertools
 import re
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
@@ -88,7 +89,7 @@ class Template:
     'results/abc123/'
     """
 
-    __slots__ = ("_format", "_parts", "_pick", "_policy", "_reader", "dialect")
+    __slots__ = ("_format", "_parts", "_pick", "_policy", "_reader", "_renderings", "dialect")
 
     dialect: str
     _parts: tuple[str | _Field, ...]
@@ -96,6 +97,7 @@ class Template:
     _format: str
     _pick: Callable[[Mapping[str, str]], str | tuple[str, ...]]
     _reader: _Reader | None
+    _renderings: dict[str, _Field]
 
     def __init__(
         self,
@@ -123,16 +125,14 @@ class Template:
         self._policy = policy
         self.dialect = dialect
         self._format = "".join(p.replace("%", "%%") if isinstance(p, str) else "%s" for p in self._parts)
-        keys = [self._cache_key(part) for part in self._placeholders]
+        self._renderings = {f"{policy.name} {field.written}": field for field in self._placeholders}
+        keys = [f"{policy.name} {field.written}" for field in self._placeholders]
         self._pick = itemgetter(*keys) if keys else lambda _: ()
         self._reader = None
 
     @property
     def _placeholders(self) -> list[_Field]:
         return [part for part in self._parts if isinstance(part, _Field)]
-
-    def _cache_key(self, field: _Field) -> str:
-        return f"{self._policy.name} {field.written}"
 
     @property
     def text(self) -> str:
@@ -154,6 +154,11 @@ class Template:
         first = self._parts[0] if self._parts else ""
         return first if isinstance(first, str) else ""
 
+    @property
+    def last(self) -> "Template":
+        """Its last literal text or placeholder, alone."""
+        return _restored(self._parts[-1:], self._policy, self.dialect)
+
     def expand(self, context: Context) -> str:
         """The key for ``context``.
 
@@ -163,8 +168,8 @@ class Template:
         try:
             return self._format % self._pick(context.rendered)
         except KeyError:
-            for field in self._placeholders:
-                context.rendered[self._cache_key(field)] = field.render(context, self._policy)
+            for name, field in self._renderings.items():
+                context.rendered[name] = field.render(context, self._policy)
             return self._format % self._pick(context.rendered)
 
     def match(self, key: str) -> dict[str, str] | None:
@@ -197,7 +202,7 @@ class Template:
         done: set[_Field] = set()
         seen: set[str] = set()
         out = []
-        for part in self._parts:
+        for part, following in itertools.pairwise((*self._parts, "/")):
             if isinstance(part, str):
                 out.append(re.escape(part))
                 continue
@@ -206,7 +211,9 @@ class Template:
                 out.append(f"(?P={group})")
                 continue
             done.add(part)
-            out.append(f"(?P<{group}>{part.format.pattern(seen) if part.format else self._policy.pattern})")
+            whole = isinstance(following, str) and following.startswith("/")
+            value = self._policy.whole if whole else self._policy.pattern
+            out.append(f"(?P<{group}>{part.format.pattern(seen) if part.format else value})")
         groups = tuple(f"_{index}" for index in range(len(order)))
         return _Reader(re.compile("".join(out) + calendar(seen)), tuple(names.values()), groups)
 
@@ -221,7 +228,9 @@ class Template:
         'abc123/{date}'
         """
         names = self._names()
-        for name in values:
+        for name, value in values.items():
+            if value is None:
+                raise TypeError(f"the value of {name} is None: leave it out, or give it as text")
             if name not in names.values() and name not in self.fields:
                 raise TemplateError(_unknown(name, [*names.values()]))
         bound = object.__new__(Template)

@@ -22,6 +22,8 @@ class Policy(NamedTuple):
 
     name: str
     pattern: str
+    whole: str
+    """The pattern of a value up to the next ``/`` or the end, which needs no search for where it ends."""
 
     def admit(self, field: str, value: str) -> str:
         """The text that stands in the key for ``value``; ``ValueRefusedError`` if there is none."""
@@ -67,9 +69,10 @@ def _plain(excluded: str) -> str:
 
 _ESCAPE = r"%(?:25|2F|5C|[01][0-9A-F]|7F|C2%[89][0-9A-F])"
 
-REFUSE = Policy("refuse", _segment(_plain(""), _plain(".")))
-PERCENT = Policy(
-    "percent",
-    "(?:%2E(?:%2E)?|" + _segment(f"(?:{_plain('%')}|{_ESCAPE})", f"(?:{_plain('.%')}|{_ESCAPE})") + ")",
-)
-VERBATIM = Policy("verbatim", "(?s:.*?)")
+_ENCODED_CHARACTER, _ENCODED_NOT_DOT = (f"(?:{_plain(excluded)}|{_ESCAPE})" for excluded in ("%", ".%"))
+_ENCODED_VALUE = f"(?:%2E(?:%2E)?|{_segment(_ENCODED_CHARACTER, _ENCODED_NOT_DOT)})"
+_ANYTHING = "(?s:.*?)"
+
+REFUSE = Policy("refuse", _segment(_plain(""), _plain(".")), rf"(?!\.\.?(?:/|\Z)){_plain('')}++")
+PERCENT = Policy("percent", _ENCODED_VALUE, _ENCODED_VALUE)
+VERBATIM = Policy("verbatim", _ANYTHING, _ANYTHING)

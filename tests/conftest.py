@@ -7,7 +7,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from servers import Credentials, SeaweedFS
+
+settings.register_profile("keystow", deadline=None, database=None)
+settings.load_profile("keystow")
 
 
 @pytest.fixture(autouse=True)

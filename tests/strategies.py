@@ -4,13 +4,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from typing import NamedTuple
 
-from hypothesis import settings
 from hypothesis import strategies as st
 
 from keystow.keys import Context, Template
-
-settings.register_profile("keystow", deadline=None, database=None)
-settings.load_profile("keystow")
 
 IDS = {"executionID": "execution_id", "jobID": "job_id", "nodeID": "node_id"}
 DIRECTIVES = "YmdHMSfjyVGu"

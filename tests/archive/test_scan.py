@@ -90,7 +90,7 @@ def test_what_is_no_source_is_refused_by_name(tmp_path, source, error):
 
 @pytest.mark.parametrize("options", [{"symlinks": "keep"}, {"special": "keep"}])
 def test_an_unknown_choice_is_refused(tmp_path, options):
-    with pytest.raises(ValueError, match="keep.*use one of"):
+    with pytest.raises(ValueError, match=r"keep.*use one of"):
         scan(tmp_path, **options)
 
 

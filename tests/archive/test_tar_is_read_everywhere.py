@@ -131,7 +131,7 @@ def test_the_end_is_two_blocks_of_zeros_filled_up_to_a_record():
 @pytest.mark.parametrize("pieces", [[b"abc"], [b"abcde"], [], [b"ab", b"cdef"]])
 def test_content_that_is_not_as_long_as_announced_is_an_error(pieces):
     tree = Tree((Entry("a", "file", 4),), lambda entry: iter(pieces))
-    with pytest.raises(ValueError, match="'a' gave . bytes where 4 were announced"):
+    with pytest.raises(ValueError, match=r"'a' gave . bytes where 4 were announced"):
         list(tar(tree))
 
 

@@ -176,9 +176,9 @@ def test_data_behind_the_end_is_refused(tmp_path, rest, size):
     assert os.listdir(tmp_path) == []
 
 
-@pytest.mark.parametrize("rest", [b"x", zipped(A)[:-1], b"\0\0x"])
+@pytest.mark.parametrize("rest", [b"x", zipped(A)[:-1], b"\0\0x"], ids=["text", "half an archive", "zeros"])
 def test_data_behind_the_gzip_stream_is_refused(tmp_path, rest):
-    with pytest.raises(CorruptArchiveError):
+    with pytest.raises(ArchiveError):
         unpack([zipped(A) + rest], tmp_path / "target")
     assert os.listdir(tmp_path) == []
 
@@ -280,7 +280,7 @@ def check_harmless(place, archive):
         assert os.path.islink(path) or os.stat(path).st_uid == os.geteuid()
 
 
-@settings(max_examples=400)
+@settings(max_examples=250)
 @given(st.lists(hostile_members(), min_size=1, max_size=5))
 def test_hostile_names_never_escape(tmp_path_factory, members):
     check_harmless(tmp_path_factory.mktemp("hostile"), zipped(*members))
@@ -302,7 +302,7 @@ def scrambled(draw):
     return bytes(block)
 
 
-@settings(max_examples=400)
+@settings(max_examples=250)
 @given(st.lists(st.one_of(scrambled(), st.binary(max_size=1024)), min_size=1, max_size=4))
 def test_noise_is_refused_by_an_archive_error(tmp_path_factory, blocks):
     check_harmless(tmp_path_factory.mktemp("noise"), zipped(*blocks))

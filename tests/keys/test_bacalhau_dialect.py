@@ -57,6 +57,13 @@ def test_object_key_is_byte_for_byte_bacalhaus(archive, text, node, execution, j
     assert key == published(text, context, archive=archive)
 
 
+def test_a_value_that_ends_in_the_suffix_brings_it():
+    """DESIGN: "values … that do not end in the suffix" are Bacalhau's; of the others, the suffix is not doubled."""
+    template = Template("results/{jobID}", dialect="bacalhau")
+    assert object_key(template, Context(job_id="a.tar.gz"), archive=True) == "results/a.tar.gz"
+    assert object_key(template, Context(job_id="a/"), archive=False) == "results/a/"
+
+
 @pytest.mark.parametrize(
     ("text", "key"),
     [

@@ -1,0 +1,60 @@
+# Everything is set up in .venv; `make test` also installs two small Debian packages if they are missing.
+PYTHON ?= python3
+BIN := .venv/bin
+SETTINGS := --config-settings editable_mode=strict
+SOURCES := keys archive backends publisher
+LINTED := $(SOURCES) tests benchmarks examples
+
+.PHONY: help setup demo test test-fast check format bench tools bench-tools lock clean
+
+help:
+	@echo "make demo | test | test-fast | check | format | bench"
+
+# A directory is newer once a file was added to it or removed, and then the package is linked anew.
+.venv/.installed: pyproject.toml constraints.txt $(SOURCES)
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt uv
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt $(SETTINGS) \
+		--editable '.[s3,testing]' --group dev
+	touch $@
+
+setup: .venv/.installed
+
+demo: setup
+	@PATH="$(CURDIR)/$(BIN):$$PATH" sh examples/demo.sh
+
+test: setup tools
+	$(BIN)/pytest
+
+test-fast: setup
+	$(BIN)/pytest -m "not slow and not server" -x
+
+check: setup
+	$(BIN)/ruff format --check $(LINTED)
+	$(BIN)/ruff check $(LINTED)
+	cd / && "$(CURDIR)/$(BIN)/mypy" --config-file "$(CURDIR)/pyproject.toml" --cache-dir "$(CURDIR)/.mypy_cache" -p keystow
+	$(BIN)/mypy tests/typing/api.py
+	$(BIN)/lint-imports
+
+format: setup
+	$(BIN)/ruff format $(LINTED)
+	$(BIN)/ruff check --fix $(LINTED)
+
+bench: setup bench-tools
+	$(BIN)/python -m benchmarks
+
+tools:
+	@sh tests/install.sh bsdtar:libarchive-tools
+
+bench-tools:
+	@sh tests/install.sh pigz:pigz igzip:isal
+
+# New pins for everything that the tests use; names and versions only.
+lock:
+	$(PYTHON) -m venv .venv-lock && .venv-lock/bin/pip install --quiet uv
+	.venv-lock/bin/uv pip install --quiet --python .venv-lock/bin/python '.[all,testing]' --group dev
+	.venv-lock/bin/uv pip freeze --python .venv-lock/bin/python --exclude-editable | grep -v '^keystow' > constraints.txt
+	rm -rf .venv-lock
+
+clean:
+	rm -rf .venv .demo build *.egg-info

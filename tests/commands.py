@@ -1,0 +1,64 @@
+"""The command as its users start it: another process, its exit status and what it printed."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+KEYSTOW = (sys.executable, "-m", "keystow")
+
+
+class Ran(NamedTuple):
+    """How a process ended."""
+
+    status: int
+    out: str
+    err: str
+
+
+def run(
+    *command: str | Path,
+    stdin: str = "",
+    cwd: Path | None = None,
+    before: Callable[[], None] | None = None,
+    **environment: str,
+) -> Ran:
+    """Runs ``command``, with ``environment`` added to this process's, to its end."""
+    done = subprocess.run(
+        [os.fspath(part) for part in command],
+        input=stdin,
+        capture_output=True,
+        encoding="utf-8",
+        errors="surrogateescape",
+        cwd=cwd,
+        env=os.environ | environment,
+        preexec_fn=before,
+        timeout=120,
+        check=False,
+    )
+    return Ran(done.returncode, done.stdout, done.stderr)
+
+
+def keystow(
+    *arguments: str | Path,
+    stdin: str = "",
+    cwd: Path | None = None,
+    before: Callable[[], None] | None = None,
+    **environment: str,
+) -> Ran:
+    """Runs ``keystow`` with ``arguments``."""
+    return run(*KEYSTOW, *arguments, stdin=stdin, cwd=cwd, before=before, **environment)
+
+
+def complaint(ran: Ran, status: int) -> str:
+    """The one line with which a call that failed said so, and nothing else."""
+    assert "Traceback" not in ran.err
+    assert ran.status == status, ran
+    assert ran.out == ""
+    assert ran.err.endswith("\n")
+    lines = ran.err.splitlines()
+    assert len(lines) == 1, ran.err
+    assert lines[0].startswith("keystow: ")
+    return lines[0].removeprefix("keystow: ")

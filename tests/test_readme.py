@@ -1,0 +1,93 @@
+"""Every command and program in README and CONTRIBUTING, run as it stands."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text("utf-8")
+CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
+
+
+def blocks(text, language):
+    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+
+
+@pytest.fixture
+def workplace(seaweed, tmp_path, monkeypatch, login):
+    """A directory with ``results`` in it, and ``my-bucket`` at the endpoint that the environment names."""
+    login(seaweed)
+    if "my-bucket" not in [bucket["Name"] for bucket in seaweed.client().list_buckets()["Buckets"]]:
+        seaweed.make_bucket("my-bucket", versioned=True)
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", seaweed.endpoint)
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+    subprocess.run([sys.executable, ROOT / "examples" / "job.py", tmp_path / "results"], check=True)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.server
+def test_every_command_in_the_readme(workplace):
+    """In the order in which they stand; the installation is what the test environment itself is made by."""
+    commands = blocks(README, "sh")
+    assert commands[0] == "pip install 'keystow[s3]'\n"
+    assert len(commands) == 5
+    for block in commands[1:]:
+        done = subprocess.run(["/bin/sh", "-euxc", block], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+    assert yaml.safe_load(Path("published.yaml").read_text())["PublishedResult"]["Params"].keys() == {
+        "Bucket",
+        "Key",
+        "Endpoint",
+        "Region",
+        "ChecksumSHA256",
+        "VersionID",
+    }
+    assert (workplace / "fetched" / "summary.json").read_bytes() == (workplace / "results/summary.json").read_bytes()
+    assert (workplace / "store" / "abc123").is_dir()
+
+
+@pytest.mark.server
+def test_the_program_in_the_readme(workplace):
+    (program,) = blocks(README, "python")
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    printed = done.stdout.splitlines()
+    assert printed[0].startswith("results/abc123/20230926/140530.tar.gz ")
+    for comment, line in zip(re.findall(r"  # (.*)", program), printed[1:], strict=True):
+        assert line == comment
+
+
+def test_the_recipe_for_the_checksum_of_a_prefix(tmp_path):
+    """The shell's listing of a directory has the checksum that a plain publish of it reports."""
+    from keystow import publish
+
+    (recipe,) = re.findall(r"^`(find .*sha256sum)` makes", README, re.MULTILINE)
+    results = tmp_path / "results"
+    subprocess.run([sys.executable, ROOT / "examples" / "job.py", results], check=True)
+    (results / "latest").unlink()
+    published = publish(results, f"file://{tmp_path}/store/all", archive=False)
+    printed = subprocess.run(["/bin/sh", "-c", recipe], cwd=results, capture_output=True, text=True, check=True).stdout
+    assert printed.split()[0] == published.checksum_sha256
+
+
+def test_every_make_target_that_is_named_exists():
+    makefile = (ROOT / "Makefile").read_text("utf-8")
+    named = set(re.findall(r"make ([a-z-]+)", README + CONTRIBUTING))
+    assert named >= {"demo", "test", "test-fast", "check", "bench", "lock"}
+    for target in named:
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
+
+
+def test_the_demo_prints_what_it_did(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+    done = subprocess.run(
+        ["/bin/sh", ROOT / "examples" / "demo.sh"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.endswith("What was fetched is what the job wrote.\n")
