@@ -20,7 +20,7 @@ from .pack import pack
 from .scan import scan
 from .tar import tar
 from .tree import Entry, Tree
-from .unpack import Limits, Unpacked, extract, unpack
+from .unpack import Limits, Unpacked, check_destination, extract, unpack
 
 __all__ = [
     "ArchiveError",
@@ -35,6 +35,7 @@ __all__ = [
     "Tree",
     "Unpacked",
     "UnsafeArchiveError",
+    "check_destination",
     "dereference",
     "extract",
     "gunzip",

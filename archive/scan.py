@@ -18,7 +18,7 @@ from .tree import Entry, Origin, Tree
 Symlinks = Literal["inside", "follow", "skip", "error"]
 Special = Literal["error", "skip"]
 
-_CHUNK = 1 << 20
+_CHUNK = 1 << 18
 _LONGEST_PATH = 4095
 _OPEN_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _OPEN_FILE = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
@@ -36,7 +36,7 @@ def scan(source: str | os.PathLike[str], *, symlinks: Symlinks = "inside", speci
     """
     _check_choice("symlinks", symlinks, ("inside", "follow", "skip", "error"))
     _check_choice("special", special, ("error", "skip"))
-    root = os.path.abspath(os.fspath(source))
+    root = os.path.join(os.getcwd(), os.fspath(source))
     try:
         status = os.stat(root)
     except (FileNotFoundError, NotADirectoryError):
@@ -71,7 +71,7 @@ class _Walk:
         self.special = special
         self.skipped: list[str] = []
         self.nofollow = 0 if symlinks == "follow" else os.O_NOFOLLOW
-        self.roots = (root, os.path.realpath(root))
+        self.roots = (os.path.abspath(root), os.path.realpath(root))
 
     def entries(self) -> Iterator[Entry]:
         open_directories = [self._open(self.root, "", None)]

@@ -64,10 +64,7 @@ def extract(
     limits: Limits | None = None,
 ) -> Unpacked:
     """What ``unpack`` does, with members from elsewhere; each content is read before the next is asked for."""
-    target = os.path.realpath(directory)
-    exists = os.path.lexists(target)
-    if exists and not (os.path.isdir(target) and not os.listdir(target)):
-        raise DestinationExistsError(f"{target!r} exists and is not an empty directory: name a new one")
+    target, exists = check_destination(directory)
     holder = target if exists else _existing_ancestor(target)
     partial = os.path.join(holder, f".keystow-{secrets.token_hex(8)}.partial")
     os.mkdir(partial)
@@ -84,6 +81,18 @@ def extract(
         _remove(partial)
         raise
     return Unpacked(target, count, size)
+
+
+def check_destination(directory: str | os.PathLike[str]) -> tuple[str, bool]:
+    """The real path to unpack into, and whether there is an empty directory there already.
+
+    Raises ``DestinationExistsError`` for a directory that is not empty, and for anything else that is there.
+    """
+    target = os.path.realpath(directory)
+    exists = os.path.lexists(target)
+    if exists and not (os.path.isdir(target) and not os.listdir(target)):
+        raise DestinationExistsError(f"{target!r} exists and is not an empty directory: name a new one")
+    return target, exists
 
 
 def _existing_ancestor(path: str) -> str:

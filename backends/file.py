@@ -1,8 +1,9 @@
 """Objects as files under a directory.
 
 Strategy: an object is written to a file without a name on the same disk (``O_TMPFILE``), made durable, and only then
-linked under its key, so that a process that is killed leaves nothing behind. A disk that has no such files gets a
-hidden temporary file, which no listing shows.
+linked under its key. A process that is killed leaves nothing behind, or at most, in the instant between two calls that
+replace an old object, a whole hidden file. A disk without nameless files gets a hidden one from the start. No listing
+shows hidden files (``.keystow-…``), and they may be deleted.
 """
 
 import contextlib
@@ -99,7 +100,7 @@ class FileStore:
         """Keys and what is known of them, in the order of their bytes."""
         try:
             with os.scandir(os.path.join(self._root, below)) as listing:
-                found = [(entry.name + "/" * entry.is_dir(), entry) for entry in listing]
+                found = [(entry.name + "/" * entry.is_dir(follow_symlinks=False), entry) for entry in listing]
         except (FileNotFoundError, NotADirectoryError):
             return
         for name, entry in sorted(found, key=lambda pair: os.fsencode(pair[0])):

@@ -25,7 +25,7 @@ def open_store(url: str, **options: Any) -> Store:
     opener = _OPENERS.get(protocol)
     if not separator or opener is None:
         raise UnknownStoreError(f"{url!r} names no store: use one of {', '.join(_FORMS.values())}")
-    if not rest:
+    if (not rest.strip("/") and protocol != "file") or not rest:
         raise UnknownStoreError(f"{url!r} names no bucket: write {_FORMS[protocol]}")
     return opener(rest, **options)
 
@@ -41,7 +41,7 @@ def _open_file(rest: str) -> Store:
 def _open_memory(rest: str) -> Store:
     from .memory import MemoryStore
 
-    return MemoryStore(rest.rstrip("/"))
+    return MemoryStore(rest.strip("/"))
 
 
 def _open_s3(rest: str, **options: Any) -> Store:

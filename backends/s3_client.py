@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import functools
 import os
 from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import Future
@@ -31,12 +32,8 @@ class Bucket:
             self.region: str = region or region_of(self.endpoint) or _configured_region(session) or "us-east-1"
             self.checksums = is_aws(self.endpoint)
             self._files = _file_system(session, self.endpoint, self.region, ca_file)
+            self._check_credentials(session)
             self._client = self._files.connect()
-            try:
-                self._check_credentials(session)
-            except BaseException:
-                self.close()
-                raise
 
     def _check_credentials(self, session: Any) -> None:
         if self._files.key is None and self.run(session.get_credentials()) is None:
@@ -102,11 +99,29 @@ def _require_extra() -> None:
 
 def _session(profile: str | None) -> Any:
     from aiobotocore.session import AioSession
+    from botocore.configprovider import ConstantProvider
 
     session = AioSession(profile=profile)
     if session.get_config_variable("metadata_service_timeout") == 1:
-        session.set_config_variable("metadata_service_timeout", _METADATA_SECONDS)
+        # As a config variable it would be cut to whole seconds, and 0 is no limit at all.
+        provider = ConstantProvider(_METADATA_SECONDS)
+        session.get_component("config_store").set_config_provider("metadata_service_timeout", provider)
     return session
+
+
+@functools.cache
+def _http_session() -> Any:
+    from aiobotocore.httpsession import AIOHTTPSession
+
+    class Once(AIOHTTPSession):  # type: ignore[misc]
+        """Sends each request once: aiohttp repeats a PUT on its own, and a lost answer would go unnoticed."""
+
+        async def _get_session(self, proxy_url: str | None) -> Any:
+            session = await super()._get_session(proxy_url)
+            session._retry_connection = False  # noqa: SLF001
+            return session
+
+    return Once
 
 
 def _configured_endpoint(session: Any) -> str | None:
@@ -135,6 +150,7 @@ def _file_system(session: Any, endpoint: str | None, region: str, ca_file: str |
         "connect_timeout": 10,
         "read_timeout": 60,
         "max_pool_connections": 32,
+        "http_session_cls": _http_session(),
         "request_checksum_calculation": "when_required",
         "response_checksum_validation": "when_required",
     }

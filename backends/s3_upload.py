@@ -167,5 +167,5 @@ class Upload:
 
 
 def _was_retried(error: StoreError) -> bool:
-    response = getattr(error.__cause__, "response", {})
+    response = getattr(error.__cause__, "response", None) or {}
     return bool(response.get("ResponseMetadata", {}).get("RetryAttempts"))

@@ -1,6 +1,7 @@
 """Publishes a directory of results to any object store, under a name you can predict, and proves it arrived.
 
->>> import tempfile, pathlib
+>>> import pathlib, tempfile
+>>> from keystow import Context, publish, verify
 >>> results = pathlib.Path(tempfile.mkdtemp())
 >>> _ = (results / "score.txt").write_text("42")
 >>> published = publish(results, "memory://bucket/results-{jobID}", Context(job_id="abc123"))

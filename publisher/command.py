@@ -5,6 +5,7 @@ exists, 4 verification failed, 130 interrupted.
 """
 
 import argparse
+import io
 import json
 import os
 import re
@@ -25,11 +26,15 @@ _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command and gives its exit status."""
     options = _parser().parse_args(arguments)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(encoding="utf-8", errors="surrogateescape")  # a key may hold what no locale can write
     try:
         status: int = options.run(options)
         sys.stdout.flush()
-    except KeyboardInterrupt:
-        _say("interrupted; nothing half-written was left")
+    except KeyboardInterrupt as interrupt:
+        notes = getattr(interrupt, "__notes__", ())
+        for line in ("interrupted", *notes) if notes else ("interrupted; nothing half-written was left",):
+            _say(line)
         return 130
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -44,11 +49,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _status(error: Exception) -> int:
     """The exit status for an error that is somebody's to mend; 0 for a defect of ours."""
-    from .archive import ArchiveError, SourceNotFoundError
+    from .archive import ArchiveError, DestinationExistsError, SourceNotFoundError
     from .backends import AlreadyExistsError, StoreError
     from .errors import VerificationError
 
-    if isinstance(error, AlreadyExistsError):
+    if isinstance(error, AlreadyExistsError | DestinationExistsError):
         return 3
     if isinstance(error, VerificationError):
         return 4
@@ -102,7 +107,10 @@ def _publish(options: argparse.Namespace) -> int:
             status = status or failed
             continue
         if result.checksum_sha256 is None:
-            _say(f"already there, and left as it is: {place}")
+            what = (
+                "already there, and left as it is" if planned.archive else "some files were there, and left as they are"
+            )
+            _say(f"{what}: {place}")
         else:
             _say(f"published {len(tree.files)} files of {tree.size} bytes to {place}")
         _print_result(result, options.output)
@@ -229,25 +237,25 @@ def _parser() -> argparse.ArgumentParser:
 
     publish = commands.add_parser("publish", help="publish a directory", description=_PUBLISH)
     publish.add_argument("source", metavar="SOURCE", help="the directory or file to publish")
-    publish.add_argument("destination", metavar="DESTINATION", nargs="*", help="s3://bucket/key-template[,opt=…]")
+    publish.add_argument("destination", metavar="DESTINATION", nargs="*", help=_DESTINATION)
     publish.add_argument("--spec", metavar="FILE", help="a YAML file that holds a Publisher, instead of DESTINATION")
     _add_context(publish)
-    publish.add_argument("--if-exists", choices=("replace", "error", "skip"), default="replace")
-    publish.add_argument("--symlinks", choices=("inside", "follow", "skip", "error"), default="inside")
+    publish.add_argument("--if-exists", choices=("replace", "error", "skip"), default="replace", help=_IF_EXISTS)
+    publish.add_argument("--symlinks", choices=("inside", "follow", "skip", "error"), default="inside", help=_SYMLINKS)
     publish.add_argument("--dry-run", action="store_true", help="say what would be published; open no store")
     publish.add_argument("--output", choices=("yaml", "json", "key"), default="yaml", help="form of the result")
     publish.set_defaults(run=_publish)
 
-    get = commands.add_parser("get", help="fetch what was published, and verify it")
+    get = commands.add_parser("get", help="fetch what was published, and verify it", description=_GET)
     get.add_argument("result", metavar="RESULT|URL", help="a file with a published result, - for stdin, or a URL")
     get.add_argument("directory", metavar="DIRECTORY", help="a new or empty directory")
     get.set_defaults(run=_get)
 
-    verify = commands.add_parser("verify", help="read what was published and compare its SHA-256")
+    verify = commands.add_parser("verify", help="read what was published and compare its SHA-256", description=_VERIFY)
     verify.add_argument("result", metavar="RESULT", help="a file with a published result, or - for stdin")
     verify.set_defaults(run=_verify)
 
-    url = commands.add_parser("url", help="print a pre-signed URL of a published archive")
+    url = commands.add_parser("url", help="print a pre-signed URL of a published archive", description=_URL)
     url.add_argument("result", metavar="RESULT", help="a file with a published result, or - for stdin")
     url.add_argument("--expires", type=_duration, required=True, metavar="1h", help="90s, 30m, 12h, 7d at most")
     url.add_argument(
@@ -258,13 +266,20 @@ def _parser() -> argparse.ArgumentParser:
     )
     url.set_defaults(run=_url)
 
-    key = commands.add_parser("key", help="print a key as publish would use it")
+    key = commands.add_parser("key", help="print a key as publish would use it", description=_KEY)
     key.add_argument("template", metavar="TEMPLATE", help="such as results/{jobID}/{date}")
     _add_context(key)
     key.set_defaults(run=_key)
     return parser
 
 
+_DESTINATION = "s3://bucket/results/{jobID}, file:///directory/{jobID}; may end in ,opt=endpoint=URL,opt=region=NAME"
+_IF_EXISTS = "what becomes of an object that is there: replace (default), error (exit status 3), or skip"
+_SYMLINKS = "keep those that stay inside (default), follow, skip them all, or take any as an error"
+_GET = "Fetch what was published, and verify it."
+_VERIFY = "Read what was published and compare its SHA-256."
+_URL = "Print a pre-signed URL of a published archive."
+_KEY = "Print a key as publish would use it."
 _PUBLISH = "Publish SOURCE as one .tar.gz, or with --plain as files under a prefix, and print the published result."
 
 

@@ -1,5 +1,6 @@
 """Several requests under way at once, with answers in order and a bound on how far ahead they run."""
 
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -11,11 +12,13 @@ Item = TypeVar("Item")
 Answer = TypeVar("Answer")
 
 
-def in_order(work: Callable[[Item], Answer], items: Iterable[Item]) -> Iterator[tuple[Item, Answer]]:
+def in_order(
+    work: Callable[[Item], Answer], items: Iterable[Item], *, ending: threading.Event | None = None
+) -> Iterator[tuple[Item, Answer]]:
     """Each item with ``work(item)``, in the items' order; at most 16 are begun ahead of the one that is asked for.
 
     What ``work`` raises is raised here. Nothing is begun after that, or after the iterator is closed, and what had
-    begun has ended by then.
+    begun has ended by then. ``ending`` is set before that is waited for, so that long work can end early.
 
     >>> list(in_order(abs, [-1, 2]))
     [(-1, 1), (2, 2)]
@@ -32,4 +35,6 @@ def in_order(work: Callable[[Item], Answer], items: Iterable[Item]) -> Iterator[
             first, running = begun.popleft()
             yield first, running.result()
     finally:
+        if ending is not None:
+            ending.set()
         pool.shutdown(cancel_futures=True)

@@ -13,8 +13,8 @@ from datetime import timedelta
 from os import PathLike
 
 from . import download
-from .archive import Entry, Unpacked, extract, unpack
-from .backends import AccessDeniedError, Stat, Store
+from .archive import Entry, Unpacked, check_destination, extract, unpack
+from .backends import AccessDeniedError, NotFoundError, Stat, Store
 from .checksum import Checksum
 from .concurrency import in_order
 from .errors import ResultError, VerificationError
@@ -63,6 +63,7 @@ def fetch(
     Raises ``VerificationError``, ``ArchiveError``, ``StoreError``, ``ResultError``, or ``DestinationExistsError``; then
     ``directory`` is as it was.
     """
+    check_destination(directory)
     if isinstance(result, str) and download.is_url(result):
         content = _Hashed(download.read(result), None)
         return _fetched(unpack(content, directory), content.checksum(), verified=False)
@@ -224,7 +225,7 @@ class _Objects:
 
     def _check(self) -> None:
         if not self._digests:
-            raise VerificationError(f"there is no object under {self._prefix!r}")
+            raise NotFoundError(f"there is no object under {self._prefix!r}")
         found = self.checksum()
         if self._expected is not None and found != self._expected:
             raise VerificationError(

@@ -8,6 +8,7 @@ import hashlib
 import mimetypes
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import CancelledError
 from dataclasses import dataclass, replace
 from os import PathLike
 from typing import Literal
@@ -163,11 +164,13 @@ def _publish_archive(
 
 
 def _publish_files(store: Store, result: PublishedResult, tree: Tree, if_exists: IfExists) -> PublishedResult:
+    ending = threading.Event()
+
     def send(entry: Entry) -> Written | None:
         try:
             return store.write(
                 result.key + entry.name,
-                tree.read(entry),
+                _until(ending, tree.read(entry)),
                 if_absent=if_exists != "replace",
                 content_type=_content_type(entry.name),
             )
@@ -179,7 +182,7 @@ def _publish_files(store: Store, result: PublishedResult, tree: Tree, if_exists:
     digests: dict[str, str] = {}
     done = 0
     try:
-        for entry, written in in_order(send, tree.files):
+        for entry, written in in_order(send, tree.files, ending=ending):
             done += 1
             if written is not None:
                 digests[entry.name] = written.sha256
@@ -191,11 +194,18 @@ def _publish_files(store: Store, result: PublishedResult, tree: Tree, if_exists:
     return replace(result, checksum_sha256=listing_checksum(digests))
 
 
+def _until(ending: threading.Event, chunks: Iterator[bytes]) -> Iterator[bytes]:
+    for chunk in chunks:
+        if ending.is_set():
+            raise CancelledError
+        yield chunk
+
+
 def listing_checksum(digests: Mapping[str, str]) -> Checksum:
     """The SHA-256 of what ``sha256sum -z`` prints of files (name → hex digest), in the order of their names' bytes.
 
     >>> listing_checksum({"b": "1" * 64, "a": "0" * 64}).hex[:8]
-    '4f70ae3e'
+    'cf0db2d9'
     """
     lines = sorted((name.encode("utf-8", "surrogateescape"), digest) for name, digest in digests.items())
     listing = hashlib.sha256()

@@ -18,6 +18,7 @@ _QUOTED = re.compile(r'(?:^|,)"')
 _BRACES = re.compile(r"\{\{|\}\}|\{")
 _RULES = {"s3": S3, "memory": S3, "file": FILE}
 _ENCODINGS = ("gzip", "plain")
+_EXAMPLE = "s3://bucket/results/{jobID}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,13 +40,12 @@ class PublisherSpec:
     encoding: str = "gzip"
 
     def __post_init__(self) -> None:
-        if self.type not in _RULES:
-            raise SpecError(f"there is no publisher type {self.type!r}: {nearest(self.type, _RULES)}")
+        _check_type(self.type)
         if not self.bucket or ("/" in self.bucket) is not (self.type == "file"):
             what = "an absolute directory" if self.type == "file" else "a name without '/'"
             raise SpecError(f"{self.bucket!r} is no bucket for {self.type}: give {what}")
         if not self.key:
-            raise SpecError("the destination needs a key: write s3://bucket/key, such as s3://bucket/results/{jobID}")
+            raise SpecError(f"the destination needs a key: write s3://bucket/key, such as {_EXAMPLE}")
         if self.encoding not in _ENCODINGS:
             raise SpecError(f"there is no encoding {self.encoding!r}: use gzip (one archive) or plain (a prefix)")
         if self.endpoint is not None:
@@ -61,27 +61,14 @@ class PublisherSpec:
         For ``file://``, the bucket is the directories before the segment with the first field, or before the last
         segment.
         """
-        destination = None
-        options: dict[str, object] = {}
-        for index, field in enumerate(_fields(text.strip())):
-            found = _OPTION.fullmatch(field)
-            name = found[1].lower() if found else ""
-            if found is None or (index == 0 and "://" in field.partition("=")[0]):
-                if index:
-                    raise SpecError(f"{field!r} is no option: write opt=name=value")
-                destination = field
-            elif name in {"dst", "destination", "target"}:
-                destination = found[2]
-            elif name in {"opt", "option"}:
-                _add_option(options, found[2])
-            else:
-                raise SpecError(_misplaced(found[1], field))
-        if not destination:
-            raise SpecError(f"{text!r} names no destination: write s3://bucket/key")
+        destination, options = _taken_apart(text)
         kind, located = _located(destination)
         for name, value in located.items():
             if options.setdefault(name, value) != value:
                 raise SpecError(f"the {name.lower()} is given twice, as {value!r} and as {options[name]!r}: give one")
+        for name in ("Bucket", "Key"):
+            if name not in options:
+                raise SpecError(f"{text!r} names no {name.lower()}: write s3://bucket/key, such as {_EXAMPLE}")
         return cls._read({"Type": kind, "Params": options})
 
     @classmethod
@@ -93,12 +80,14 @@ class PublisherSpec:
         """
         if not isinstance(mapping, Mapping):
             raise SpecError(f"{mapping!r} is no destination: give a mapping with Type and Params")
-        tasks = mapping.get("Tasks")
-        if isinstance(tasks, list) and tasks and isinstance(tasks[0], Mapping):
-            mapping = tasks[0]
-        if "Publisher" in mapping:
-            mapping = {"Publisher": mapping["Publisher"]}
-        return cls._read(mapping)
+        publisher = _named(mapping, "Publisher")
+        tasks = _named(mapping, "Tasks")
+        if publisher is None and tasks is not None:
+            first = tasks[0] if isinstance(tasks, list) and tasks else None
+            publisher = _named(first, "Publisher") if isinstance(first, Mapping) else None
+            if publisher is None:
+                raise SpecError("the first of the job's Tasks has no Publisher: give it one, with Type and Params")
+        return cls._read(mapping if publisher is None else {"Publisher": publisher})
 
     @classmethod
     def _read(cls, mapping: Mapping[str, object]) -> Self:
@@ -124,6 +113,33 @@ class PublisherSpec:
     def rules(self) -> KeyRules:
         """What the provider accepts as a key."""
         return _RULES[self.type]
+
+
+def _named(mapping: Mapping[str, object], name: str) -> object:
+    return next((value for key, value in mapping.items() if str(key).casefold() == name.casefold()), None)
+
+
+def _taken_apart(text: str) -> tuple[str, dict[str, object]]:
+    destinations = []
+    options: dict[str, object] = {}
+    for index, field in enumerate(_fields(text.strip())):
+        found = _OPTION.fullmatch(field)
+        name = found[1].lower() if found else ""
+        if found is None or (index == 0 and "://" in field.partition("=")[0]):
+            if index:
+                raise SpecError(f"{field!r} is no option: write opt=name=value")
+            destinations.append(field)
+        elif name in {"dst", "destination", "target"}:
+            destinations.append(found[2])
+        elif name in {"opt", "option"}:
+            _add_option(options, found[2])
+        else:
+            raise SpecError(_misplaced(found[1], field))
+    if len(destinations) > 1:
+        raise SpecError(f"the destination is given twice, as {destinations[0]!r} and as {destinations[1]!r}: give one")
+    if not any(destinations):
+        raise SpecError(f"{text!r} names no destination: write s3://bucket/key")
+    return destinations[0], options
 
 
 def _fields(text: str) -> list[str]:
@@ -154,6 +170,7 @@ def _located(destination: str) -> tuple[str, dict[str, str]]:
     kind, separator, rest = destination.partition("://")
     if not separator:
         return kind, {}
+    _check_type(kind.lower())
     if kind.lower() == "file":
         return kind, _located_file(rest)
     bucket, _, key = rest.partition("/")
@@ -167,6 +184,11 @@ def _located_file(path: str) -> dict[str, str]:
     cut = path.rstrip("/").rfind("/") if field is None else path.rfind("/", 0, field)
     bucket = path[:cut].replace("{{", "{").replace("}}", "}") or "/"
     return {"Bucket": bucket, "Key": path[cut + 1 :]}
+
+
+def _check_type(kind: str) -> None:
+    if kind not in _RULES:
+        raise SpecError(f"there is no publisher type {kind!r}: {nearest(kind, _RULES)}")
 
 
 def _check_endpoint(endpoint: str) -> None:

@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,7 +21,6 @@ def run(
     *command: str | Path,
     stdin: str = "",
     cwd: Path | None = None,
-    before: Callable[[], None] | None = None,
     **environment: str,
 ) -> Ran:
     """Runs ``command``, with ``environment`` added to this process's, to its end."""
@@ -34,7 +32,6 @@ def run(
         errors="surrogateescape",
         cwd=cwd,
         env=os.environ | environment,
-        preexec_fn=before,
         timeout=120,
         check=False,
     )
@@ -45,11 +42,10 @@ def keystow(
     *arguments: str | Path,
     stdin: str = "",
     cwd: Path | None = None,
-    before: Callable[[], None] | None = None,
     **environment: str,
 ) -> Ran:
     """Runs ``keystow`` with ``arguments``."""
-    return run(*KEYSTOW, *arguments, stdin=stdin, cwd=cwd, before=before, **environment)
+    return run(*KEYSTOW, *arguments, stdin=stdin, cwd=cwd, **environment)
 
 
 def complaint(ran: Ran, status: int) -> str:

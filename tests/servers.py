@@ -85,9 +85,9 @@ class SeaweedFS:
         self.log = directory / "weed.log"
         self.access_key, self.secret_key = "keystow-admin", uuid.uuid4().hex
         names = ("master", "master.grpc", "volume", "volume.grpc", "filer", "filer.grpc", "s3", "s3.grpc")
-        self._ports = dict(zip(names, _free_ports(len(names)), strict=True))
+        self._ports = dict(zip(names, free_ports(len(names)), strict=True))
         self.endpoint = f"http://{LOOPBACK}:{self._ports['s3']}"
-        self._session = _isolated_session()
+        self._session = isolated_session()
         self._process: subprocess.Popen[bytes] | None = None
         self._write_identities()
         atexit.register(self.kill)
@@ -266,7 +266,7 @@ class SeaweedFS:
         )
 
 
-def _isolated_session() -> Session:
+def isolated_session() -> Session:
     """A botocore session that sees neither the machine's AWS files nor a profile from the environment."""
     nothing = (None, None, os.devnull, None)
     return Session(
@@ -286,7 +286,7 @@ def _weed() -> str:
     return found
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
     """Ports that are free now, from below the range the kernel hands to outgoing connections.
 
     So no connection takes one while the server is starting, or is stopped before a restart.

@@ -295,3 +295,13 @@ def test_an_entry_of_no_file_cannot_be_read(tmp_path):
     lay(tmp_path, {"a": b"x"})
     with pytest.raises(ValueError, match="'b' is no file"):
         list(scan(tmp_path).read(Entry("b", "file", 1)))
+
+
+def test_a_source_behind_a_link_and_dot_dot_is_the_kernels(tmp_path, monkeypatch):
+    """`link/..` is the parent of what the link leads to, not of the link."""
+    (tmp_path / "elsewhere" / "inner").mkdir(parents=True)
+    (tmp_path / "elsewhere" / "here").write_text("x")
+    (tmp_path / "near").mkdir()
+    (tmp_path / "near" / "link").symlink_to("../elsewhere/inner")
+    monkeypatch.chdir(tmp_path / "near")
+    assert [entry.name for entry in scan("link/..").entries] == ["here", "inner"]

@@ -1,9 +1,7 @@
 """Places to publish to, and a small tree to publish."""
 
-import hashlib
 import itertools
 import random
-import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -90,19 +88,6 @@ def proxy(seaweed: SeaweedFS) -> Iterator[FaultProxy]:
 def stored() -> Callable[[PublishedResult], Store]:
     """The store that holds a result, for looking and for tampering."""
     return open_result_store
-
-
-def content(store: Store, key: str) -> bytes:
-    """The bytes of an object."""
-    return b"".join(store.read(key))
-
-
-def sha256sum(data: bytes) -> str:
-    """What coreutils says."""
-    done = subprocess.run(["sha256sum"], input=data, capture_output=True, check=True)
-    digest = done.stdout.split()[0].decode()
-    assert digest == hashlib.sha256(data).hexdigest()
-    return digest
 
 
 @pytest.fixture

@@ -62,7 +62,7 @@ def test_a_file_that_changes_while_it_is_packed(place, small, noise, stored, sha
         if done > share * total and not changed:
             changed.append(change(noise / "data"))
 
-    with pytest.raises(SourceChangedError, match="'.*/data' changed while it was packed, so nothing was published"):
+    with pytest.raises(SourceChangedError, match=r"'.*/data' changed while it was packed, so nothing was published"):
         publish(noise, place("stands"), progress=progress)
     assert changed
     store = stored(old)
@@ -198,7 +198,9 @@ def interrupted(process):
 
 
 def start(*arguments):
-    return subprocess.Popen([*KEYSTOW, *map(str, arguments)], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    """A command that heeds SIGINT, also where a shell started the tests in its background."""
+    command = ["env", "--default-signal=INT", *KEYSTOW, *map(str, arguments)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 
 @pytest.mark.server
@@ -232,7 +234,7 @@ def long(tmp_path):
     """A tree that takes seconds to pack and no room on the disk."""
     (tmp_path / "long").mkdir()
     with open(tmp_path / "long" / "sparse", "wb") as file:
-        file.truncate(40 << 30)
+        file.truncate(30 << 30)
     return tmp_path / "long"
 
 
@@ -244,6 +246,17 @@ def test_an_interrupt_on_a_disk(file_place, small, long, stored):
     assert said == "keystow: interrupted; nothing half-written was left\n"
     stands(old, stored(old))
     assert os.listdir(old.bucket) == ["stands.tar.gz"]
+
+
+def test_an_interrupt_among_plain_files(file_place, long):
+    """The file that was being written is given up, and those that had arrived are counted."""
+    (long / "a").write_bytes(b"1")
+    directory = Path(file_place("plain/a").removeprefix("file://")).parent
+    with start("publish", long, file_place("plain"), "--plain") as process:
+        wait_until((directory / "a").exists, process)
+        said = interrupted(process)
+    assert said == ("keystow: interrupted\nkeystow: 1 or more of 2 files had already been published under 'plain/'\n")
+    assert os.listdir(directory) == ["a"]
 
 
 def test_a_process_killed_from_outside_on_a_disk(file_place, small, long, stored):
@@ -276,6 +289,7 @@ def test_an_interrupted_get_leaves_no_directory(seaweed, s3_place, proxy, noise,
 
 
 @pytest.mark.server
+@pytest.mark.slow
 @pytest.mark.parametrize("moment", ["partNumber=2", "POST uploadId="], ids=["second part", "complete"])
 def test_a_server_that_dies_in_the_middle_of_an_upload(tmp_path, login, small, noise, stored, moment):
     with SeaweedFS(tmp_path / "seaweedfs") as server, FaultProxy(server.endpoint) as proxy:

@@ -28,7 +28,7 @@ def sha256sum(data):
 
 def shell_listing(directory):
     """The published checksum of a prefix, by the shell alone."""
-    recipe = r"find . -type f -printf '%P\0' | LC_ALL=C sort -z | xargs -0 sha256sum -z | sha256sum"
+    recipe = r"find . -type f -printf '%P\0' | LC_ALL=C sort -z | xargs -0 sha256sum -z -- | sha256sum"
     return subprocess.run(recipe, shell=True, cwd=directory, capture_output=True, check=True).stdout.split()[0].decode()
 
 

@@ -1,0 +1,76 @@
+"""Laws of cutting a stream into parts, for any way the stream comes in."""
+
+import hashlib
+import itertools
+import tracemalloc
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from keystow.backends.parts import MIB, MOST_PARTS, part_size, parts
+
+PART = part_size(1)
+SOURCE = hashlib.shake_256(b"parts").digest(3 * PART + MIB)
+CUTS = st.lists(st.integers(0, len(SOURCE)) | st.sampled_from([0, 1, PART - 1, PART, PART + 1, 2 * PART]), max_size=8)
+
+
+def chunked(cuts: list[int], end: int) -> list[bytes]:
+    edges = [0, *sorted(cut for cut in cuts if cut <= end), end]
+    return [SOURCE[start:stop] for start, stop in itertools.pairwise(edges)]
+
+
+@settings(deadline=None, max_examples=40)
+@given(CUTS, st.integers(0, len(SOURCE)) | st.sampled_from([0, 1, PART - 1, PART, PART + 1, 2 * PART, 3 * PART]))
+def test_parts_join_to_what_came_in_and_are_full(cuts, end) -> None:
+    made = list(parts(chunked(cuts, end)))
+    assert b"".join(made) == SOURCE[:end]
+    assert [len(part) for part in made[:-1]] == [part_size(number) for number in range(1, len(made))]
+    assert all(0 < len(part) <= part_size(number) for number, part in enumerate(made, 1))
+
+
+@given(st.integers(1, MOST_PARTS - 1))
+def test_a_part_is_within_the_limits_of_s3_and_never_smaller_than_the_one_before(number) -> None:
+    assert 5 * MIB <= part_size(number) <= part_size(number + 1) <= 5 << 30
+
+
+def test_the_parts_there_may_be_hold_the_largest_object_there_may_be() -> None:
+    assert sum(map(part_size, range(1, MOST_PARTS + 1))) >= 5 << 40
+
+
+def test_the_parts_do_not_grow_before_16_gib() -> None:
+    assert sum(map(part_size, range(1, 2_001))) < 16 << 30
+    assert {part_size(number) for number in range(1, 2_001)} == {PART}
+
+
+def test_parts_are_made_as_they_are_asked_for() -> None:
+    taken: list[int] = []
+
+    def chunks():
+        for number in range(64):
+            taken.append(number)
+            yield SOURCE[:MIB]
+
+    made = parts(chunks())
+    assert len(next(made)) == PART
+    assert len(taken) == PART // MIB
+
+
+def test_a_buffer_that_is_used_again_is_copied() -> None:
+    buffer = bytearray(1000)
+
+    def chunks():
+        for number in range(3):
+            buffer[:] = bytes([number]) * 1000
+            yield buffer
+
+    assert b"".join(parts(chunks())) == b"\0" * 1000 + b"\1" * 1000 + b"\2" * 1000
+
+
+def test_tiny_chunks_take_no_more_memory_than_large_ones() -> None:
+    tracemalloc.start()
+    try:
+        assert sum(map(len, parts(SOURCE[:16] for _ in range((PART + MIB) // 16)))) == PART + MIB
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 4 * PART

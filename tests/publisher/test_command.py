@@ -1,0 +1,653 @@
+"""The command in a process of its own: what it prints, where, and with which status it ends."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+
+import pytest
+import yaml
+from archive_strategies import lay, seen
+from commands import KEYSTOW, complaint, keystow, run
+from conftest import same_tree
+from servers import Credentials
+
+from keystow import PublishedResult, publish, verify
+
+KNOWN = {"BACALHAU_JOB_ID": "abc123", "BACALHAU_EXECUTION_ID": "e-1", "BACALHAU_NODE_ID": "n-1"}
+AT = ("--at", "2023-09-26T14:05:30")
+
+
+def said(ran):
+    """What was told to people by a call that did what it should."""
+    assert ran.status == 0, ran
+    assert "Traceback" not in ran.err
+    lines = ran.err.splitlines()
+    assert all(line.startswith("keystow: ") for line in lines)
+    return [line.removeprefix("keystow: ") for line in lines]
+
+
+def results(text):
+    """The results on stdout, which holds nothing else."""
+    documents = re.split(r"^(?=PublishedResult:)", text, flags=re.MULTILINE)[1:]
+    assert "".join(documents) == text
+    return [PublishedResult.from_mapping(yaml.safe_load(each)) for each in documents]
+
+
+def unprivileged(*arguments):
+    """Runs the command as a process that permissions hold for, also where root runs the tests (capabilities(7))."""
+    prefix = ["setpriv", "--bounding-set=-all"] if os.geteuid() == 0 else []
+    return run(*prefix, *KEYSTOW, *arguments)
+
+
+# ---------------------------------------------------------------------------------------------------
+# Calls that are wrong: status 2, and nothing is sent
+
+
+@pytest.mark.server
+@pytest.mark.parametrize(
+    ("destination", "options", "advice"),
+    [
+        ("s3://b/{jobID", [], r"a stray '\{' in .*: write '\{\{' for a literal brace"),
+        ("s3://b/a}b", [], r"a stray '\}'"),
+        ("s3://b/{}", [], r"\{\}"),
+        ("s3://b/{jobId}", [], r"unknown field \{jobId\}: did you mean \{jobID\}\?"),
+        ("s3://b/{team}", [], r"unknown field \{team\}"),
+        ("s3://b/{date:%B}", [], r"'%B' is not a date directive that a key may hold: use one of %Y"),
+        ("s3://b/{jobID}", [], r"the template needs a value for \{jobID\}: set .*--job-id"),
+        ("s3://b/{nodeID}/{jobID}", ["--job-id", "a"], r"needs a value for \{nodeID\}.*--node-id"),
+        ("s3://b/{executionID}", [], r"needs a value for \{executionID\}.*--execution-id"),
+        ("s3://b/{jobID}", ["--job-id", ""], r"the value of \{jobID\} is empty"),
+        ("s3://b/{jobID}", ["--job-id", "a/b"], r"the value of \{jobID\} is 'a/b'.*'/' would change the shape"),
+        ("s3://b/{x}", ["--label", "x=.."], r"the value of \{x\} is '\.\.'"),
+        ("s3://b/{x}", ["--label", "jobID=1"], "the label 'jobID' has the name of a built-in field: choose another"),
+        ("s3://b/k", ["--label", "x"], "'x' is no NAME=VALUE"),
+        ("s3://b/k", ["--at", "yesterday"], "'yesterday' is no ISO 8601 time such as 2023-09-26T14:05:30"),
+        ("s3://b/k", ["--timezone", "Mars"], "'Mars' is no time zone such as Europe/Berlin or UTC"),
+        ("s3://b/k", ["--if-exists", "never"], "invalid choice: 'never'.*replace.*error.*skip"),
+        ("s3://b/k", ["--symlinks", "all"], "invalid choice: 'all'"),
+        ("s3://b/k", ["--output", "xml"], "invalid choice: 'xml'"),
+        ("s3://b/k", ["--colour"], r"unrecognized arguments: --colour \(see keystow --help\)"),
+        ("s3://b/k,opt=regoin=r", [], "there is no option 'regoin': did you mean region?"),
+        ("s3://b/k,region=r", [], "write opt=region=r"),
+        ("s3://b/k,opt=encoding=zip", [], "there is no encoding 'zip': use gzip .* or plain"),
+        ("s3://b/k,opt=endpoint=ftp://h", [], "given twice"),
+        ("s3://b", [], "names no key: write s3://bucket/key"),
+        ("b/k", [], "names no bucket: write s3://bucket/key"),
+        ("s33://b/k", [], "there is no publisher type 's33': did you mean s3?"),
+        ("s3://b/../k", [], r"S3 cannot store the key '\.\./k\.tar\.gz': it has the segment '\.\.'"),
+        ("s3://b/" + "k" * 1020, [], "it is 1027 bytes long, and 1024 is the most"),
+        ("s3://b/" + "k" * 1024, ["--plain"], "1024 is the most"),
+        ("s3://b/k", ["--spec", "x.yaml"], "give a DESTINATION.*or --spec FILE: one of them"),
+    ],
+)
+def test_a_wrong_call_sends_nothing(proxy, login, seaweed, small, destination, options, advice):
+    login(seaweed)
+    if "://" in destination:
+        destination += f",opt=endpoint={proxy.url}"
+    line = complaint(keystow("publish", small, destination, *options, AWS_ENDPOINT_URL=proxy.url), 2)
+    assert re.search(advice, line)
+    assert proxy.requests == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "advice"),
+    [
+        ([], "required: COMMAND (see keystow --help)"),
+        (["publsh"], "invalid choice: 'publsh'"),
+        (["publish"], "required: SOURCE"),
+        (["publish", "."], "give a DESTINATION, such as s3://bucket/results/{jobID}, or --spec FILE"),
+        (["publish", "absent", "memory://b/k"], "absent': name the file or directory to publish"),
+        (["publish", ".", "--spec", "absent.yaml"], "'absent.yaml' is no file: give the YAML file of a publisher"),
+        (["get"], "required: RESULT|URL, DIRECTORY"),
+        (["get", "absent", "d"], "'absent' is no file with a published result, and no URL: give one of them"),
+        (["get", "-", "d"], "'standard input' is empty"),
+        (["verify", "absent"], "'absent' is no file with a published result"),
+        (["url", "absent"], "required: --expires"),
+        (["url", "absent", "--expires", "soon"], "'soon' is no duration such as 90s, 30m, 12h or 7d"),
+        (["key"], "required: TEMPLATE"),
+        (["key", "{"], "a stray '{'"),
+    ],
+)
+def test_a_call_that_lacks_something(tmp_path, arguments, advice):
+    assert advice in complaint(keystow(*arguments, cwd=tmp_path), 2)
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "advice"),
+    [
+        ("", "'spec.yaml' is empty: it must hold a mapping with Type and Params"),
+        ("- s3", "'spec.yaml' holds no mapping with Type and Params"),
+        ("a: b: c", "'spec.yaml' is no YAML: mapping values are not allowed here (line 1, column 5)"),
+        ("Type: s3\nParams: {Bucket: b}", "Publisher.Params needs Key"),
+        ("Type: s3\nParams: {Bucket: b, Key: 20230926}", "Publisher.Params.Key is 20230926: write it as text"),
+        ("Type: s3\nParams: {Bucket: b, Kye: k}", "unknown name 'Kye': did you mean Key?"),
+        ("Type: s3\nParams: {Bucket: b, Key: 2023-99-99}", "'spec.yaml' is no YAML: month must be in 1..12"),
+        ("Tasks: [{Name: main}]", "the first of the job's Tasks has no Publisher: give it one, with Type and Params"),
+    ],
+)
+def test_a_wrong_spec(tmp_path, small, text, advice):
+    (tmp_path / "spec.yaml").write_text(text)
+    assert advice in complaint(keystow("publish", small, "--spec", "spec.yaml", cwd=tmp_path), 2)
+
+
+def test_a_wrong_source_date_epoch(small, file_place, tmp_path):
+    line = complaint(keystow("publish", small, file_place("k"), SOURCE_DATE_EPOCH="today"), 2)
+    assert line == "SOURCE_DATE_EPOCH is 'today': set it to whole seconds since 1970, or unset it"
+    assert not (tmp_path / "published").exists()
+
+
+def test_one_wrong_destination_of_several_publishes_none(small, file_place, tmp_path):
+    assert "{jobID}" in complaint(keystow("publish", small, file_place("a"), file_place("{jobID}")), 2)
+    assert not (tmp_path / "published").exists()
+
+
+# ---------------------------------------------------------------------------------------------------
+# Calls that fail
+
+
+def test_an_unreadable_file(small, file_place, tmp_path):
+    (small / "score.txt").chmod(0)
+    ran = unprivileged("publish", small, file_place("k"))
+    assert complaint(ran, 1) == (
+        f"{str(small / 'score.txt')!r}: cannot be read: give this user the permission to read it, or remove it"
+    )
+    assert not (tmp_path / "published").exists()
+
+
+def test_an_unreadable_directory(small, file_place, tmp_path):
+    (small / "model").chmod(0)
+    line = complaint(unprivileged("publish", small, file_place("k")), 1)
+    (small / "model").chmod(0o755)
+    assert f"{str(small / 'model')!r}: cannot be read: give this user the permission" in line
+
+
+def test_an_unreadable_spec(small, tmp_path):
+    (tmp_path / "spec.yaml").write_text("Type: s3")
+    (tmp_path / "spec.yaml").chmod(0)
+    line = complaint(unprivileged("publish", small, "--spec", tmp_path / "spec.yaml"), 1)
+    assert line == f"{str(tmp_path / 'spec.yaml')!r}: Permission denied"
+
+
+def test_a_directory_that_may_not_be_written(small, tmp_path):
+    (tmp_path / "locked").mkdir(mode=0o555)
+    ran = unprivileged("publish", small, f"file://{tmp_path}/locked/k")
+    assert "may not be used by this user: change its permissions, or publish elsewhere" in complaint(ran, 1)
+
+
+def test_a_link_that_leads_out(tmp_path, file_place):
+    (tmp_path / "source").mkdir()
+    (tmp_path / "source" / "out").symlink_to("/etc/hostname")
+    line = complaint(keystow("publish", tmp_path / "source", file_place("k")), 1)
+    assert "the link 'out' -> '/etc/hostname' leads out of" in line
+    assert "symlinks=" in line
+
+
+def test_a_special_file(tmp_path, file_place):
+    (tmp_path / "source").mkdir()
+    os.mkfifo(tmp_path / "source" / "pipe")
+    assert "'pipe' is a FIFO" in complaint(keystow("publish", tmp_path / "source", file_place("k")), 1)
+
+
+def test_a_key_below_a_file(small, tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    line = complaint(keystow("publish", small, f"file://{tmp_path}/file/k"), 1)
+    assert "lies below a file: choose a key that does not" in line
+
+
+@pytest.fixture
+def as_admin(seaweed, login):
+    login(seaweed)
+
+
+@pytest.mark.server
+def test_a_bucket_that_is_not_there(seaweed, as_admin, small):
+    line = complaint(keystow("publish", small, f"s3://no-such-bucket/k,opt=endpoint={seaweed.endpoint}"), 1)
+    assert line.startswith("s3://no-such-bucket/k.tar.gz: NoSuchBucket")
+    assert "create the bucket, or correct its name, endpoint or region" in line
+
+
+@pytest.mark.server
+@pytest.mark.parametrize("wrong", ["access key", "secret key"])
+def test_a_wrong_key_pair(seaweed, bucket, login, small, wrong):
+    secret = "not-the-secret-of-anybody"
+    login(Credentials("nobody", secret) if wrong == "access key" else Credentials(seaweed.access_key, secret))
+    line = complaint(keystow("publish", small, f"s3://{bucket}/k,opt=endpoint={seaweed.endpoint}"), 1)
+    assert {"access key": "InvalidAccessKeyId", "secret key": "SignatureDoesNotMatch"}[wrong] in line
+    assert "check the credentials that are in use" in line
+    assert secret not in line
+
+
+@pytest.mark.server
+def test_no_permission(seaweed, bucket, login, small):
+    login(
+        seaweed.user(
+            {
+                "Version": "2012-10-17",
+                "Statement": [
+                    {"Effect": "Allow", "Action": ["s3:PutObject"], "Resource": f"arn:aws:s3:::{bucket}/mine/*"}
+                ],
+            }
+        )
+    )
+    place = f"s3://{bucket}/{{}},opt=endpoint={seaweed.endpoint}"
+    line = complaint(keystow("publish", small, place.format("theirs/k")), 1)
+    assert line.startswith(f"s3://{bucket}/theirs/k.tar.gz: AccessDenied")
+    assert f"allow s3:PutObject on arn:aws:s3:::{bucket}/*, or use other credentials" in line
+    assert said(keystow("publish", small, place.format("mine/k")))
+
+
+def test_no_server(small, login):
+    login(Credentials("any", "key"))
+    line = complaint(keystow("publish", small, "s3://b/k,opt=endpoint=http://127.0.0.1:1"), 1)
+    assert "http://127.0.0.1:1/" in line
+    assert "check the endpoint and the network" in line
+
+
+def test_no_server_behind_a_url(tmp_path):
+    line = complaint(keystow("get", "http://127.0.0.1:1/b/k.tar.gz?X-Amz-Signature=secret", tmp_path / "back"), 1)
+    assert "http://127.0.0.1:1/b/k.tar.gz" in line
+    assert "secret" not in line
+
+
+def test_no_credentials(small):
+    line = complaint(keystow("publish", small, "s3://b/k"), 1)
+    assert line.startswith("no AWS credentials were found: set AWS_ACCESS_KEY_ID")
+
+
+def test_no_such_profile(small):
+    line = complaint(keystow("publish", small, "s3://b/k", AWS_PROFILE="absent"), 1)
+    assert "The config profile (absent) could not be found: correct the profile" in line
+
+
+@pytest.mark.parametrize("kind", ["file", pytest.param("s3", marks=pytest.mark.server)])
+def test_what_exists_stays_with_status_3(request, kind, small, files):
+    destination = request.getfixturevalue(f"{kind}_place")
+    first = said(keystow("publish", small, destination("once"), "--if-exists", "error"))
+    assert len(first) == 1
+    line = complaint(keystow("publish", files, destination("once"), "--if-exists", "error"), 3)
+    assert "once.tar.gz" in line
+    assert "already exists" in line
+
+
+def test_what_exists_is_skipped(file_place, small, files):
+    (first,) = results(keystow("publish", small, file_place("once")).out)
+    ran = keystow("publish", files, file_place("once"), "--if-exists", "skip")
+    assert said(ran) == [f"already there, and left as it is: {file_place('once')}.tar.gz"]
+    (second,) = results(ran.out)
+    assert (second.key, second.checksum_sha256) == (first.key, None)
+    assert verify(first)
+
+
+@pytest.fixture
+def result(file_place, small, tmp_path):
+    """A published result in a file."""
+    ran = keystow("publish", small, file_place("{jobID}"), "--job-id", "abc123")
+    assert said(ran)
+    (tmp_path / "result.yaml").write_text(ran.out)
+    return tmp_path / "result.yaml"
+
+
+@pytest.mark.parametrize("command", [["verify"], ["get"]], ids=["verify", "get"])
+def test_what_is_not_as_it_was_published_has_status_4(result, files, stored, tmp_path, command):
+    (published,) = results(result.read_text())
+    theirs = publish(files, f"memory://{tmp_path.name}/theirs")
+    stored(published).write(published.key, stored(theirs).read(theirs.key))
+    line = complaint(keystow(*command, result, *[tmp_path / "back"] * (command == ["get"])), 4)
+    assert line == (
+        f"what the store holds has the SHA-256 {theirs.checksum_sha256}, and {published.checksum_sha256} was published"
+    )
+    assert not (tmp_path / "back").exists()
+
+
+@pytest.mark.parametrize("command", ["verify", "get"])
+def test_what_is_gone(result, stored, tmp_path, command):
+    (published,) = results(result.read_text())
+    stored(published).delete(published.key)
+    line = complaint(keystow(command, result, *[tmp_path / "back"] * (command == "get")), 1)
+    assert published.key in line
+
+
+def test_a_directory_that_is_not_empty(result, tmp_path):
+    (tmp_path / "back").mkdir()
+    (tmp_path / "back" / "mine").write_text("mine")
+    line = complaint(keystow("get", result, tmp_path / "back"), 1)
+    assert "exists and is not an empty directory: name a new one" in line
+    assert os.listdir(tmp_path / "back") == ["mine"]
+
+
+def test_a_result_without_a_checksum_cannot_be_verified(tmp_path):
+    (tmp_path / "result.json").write_text('{"Type": "memory", "Params": {"Bucket": "b", "Key": "k"}}')
+    line = complaint(keystow("verify", tmp_path / "result.json"), 2)
+    assert line == "the result holds no ChecksumSHA256, so there is nothing to verify against"
+
+
+# ---------------------------------------------------------------------------------------------------
+# What is printed
+
+
+def test_there_and_back(result, small, tmp_path):
+    ran = keystow("get", result, tmp_path / "back")
+    assert ran.out == ""
+    assert said(ran) == [f"fetched {len(seen(small))} members of 10255 bytes into {tmp_path / 'back'}"]
+    assert seen(tmp_path / "back") == seen(small)
+    verified = keystow("verify", result)
+    (published,) = results(result.read_text())
+    assert verified.out == ""
+    assert said(verified)[0].endswith(f"SHA-256 {published.checksum_sha256}")
+
+
+def test_through_pipes(file_place, small, tmp_path):
+    ran = keystow("publish", small, file_place("k"), "--output", "json")
+    assert said(keystow("verify", "-", stdin=ran.out))
+    assert said(keystow("get", "-", tmp_path / "back", stdin=ran.out))
+    assert seen(tmp_path / "back") == seen(small)
+
+
+def test_the_forms_of_the_result(file_place, small):
+    yaml_form, json_form, key_form = (
+        keystow("publish", small, file_place("ü,{jobID}"), "--job-id", "😀", "--output", form)
+        for form in ("yaml", "json", "key")
+    )
+    for ran in (yaml_form, json_form, key_form):
+        assert said(ran) == [f"published 5 files of 10255 bytes to {file_place('ü,😀')}.tar.gz"]
+    assert key_form.out == "ü,😀.tar.gz\n"
+    assert json_form.out.count("\n") == 1
+    assert json.loads(json_form.out) == yaml.safe_load(yaml_form.out)
+    (published,) = results(yaml_form.out)
+    assert published.key == "ü,😀.tar.gz"
+    assert said(keystow("verify", "-", stdin=json_form.out))
+
+
+def test_a_name_that_no_encoding_has(file_place, small):
+    """A directory takes any bytes; the key comes out as the bytes that went in."""
+    ran = keystow("publish", small, file_place("\udcff"), "--output", "key")
+    assert said(ran)
+    assert ran.out == "\udcff.tar.gz\n"
+    for form in ("yaml", "json"):
+        ran = keystow("publish", small, file_place("\udcff"), "--output", form)
+        assert said(keystow("verify", "-", stdin=ran.out))
+
+
+@pytest.mark.parametrize("locale", ["C", "POSIX", "de_DE.ISO-8859-1"])
+def test_the_locale_changes_nothing(file_place, small, locale):
+    ran = keystow("publish", small, file_place("ü"), LC_ALL=locale, PYTHONIOENCODING="latin-1")
+    assert said(ran)
+    assert results(ran.out)[0].key == "ü.tar.gz"
+
+
+def test_several_destinations(file_place, small, tmp_path):
+    ran = keystow("publish", small, file_place("a"), f"file://{tmp_path}/other/b", "--plain")
+    assert len(said(ran)) == 2 if ran.status == 0 else ran
+    one, other = results(ran.out)
+    assert (one.bucket, one.key) == (f"{tmp_path}/published", "a/")
+    assert (other.bucket, other.key) == (f"{tmp_path}/other", "b/")
+
+
+def test_one_destination_of_several_that_fails(file_place, small, tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    ran = keystow("publish", small, f"file://{tmp_path}/file/a", file_place("b"))
+    assert ran.status == 1
+    failure, success = ran.err.splitlines()
+    assert "lies below a file" in failure
+    assert success.startswith("keystow: published 5 files")
+    assert [published.key for published in results(ran.out)] == ["b.tar.gz"]
+
+
+def test_a_prefix_of_which_some_is_skipped(file_place, tmp_path, files):
+    lay(tmp_path / "one", {"score.txt": b"41"})
+    said(keystow("publish", tmp_path / "one", file_place("p"), "--plain"))
+    ran = keystow("publish", files, file_place("p"), "--plain", "--if-exists", "skip")
+    assert said(ran) == [f"some files were there, and left as they are: {file_place('p')}/"]
+    assert results(ran.out)[0].checksum_sha256 is None
+
+
+@pytest.mark.parametrize(
+    "wrapped",
+    [
+        lambda spec: spec,
+        lambda spec: {"Publisher": spec},
+        lambda spec: {"Name": "job", "Type": "batch", "Tasks": [{"Name": "main", "Engine": {}, "Publisher": spec}]},
+    ],
+    ids=["bare", "Publisher", "Tasks"],
+)
+@pytest.mark.parametrize("encoding", ["gzip", "plain"])
+def test_a_spec_file(tmp_path, files, wrapped, encoding):
+    params = {"Bucket": str(tmp_path / "published"), "Key": "{jobID}", "Encoding": encoding}
+    (tmp_path / "job.yaml").write_text(yaml.safe_dump(wrapped({"Type": "file", "Params": params})))
+    ran = keystow("publish", files, "--spec", tmp_path / "job.yaml", **KNOWN)
+    assert said(ran)
+    (published,) = results(ran.out)
+    assert published.key == {"gzip": "abc123.tar.gz", "plain": "abc123/"}[encoding]
+    assert said(keystow("get", "-", tmp_path / "back", stdin=ran.out))
+    assert same_tree(files, tmp_path / "back")
+
+
+def test_a_dry_run_opens_nothing(small, tmp_path, file_place):
+    where = "s3://b/{jobID},opt=endpoint=https://s3.eu-west-1.amazonaws.com"
+    code = (
+        "import sys; from keystow.command import main; status = main(sys.argv[1:]); "
+        "print([name for name in ('s3fs', 'aiobotocore', 'botocore', 'fsspec', 'aiohttp') if name in sys.modules]); "
+        "sys.exit(status)"
+    )
+    ran = run(sys.executable, "-c", code, "publish", small, where, file_place("k"), "--dry-run", **KNOWN)
+    assert said(ran) == [
+        "dry run: 5 files of 10255 bytes would be published to s3://b/abc123.tar.gz",
+        f"dry run: 5 files of 10255 bytes would be published to {file_place('k')}.tar.gz",
+    ]
+    *printed, loaded = ran.out.splitlines(keepends=True)
+    assert loaded == "[]\n"
+    on_s3, on_disk = results("".join(printed))
+    assert (on_s3.key, on_s3.region, on_s3.checksum_sha256) == ("abc123.tar.gz", "eu-west-1", None)
+    assert on_disk.key == "k.tar.gz"
+    assert not (tmp_path / "published").exists()
+
+
+def test_a_dry_run_finds_what_is_wrong_with_the_source(tmp_path):
+    (tmp_path / "empty").mkdir()
+    line = complaint(keystow("publish", tmp_path / "empty", "s3://b/k", "--dry-run", "--plain"), 1)
+    assert "there is no file in" in line
+
+
+def test_a_key_that_becomes_a_hidden_name_is_pointed_out(small, file_place):
+    ran = keystow("publish", small, "s3://b/results/{jobID}/", "--dry-run", **KNOWN)
+    note, _ = said(ran)
+    assert note == "note: the key ends with '/', so the archive is named '.tar.gz': results/abc123/.tar.gz"
+
+
+def test_what_is_left_out_is_named(small, file_place):
+    ran = keystow("publish", small, file_place("k"), "--symlinks", "skip")
+    assert said(ran)[0] == "left out: model/latest"
+
+
+def test_source_date_epoch(tmp_path, file_place):
+    """https://reproducible-builds.org/specs/source-date-epoch"""
+    keys = []
+    for number, mtime in enumerate((1, 2)):
+        source = lay(tmp_path / f"source-{number}", {"a": b"1"}, mtime=mtime)
+        ran = keystow("publish", source, file_place(f"k{number}"), SOURCE_DATE_EPOCH="1000000000")
+        keys.append(results(ran.out)[0].checksum_sha256)
+        assert said(keystow("get", "-", tmp_path / f"back-{number}", stdin=ran.out))
+        assert (tmp_path / f"back-{number}" / "a").stat().st_mtime == 1_000_000_000
+    assert keys[0] == keys[1]
+
+
+def test_no_progress_where_nobody_looks(file_place, small):
+    assert "%" not in keystow("publish", small, file_place("k")).err
+
+
+def test_progress_on_a_terminal(file_place, noise):
+    master, slave = os.openpty()
+    with subprocess.Popen([*KEYSTOW, "publish", noise, file_place("k")], stdout=subprocess.PIPE, stderr=slave) as ran:
+        os.close(slave)
+        shown = b""
+        try:
+            while piece := os.read(master, 1 << 16):
+                shown += piece
+        except OSError:
+            pass  # a terminal that nobody holds any more
+        out = ran.stdout.read().decode()
+    os.close(master)
+    assert ran.returncode == 0
+    assert results(out)[0].key == "k.tar.gz"
+    percents = [int(each) for each in re.findall(rb"(\d+) % of 31457280 bytes", shown)]
+    assert percents == sorted(percents)
+    assert percents[-1] == 100
+    assert len(percents) > 5
+
+
+# ---------------------------------------------------------------------------------------------------
+# Keys and contexts
+
+
+@pytest.mark.parametrize(
+    ("arguments", "key"),
+    [
+        (["results/{jobID}/{date}/{time}/", "--job-id", "abc123", *AT], "results/abc123/20230926/140530/.tar.gz"),
+        (["results/{jobID}/{date}/{time}/", "--plain", *AT], "results/abc123/20230926/140530/"),
+        (["{jobID}{executionID}{nodeID}"], "abc123e-1n-1.tar.gz"),
+        (["{jobID}-{executionID}-{nodeID}", "--execution-id", "x", "--node-id", "y"], "abc123-x-y.tar.gz"),
+        (["k.tar.gz"], "k.tar.gz"),
+        (["k.tar.gz", "--plain"], "k.tar.gz/"),
+        (["{date}T{time}", "--at", "2023-09-26T14:05:30+02:00"], "20230926T140530.tar.gz"),
+        (["{date}T{time}", "--at", "2023-09-26T14:05:30Z"], "20230926T140530.tar.gz"),
+        (["{date}T{time}", "--at", "2023-09-26"], "20230926T000000.tar.gz"),
+        (["{date}T{time}", *AT, "--timezone", "Asia/Tokyo"], "20230926T140530.tar.gz"),
+        (["{date}T{time}", "--at", "2023-09-26T23:00:00Z", "--timezone", "Asia/Tokyo"], "20230927T080000.tar.gz"),
+        (["{date:%Y/%m/%d}/{team}", *AT, "--label", "team=red"], "2023/09/26/red.tar.gz"),
+        (["{a}{b}", "--label", "a=1", "--label", "b=x=y"], "1x=y.tar.gz"),
+        (["{{{jobID}}}"], "{abc123}.tar.gz"),
+    ],
+)
+def test_the_key_as_publish_uses_it(arguments, key, small):
+    ran = keystow("key", *arguments, **KNOWN)
+    assert (said(ran), ran.out) == ([], f"{key}\n")
+    template, *options = arguments
+    dry = keystow("publish", small, f"s3://b/{template}", *options, "--dry-run", "--output", "key", **KNOWN)
+    assert (dry.status, dry.out) == (0, ran.out)
+
+
+def test_now_is_the_default_and_is_taken_in_the_time_zone():
+    for zone, hours in (("UTC", 0), ("Asia/Tokyo", 9)):
+        before = datetime.now(UTC) + timedelta(hours=hours)
+        ran = keystow("key", "{date}{time}", "--timezone", zone)
+        after = datetime.now(UTC) + timedelta(hours=hours)
+        assert f"{before:%Y%m%d%H%M%S}" <= ran.out.removesuffix(".tar.gz\n") <= f"{after:%Y%m%d%H%M%S}"
+
+
+# ---------------------------------------------------------------------------------------------------
+# URLs
+
+
+@pytest.mark.server
+def test_a_url_that_others_can_use(seaweed, versioned_bucket, as_admin, small, tmp_path, monkeypatch):
+    ran = keystow("publish", small, f"s3://{versioned_bucket}/url,opt=endpoint={seaweed.endpoint}")
+    assert said(ran)
+    (published,) = results(ran.out)
+    pinned, open_ended = (
+        keystow("url", "-", "--expires", "10m", *options, stdin=ran.out) for options in ([], ["--no-pin-version"])
+    )
+    assert said(pinned) == said(open_ended) == []
+    assert "X-Amz-Expires=600" in pinned.out
+    assert f"versionId={published.version_id}" in pinned.out
+    assert "versionId" not in open_ended.out
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    for number, url in enumerate((pinned.out.strip(), open_ended.out.strip())):
+        got = keystow("get", url, tmp_path / f"back-{number}")
+        assert len(said(got)) == 2
+        assert said(got)[0].startswith("not verified: a URL")
+        assert seen(tmp_path / f"back-{number}") == seen(small)
+
+
+@pytest.mark.server
+@pytest.mark.parametrize("expires", ["0s", "8d"])
+def test_a_url_lasts_a_second_to_seven_days(seaweed, as_admin, tmp_path, expires):
+    result = {"Type": "s3", "Params": {"Bucket": "b", "Key": "k", "Endpoint": seaweed.endpoint}}
+    line = complaint(keystow("url", "-", "--expires", expires, stdin=json.dumps(result)), 2)
+    assert "cannot last" in line
+    assert "1 second to 7 days" in line
+
+
+@pytest.mark.parametrize(
+    ("result", "status", "advice"),
+    [
+        ({"Type": "file", "Params": {"Bucket": "/b", "Key": "k"}}, 1, "publish to a store that is served over HTTP"),
+        ({"Type": "s3", "Params": {"Bucket": "b", "Key": "k/", "Encoding": "plain"}}, 2, "publish an archive"),
+        ({"Type": "gopher", "Params": {"Bucket": "b", "Key": "k"}}, 2, "s3://bucket"),
+    ],
+)
+def test_what_has_no_url(result, status, advice):
+    assert advice in complaint(keystow("url", "-", "--expires", "1h", stdin=json.dumps(result)), status)
+
+
+# ---------------------------------------------------------------------------------------------------
+# Around the command
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--help"], ["publish", "get", "verify", "url", "key"]),
+        (["publish", "--help"], ["SOURCE", "DESTINATION", "--spec", "--job-id", "--timezone", "--dry-run", "--plain"]),
+        (["get", "--help"], ["RESULT|URL", "DIRECTORY", "stdin"]),
+        (["verify", "--help"], ["RESULT", "SHA-256"]),
+        (["url", "--help"], ["--expires", "--no-pin-version", "s3:GetObjectVersion"]),
+        (["key", "--help"], ["TEMPLATE", "--label", "--at"]),
+    ],
+)
+def test_help(arguments, words):
+    ran = keystow(*arguments, COLUMNS="200")
+    assert said(ran) == []
+    assert [word for word in words if word not in ran.out] == []
+
+
+@pytest.mark.parametrize("command", ["publish", "get", "verify", "url", "key"])
+def test_every_option_has_a_word_of_help(command):
+    options = keystow(command, "--help", COLUMNS="200").out.split("options:\n")[1]
+    lines = re.sub(r"\n {10,}", "  ", options).splitlines()
+    assert [line for line in lines if not re.fullmatch(r"  -.*?  +\S.*", line)] == []
+
+
+def test_the_version():
+    ran = keystow("--version")
+    assert said(ran) == []
+    assert re.fullmatch(r"keystow \d+\.\d+\.\d+\S*\n", ran.out)
+
+
+@pytest.mark.parametrize("command", ["key k", "publish {small} memory://b/k", "publish {small} s3://b/k --dry-run"])
+def test_a_reader_that_has_gone(small, command):
+    reading, writing = os.pipe()
+    os.close(reading)
+    ran = subprocess.run(
+        [*KEYSTOW, *command.format(small=small).split()], stdout=writing, stderr=subprocess.PIPE, check=False
+    )
+    os.close(writing)
+    assert ran.returncode == 1
+    assert b"Traceback" not in ran.stderr
+    assert b"BrokenPipe" not in ran.stderr
+
+
+@pytest.mark.parametrize(
+    ("code", "unwanted"),
+    [
+        ("import keystow", ["s3fs", "aiobotocore", "botocore", "yaml", "fsspec", "isal", "asyncio", "rich"]),
+        ("import keystow.keys", ["s3fs", "aiobotocore", "botocore", "yaml", "fsspec", "isal", "asyncio", "rich"]),
+        ("import keystow; keystow.publish", ["s3fs", "aiobotocore", "botocore", "asyncio", "rich"]),
+        ("from keystow.command import main; main(['key', 'k'])", ["s3fs", "botocore", "yaml", "fsspec", "isal"]),
+    ],
+)
+def test_what_is_loaded_late(code, unwanted):
+    ran = run(sys.executable, "-c", f"import sys; {code}; print([n for n in {unwanted!r} if n in sys.modules])")
+    assert ran.status == 0, ran.err
+    assert ran.out.splitlines()[-1] == "[]"
+
+
+def test_every_public_name_is_there():
+    ran = run(sys.executable, "-c", "from keystow import *; import keystow; print(dir(keystow) == keystow.__all__)")
+    assert (ran.status, ran.out) == (0, "True\n")
+    ran = run(sys.executable, "-c", "import keystow; keystow.absent")
+    assert "AttributeError: module 'keystow' has no attribute 'absent'" in ran.err

@@ -1,0 +1,24 @@
+"""The examples in the docstrings run, and say what they say."""
+
+import doctest
+import importlib
+import pkgutil
+
+import pytest
+
+import keystow
+
+MODULES = [found.name for found in pkgutil.walk_packages(keystow.__path__, "keystow.") if "__main__" not in found.name]
+WITH_EXAMPLES = {"keystow.keys.naming", "keystow.archive.tree", "keystow.backends.parts", "keystow.spec"}
+
+
+@pytest.mark.parametrize("name", ["keystow", *MODULES])
+def test_the_examples_of(name):
+    module = importlib.import_module(name)
+    found = doctest.testmod(module)
+    assert found.failed == 0
+    assert found.attempted or name not in WITH_EXAMPLES
+
+
+def test_every_module_is_found():
+    assert set(MODULES) >= WITH_EXAMPLES | {"keystow.command", "keystow.backends.s3"}
