@@ -314,7 +314,7 @@ def test_what_is_gone(result, stored, tmp_path, command):
 def test_a_directory_that_is_not_empty(result, tmp_path):
     (tmp_path / "back").mkdir()
     (tmp_path / "back" / "mine").write_text("mine")
-    line = complaint(keystow("get", result, tmp_path / "back"), 1)
+    line = complaint(keystow("get", result, tmp_path / "back"), 3)
     assert "exists and is not an empty directory: name a new one" in line
     assert os.listdir(tmp_path / "back") == ["mine"]
 
