@@ -1,21 +1,22 @@
-# Everything is set up in .venv; `make test` also installs two small Debian packages if they are missing.
+# Everything is set up in .venv; `make test` also installs small Debian packages that are missing.
 PYTHON ?= python3
 BIN := .venv/bin
 SETTINGS := --config-settings editable_mode=strict
 SOURCES := keys archive backends publisher
+FOLDERS := $(SOURCES) publisher/testing publisher/testing/servers
 LINTED := $(SOURCES) tests benchmarks examples
 
-.PHONY: help setup demo test test-fast check format bench tools bench-tools lock clean
+.PHONY: help setup demo test test-fast check format bench tools azurite bench-tools lock clean
 
 help:
 	@echo "make demo | test | test-fast | check | format | bench"
 
 # A directory is newer once a file was added to it or removed, and then the package is linked anew.
-.venv/.installed: pyproject.toml constraints.txt $(SOURCES)
+.venv/.installed: pyproject.toml constraints.txt $(FOLDERS)
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt uv
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt $(SETTINGS) \
-		--editable '.[s3,testing]' --group dev
+		--editable '.[all,testing]' --group dev
 	touch $@
 
 setup: .venv/.installed
@@ -23,11 +24,11 @@ setup: .venv/.installed
 demo: setup
 	@PATH="$(CURDIR)/$(BIN):$$PATH" sh examples/demo.sh
 
-test: setup tools
+test: setup tools azurite
 	$(BIN)/pytest
 
 test-fast: setup
-	$(BIN)/pytest -m "not slow and not server" -x
+	$(BIN)/pytest -m "not slow and not server" -x --hypothesis-profile=fast
 
 check: setup
 	$(BIN)/ruff format --check $(LINTED)
@@ -44,7 +45,13 @@ bench: setup bench-tools
 	$(BIN)/python -m benchmarks
 
 tools:
-	@sh tests/install.sh bsdtar:libarchive-tools
+	@sh tests/install.sh bsdtar:libarchive-tools sshd:openssh-server
+
+azurite: .venv/azurite/.installed
+
+.venv/azurite/.installed: tests/azurite.sh | .venv/.installed
+	sh tests/azurite.sh .venv
+	touch $@
 
 bench-tools:
 	@sh tests/install.sh pigz:pigz igzip:isal

@@ -105,9 +105,13 @@ class _Walk:
             if error.errno in {errno.ENOENT, errno.ENOTDIR, errno.ELOOP}:
                 raise SourceChangedError(f"the directory {name!r} changed while it was scanned") from error
             raise _failed(where, error) from error
-        with os.scandir(descriptor) as listing:
-            pending = sorted(listing, key=lambda found: os.fsencode(found.name), reverse=True)
-        status = os.fstat(descriptor)
+        try:
+            with os.scandir(descriptor) as listing:
+                pending = sorted(listing, key=lambda found: os.fsencode(found.name), reverse=True)
+            status = os.fstat(descriptor)
+        except OSError as error:
+            os.close(descriptor)
+            raise _failed(where, error) from error
         return descriptor, f"{name}/" if name else "", pending, (status.st_dev, status.st_ino)
 
     def _entry(self, found: os.DirEntry[str], parent: int, name: str) -> Entry | None:
@@ -238,7 +242,8 @@ def _unreadable(path: str) -> SourceError:
 
 
 def _failed(path: str, error: OSError) -> SourceError:
-    return SourceError(error.errno, f"cannot be read ({error.strerror})", path)
+    hint = ": raise the limit of open files (ulimit -n)" if error.errno in {errno.EMFILE, errno.ENFILE} else ""
+    return SourceError(error.errno, f"cannot be read ({error.strerror}){hint}", path)
 
 
 def _what(mode: int) -> str:

@@ -17,6 +17,7 @@ from .errors import (
     UnsupportedError,
 )
 from .opening import open_store
+from .probing import probe
 
 __all__ = [
     "AccessDeniedError",
@@ -37,4 +38,5 @@ __all__ = [
     "UnsupportedError",
     "Written",
     "open_store",
+    "probe",
 ]

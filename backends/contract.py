@@ -22,8 +22,14 @@ from typing import Literal, Protocol
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
-    """What a store can promise; what it cannot, it refuses with ``UnsupportedError``."""
+    """What a store can promise; what it cannot, it refuses with ``UnsupportedError``.
 
+    ``content_type`` and ``metadata`` are only descriptions: a store without them, which has ``metadata=False``, leaves
+    them out.
+    ``atomic`` is the first promise of ``write``: without it, nothing is written at all.
+    """
+
+    atomic: bool = True
     if_absent: bool = True
     versions: bool = False
     presign: bool = False

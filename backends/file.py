@@ -3,18 +3,22 @@
 Strategy: an object is written to a file without a name on the same disk (``O_TMPFILE``), made durable, and only then
 linked under its key. A process that is killed leaves nothing behind, or at most, in the instant between two calls that
 replace an old object, a whole hidden file. A disk without nameless files gets a hidden one from the start. No listing
-shows hidden files (``.keystow-…``), and they may be deleted.
+shows hidden files (``.keystow-…``), and they may be deleted. A disk without hard links (FAT, some of FUSE) has no way
+to name a file only if the name is free, so there ``if_absent`` is refused.
 """
 
 import contextlib
 import errno
+import functools
 import hashlib
 import os
 import secrets
+import shutil
 import stat
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 
+from .arguments import is_empty
 from .contract import Capabilities, Stat, Written
 from .errors import (
     AccessDeniedError,
@@ -27,8 +31,9 @@ from .errors import (
 
 _CHUNK = 1 << 20
 _TEMPORARY = ".keystow-"
-_NAMELESS = os.O_TMPFILE | os.O_WRONLY | os.O_CLOEXEC
+_NAMELESS = os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC
 _NO_NAMELESS_FILES = {errno.EOPNOTSUPP, errno.EISDIR, errno.ENOENT, errno.EINVAL}
+_NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS}
 
 
 class FileStore:
@@ -53,7 +58,10 @@ class FileStore:
         size = 0
         with contextlib.ExitStack() as stack:
             with _translated(path):
-                descriptor, temporary = stack.enter_context(_temporary(_existing_ancestor(path)))
+                descriptor, hidden = stack.enter_context(_temporary(_existing_ancestor(path)))
+                if hidden and if_absent:
+                    with _with_links(), _hidden(os.path.dirname(hidden)) as second:
+                        os.link(hidden, second)
             for chunk in chunks:
                 with _translated(path):
                     _write(descriptor, chunk)
@@ -62,8 +70,7 @@ class FileStore:
             with _translated(path):
                 os.fsync(descriptor)
                 os.makedirs(os.path.dirname(path), exist_ok=True)
-                _commit(temporary, path, if_absent=if_absent)
-                status = os.fstat(descriptor)
+                status = _commit(descriptor, hidden, path, if_absent=if_absent)
         return Written(size, digest.hexdigest(), etag=_etag(status))
 
     def read(
@@ -71,9 +78,14 @@ class FileStore:
     ) -> Iterator[bytes]:
         _no_versions(version_id)
         path = self._path(key)
-        with _translated(path, _READING), open(path, "rb", buffering=0) as file:
+        if is_empty(start, stop):
+            self.stat(key)
+            return
+        with _translated(path, _READING), open(path, "rb", buffering=0, opener=_without_waiting) as file:
+            status = os.fstat(file.fileno())
+            _check_file(path, status)
             file.seek(start)
-            left = os.fstat(file.fileno()).st_size if stop is None else stop - start
+            left = status.st_size if stop is None else stop - start
             while left > 0 and (chunk := file.read(min(left, _CHUNK))):
                 left -= len(chunk)
                 yield chunk
@@ -83,8 +95,7 @@ class FileStore:
         path = self._path(key)
         with _translated(path, _READING):
             status = os.stat(path)
-            if not stat.S_ISREG(status.st_mode):
-                raise NotFoundError(f"{path!r} is no file")
+            _check_file(path, status)
         return _stat(key, status)
 
     def list(self, prefix: str = "") -> Iterator[Stat]:
@@ -151,6 +162,17 @@ def _encodable(key: str) -> bool:
         return False
 
 
+def _without_waiting(path: str, flags: int) -> int:
+    """Opens a FIFO too without waiting for its writer."""
+    return os.open(path, flags | os.O_NONBLOCK)
+
+
+def _check_file(path: str, status: os.stat_result) -> None:
+    if not stat.S_ISREG(status.st_mode):
+        kind = "a directory" if stat.S_ISDIR(status.st_mode) else "a special file"
+        raise NotFoundError(f"{path!r} is {kind}, and no object")
+
+
 def _write(descriptor: int, chunk: bytes) -> None:
     left = memoryview(chunk)
     while left:
@@ -158,52 +180,91 @@ def _write(descriptor: int, chunk: bytes) -> None:
 
 
 @contextlib.contextmanager
-def _temporary(directory: str) -> Iterator[tuple[int, str]]:
-    """A new file in ``directory``, as a descriptor and a path; gone at the end, unless it was linked elsewhere."""
-    hidden = None
-    try:
-        descriptor = os.open(directory, _NAMELESS, 0o666)
-    except OSError as error:
-        if error.errno not in _NO_NAMELESS_FILES:
-            raise
-        hidden = _hidden(directory)
-        descriptor = os.open(hidden, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
-    try:
-        yield descriptor, hidden or f"/proc/self/fd/{descriptor}"
-    finally:
-        os.close(descriptor)
-        if hidden:
-            os.unlink(hidden)
-
-
-def _hidden(directory: str) -> str:
-    return os.path.join(directory, f"{_TEMPORARY}{secrets.token_hex(8)}")
-
-
-def _commit(temporary: str, path: str, *, if_absent: bool) -> None:
-    """Gives the file at ``temporary`` the name ``path``, in one step, and makes the name durable."""
-    directory = os.open(os.path.dirname(path), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        # Only with a directory descriptor does os.link follow /proc/self/fd (linkat(2), AT_SYMLINK_FOLLOW).
-        if if_absent:
-            os.link(temporary, path, dst_dir_fd=directory, follow_symlinks=True)
-        else:
-            linked = _hidden(os.path.dirname(path))
-            os.link(temporary, linked, dst_dir_fd=directory, follow_symlinks=True)
-            try:
-                os.replace(linked, path)
-            except BaseException:
-                os.unlink(linked)
+def _temporary(directory: str) -> Iterator[tuple[int, str | None]]:
+    """A new file in ``directory``, as a descriptor and, where it has one, its hidden name; gone at the end."""
+    with contextlib.ExitStack() as stack:
+        hidden = None
+        try:
+            descriptor = os.open(directory, _NAMELESS, 0o666)
+        except OSError as error:
+            if error.errno not in _NO_NAMELESS_FILES:
                 raise
-        os.fsync(directory)
+            hidden = stack.enter_context(_hidden(directory))
+            descriptor = os.open(hidden, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+        stack.callback(os.close, descriptor)
+        yield descriptor, hidden
+
+
+@contextlib.contextmanager
+def _hidden(directory: str) -> Iterator[str]:
+    """A name for a file, which is gone at the end."""
+    path = os.path.join(directory, f"{_TEMPORARY}{secrets.token_hex(8)}")
+    try:
+        yield path
     finally:
-        os.close(directory)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)
+
+
+@contextlib.contextmanager
+def _with_links() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        raise UnsupportedError(
+            "this disk has no hard links, and without them it cannot be promised that nothing is overwritten: "
+            "allow to replace what is there, or publish elsewhere",
+            code=errno.errorcode[error.errno],
+        ) from error
+
+
+def _commit(descriptor: int, hidden: str | None, path: str, *, if_absent: bool) -> os.stat_result:
+    """Gives the file the name ``path``, in one step, and makes the name durable."""
+    with contextlib.ExitStack() as stack:
+        directory = os.open(os.path.dirname(path), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        stack.callback(os.close, directory)
+        # Only with a directory descriptor does os.link follow /proc/self/fd (linkat(2), AT_SYMLINK_FOLLOW).
+        link = functools.partial(
+            os.link, hidden or f"/proc/self/fd/{descriptor}", dst_dir_fd=directory, follow_symlinks=True
+        )
+        if if_absent:
+            with _with_links():
+                link(path)
+            status = os.fstat(descriptor)
+        else:
+            if hidden is None:
+                hidden = stack.enter_context(_hidden(os.path.dirname(path)))
+                _name(descriptor, link, hidden)
+            status = os.stat(hidden)
+            os.replace(hidden, path)
+        os.fsync(directory)
+    return status
+
+
+def _name(descriptor: int, link: Callable[[str], None], hidden: str) -> None:
+    """Gives the nameless file a name, or copies it where it can have none."""
+    try:
+        link(hidden)
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        with open(descriptor, "rb", closefd=False) as whole, open(hidden, "xb") as copy:
+            whole.seek(0)
+            shutil.copyfileobj(whole, copy, _CHUNK)
+            copy.flush()
+            os.fsync(copy.fileno())
 
 
 def _existing_ancestor(path: str) -> str:
     directory = os.path.dirname(path)
     while not os.path.lexists(directory):
         directory = os.path.dirname(directory)
+    if not os.path.exists(directory):
+        raise NotFoundError(
+            f"{directory!r} is a link that leads nowhere: make the directory that it leads to, or remove the link"
+        )
     return directory
 
 
@@ -231,7 +292,11 @@ _ERRORS: dict[int, tuple[type[StoreError], str]] = {
     errno.EISDIR: (InvalidKeyError, "is a directory: choose another key"),
     errno.ENAMETOOLONG: (InvalidKeyError, "is too long a name"),
 }
-_READING = _ERRORS | dict.fromkeys((errno.ENOTDIR, errno.EISDIR), (NotFoundError, "does not exist"))
+_READING = _ERRORS | {
+    errno.ENOTDIR: (NotFoundError, "does not exist"),
+    errno.EISDIR: (NotFoundError, "is a directory, and no object"),
+    errno.ENXIO: (NotFoundError, "is a special file, and no object"),
+}
 
 
 @contextlib.contextmanager

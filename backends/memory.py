@@ -7,6 +7,7 @@ from datetime import timedelta
 
 from fsspec.implementations.memory import MemoryFile, MemoryFileSystem
 
+from .arguments import is_empty
 from .contract import Capabilities, Stat, Written
 from .errors import AlreadyExistsError, NotFoundError, UnsupportedError
 
@@ -44,7 +45,8 @@ class MemoryStore:
         self, key: str, *, version_id: str | None = None, start: int = 0, stop: int | None = None
     ) -> Iterator[bytes]:
         _no_versions(version_id)
-        if piece := self._find(key).getvalue()[start:stop]:
+        file = self._find(key)
+        if not is_empty(start, stop) and (piece := file.getvalue()[start:stop]):
             yield piece
 
     def stat(self, key: str, *, version_id: str | None = None) -> Stat:

@@ -6,21 +6,25 @@ own writers look before they write, publish what an exception cut short, and thr
 
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import timedelta
-from typing import Any
+from typing import Any, Literal
 
+from .arguments import is_empty, range_header, signature_seconds
 from .contract import Capabilities, Stat, Written
-from .errors import StoreError
+from .digest import Digest
+from .errors import StoreError, UnsupportedError
 from .s3_client import Bucket
-from .s3_upload import Digest, Upload
+from .s3_upload import Upload
 
 _CHUNK = 1 << 20
-_LONGEST_SIGNATURE = timedelta(days=7)
 
 
 class S3Store:
-    """One bucket. ``endpoint`` is ``None`` for AWS; ``region`` is always known."""
+    """One bucket. ``endpoint`` is ``None`` for AWS; ``region`` is always known.
 
-    capabilities = Capabilities(versions=True, presign=True, metadata=True)
+    ``ca_file`` holds the certificates to trust (default: ``AWS_CA_BUNDLE``, then the system's). ``addressing`` puts the
+    bucket into the URL's path or its host name; without it, AWS gets the host name and others the path.
+    ``conditions=False`` says that the endpoint ignores ``If-None-Match``, as ``probe`` finds out.
+    """
 
     def __init__(
         self,
@@ -30,8 +34,13 @@ class S3Store:
         region: str | None = None,
         profile: str | None = None,
         ca_file: str | None = None,
+        addressing: Literal["path", "virtual"] | None = None,
+        conditions: bool = True,
     ) -> None:
-        self._bucket = Bucket(bucket, endpoint=endpoint, region=region, profile=profile, ca_file=ca_file)
+        self.capabilities = Capabilities(if_absent=conditions, versions=True, presign=True, metadata=True)
+        self._bucket = Bucket(
+            bucket, endpoint=endpoint, region=region, profile=profile, ca_file=ca_file, addressing=addressing
+        )
 
     @property
     def endpoint(self) -> str | None:
@@ -52,6 +61,10 @@ class S3Store:
         content_type: str | None = None,
         metadata: Mapping[str, str] | None = None,
     ) -> Written:
+        if if_absent and not self.capabilities.if_absent:
+            raise UnsupportedError(
+                f"s3://{self._bucket.name}: this endpoint ignores conditions: write unconditionally, under a unique key"
+            )
         digest = Digest(chunks)
         answer = Upload(self._bucket, key, if_absent, content_type, dict(metadata or {})).write(digest)
         return Written(
@@ -65,11 +78,12 @@ class S3Store:
     def read(
         self, key: str, *, version_id: str | None = None, start: int = 0, stop: int | None = None
     ) -> Iterator[bytes]:
-        if stop is not None and stop <= start:
+        if is_empty(start, stop):
+            self.stat(key, version_id=version_id)
             return
         extra = {"VersionId": version_id} if version_id is not None else {}
-        if start or stop is not None:
-            extra["Range"] = f"bytes={start}-{'' if stop is None else stop - 1}"
+        if ranged := range_header(start, stop):
+            extra["Range"] = ranged
         try:
             answer = self._bucket.call("get_object", key, **extra)
         except StoreError as error:
@@ -78,11 +92,19 @@ class S3Store:
             raise
         body = answer["Body"]
         try:
-            with self._bucket.errors("get_object", key):
-                while chunk := self._bucket.run(_read(body)):
-                    yield chunk
+            while chunk := self._bucket.loop.run(self._piece(body, key)):
+                yield chunk
         finally:
-            self._bucket.soon(body.close)
+            self._bucket.loop.soon(body.close)
+
+    async def _piece(self, body: Any, key: str) -> bytes:
+        pieces = []
+        left = _CHUNK
+        with self._bucket.errors("get_object", key):
+            while left and (piece := await body.read(left)):
+                pieces.append(piece)
+                left -= len(piece)
+        return b"".join(pieces)
 
     def stat(self, key: str, *, version_id: str | None = None) -> Stat:
         extra = {"VersionId": version_id} if version_id is not None else {}
@@ -107,25 +129,10 @@ class S3Store:
     def presign(
         self, key: str, *, expires: timedelta | float, method: str = "GET", version_id: str | None = None
     ) -> str:
-        duration = expires if isinstance(expires, timedelta) else timedelta(seconds=expires)
-        if not timedelta(seconds=1) <= duration <= _LONGEST_SIGNATURE:
-            raise ValueError(f"a signed URL cannot last {duration}: ask for 1 second to 7 days")
-        operation = {"GET": "get_object", "PUT": "put_object"}.get(method)
-        if operation is None:
-            raise ValueError(f"method={method!r} cannot be signed: use GET or PUT")
-        if method == "PUT" and version_id is not None:
-            raise ValueError("a PUT makes a new version: leave version_id out")
+        seconds = signature_seconds(expires, method, version_id)
+        operation = "get_object" if method == "GET" else "put_object"
         params = {"Key": key} | ({"VersionId": version_id} if version_id is not None else {})
-        return self._bucket.sign(operation, params, int(duration.total_seconds()), method)
+        return self._bucket.sign(operation, params, seconds, method)
 
     def close(self) -> None:
         self._bucket.close()
-
-
-async def _read(body: Any) -> bytes:
-    pieces = []
-    left = _CHUNK
-    while left and (piece := await body.read(left)):
-        pieces.append(piece)
-        left -= len(piece)
-    return b"".join(pieces)

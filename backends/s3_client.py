@@ -1,15 +1,15 @@
 """The connection to one bucket: s3fs's session, loop and client, and one place where its errors are translated."""
 
-import asyncio
 import contextlib
 import functools
 import os
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Future
 from typing import Any
 
 from .aws import is_aws, region_of, translated
 from .errors import CredentialsError, InvalidKeyError, MissingExtraError, StoreError, StoreUnavailableError
+from .loop import Loop
 
 _ATTEMPTS = 4
 _METADATA_SECONDS = 0.7
@@ -22,7 +22,14 @@ class Bucket:
     """
 
     def __init__(
-        self, name: str, *, endpoint: str | None, region: str | None, profile: str | None, ca_file: str | None
+        self,
+        name: str,
+        *,
+        endpoint: str | None,
+        region: str | None,
+        profile: str | None,
+        ca_file: str | None,
+        addressing: str | None,
     ) -> None:
         self.name = name
         _require_extra()
@@ -31,12 +38,13 @@ class Bucket:
             self.endpoint = endpoint or _configured_endpoint(session)
             self.region: str = region or region_of(self.endpoint) or _configured_region(session) or "us-east-1"
             self.checksums = is_aws(self.endpoint)
-            self._files = _file_system(session, self.endpoint, self.region, ca_file)
+            self._files = _file_system(session, self.endpoint, self.region, ca_file, addressing)
+            self.loop = Loop(self._files.loop)
             self._check_credentials(session)
             self._client = self._files.connect()
 
     def _check_credentials(self, session: Any) -> None:
-        if self._files.key is None and self.run(session.get_credentials()) is None:
+        if self._files.key is None and self.loop.run(session.get_credentials()) is None:
             raise CredentialsError(
                 "no AWS credentials were found",
                 hint="set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, "
@@ -45,31 +53,16 @@ class Bucket:
 
     def call(self, operation: str, key: str | None, **params: Any) -> dict[str, Any]:
         """The answer to one request on ``key``, or on the bucket itself."""
-        with self.errors(operation, key):
-            answer: dict[str, Any] = self.run(self._request(operation, key, **params))
-        return answer
+        return self.loop.run(self._request(operation, key, **params))
 
     def submit(self, operation: str, key: str, **params: Any) -> "Future[dict[str, Any]]":
-        """One request under way; its result is to be awaited within ``errors``."""
-        return asyncio.run_coroutine_threadsafe(self._request(operation, key, **params), self._files.loop)
-
-    def run(self, work: Coroutine[Any, Any, Any]) -> Any:
-        """The result of ``work`` on the client's loop; it is cancelled if the caller is interrupted."""
-        running = asyncio.run_coroutine_threadsafe(work, self._files.loop)
-        try:
-            return running.result()
-        except BaseException:
-            running.cancel()
-            raise
-
-    def soon(self, callback: Callable[[], object]) -> None:
-        """Has the client's loop call ``callback``; connections belong to its thread."""
-        self._files.loop.call_soon_threadsafe(callback)
+        """One request under way."""
+        return self.loop.submit(self._request(operation, key, **params))
 
     def sign(self, operation: str, params: dict[str, Any], seconds: int, method: str) -> str:
         """A signed URL for one request."""
         with self.errors(operation, params["Key"]):
-            url: str = self.run(
+            url: str = self.loop.run(
                 self._client.generate_presigned_url(
                     operation, {"Bucket": self.name} | params, ExpiresIn=seconds, HttpMethod=method
                 )
@@ -82,12 +75,13 @@ class Bucket:
 
     def close(self) -> None:
         """Closes the connections."""
-        self.run(self._client.close())
+        self.loop.run(self._client.close())
 
-    def _request(self, operation: str, key: str | None, **params: Any) -> Coroutine[Any, Any, dict[str, Any]]:
+    async def _request(self, operation: str, key: str | None, **params: Any) -> dict[str, Any]:
         target = {"Bucket": self.name} if key is None else {"Bucket": self.name, "Key": key}
-        request: Coroutine[Any, Any, dict[str, Any]] = getattr(self._client, operation)(**target, **params)
-        return request
+        with self.errors(operation, key):
+            answer: dict[str, Any] = await getattr(self._client, operation)(**target, **params)
+        return answer
 
 
 def _require_extra() -> None:
@@ -138,14 +132,14 @@ def _configured_region(session: Any) -> str | None:
     return found
 
 
-def _file_system(session: Any, endpoint: str | None, region: str, ca_file: str | None) -> Any:
+def _file_system(session: Any, endpoint: str | None, region: str, ca_file: str | None, addressing: str | None) -> Any:
     from s3fs import S3FileSystem
 
     options: dict[str, Any] = {"endpoint_url": endpoint} if endpoint else {}
     client: dict[str, Any] = {"region_name": region} | ({"verify": ca_file} if ca_file else {})
     config = {
         "signature_version": "s3v4",
-        "s3": {"addressing_style": "auto" if is_aws(endpoint) else "path"},
+        "s3": {"addressing_style": addressing or ("auto" if is_aws(endpoint) else "path")},
         "retries": {"mode": "standard", "total_max_attempts": _ATTEMPTS},
         "connect_timeout": 10,
         "read_timeout": 60,

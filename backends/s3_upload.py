@@ -9,41 +9,18 @@ import hashlib
 import itertools
 import time
 import uuid
-from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Future
 from typing import Any
 
+from .digest import Digest
 from .errors import AlreadyExistsError, ConflictError, NotFoundError, StoreError, UnknownOutcomeError
+from .loop import in_flight
 from .parts import MOST_PARTS, parts
 from .s3_client import Bucket
 
-_CONCURRENCY = 4
 _CONFLICT_PAUSES = (0.1, 0.4, 1.6)
 _MARK = "keystow-write"
-
-
-class Digest:
-    """Passes chunks through, and counts and hashes them."""
-
-    def __init__(self, chunks: Iterable[bytes]) -> None:
-        self._chunks = chunks
-        self._hash = hashlib.sha256()
-        self.size = 0
-
-    def __iter__(self) -> Iterator[bytes]:
-        for chunk in self._chunks:
-            self._hash.update(chunk)
-            self.size += len(chunk)
-            yield chunk
-
-    def hexdigest(self) -> str:
-        """What has passed, as hex."""
-        return self._hash.hexdigest()
-
-    def base64(self) -> str:
-        """What has passed, as S3's header wants it."""
-        return base64.b64encode(self._hash.digest()).decode()
 
 
 class Upload:
@@ -85,45 +62,32 @@ class Upload:
             **self._described,
             **algorithm,
         )
-        running: deque[Future[Any]] = deque()
         try:
-            sent = self._send(pieces, begun["UploadId"], running)
+            sent = self._send(pieces, begun["UploadId"])
             params = {"UploadId": begun["UploadId"], "MultipartUpload": {"Parts": sent}, **self._condition}
             return self._decisive("complete_multipart_upload", params)
         except BaseException as error:
-            self._abort(begun["UploadId"], running, error)
+            self._abort(begun["UploadId"], error)
             raise
 
-    def _send(self, pieces: Iterator[bytes], upload_id: str, running: "deque[Future[Any]]") -> list[dict[str, Any]]:
-        sent: list[dict[str, Any]] = []
+    def _send(self, pieces: Iterator[bytes], upload_id: str) -> list[dict[str, Any]]:
         described: list[dict[str, Any]] = []
 
-        def collect() -> None:
-            with self._bucket.errors("upload_part", self._key):
-                sent.append(described[len(sent)] | {"ETag": running[0].result()["ETag"]})
-            running.popleft()
-
-        for number, piece in enumerate(pieces, 1):
+        def send(number: int, piece: bytes) -> "Future[dict[str, Any]]":
             if number > MOST_PARTS:
                 raise StoreError(f"s3://{self._bucket.name}/{self._key}: an object of over 5 TiB cannot be stored")
             checksum = {}
             if self._bucket.checksums:
                 checksum["ChecksumSHA256"] = base64.b64encode(hashlib.sha256(piece).digest()).decode()
             described.append({"PartNumber": number} | checksum)
-            if len(running) == _CONCURRENCY:
-                collect()
-            running.append(
-                self._bucket.submit(
-                    "upload_part", self._key, UploadId=upload_id, PartNumber=number, Body=piece, **checksum
-                )
+            return self._bucket.submit(
+                "upload_part", self._key, UploadId=upload_id, PartNumber=number, Body=piece, **checksum
             )
-        while running:
-            collect()
-        return sent
 
-    def _abort(self, upload_id: str, running: "deque[Future[Any]]", error: BaseException) -> None:
-        for part in running:
-            part.cancel()
+        answers = list(in_flight(pieces, send))
+        return [part | {"ETag": answer["ETag"]} for part, answer in zip(described, answers, strict=True)]
+
+    def _abort(self, upload_id: str, error: BaseException) -> None:
         try:
             self._bucket.call("abort_multipart_upload", self._key, UploadId=upload_id)
         except StoreError as failure:

@@ -6,7 +6,7 @@ that a month does not have, so that a key is matched only by dates that exist.
 
 import functools
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from operator import attrgetter
 from typing import NamedTuple
@@ -104,3 +104,15 @@ def calendar(seen: set[str]) -> str:
     leap = "(?(leap)|(?!))" if "Y" in seen else "(?(leap2)|(?!))" if "y" in seen else ""
     month = f"(?(feb)(?(d30)(?!))(?(d31)(?!))(?(d29){leap}))(?(short)(?(d31)(?!)))" if {"m", "d"} <= seen else ""
     return month + (f"(?(j366){leap})" if "j" in seen else "")
+
+
+def exists(directives: Mapping[str, str]) -> bool:
+    """Whether there is an instant for which these directives give these texts."""
+    seen: set[str] = set()
+    pattern = InstantFormat(tuple((letter, True) for letter in directives)).pattern(seen)
+    return re.fullmatch(pattern + calendar(seen), "".join(directives.values())) is not None
+
+
+def related(directives: set[str]) -> set[str]:
+    """``directives``, and those that say together with them whether there is such a day."""
+    return directives | set("Yymdj") if directives & set("Yymdj") else directives

@@ -5,64 +5,23 @@ value is never read as template text. What a context's value looks like in a key
 """
 
 import difflib
-import itertools
 import re
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from operator import itemgetter
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from .context import Context
-from .errors import MissingValueError, TemplateError, ValueRefusedError
-from .instants import DATE, TIME, InstantFormat, calendar, parse_format
+from .errors import TemplateError
+from .fields import HINTS, Field
+from .instants import DATE, TIME, parse_format
+from .reading import Reader, reader
 from .values import PERCENT, REFUSE, VERBATIM, Policy
 
-_HINTS = {
-    "executionID": "set Context(execution_id=…), or --execution-id",
-    "jobID": "set Context(job_id=…), or --job-id",
-    "nodeID": "set Context(node_id=…), or --node-id",
-    "date": "set Context(at=…), or --at",
-    "time": "set Context(at=…), or --at",
-}
 _INSTANTS = {"date": DATE, "time": TIME}
 _TOKEN = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
-_BACALHAU_TOKEN = re.compile(r"\{(" + "|".join(_HINTS) + r")\}")
+_BACALHAU_TOKEN = re.compile(r"\{(" + "|".join(HINTS) + r")\}")
 _LABEL = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
-
-
-class _Field(NamedTuple):
-    """A placeholder: the field's name, and for a date or a time its format."""
-
-    name: str
-    written: str
-    format: InstantFormat | None
-
-    def render(self, context: Context, policy: Policy) -> str:
-        value = context.at if self.format else context.value(self.name)
-        if value is None:
-            hint = _HINTS.get(self.name, f"set Context(labels={{{self.name!r}: …}}), or --label {self.name}=…")
-            raise MissingValueError(self.name, hint)
-        return self.admit(value, policy)
-
-    def admit(self, value: str | datetime, policy: Policy) -> str:
-        if self.format is None:
-            if not isinstance(value, str):
-                raise TypeError(f"the value of {{{self.name}}} is {value!r}: give it as text")
-            return policy.admit(self.name, value)
-        if isinstance(value, datetime):
-            return self.format.render(value)
-        seen: set[str] = set()
-        if not re.fullmatch(self.format.pattern(seen) + calendar(seen), value):
-            raise ValueRefusedError(self.name, f"is {value!r}, which {{{self.written}}} never gives")
-        return value
-
-
-class _Reader(NamedTuple):
-    """How a key is taken apart: each group of the pattern holds the value of the name beside it."""
-
-    pattern: re.Pattern[str]
-    names: tuple[str, ...]
-    groups: tuple[str, ...]
 
 
 class Template:
@@ -92,12 +51,12 @@ class Template:
     __slots__ = ("_format", "_parts", "_pick", "_policy", "_reader", "_renderings", "dialect")
 
     dialect: str
-    _parts: tuple[str | _Field, ...]
+    _parts: tuple[str | Field, ...]
     _policy: Policy
     _format: str
     _pick: Callable[[Mapping[str, str]], str | tuple[str, ...]]
-    _reader: _Reader | None
-    _renderings: dict[str, _Field]
+    _reader: Reader | None
+    _renderings: dict[str, Field]
 
     def __init__(
         self,
@@ -114,13 +73,13 @@ class Template:
         names = (labels,) if isinstance(labels, str) else tuple(labels)
         if dialect == "keystow":
             _check_labels(names)
-            self._set(_parse(text, (*_HINTS, *names)), PERCENT if values == "percent" else REFUSE, dialect)
+            self._set(_parse(text, (*HINTS, *names)), PERCENT if values == "percent" else REFUSE, dialect)
         elif names or values != "refuse":
             raise TemplateError("the bacalhau dialect has no labels and takes values as they come")
         else:
             self._set(_parse_bacalhau(text), VERBATIM, dialect)
 
-    def _set(self, parts: Iterable[str | _Field], policy: Policy, dialect: str) -> None:
+    def _set(self, parts: Iterable[str | Field], policy: Policy, dialect: str) -> None:
         self._parts = _joined(parts)
         self._policy = policy
         self.dialect = dialect
@@ -131,15 +90,15 @@ class Template:
         self._reader = None
 
     @property
-    def _placeholders(self) -> list[_Field]:
-        return [part for part in self._parts if isinstance(part, _Field)]
+    def _placeholders(self) -> list[Field]:
+        return [part for part in self._parts if isinstance(part, Field)]
 
     @property
     def text(self) -> str:
         """The template as it is written, with what was bound filled in."""
         escape = self.dialect == "keystow"
         return "".join(
-            f"{{{p.written}}}" if isinstance(p, _Field) else p.replace("{", "{{").replace("}", "}}") if escape else p
+            f"{{{p.written}}}" if isinstance(p, Field) else p.replace("{", "{{").replace("}", "}}") if escape else p
             for p in self._parts
         )
 
@@ -180,42 +139,24 @@ class Template:
         ways, earlier values are as short as they can be. ``bind(**match(key))`` gives the key again.
         """
         if self._reader is None:
-            self._reader = self._compile()
-        pattern, names, groups = self._reader
-        found = pattern.fullmatch(key)
-        if found is None:
+            self._reader = reader(self._parts, self._policy, self._names())
+        pattern, names, groups, search = self._reader
+        if search is not None:
+            texts = search(key)
+        else:
+            found = pattern.fullmatch(key)
+            texts = found and (found.group(0, *groups)[1:] if groups else ())
+        if texts is None:
             return None
-        texts = found.group(0, *groups)[1:] if groups else ()
         if self._policy == PERCENT:
             texts = tuple(map(self._policy.restore, texts))
         return dict(zip(names, texts, strict=True))
 
-    def _names(self) -> dict[_Field, str]:
+    def _names(self) -> dict[Field, str]:
         """Each placeholder once, with the name under which its value is given."""
         distinct = list(dict.fromkeys(self._placeholders))
         forms = [field.name for field in distinct]
         return {field: field.name if forms.count(field.name) == 1 else field.written for field in distinct}
-
-    def _compile(self) -> _Reader:
-        names = self._names()
-        order = list(names)
-        done: set[_Field] = set()
-        seen: set[str] = set()
-        out = []
-        for part, following in itertools.pairwise((*self._parts, "/")):
-            if isinstance(part, str):
-                out.append(re.escape(part))
-                continue
-            group = f"_{order.index(part)}"
-            if part in done:
-                out.append(f"(?P={group})")
-                continue
-            done.add(part)
-            whole = isinstance(following, str) and following.startswith("/")
-            value = self._policy.whole if whole else self._policy.pattern
-            out.append(f"(?P<{group}>{part.format.pattern(seen) if part.format else value})")
-        groups = tuple(f"_{index}" for index in range(len(order)))
-        return _Reader(re.compile("".join(out) + calendar(seen)), tuple(names.values()), groups)
 
     def bind(self, /, **values: str | datetime) -> "Template":
         """A template with these fields filled in and the others left.
@@ -238,8 +179,8 @@ class Template:
         return bound
 
     def _bound(
-        self, part: str | _Field, names: Mapping[_Field, str], values: Mapping[str, str | datetime]
-    ) -> str | _Field:
+        self, part: str | Field, names: Mapping[Field, str], values: Mapping[str, str | datetime]
+    ) -> str | Field:
         if isinstance(part, str):
             return part
         name = names[part]
@@ -273,14 +214,14 @@ class Template:
         return _restored, (self._parts, self._policy, self.dialect)
 
 
-def _restored(parts: tuple[str | _Field, ...], policy: Policy, dialect: str) -> Template:
+def _restored(parts: tuple[str | Field, ...], policy: Policy, dialect: str) -> Template:
     template = object.__new__(Template)
     template._set(parts, policy, dialect)
     return template
 
 
-def _joined(parts: Iterable[str | _Field]) -> tuple[str | _Field, ...]:
-    out: list[str | _Field] = []
+def _joined(parts: Iterable[str | Field]) -> tuple[str | Field, ...]:
+    out: list[str | Field] = []
     for part in parts:
         last = out[-1] if out else None
         if isinstance(part, str) and isinstance(last, str):
@@ -297,7 +238,7 @@ def _check_labels(labels: tuple[str, ...]) -> None:
                 f"the label {label!r} is no field name: use letters, digits, '_', '-' and '.', "
                 "starting with a letter or '_'"
             )
-        if label in _HINTS:
+        if label in HINTS:
             raise TemplateError(f"the label {label!r} has the name of a built-in field: choose another")
 
 
@@ -309,7 +250,7 @@ def _unknown(name: str, known: Iterable[str]) -> str:
     return f"unknown field {{{name}}}: {hint}"
 
 
-def _parse(text: str, known: tuple[str, ...]) -> Iterable[str | _Field]:
+def _parse(text: str, known: tuple[str, ...]) -> Iterable[str | Field]:
     end = 0
     for found in _TOKEN.finditer(text):
         yield text[end : found.start()]
@@ -326,18 +267,18 @@ def _parse(text: str, known: tuple[str, ...]) -> Iterable[str | _Field]:
     yield text[end:]
 
 
-def _field(written: str, known: tuple[str, ...], position: int) -> _Field:
+def _field(written: str, known: tuple[str, ...], position: int) -> Field:
     name, colon, spec = written.partition(":")
     if name not in known:
         hint = "; for a literal brace write '{{'" if not name else ""
         raise TemplateError(_unknown(name, known) + hint, position)
     if name in _INSTANTS:
-        return _Field(name, written, parse_format(spec if colon else _INSTANTS[name], position + len(name) + 1))
+        return Field(name, written, parse_format(spec if colon else _INSTANTS[name], position + len(name) + 1))
     if colon:
         raise TemplateError(f"{{{name}}} takes no format: write {{{name}}}", position)
-    return _Field(name, written, None)
+    return Field(name, written, None)
 
 
-def _parse_bacalhau(text: str) -> Iterable[str | _Field]:
+def _parse_bacalhau(text: str) -> Iterable[str | Field]:
     for index, piece in enumerate(_BACALHAU_TOKEN.split(text)):
-        yield _field(piece, tuple(_HINTS), 0) if index % 2 else piece
+        yield _field(piece, tuple(HINTS), 0) if index % 2 else piece

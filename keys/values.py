@@ -21,9 +21,22 @@ class Policy(NamedTuple):
     """How the values of one template are admitted, and what they look like in a key."""
 
     name: str
-    pattern: str
-    whole: str
-    """The pattern of a value up to the next ``/`` or the end, which needs no search for where it ends."""
+    first: str
+    """The pattern of the shortest values; each goes on with any number of ``further`` characters."""
+    further: str
+    alone: tuple[str, ...] = ()
+    """Values besides, which nothing follows."""
+    run: str = ""
+
+    @property
+    def pattern(self) -> str:
+        """A value, as short as will do."""
+        return f"(?:{'|'.join((*self.alone[::-1], rf'(?:{self.first})(?:{self.further})*?'))})"
+
+    @property
+    def whole(self) -> str:
+        """A value up to the next ``/`` or the end, which needs no search for where it ends."""
+        return self.run or self.pattern
 
     def admit(self, field: str, value: str) -> str:
         """The text that stands in the key for ``value``; ``ValueRefusedError`` if there is none."""
@@ -41,7 +54,7 @@ class Policy(NamedTuple):
             raise ValueRefusedError(
                 field,
                 f"is {value!r}, and {found.group()!r} would change the shape of the key: "
-                'take it out, or use Template(…, values="percent")',
+                'take it out (or, with a Template of your own, choose values="percent")',
             )
         return value
 
@@ -58,9 +71,9 @@ def _decoded(found: re.Match[str]) -> str:
     return bytes.fromhex(found.group().replace("%", "")).decode()
 
 
-def _segment(character: str, not_dot: str) -> str:
-    """One or more of ``character``, as few as will do, but neither ``.`` nor ``..``."""
-    return rf"(?:{not_dot}{character}*?|\.{not_dot}{character}*?|\.\.{character}+?)"
+def _shortest(character: str, not_dot: str) -> str:
+    """What a value begins with at least, so that it is neither empty nor ``.`` or ``..``."""
+    return rf"{not_dot}|\.{not_dot}|\.\.{character}"
 
 
 def _plain(excluded: str) -> str:
@@ -70,9 +83,9 @@ def _plain(excluded: str) -> str:
 _ESCAPE = r"%(?:25|2F|5C|[01][0-9A-F]|7F|C2%[89][0-9A-F])"
 
 _ENCODED_CHARACTER, _ENCODED_NOT_DOT = (f"(?:{_plain(excluded)}|{_ESCAPE})" for excluded in ("%", ".%"))
-_ENCODED_VALUE = f"(?:%2E(?:%2E)?|{_segment(_ENCODED_CHARACTER, _ENCODED_NOT_DOT)})"
-_ANYTHING = "(?s:.*?)"
 
-REFUSE = Policy("refuse", _segment(_plain(""), _plain(".")), rf"(?!\.\.?(?:/|\Z)){_plain('')}++")
-PERCENT = Policy("percent", _ENCODED_VALUE, _ENCODED_VALUE)
-VERBATIM = Policy("verbatim", _ANYTHING, _ANYTHING)
+REFUSE = Policy("refuse", _shortest(_plain(""), _plain(".")), _plain(""), run=rf"(?!\.\.?(?:/|\Z)){_plain('')}++")
+PERCENT = Policy(
+    "percent", _shortest(_ENCODED_CHARACTER, _ENCODED_NOT_DOT), _ENCODED_CHARACTER, alone=("%2E", "%2E%2E")
+)
+VERBATIM = Policy("verbatim", "", "(?s:.)")

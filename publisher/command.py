@@ -1,41 +1,53 @@
 """The command ``keystow``. Results go to stdout and nothing else does; people are talked to on stderr.
 
 Exit status: 0 done, 1 failed, 2 the call, template or specification is wrong (nothing was read or sent), 3 it already
-exists, 4 verification failed, 130 interrupted.
+exists, 4 verification failed, 130 interrupted, 143 terminated.
 """
 
 import argparse
-import io
-import json
 import os
 import re
+import signal
 import sys
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, NoReturn
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta, tzinfo
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import NoReturn
+
     from .keys import Context
     from .result import PublishedResult
 
-_DURATION = re.compile(r"(\d+)([smhd]?)")
+_DURATION = re.compile(r"([0-9]{1,9})([smhd]?)")
 _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
+_MOST_SECONDS = 1 << 63  # as many as keystow.archive restores
+_LOCATED = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+_QUERY = re.compile(r"(https?:[^\s?]*\?)[^\s'\"]*", re.IGNORECASE)
+
+
+class _Terminated(KeyboardInterrupt):
+    """SIGTERM came: to be cleaned up after like Ctrl-C."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command and gives its exit status."""
-    options = _parser().parse_args(arguments)
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(encoding="utf-8", errors="surrogateescape")  # a key may hold what no locale can write
+    options = _options(arguments)
+    reconfigure = getattr(sys.stdout, "reconfigure", None)
+    if reconfigure is not None:
+        reconfigure(encoding="utf-8", errors="surrogateescape")  # a key may hold what no locale can write
     try:
-        status: int = options.run(options)
-        sys.stdout.flush()
+        with _sigterm_raised():
+            status: int = options.run(options)
+            sys.stdout.flush()
     except KeyboardInterrupt as interrupt:
+        what, status = ("terminated", 143) if isinstance(interrupt, _Terminated) else ("interrupted", 130)
         notes = getattr(interrupt, "__notes__", ())
-        for line in ("interrupted", *notes) if notes else ("interrupted; nothing half-written was left",):
+        for line in (what, *notes) if notes else (f"{what}; nothing half-written was left",):
             _say(line)
-        return 130
+        return status
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
@@ -45,6 +57,49 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         _complain(error)
     return status
+
+
+def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """The call, taken apart; one that cannot be carried out ends here, with exit status 2."""
+    closed = _stand_in_for_closed_streams()
+    options, unknown = _parser().parse_known_args(arguments)
+    if options.run is _publish and not any(argument.startswith("-") for argument in unknown):
+        options.destination += unknown  # argparse takes no more positionals once an option stood between them
+    elif unknown:
+        options.refuse(f"unrecognized arguments: {' '.join(unknown)}")
+    if "stdout" in closed and options.run in {_publish, _url, _key}:
+        options.refuse("standard output is closed, and the result goes there: give it a file or a pipe")
+    if "stdin" in closed and getattr(options, "result", None) == "-":
+        options.refuse("standard input is closed: name the file with the published result")
+    return options
+
+
+def _stand_in_for_closed_streams() -> set[str]:
+    """Opens the null device in the place of each standard stream that was closed, and gives the names of those."""
+    closed = set()
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8", errors="surrogateescape"))  # noqa: SIM115
+            closed.add(name)
+    return closed
+
+
+@contextmanager
+def _sigterm_raised() -> "Iterator[None]":
+    """SIGTERM raises, where Python lets it: in the main thread."""
+
+    def terminate(*_: object) -> None:
+        raise _Terminated
+
+    try:
+        before = signal.signal(signal.SIGTERM, terminate)
+    except ValueError:
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL if before is None else before)
 
 
 def _status(error: Exception) -> int:
@@ -65,15 +120,20 @@ def _status(error: Exception) -> int:
 
 
 def _complain(error: BaseException) -> None:
+    from .backends import AlreadyExistsError
+
     message = str(error)
-    if isinstance(error, OSError) and error.filename is not None:
+    if isinstance(error, AlreadyExistsError):
+        message += ": publish under another key, or with --if-exists replace or skip"
+    elif isinstance(error, OSError) and error.filename is not None:
         message = f"{error.filename!r}: {error.strerror}"
     for line in (message, *getattr(error, "__notes__", ())):
         _say(line)
 
 
 def _say(text: str) -> None:
-    print(f"keystow: {text}", file=sys.stderr)
+    shown = _QUERY.sub(r"\1…", text)  # a query may hold a signature
+    print(f"keystow: {shown}", file=sys.stderr)
 
 
 def _publish(options: argparse.Namespace) -> int:
@@ -86,16 +146,17 @@ def _publish(options: argparse.Namespace) -> int:
     for planned in plans:
         if planned.archive and planned.key.endswith("/.tar.gz"):
             _say(f"note: the key ends with '/', so the archive is named '.tar.gz': {planned.key}")
-    status = 0
+    status = printed = 0
     for planned in plans:
         try:
-            tree = scanned(options.source, planned, options.symlinks)
+            tree = scanned(options.source, planned, options.symlinks, options.special)
             for name in tree.skipped:
                 _say(f"left out: {name}")
             place = f"{planned.spec.type}://{planned.spec.bucket}/{planned.key}"
             if options.dry_run:
                 _say(f"dry run: {len(tree.files)} files of {tree.size} bytes would be published to {place}")
-                _print_result(planned.result(), options.output)
+                _print_result(planned.result(), options.output, printed)
+                printed += 1
                 continue
             progress = _Progress() if sys.stderr.isatty() else None
             result = carry_out(planned, tree, if_exists=options.if_exists, mtime=mtime, progress=progress)
@@ -113,7 +174,8 @@ def _publish(options: argparse.Namespace) -> int:
             _say(f"{what}: {place}")
         else:
             _say(f"published {len(tree.files)} files of {tree.size} bytes to {place}")
-        _print_result(result, options.output)
+        _print_result(result, options.output, printed)
+        printed += 1
     return status
 
 
@@ -138,7 +200,7 @@ def _source_date_epoch() -> int | None:
     text = os.environ.get("SOURCE_DATE_EPOCH")
     if text is None:
         return None
-    if not text.isdecimal():
+    if not re.fullmatch("[0-9]{1,19}", text) or int(text) >= _MOST_SECONDS:
         raise ValueError(f"SOURCE_DATE_EPOCH is {text!r}: set it to whole seconds since 1970, or unset it")
     return int(text)
 
@@ -157,16 +219,19 @@ class _Progress:
             print(f"keystow: {percent:3} % of {total} bytes", end=end, file=sys.stderr, flush=True)
 
 
-def _print_result(result: "PublishedResult", form: str) -> None:
+def _print_result(result: "PublishedResult", form: str, printed: int) -> None:
+    """Prints ``result``, of which there are ``printed`` before it on stdout."""
     wrapped = {"PublishedResult": result.to_mapping()}
     if form == "key":
         print(result.key)
     elif form == "json":
+        import json
+
         print(json.dumps(wrapped))
     else:
         from .yaml_files import dump_mapping
 
-        print(dump_mapping(wrapped), end="")
+        print("---\n" * bool(printed) + dump_mapping(wrapped), end="")
 
 
 def _get(options: argparse.Namespace) -> int:
@@ -207,6 +272,13 @@ def _result(argument: str) -> "str | PublishedResult":
 def _key(options: argparse.Namespace) -> int:
     from .keys import object_key
 
+    if _LOCATED.match(options.template):
+        from .publishing import plan
+
+        print(plan(options.template, _context(options), archive=False if options.plain else None).key)
+        return 0
+    if not options.template:
+        raise ValueError("the template is empty: write one, such as results/{jobID}")
     print(object_key(options.template, _context(options), archive=not options.plain))
     return 0
 
@@ -219,13 +291,19 @@ def _context(options: argparse.Namespace) -> "Context":
     zone = options.timezone or UTC
     at = options.at
     if at is not None:
-        at = at.replace(tzinfo=zone) if at.tzinfo is None else at.astimezone(options.timezone or at.tzinfo)
+        try:
+            at = at.replace(tzinfo=zone) if at.tzinfo is None else at.astimezone(options.timezone or at.tzinfo)
+        except OverflowError:
+            raise ValueError(f"--at {at.isoformat()} is outside of the years 1 to 9999 in {zone}") from None
+    labels = dict(options.label)
+    if len(labels) < len(options.label):
+        raise ValueError("a --label is given twice: give each NAME once")
     context = Context(
         job_id=options.job_id if options.job_id is not None else job.job_id,
         execution_id=options.execution_id if options.execution_id is not None else job.execution_id,
         node_id=options.node_id if options.node_id is not None else job.node_id,
         at=at,
-        labels=dict(options.label),
+        labels=labels,
     )
     return with_instant(context, zone)
 
@@ -242,18 +320,19 @@ def _parser() -> argparse.ArgumentParser:
     _add_context(publish)
     publish.add_argument("--if-exists", choices=("replace", "error", "skip"), default="replace", help=_IF_EXISTS)
     publish.add_argument("--symlinks", choices=("inside", "follow", "skip", "error"), default="inside", help=_SYMLINKS)
+    publish.add_argument("--special", choices=("error", "skip"), default="error", help=_SPECIAL)
     publish.add_argument("--dry-run", action="store_true", help="say what would be published; open no store")
     publish.add_argument("--output", choices=("yaml", "json", "key"), default="yaml", help="form of the result")
-    publish.set_defaults(run=_publish)
+    publish.set_defaults(run=_publish, refuse=publish.error)
 
     get = commands.add_parser("get", help="fetch what was published, and verify it", description=_GET)
     get.add_argument("result", metavar="RESULT|URL", help="a file with a published result, - for stdin, or a URL")
     get.add_argument("directory", metavar="DIRECTORY", help="a new or empty directory")
-    get.set_defaults(run=_get)
+    get.set_defaults(run=_get, refuse=get.error)
 
     verify = commands.add_parser("verify", help="read what was published and compare its SHA-256", description=_VERIFY)
     verify.add_argument("result", metavar="RESULT", help="a file with a published result, or - for stdin")
-    verify.set_defaults(run=_verify)
+    verify.set_defaults(run=_verify, refuse=verify.error)
 
     url = commands.add_parser("url", help="print a pre-signed URL of a published archive", description=_URL)
     url.add_argument("result", metavar="RESULT", help="a file with a published result, or - for stdin")
@@ -264,18 +343,19 @@ def _parser() -> argparse.ArgumentParser:
         default=True,
         help="name the published version (needs s3:GetObjectVersion)",
     )
-    url.set_defaults(run=_url)
+    url.set_defaults(run=_url, refuse=url.error)
 
     key = commands.add_parser("key", help="print a key as publish would use it", description=_KEY)
-    key.add_argument("template", metavar="TEMPLATE", help="such as results/{jobID}/{date}")
+    key.add_argument("template", metavar="TEMPLATE", help="such as results/{jobID}/{date}, or a DESTINATION")
     _add_context(key)
-    key.set_defaults(run=_key)
+    key.set_defaults(run=_key, refuse=key.error)
     return parser
 
 
 _DESTINATION = "s3://bucket/results/{jobID}, file:///directory/{jobID}; may end in ,opt=endpoint=URL,opt=region=NAME"
 _IF_EXISTS = "what becomes of an object that is there: replace (default), error (exit status 3), or skip"
 _SYMLINKS = "keep those that stay inside (default), follow, skip them all, or take any as an error"
+_SPECIAL = "what becomes of sockets, FIFOs and devices: error (default), or skip them"
 _GET = "Fetch what was published, and verify it."
 _VERIFY = "Read what was published and compare its SHA-256."
 _URL = "Print a pre-signed URL of a published archive."
@@ -294,7 +374,7 @@ def _add_context(parser: argparse.ArgumentParser) -> None:
 
 
 class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
+    def error(self, message: str) -> "NoReturn":
         _say(f"{message} (see {self.prog} --help)")
         raise SystemExit(2)
 
@@ -324,11 +404,16 @@ def _instant(text: str) -> datetime:
         raise argparse.ArgumentTypeError(f"{text!r} is no ISO 8601 time such as 2023-09-26T14:05:30") from None
 
 
-def _zone(text: str) -> ZoneInfo:
+def _zone(text: str) -> tzinfo:
+    if text == "UTC":
+        return UTC
+    from zoneinfo import ZoneInfo, available_timezones
+
     try:
         return ZoneInfo(text)
-    except (ZoneInfoNotFoundError, ValueError, IsADirectoryError):
-        raise argparse.ArgumentTypeError(f"{text!r} is no time zone such as Europe/Berlin or UTC") from None
+    except (LookupError, ValueError, OSError):
+        lack = "" if available_timezones() else ": this machine has no time zones: install the package tzdata"
+        raise argparse.ArgumentTypeError(f"{text!r} is no time zone such as Europe/Berlin or UTC{lack}") from None
 
 
 def _duration(text: str) -> timedelta:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 from .backends import AccessDeniedError, NotFoundError, StoreError, StoreUnavailableError
+from .errors import ResultError
 
 _CHUNK = 1 << 20
 _SECONDS = 60
@@ -15,17 +16,23 @@ _DENIED = (
     "the URL has expired, or its signer may not read the object, or not the version that it names: ask for a new URL, "
     "or for one that pins no version"
 )
+_URL = re.compile(r"\s*https?:", re.IGNORECASE)
+_SOUND = re.compile(r"https?://[!-~]+", re.IGNORECASE)
 _CODE = re.compile(rb"<Code>([^<]{1,80})</Code>")
 _MESSAGE = re.compile(rb"<Message>([^<]{1,300})</Message>")
 
 
 def is_url(text: str) -> bool:
-    """Whether ``text`` is something that ``read`` reads."""
-    return text.startswith(("http://", "https://"))
+    """Whether ``text`` is meant as something that ``read`` reads."""
+    return _URL.match(text) is not None
 
 
 def read(url: str) -> Iterator[bytes]:
-    """The content at ``url``. Raises ``StoreError``; no message repeats the URL's signature."""
+    """The content at ``url``. Raises ``ResultError`` for what is no URL, and ``StoreError``.
+
+    No message repeats the URL's query, which holds the signature.
+    """
+    url = url.strip()
     shown = _without_query(url)
     try:
         with urllib.request.urlopen(url, timeout=_SECONDS) as answer:  # noqa: S310  is_url admits http and https only
@@ -39,6 +46,8 @@ def read(url: str) -> Iterator[bytes]:
         if isinstance(error, StoreError):
             raise
         reason = getattr(error, "reason", error)
+        if isinstance(error, http.client.InvalidURL):
+            reason = "it leads to an address that is none"
         raise StoreUnavailableError(f"{shown}: {reason}", hint="check the address and the network") from None
 
 
@@ -55,9 +64,18 @@ def _refused(error: urllib.error.HTTPError, shown: str) -> StoreError:
         return AccessDeniedError(message, code="403", hint=_DENIED)
     if error.code == 404:
         return NotFoundError(message, code="404")
+    if error.code >= 500:
+        return StoreUnavailableError(message, code=str(error.code), hint="fetch again later")
     return StoreError(message, code=str(error.code))
 
 
 def _without_query(url: str) -> str:
-    parts = urlsplit(url)
+    """``url`` for people. Raises ``ResultError`` if it is none."""
+    try:
+        parts = urlsplit(url)
+        sound = bool(_SOUND.fullmatch(url) and parts.hostname and parts.port != 0)
+    except ValueError:
+        sound = False
+    if not sound:
+        raise ResultError("the URL is none that can be fetched: give it as it was printed, whole and in quotes")
     return f"{parts.scheme}://{parts.hostname}{f':{parts.port}' if parts.port else ''}{parts.path}"

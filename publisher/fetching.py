@@ -6,14 +6,14 @@ published SHA-256 gets one.
 
 import hashlib
 import os
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import closing
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from os import PathLike
 
 from . import download
-from .archive import Entry, Unpacked, check_destination, extract, unpack
+from .archive import ArchiveError, Entry, Unpacked, check_destination, extract, unpack
 from .backends import AccessDeniedError, NotFoundError, Stat, Store
 from .checksum import Checksum
 from .concurrency import in_order
@@ -71,10 +71,12 @@ def fetch(
     with closing(open_result_store(published)) as store:
         if published.encoding == "plain":
             objects = _Objects(store, published, check=verify)
-            unpacked = extract(objects.members(), directory)
+            with _explained(objects.verified if objects.expected is not None else None):
+                unpacked = extract(objects.members(), directory)
             return _fetched(unpacked, objects.checksum(), verified=verify and published.checksum_sha256 is not None)
         content = _archive(store, published, check=verify)
-        unpacked = unpack(content, directory)
+        with _explained(content.drain if content.expected is not None else None):
+            unpacked = unpack(content, directory)
         return _fetched(unpacked, content.checksum(), verified=content.expected is not None)
 
 
@@ -121,6 +123,8 @@ def read_result(result: PublishedResult | Mapping[str, object] | str | PathLike[
     if isinstance(result, Mapping):
         return PublishedResult.from_mapping(result)
     path = os.fspath(result)
+    if download.is_url(path):
+        raise ResultError("a URL brings no checksum and can only be fetched: give the published result")
     try:
         with open(path, "rb") as file:
             text = file.read()
@@ -133,11 +137,25 @@ def _fetched(unpacked: Unpacked, checksum: Checksum, *, verified: bool) -> Fetch
     return Fetched(unpacked.directory, unpacked.members, unpacked.bytes, checksum, verified)
 
 
+@contextmanager
+def _explained(check: Callable[[], object] | None) -> Iterator[None]:
+    """What cannot be unpacked may not be what was published: ``check`` raises ``VerificationError`` if it is not."""
+    try:
+        yield
+    except ArchiveError as error:
+        if check is not None:
+            try:
+                check()
+            except VerificationError as found:
+                raise found from error
+        raise
+
+
 class _Hashed:
     """Passes chunks through, hashes them, and raises at the end if the hash is not the expected one."""
 
     def __init__(self, chunks: Iterable[bytes], expected: Checksum | None) -> None:
-        self._chunks = chunks
+        self._chunks = iter(chunks)
         self._hash = hashlib.sha256()
         self.expected = expected
 
@@ -146,6 +164,11 @@ class _Hashed:
             self._hash.update(chunk)
             yield chunk
         _compare(self.checksum(), self.expected)
+
+    def drain(self) -> None:
+        """Reads what is left, and compares."""
+        for _ in self:
+            pass
 
     def checksum(self) -> Checksum:
         return Checksum(self._hash.hexdigest())
@@ -166,8 +189,8 @@ def _archive(store: Store, published: PublishedResult, *, check: bool) -> _Hashe
         first = next(named, b"")
     except AccessDeniedError as error:
         if published.checksum_sha256 is None:
+            error.add_note("the current object was not tried, as the result holds no checksum to compare it with")
             raise
-        error.add_note("the current object was not tried, as the result holds no checksum to compare it with")
         return _Hashed(store.read(published.key), published.checksum_sha256)
     return _Hashed(_chained(first, named), expected)
 
@@ -183,7 +206,7 @@ class _Objects:
     def __init__(self, store: Store, published: PublishedResult, *, check: bool) -> None:
         self._store = store
         self._prefix = published.key
-        self._expected = published.checksum_sha256 if check else None
+        self.expected = published.checksum_sha256 if check else None
         self._digests: dict[str, str] = {}
 
     def members(self) -> Iterator[tuple[Entry, Iterator[bytes]]]:
@@ -219,16 +242,15 @@ class _Objects:
 
     def _digest(self, found: Stat) -> str:
         hashed = _Hashed(self._store.read(found.key), None)
-        for _ in hashed:
-            pass
+        hashed.drain()
         return hashed.checksum()
 
     def _check(self) -> None:
         if not self._digests:
             raise NotFoundError(f"there is no object under {self._prefix!r}")
         found = self.checksum()
-        if self._expected is not None and found != self._expected:
+        if self.expected is not None and found != self.expected:
             raise VerificationError(
                 f"the {len(self._digests)} objects under {self._prefix!r} are not those that were published: "
-                f"their listing has the SHA-256 {found}, and {self._expected} was published"
+                f"their listing has the SHA-256 {found}, and {self.expected} was published"
             )

@@ -5,6 +5,7 @@ from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
 _HEAD = ("Type", "Params")
+_TAKEN = {"s3": {"endpoint", "region"}, "gs": {"endpoint"}, "az": {"endpoint"}}
 
 
 class Params(NamedTuple):
@@ -39,11 +40,24 @@ def read_params(
     return Params(kind.lower(), {name: str(value) for name, value in values.items()})
 
 
+def refuse_untaken(kind: str, given: Mapping[str, str | None], error: type[ValueError]) -> None:
+    """Raises ``error`` for a parameter that stores of the type ``kind`` do not have."""
+    for name, value in given.items():
+        if value is not None and name not in _TAKEN.get(kind, ()):
+            raise error(f"{'an' if kind[0] in 'aeiou' else 'a'} {kind} destination takes no {name}: leave it out")
+
+
 def nearest(name: str, known: Collection[str]) -> str:
     """What to tell somebody who wrote ``name`` where only ``known`` names are possible."""
+    near = near_to(name, known)
+    return f"did you mean {near}?" if near else "known are " + ", ".join(known)
+
+
+def near_to(name: str, known: Collection[str]) -> str | None:
+    """The one of ``known`` that may have been meant by ``name``."""
     folded = {candidate.casefold(): candidate for candidate in known}
     near = difflib.get_close_matches(name.casefold(), folded, n=1)
-    return f"did you mean {folded[near[0]]}?" if near else "known are " + ", ".join(known)
+    return folded[near[0]] if near else None
 
 
 def _folded(mapping: object, known: Collection[str], what: str, error: type[ValueError]) -> dict[str, object]:

@@ -14,6 +14,7 @@ from os import PathLike
 from typing import Literal
 
 from .archive import Entry, SourceError, Tree, dereference, pack, scan
+from .archive.scan import Special, Symlinks
 from .backends import AlreadyExistsError, Store, Written, open_store
 from .backends.aws import region_of
 from .checksum import Checksum
@@ -25,7 +26,6 @@ from .spec import PublisherSpec
 from .surroundings import job_context, processors, with_instant
 
 IfExists = Literal["replace", "error", "skip"]
-Symlinks = Literal["inside", "follow", "skip", "error"]
 Progress = Callable[[int, int], None]
 """Is told how many bytes of how many have been read from the source."""
 
@@ -73,6 +73,7 @@ def publish(
     archive: bool | None = None,
     if_exists: IfExists = "replace",
     symlinks: Symlinks = "inside",
+    special: Special = "error",
     mtime: int | None = None,
     progress: Progress | None = None,
 ) -> PublishedResult:
@@ -84,9 +85,9 @@ def publish(
 
     ``archive`` is ``True`` for one ``.tar.gz``, ``False`` for the files under a prefix, ``None`` for what the
     destination's ``Encoding`` says. ``if_exists``: ``"replace"`` the object, raise ``AlreadyExistsError`` for
-    ``"error"``, leave it and return a result without a checksum for ``"skip"``. ``symlinks`` is ``scan``'s. ``mtime``
-    (seconds since 1970) stands in for the times of all members. ``progress`` is called with the bytes read so far and
-    in all.
+    ``"error"``, leave it and return a result without a checksum for ``"skip"``. ``symlinks`` and ``special``
+    (sockets, FIFOs and devices: ``"error"`` or ``"skip"``) are ``scan``'s. ``mtime`` (seconds since 1970) stands in for
+    the times of all members. ``progress`` is called with the bytes read so far and in all.
 
     Raises ``ValueError`` (``SpecError``, ``TemplateError``, …) for a call that is wrong, before anything is read;
     ``SourceError`` for a source that cannot be packed; ``StoreError`` for what the store refuses. Of an archive nothing
@@ -95,12 +96,15 @@ def publish(
     if if_exists not in {"replace", "error", "skip"}:
         raise SpecError(f"if_exists={if_exists!r} is no choice: use replace, error or skip")
     planned = plan(destination, with_instant(job_context() if context is None else context), archive=archive)
-    return carry_out(planned, scanned(source, planned, symlinks), if_exists=if_exists, mtime=mtime, progress=progress)
+    tree = scanned(source, planned, symlinks, special)
+    return carry_out(planned, tree, if_exists=if_exists, mtime=mtime, progress=progress)
 
 
-def scanned(source: str | PathLike[str], planned: Plan, symlinks: Symlinks = "inside") -> Tree:
+def scanned(
+    source: str | PathLike[str], planned: Plan, symlinks: Symlinks = "inside", special: Special = "error"
+) -> Tree:
     """The tree to publish, with every key that it gives checked."""
-    tree = scan(source, symlinks=symlinks)
+    tree = scan(source, symlinks=symlinks, special=special)
     if planned.archive:
         return tree
     tree = dereference(tree)

@@ -6,7 +6,7 @@ from typing import Self
 
 from .checksum import Checksum
 from .errors import ResultError
-from .params import read_params
+from .params import read_params, refuse_untaken
 
 WRAPPER = "PublishedResult"
 _NAMES = {
@@ -20,13 +20,14 @@ _NAMES = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class PublishedResult:
     """An object, or the objects under a prefix, in a store.
 
     ``checksum_sha256`` is the SHA-256 of the whole object, also where the store reports a composite. For a prefix
     (``encoding="plain"``) it is that of the list which ``sha256sum -z`` prints of the files, in the order of their
-    names' bytes. ``version_id`` is ``None`` where the store keeps no versions.
+    names' bytes. It may be given as hex, as hex after ``0x``, or as base64. ``version_id`` is ``None`` where the store
+    keeps no versions. Raises ``ResultError`` for values that cannot be.
     """
 
     type: str
@@ -38,11 +39,18 @@ class PublishedResult:
     checksum_sha256: Checksum | None = None
     encoding: str = "gzip"
 
+    def __post_init__(self) -> None:
+        refuse_untaken(self.type, {"endpoint": self.endpoint, "region": self.region}, ResultError)
+        if self.encoding not in {"gzip", "plain"}:
+            raise ResultError(f"{WRAPPER}.Params.Encoding is {self.encoding!r}: write gzip or plain")
+        if self.checksum_sha256 is not None:
+            object.__setattr__(self, "checksum_sha256", Checksum(self.checksum_sha256))
+
     @classmethod
     def from_mapping(cls, mapping: Mapping[str, object]) -> Self:
         """Reads what ``to_mapping`` gives, with or without the wrapper ``PublishedResult``.
 
-        The checksum may be hex, hex after ``0x``, or base64. Raises ``ResultError``.
+        Raises ``ResultError``.
 
         >>> PublishedResult.from_mapping({"Type": "s3", "Params": {"Bucket": "b", "Key": "k.tar.gz"}}).key
         'k.tar.gz'
@@ -52,8 +60,6 @@ class PublishedResult:
         )
         checksum = values.pop("ChecksumSHA256", None)
         encoding = values.pop("Encoding", "gzip").lower()
-        if encoding not in {"gzip", "plain"}:
-            raise ResultError(f"{WRAPPER}.Params.Encoding is {encoding!r}: write gzip or plain")
         return cls(
             type=kind,
             **{_NAMES[name]: value for name, value in values.items()},

@@ -7,16 +7,28 @@ from dataclasses import dataclass
 from typing import Self
 from urllib.parse import urlsplit
 
+from .backends.opening import is_known
 from .errors import SpecError
-from .keys import FILE, S3, KeyRules
-from .params import nearest, read_params
+from .keys import AZURE, FILE, GCS, S3, KeyRules
+from .params import near_to, nearest, read_params, refuse_untaken
 
 _NAMES = ("Bucket", "Key", "Endpoint", "Region", "Encoding")
 _OPTION = re.compile(r"([A-Za-z][A-Za-z0-9_-]*)=(.*)", re.DOTALL)
-_COMMA = re.compile(r",(?=[A-Za-z][A-Za-z0-9_-]*=)")
+_COMMA = re.compile(r",(?=\s*[A-Za-z][A-Za-z0-9_-]*=)")
 _QUOTED = re.compile(r'(?:^|,)"')
 _BRACES = re.compile(r"\{\{|\}\}|\{")
-_RULES = {"s3": S3, "memory": S3, "file": FILE}
+_RULES = {"s3": S3, "gs": GCS, "az": AZURE, "memory": S3, "file": FILE}
+# S3 itself takes 3 to 63 of [a-z0-9.-]; its compatibles have more, and are asked.
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,254}")
+_NAMED = "a name of letters, digits, '.', '_' and '-'"
+_BUCKETS = {
+    "s3": (_NAME, _NAMED),
+    "gs": (_NAME, _NAMED),
+    "az": (re.compile(r"[a-z0-9-]{3,63}|\$root|\$web|\$logs"), "a container's name, 3 to 63 of a-z, 0-9 and '-'"),
+    "memory": (re.compile(r"[^/]+"), "a name without '/'"),
+    "file": (re.compile(r"/.*", re.DOTALL), "an absolute directory"),
+}
+_PLACE = (re.compile(r".+"), "a place and directories, such as user@host/directory")
 _ENCODINGS = ("gzip", "plain")
 _EXAMPLE = "s3://bucket/results/{jobID}"
 
@@ -41,13 +53,14 @@ class PublisherSpec:
 
     def __post_init__(self) -> None:
         _check_type(self.type)
-        if not self.bucket or ("/" in self.bucket) is not (self.type == "file"):
-            what = "an absolute directory" if self.type == "file" else "a name without '/'"
+        form, what = _BUCKETS.get(self.type, _PLACE)
+        if not form.fullmatch(self.bucket):
             raise SpecError(f"{self.bucket!r} is no bucket for {self.type}: give {what}")
         if not self.key:
             raise SpecError(f"the destination needs a key: write s3://bucket/key, such as {_EXAMPLE}")
         if self.encoding not in _ENCODINGS:
             raise SpecError(f"there is no encoding {self.encoding!r}: use gzip (one archive) or plain (a prefix)")
+        refuse_untaken(self.type, {"endpoint": self.endpoint, "region": self.region}, SpecError)
         if self.endpoint is not None:
             _check_endpoint(self.endpoint)
         if self.region is not None and not re.fullmatch(r"[A-Za-z0-9_-]+", self.region):
@@ -58,8 +71,8 @@ class PublisherSpec:
         """Reads ``s3://bucket/key,opt=endpoint=…``; also ``dst=s3://…`` and ``s3,opt=bucket=…,opt=key=…``.
 
         A comma belongs to the key unless ``name=`` follows it. A text with quoted fields is read as CSV (RFC 4180).
-        For ``file://``, the bucket is the directories before the segment with the first field, or before the last
-        segment.
+        For ``file://`` and what fsspec adds, the bucket is the directories before the segment with the first field, or
+        before the last segment.
         """
         destination, options = _taken_apart(text)
         kind, located = _located(destination)
@@ -87,6 +100,9 @@ class PublisherSpec:
             publisher = _named(first, "Publisher") if isinstance(first, Mapping) else None
             if publisher is None:
                 raise SpecError("the first of the job's Tasks has no Publisher: give it one, with Type and Params")
+        names = {str(name).casefold() for name in mapping} - {"type"}
+        if publisher is None and names and not any(near_to(name, ("Publisher", "Params")) for name in names):
+            raise SpecError("it has no Publisher: give it one, with Type and Params")
         return cls._read(mapping if publisher is None else {"Publisher": publisher})
 
     @classmethod
@@ -112,7 +128,7 @@ class PublisherSpec:
     @property
     def rules(self) -> KeyRules:
         """What the provider accepts as a key."""
-        return _RULES[self.type]
+        return _RULES.get(self.type, FILE)
 
 
 def _named(mapping: Mapping[str, object], name: str) -> object:
@@ -123,6 +139,10 @@ def _taken_apart(text: str) -> tuple[str, dict[str, object]]:
     destinations = []
     options: dict[str, object] = {}
     for index, field in enumerate(_fields(text.strip())):
+        if index and field[:1].isspace():
+            raise SpecError(
+                f"a space stands before {field.strip()!r}: take it out, or quote the key if it belongs to it"
+            )
         found = _OPTION.fullmatch(field)
         name = found[1].lower() if found else ""
         if found is None or (index == 0 and "://" in field.partition("=")[0]):
@@ -154,7 +174,9 @@ def _fields(text: str) -> list[str]:
 def _add_option(options: dict[str, object], text: str) -> None:
     name, equals, value = text.partition("=")
     known = {candidate.lower(): candidate for candidate in _NAMES}.get(name.lower())
-    if not equals or known is None:
+    if known is not None and not equals:
+        raise SpecError(f"the option {name} has no value: write opt={name}=VALUE")
+    if known is None:
         raise SpecError(f"there is no option {name!r}: {nearest(name, [candidate.lower() for candidate in _NAMES])}")
     if options.setdefault(known, value) != value:
         raise SpecError(f"the option {name} is given twice, as {options[known]!r} and as {value!r}: give one")
@@ -171,23 +193,24 @@ def _located(destination: str) -> tuple[str, dict[str, str]]:
     if not separator:
         return kind, {}
     _check_type(kind.lower())
-    if kind.lower() == "file":
-        return kind, _located_file(rest)
+    if kind.lower() not in _RULES or kind.lower() == "file":
+        return kind, _located_in_directories(kind.lower(), rest)
     bucket, _, key = rest.partition("/")
     return kind, {name: value for name, value in (("Bucket", bucket), ("Key", key)) if value}
 
 
-def _located_file(path: str) -> dict[str, str]:
-    if not path.startswith("/"):
+def _located_in_directories(kind: str, path: str) -> dict[str, str]:
+    """The bucket is what stands before the segment with the first field, or before the last segment."""
+    if kind == "file" and not path.startswith("/"):
         raise SpecError(f"'file://{path}' is no absolute path: write file:///{path}")
     field = next((found.start() for found in _BRACES.finditer(path) if found.group() == "{"), None)
     cut = path.rstrip("/").rfind("/") if field is None else path.rfind("/", 0, field)
-    bucket = path[:cut].replace("{{", "{").replace("}}", "}") or "/"
-    return {"Bucket": bucket, "Key": path[cut + 1 :]}
+    bucket = path[: max(cut, 0)].replace("{{", "{").replace("}}", "}") or ("/" if kind == "file" else "")
+    return {name: value for name, value in (("Bucket", bucket), ("Key", path[cut + 1 :])) if value}
 
 
 def _check_type(kind: str) -> None:
-    if kind not in _RULES:
+    if kind not in _RULES and (kind in {"http", "https"} or not is_known(kind)):
         raise SpecError(f"there is no publisher type {kind!r}: {nearest(kind, _RULES)}")
 
 

@@ -8,10 +8,22 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
-from servers import Credentials, SeaweedFS
+
+from keystow.testing.servers import Credentials, SeaweedFS
+
+SERVERS = {"seaweed", "bucket", "versioned_bucket", "login", "s3", "gcs", "azure", "moto", "keystow_s3", "keystow_gcs"}
 
 settings.register_profile("keystow", deadline=None, database=None)
+settings.register_profile("fast", parent=settings.get_profile("keystow"), max_examples=20)
 settings.load_profile("keystow")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What uses a server is marked so, that ``make test-fast`` can leave it out."""
+    for item in items:
+        parameters = getattr(getattr(item, "callspec", None), "params", {}).values()
+        if SERVERS & set(getattr(item, "fixturenames", ())) or SERVERS & {str(value) for value in parameters}:
+            item.add_marker(pytest.mark.server)
 
 
 @pytest.fixture(autouse=True)

@@ -63,6 +63,22 @@ def test_the_program_in_the_readme(workplace):
         assert line == comment
 
 
+@pytest.mark.server
+def test_the_test_in_the_readme(tmp_path):
+    """It runs on all five kinds of store, as a user's own test."""
+    (program,) = blocks(README, "py")
+    (tmp_path / "test_readme_example.py").write_text(program)
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", tmp_path],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
+    assert "5 passed" in done.stdout
+
+
 def test_the_recipe_for_the_checksum_of_a_prefix(tmp_path):
     """The shell's listing of a directory has the checksum that a plain publish of it reports."""
     from keystow import publish

@@ -1,4 +1,6 @@
+import contextlib
 import os
+import resource
 import socket
 
 import pytest
@@ -289,6 +291,29 @@ def test_a_tree_of_hundreds_of_levels_is_packed_and_unpacked(tmp_path):
     lay(tmp_path / "source", {"d/" * 800 + "a": b"x"})
     unpack(pack(scan(tmp_path / "source")), tmp_path / "target")
     assert (tmp_path / "target" / ("d/" * 800) / "a").read_bytes() == b"x"
+
+
+@pytest.mark.parametrize("spare", [0, 1, 2, 30])
+def test_more_levels_than_files_may_be_open_are_refused_by_name(tmp_path, spare):
+    lay(tmp_path, {"d/" * 60 + "a": b"x"})
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    taken = [os.open("/dev/null", os.O_RDONLY) for _ in range(spare)]
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (256, limits[1]))
+        with contextlib.suppress(OSError):
+            while True:
+                taken.append(os.open("/dev/null", os.O_RDONLY))
+        for _ in range(spare):
+            os.close(taken.pop())
+        for _ in range(2):  # nothing stays open of the first time
+            with pytest.raises(SourceError, match=r"Too many open files.*ulimit -n.*test_more") as refused:
+                scan(tmp_path)
+            assert refused.value.filename.startswith(str(tmp_path))
+            assert refused.value.filename.count("/d") == max(spare - 1, 0)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+        for descriptor in taken:
+            os.close(descriptor)
 
 
 def test_an_entry_of_no_file_cannot_be_read(tmp_path):

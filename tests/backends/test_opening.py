@@ -14,7 +14,7 @@ from keystow.backends import MissingExtraError, UnknownStoreError, open_store
         ("", "s3://bucket"),
         ("results", "file:///directory"),
         ("/tmp/results", "file:///directory"),
-        ("ftp://host/dir", "memory://name"),
+        ("nosuch://host/dir", "memory://name"),
         ("S3://bucket", "s3://bucket"),
         ("s3:bucket", "s3://bucket"),
         ("s3://", "names no bucket"),

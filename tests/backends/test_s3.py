@@ -17,9 +17,8 @@ from collections.abc import Callable, Iterator
 from datetime import timedelta
 
 import pytest
-import servers
+from metadata import InstanceMetadata, SilentMetadata
 from moto.server import ThreadedMotoServer
-from servers import COMPUTE_NODE_POLICY, REQUESTER_POLICY, Credentials, FaultProxy, SeaweedFS
 
 from keystow.backends import (
     AccessDeniedError,
@@ -34,6 +33,15 @@ from keystow.backends import (
     open_store,
 )
 from keystow.backends.parts import part_size
+from keystow.testing.servers import (
+    COMPUTE_NODE_POLICY,
+    REQUESTER_POLICY,
+    Credentials,
+    FaultProxy,
+    SeaweedFS,
+    free_ports,
+)
+from keystow.testing.servers.proxy import ProxyHandler
 
 pytestmark = pytest.mark.server
 
@@ -463,7 +471,7 @@ def test_an_interrupt_ends_the_part_that_is_waited_for(opened, seaweed, versione
 
 
 def test_a_server_that_is_not_there(opened, seaweed, key) -> None:
-    [port] = servers.free_ports(1)
+    [port] = free_ports(1)
     store = opened("bucket", seaweed, endpoint=f"http://127.0.0.1:{port}")
     with pytest.raises(StoreUnavailableError) as refused:
         store.write(key, [b"x"])
@@ -474,7 +482,7 @@ def test_a_server_that_is_not_there(opened, seaweed, key) -> None:
 
 
 def test_a_server_that_breaks_off_an_object(store, proxy, key, seaweed) -> None:
-    class Halves(servers._ProxyHandler):
+    class Halves(ProxyHandler):
         def _relay(self, response) -> None:
             self.send_response_only(200)
             self.send_header("Content-Length", response.headers["Content-Length"])
@@ -511,7 +519,7 @@ def test_a_server_that_dies_in_the_middle(opened, tmp_path, key) -> None:
 def test_a_byte_that_changes_on_the_way_is_noticed(store, proxy, key, size, unfinished) -> None:
     """Over plain HTTP the signature covers the body; ``checksums`` is what AWS is asked for as well."""
 
-    class Corrupts(servers._ProxyHandler):
+    class Corrupts(ProxyHandler):
         def _exactly(self, size: int) -> Iterator[bytes]:
             for piece in super()._exactly(size):
                 yield piece if not size or b"<" in piece[:1] else bytes([piece[0] ^ 1]) + piece[1:]
@@ -653,7 +661,7 @@ def test_credentials_from_the_file(
 
 def test_credentials_of_an_instance_role(opened, monkeypatch, seaweed, bucket, key) -> None:
     monkeypatch.delenv("AWS_EC2_METADATA_DISABLED")
-    with servers.InstanceMetadata(Credentials(seaweed.access_key, seaweed.secret_key)) as metadata:
+    with InstanceMetadata(Credentials(seaweed.access_key, seaweed.secret_key)) as metadata:
         monkeypatch.setenv("AWS_EC2_METADATA_SERVICE_ENDPOINT", metadata.url)
         store = opened(bucket, endpoint=seaweed.endpoint)
         store.write(key, [b"x"])
@@ -690,7 +698,7 @@ except CredentialsError:
 
 def test_a_silent_metadata_service_does_not_hold_up_the_start() -> None:
     """The bound on the time is part of what was asked for."""
-    with servers.SilentMetadata() as metadata:
+    with SilentMetadata() as metadata:
         environment = os.environ | {"AWS_EC2_METADATA_SERVICE_ENDPOINT": metadata.url}
         del environment["AWS_EC2_METADATA_DISABLED"]
         done = subprocess.run(

@@ -2,7 +2,7 @@
 
 import dataclasses
 import pickle
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 from hypothesis import given
@@ -216,6 +216,15 @@ def test_a_bad_context(given, error, says):
         Context(**given)
     for part in says:
         assert part in str(raised.value)
+
+
+def test_a_context_is_its_instant_and_its_zone():
+    """Equal contexts give equal keys: the same instant has another date, or time, in another zone."""
+    there = dataclasses.replace(FULL, at=AT.astimezone(timezone(timedelta(hours=14))))
+    assert there.at == FULL.at
+    assert there != FULL
+    assert len({there, FULL, dataclasses.replace(FULL), dataclasses.replace(there)}) == 2
+    assert dataclasses.replace(there, at=AT) == FULL
 
 
 def test_a_context_is_frozen():

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 from archive_strategies import Link, Program, lay
-from servers import FaultProxy, SeaweedFS
 
 from keystow import PublishedResult, Store
 from keystow.publishing import open_result_store
+from keystow.testing.servers import FaultProxy, SeaweedFS
 
 _numbers = itertools.count()
 

@@ -1,10 +1,13 @@
 """The command in a process of its own: what it prints, where, and with which status it ends."""
 
+import hashlib
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -12,9 +15,11 @@ import yaml
 from archive_strategies import lay, seen
 from commands import KEYSTOW, complaint, keystow, run
 from conftest import same_tree
-from servers import Credentials
 
-from keystow import PublishedResult, publish, verify
+from keystow import PublishedResult, fetch, publish, verify
+from keystow.backends import StoreError, StoreUnavailableError
+from keystow.command import main
+from keystow.testing.servers import Credentials
 
 KNOWN = {"BACALHAU_JOB_ID": "abc123", "BACALHAU_EXECUTION_ID": "e-1", "BACALHAU_NODE_ID": "n-1"}
 AT = ("--at", "2023-09-26T14:05:30")
@@ -31,9 +36,7 @@ def said(ran):
 
 def results(text):
     """The results on stdout, which holds nothing else."""
-    documents = re.split(r"^(?=PublishedResult:)", text, flags=re.MULTILINE)[1:]
-    assert "".join(documents) == text
-    return [PublishedResult.from_mapping(yaml.safe_load(each)) for each in documents]
+    return [PublishedResult.from_mapping(each) for each in yaml.safe_load_all(text)]
 
 
 def unprivileged(*arguments):
@@ -65,17 +68,22 @@ def unprivileged(*arguments):
         ("s3://b/{x}", ["--label", "jobID=1"], "the label 'jobID' has the name of a built-in field: choose another"),
         ("s3://b/k", ["--label", "x"], "'x' is no NAME=VALUE"),
         ("s3://b/k", ["--at", "yesterday"], "'yesterday' is no ISO 8601 time such as 2023-09-26T14:05:30"),
+        ("s3://b/k", ["--at", "0001-01-01T00:00:00+14:00", "--timezone", "UTC"], "outside of the years 1 to 9999"),
+        ("s3://b/k", ["--at", "9999-12-31T23:00:00Z", "--timezone", "Asia/Tokyo"], "outside of the years 1 to 9999"),
+        ("s3://b/{x}", ["--label", "x=1", "--label", "x=2"], "a --label is given twice: give each NAME once"),
         ("s3://b/k", ["--timezone", "Mars"], "'Mars' is no time zone such as Europe/Berlin or UTC"),
         ("s3://b/k", ["--if-exists", "never"], "invalid choice: 'never'.*replace.*error.*skip"),
         ("s3://b/k", ["--symlinks", "all"], "invalid choice: 'all'"),
+        ("s3://b/k", ["--special", "keep"], "invalid choice: 'keep'"),
         ("s3://b/k", ["--output", "xml"], "invalid choice: 'xml'"),
-        ("s3://b/k", ["--colour"], r"unrecognized arguments: --colour \(see keystow --help\)"),
+        ("s3://b/k", ["--colour"], r"unrecognized arguments: --colour \(see keystow publish --help\)"),
         ("s3://b/k,opt=regoin=r", [], "there is no option 'regoin': did you mean region?"),
         ("s3://b/k,region=r", [], "write opt=region=r"),
         ("s3://b/k,opt=encoding=zip", [], "there is no encoding 'zip': use gzip .* or plain"),
         ("s3://b/k,opt=endpoint=ftp://h", [], "given twice"),
         ("s3://b", [], "names no key: write s3://bucket/key"),
         ("b/k", [], "names no bucket: write s3://bucket/key"),
+        ("s3://b ucket/k", [], "'b ucket' is no bucket for s3: give a name of letters"),
         ("s33://b/k", [], "there is no publisher type 's33': did you mean s3?"),
         ("s3://b/../k", [], r"S3 cannot store the key '\.\./k\.tar\.gz': it has the segment '\.\.'"),
         ("s3://b/" + "k" * 1020, [], "it is 1027 bytes long, and 1024 is the most"),
@@ -107,8 +115,14 @@ def test_a_wrong_call_sends_nothing(proxy, login, seaweed, small, destination, o
         (["verify", "absent"], "'absent' is no file with a published result"),
         (["url", "absent"], "required: --expires"),
         (["url", "absent", "--expires", "soon"], "'soon' is no duration such as 90s, 30m, 12h or 7d"),
+        (["url", "absent", "--expires", "99999999999999d"], "is no duration such as"),
+        (["url", "absent", "--expires", "9" * 5000], "is no duration such as"),
+        (["verify", "absent", "more"], "unrecognized arguments: more (see keystow verify --help)"),
         (["key"], "required: TEMPLATE"),
         (["key", "{"], "a stray '{'"),
+        (["key", ""], "the template is empty: write one, such as results/{jobID}"),
+        (["key", "file:///d/{jobID}//b", "--job-id", "a"], "a file system cannot store the key 'a//b.tar.gz'"),
+        (["key", "file:///d/{jobID}/../b", "--job-id", "a"], "a file system cannot store the key"),
     ],
 )
 def test_a_call_that_lacks_something(tmp_path, arguments, advice):
@@ -126,6 +140,8 @@ def test_a_call_that_lacks_something(tmp_path, arguments, advice):
         ("Type: s3\nParams: {Bucket: b, Key: 20230926}", "Publisher.Params.Key is 20230926: write it as text"),
         ("Type: s3\nParams: {Bucket: b, Kye: k}", "unknown name 'Kye': did you mean Key?"),
         ("Type: s3\nParams: {Bucket: b, Key: 2023-99-99}", "'spec.yaml' is no YAML: month must be in 1..12"),
+        ("Name: a job\nType: batch", "it has no Publisher: give it one, with Type and Params"),
+        ("Type: s3\nType: s3", "'spec.yaml' holds several destinations ('Type' stands twice)"),
         ("Tasks: [{Name: main}]", "the first of the job's Tasks has no Publisher: give it one, with Type and Params"),
     ],
 )
@@ -134,9 +150,10 @@ def test_a_wrong_spec(tmp_path, small, text, advice):
     assert advice in complaint(keystow("publish", small, "--spec", "spec.yaml", cwd=tmp_path), 2)
 
 
-def test_a_wrong_source_date_epoch(small, file_place, tmp_path):
-    line = complaint(keystow("publish", small, file_place("k"), SOURCE_DATE_EPOCH="today"), 2)
-    assert line == "SOURCE_DATE_EPOCH is 'today': set it to whole seconds since 1970, or unset it"
+@pytest.mark.parametrize("written", ["today", "", "-1", "١٢", str(1 << 63), "9" * 5000])
+def test_a_wrong_source_date_epoch(small, file_place, tmp_path, written):
+    line = complaint(keystow("publish", small, file_place("k"), SOURCE_DATE_EPOCH=written), 2)
+    assert line == f"SOURCE_DATE_EPOCH is {written!r}: set it to whole seconds since 1970, or unset it"
     assert not (tmp_path / "published").exists()
 
 
@@ -190,6 +207,7 @@ def test_a_special_file(tmp_path, file_place):
     (tmp_path / "source").mkdir()
     os.mkfifo(tmp_path / "source" / "pipe")
     assert "'pipe' is a FIFO" in complaint(keystow("publish", tmp_path / "source", file_place("k")), 1)
+    assert said(keystow("publish", tmp_path / "source", file_place("k"), "--special", "skip"))[0] == "left out: pipe"
 
 
 def test_a_key_below_a_file(small, tmp_path):
@@ -253,6 +271,49 @@ def test_no_server_behind_a_url(tmp_path):
     assert "secret" not in line
 
 
+SIGNED = "https://127.0.0.1:1/b/k.tar.gz?X-Amz-Signature=secret"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "advice"),
+    [
+        (["get", SIGNED.replace("https", "HTTP"), "back"], 1, "check the address and the network"),
+        (["get", f" {SIGNED}", "back"], 1, "check the address and the network"),
+        (["get", f"{SIGNED} b", "back"], 2, "the URL is none that can be fetched: give it as it was printed"),
+        (["get", f"{SIGNED}é", "back"], 2, "the URL is none"),
+        (["get", SIGNED.replace(":1/", ":x/"), "back"], 2, "the URL is none"),
+        (["get", SIGNED.replace(":1/", ":99999/"), "back"], 2, "the URL is none"),
+        (["get", SIGNED.replace("127.0.0.1", "[h"), "back"], 2, "the URL is none"),
+        (["get", SIGNED.replace("//", "/"), "back"], 2, "the URL is none"),
+        (["verify", SIGNED], 2, "can only be fetched: give the published result"),
+        (["verify", SIGNED.replace("https", "Https")], 2, "can only be fetched: give the published result"),
+        (["verify", "result.yaml", SIGNED], 2, "unrecognized arguments: https://127.0.0.1:1/b/k.tar.gz?…"),
+        (["url", SIGNED, "--expires", "1h"], 2, "can only be fetched: give the published result"),
+        (["publish", ".", SIGNED], 2, "there is no publisher type 'https'"),
+        (["key", SIGNED], 2, "there is no publisher type 'https'"),
+        (["publish", ".", f"s3://b/k,opt=endpoint={SIGNED}"], 2, "is no endpoint"),
+    ],
+)
+def test_the_query_of_a_url_is_never_printed(tmp_path, arguments, status, advice):
+    line = complaint(keystow(*arguments, cwd=tmp_path), status)
+    assert advice in line
+    assert "secret" not in line
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.server
+@pytest.mark.parametrize(
+    ("status", "error"), [(500, StoreUnavailableError), (503, StoreUnavailableError), (418, StoreError)]
+)
+def test_a_server_behind_a_url_that_fails(proxy, tmp_path, status, error):
+    proxy.answer(lambda method, path: True, status, b"busy")
+    with pytest.raises(error) as caught:
+        fetch(f"{proxy.url}/b/k?X-Amz-Signature=secret", tmp_path / "back")
+    assert type(caught.value) is error
+    assert bool(caught.value.hint) is (status >= 500)
+    assert "secret" not in str(caught.value)
+
+
 def test_no_credentials(small):
     line = complaint(keystow("publish", small, "s3://b/k"), 1)
     assert line.startswith("no AWS credentials were found: set AWS_ACCESS_KEY_ID")
@@ -271,6 +332,7 @@ def test_what_exists_stays_with_status_3(request, kind, small, files):
     line = complaint(keystow("publish", files, destination("once"), "--if-exists", "error"), 3)
     assert "once.tar.gz" in line
     assert "already exists" in line
+    assert line.endswith(": publish under another key, or with --if-exists replace or skip")
 
 
 def test_what_exists_is_skipped(file_place, small, files):
@@ -300,6 +362,15 @@ def test_what_is_not_as_it_was_published_has_status_4(result, files, stored, tmp
     assert line == (
         f"what the store holds has the SHA-256 {theirs.checksum_sha256}, and {published.checksum_sha256} was published"
     )
+    assert not (tmp_path / "back").exists()
+
+
+@pytest.mark.parametrize("command", ["verify", "get"])
+def test_what_is_no_archive_any_more_has_status_4(result, stored, tmp_path, command):
+    (published,) = results(result.read_text())
+    stored(published).write(published.key, [b"tampered", b" with"])
+    line = complaint(keystow(command, result, *[tmp_path / "back"] * (command == "get")), 4)
+    assert hashlib.sha256(b"tampered with").hexdigest() in line
     assert not (tmp_path / "back").exists()
 
 
@@ -385,6 +456,22 @@ def test_several_destinations(file_place, small, tmp_path):
     one, other = results(ran.out)
     assert (one.bucket, one.key) == (f"{tmp_path}/published", "a/")
     assert (other.bucket, other.key) == (f"{tmp_path}/other", "b/")
+
+
+@pytest.mark.parametrize("form", ["yaml", "json"])
+@pytest.mark.parametrize("options", [[], ["--dry-run"]])
+def test_several_results_are_not_taken_for_one(file_place, small, tmp_path, form, options):
+    ran = keystow("publish", small, file_place("a"), file_place("b"), "--output", form, *options)
+    if form == "yaml":
+        assert [each.key for each in results(ran.out)] == ["a.tar.gz", "b.tar.gz"]
+    else:
+        assert [json.loads(line)["PublishedResult"]["Params"]["Key"][0] for line in ran.out.splitlines()] == ["a", "b"]
+    assert "holds several results" in complaint(keystow("get", "-", tmp_path / "back", stdin=ran.out), 2)
+
+
+def test_options_may_stand_between_source_and_destination(small, tmp_path):
+    ran = keystow("publish", small, "--job-id", "7", "--output", "key", f"file://{tmp_path}/store/{{jobID}}")
+    assert (ran.status, ran.out) == (0, "7.tar.gz\n")
 
 
 def test_one_destination_of_several_that_fails(file_place, small, tmp_path):
@@ -530,6 +617,30 @@ def test_the_key_as_publish_uses_it(arguments, key, small):
     assert (dry.status, dry.out) == (0, ran.out)
 
 
+@pytest.mark.parametrize(
+    ("destination", "options", "key"),
+    [
+        ("s3://b/{jobID},opt=region=eu-1", [], "abc123.tar.gz"),
+        ("s3://b/{jobID}", ["--plain"], "abc123/"),
+        ("s3://b/{jobID},opt=encoding=plain", [], "abc123/"),
+        ("file:///d/e/{jobID}/x", [], "abc123/x.tar.gz"),
+    ],
+)
+def test_the_key_of_a_destination(destination, options, key):
+    ran = keystow("key", destination, *options, **KNOWN)
+    assert (said(ran), ran.out) == ([], f"{key}\n")
+
+
+@pytest.mark.parametrize(
+    ("zone", "status", "words"), [("UTC", 0, ""), ("Europe/Berlin", 2, "no time zones: install the package tzdata")]
+)
+def test_a_machine_without_time_zones(tmp_path, zone, status, words):
+    hide = "import sys; sys.modules['tzdata'] = None; from keystow.command import main; sys.exit(main())"
+    ran = run(sys.executable, "-c", hide, "key", "k", "--timezone", zone, PYTHONTZPATH=str(tmp_path))
+    assert ran.status == status
+    assert words in ran.err
+
+
 def test_now_is_the_default_and_is_taken_in_the_time_zone():
     for zone, hours in (("UTC", 0), ("Asia/Tokyo", 9)):
         before = datetime.now(UTC) + timedelta(hours=hours)
@@ -618,6 +729,47 @@ def test_the_version():
     assert re.fullmatch(r"keystow \d+\.\d+\.\d+\S*\n", ran.out)
 
 
+def closed(redirection, *arguments):
+    return run("sh", "-c", f'exec "$@" {redirection}', "sh", *KEYSTOW, *arguments)
+
+
+@pytest.mark.parametrize("command", [["publish", "{small}", "{place}"], ["key", "k"], ["url", "x", "--expires", "1h"]])
+def test_a_closed_stdout_is_refused_before_anything_is_sent(small, file_place, tmp_path, command):
+    arguments = [part.format(small=small, place=file_place("k")) for part in command]
+    assert complaint(closed(">&-", *arguments), 2).startswith("standard output is closed")
+    assert not (tmp_path / "published").exists()
+
+
+def test_a_closed_stdout_that_is_not_needed(result, tmp_path):
+    assert closed(">&-", "get", result, tmp_path / "back").status == 0
+    assert closed(">&- 2>&- <&-", "verify", result).status == 0
+
+
+@pytest.mark.parametrize("command", [["verify", "-"], ["get", "-", "d"], ["url", "-", "--expires", "1h"]])
+def test_a_closed_stdin(command):
+    assert complaint(closed("<&-", *command), 2).startswith("standard input is closed: name the file")
+
+
+@pytest.mark.parametrize(("command", "status"), [(["verify", "absent"], 2), (["key"], 2), (["verify", "{result}"], 0)])
+def test_what_is_meant_for_a_closed_stderr_goes_nowhere(result, command, status):
+    ran = closed("2>&-", *[part.format(result=result) for part in command])
+    assert (ran.status, ran.out, ran.err) == (status, "", "")
+
+
+def test_the_handler_of_sigterm_is_given_back(capsys):
+    """Also in a process of somebody else's, and in a thread, where none can be set."""
+    before = signal.signal(signal.SIGTERM, lambda *_: None)
+    try:
+        ours = signal.getsignal(signal.SIGTERM)
+        assert main(["key", "k"]) == 0
+        assert signal.getsignal(signal.SIGTERM) is ours
+        with ThreadPoolExecutor(1) as pool:
+            assert pool.submit(main, ["key", "k"]).result() == 0
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert capsys.readouterr().out == "k.tar.gz\n" * 2
+
+
 @pytest.mark.parametrize("command", ["key k", "publish {small} memory://b/k", "publish {small} s3://b/k --dry-run"])
 def test_a_reader_that_has_gone(small, command):
     reading, writing = os.pipe()
@@ -634,10 +786,10 @@ def test_a_reader_that_has_gone(small, command):
 @pytest.mark.parametrize(
     ("code", "unwanted"),
     [
-        ("import keystow", ["s3fs", "aiobotocore", "botocore", "yaml", "fsspec", "isal", "asyncio", "rich"]),
+        ("import keystow", ["typing", "importlib", "re", "argparse", "fsspec", "keystow.keys"]),
         ("import keystow.keys", ["s3fs", "aiobotocore", "botocore", "yaml", "fsspec", "isal", "asyncio", "rich"]),
         ("import keystow; keystow.publish", ["s3fs", "aiobotocore", "botocore", "asyncio", "rich"]),
-        ("from keystow.command import main; main(['key', 'k'])", ["s3fs", "botocore", "yaml", "fsspec", "isal"]),
+        ("from keystow.command import main; main(['key', 'k'])", ["yaml", "fsspec", "isal", "zoneinfo", "json"]),
     ],
 )
 def test_what_is_loaded_late(code, unwanted):

@@ -1,16 +1,17 @@
 """The specification's two IAM policies, enforced by a real server, and what their users are told beyond them."""
 
 import os
+from dataclasses import replace
 
 import pytest
 from archive_strategies import seen
 from commands import complaint, keystow
 from conftest import same_tree
-from servers import COMPUTE_NODE_POLICY, REQUESTER_POLICY
 
 import keystow as ks
 from keystow.archive import SourceChangedError
 from keystow.backends import AccessDeniedError
+from keystow.testing.servers import COMPUTE_NODE_POLICY, REQUESTER_POLICY
 
 pytestmark = pytest.mark.server
 
@@ -170,6 +171,11 @@ def test_a_requester_where_the_bucket_keeps_versions(versioned_requester, login,
     assert ks.fetch(url, tmp_path / "by-url").sha256 == shared["versioned"].checksum_sha256
     assert ks.fetch(shared["versioned"], tmp_path / "directly").verified
     assert same_tree(tmp_path / "by-url", tmp_path / "directly")
+
+    unverifiable = replace(shared["versioned"], checksum_sha256=None)
+    with pytest.raises(AccessDeniedError) as caught:
+        ks.fetch(unverifiable, tmp_path / "refused")
+    assert "the current object was not tried" in caught.value.__notes__[0]
 
     pinned = ks.presign(shared["versioned"], expires=600)
     said = complaint(keystow("get", pinned, tmp_path / "refused"), 1)

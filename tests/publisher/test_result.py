@@ -20,7 +20,7 @@ few = settings(deadline=None, database=None, max_examples=50)
 DIGEST = hashlib.sha256(b"keystow").hexdigest()
 BASE64 = base64.b64encode(bytes.fromhex(DIGEST)).decode()
 MAPPING = {"Type": "s3", "Params": {"Bucket": "b", "Key": "k.tar.gz"}}
-RESULT = PublishedResult(type="s3", bucket="b", key="k.tar.gz")
+RESULT = PublishedResult("s3", "b", "k.tar.gz")
 
 
 def params(**more):
@@ -39,16 +39,7 @@ def params(**more):
             params(
                 Endpoint="https://h", Region="r", VersionID="3/L4kqt+", ChecksumSHA256=f"0x{DIGEST}", Encoding="plain"
             ),
-            PublishedResult(
-                type="s3",
-                bucket="b",
-                key="k.tar.gz",
-                endpoint="https://h",
-                region="r",
-                version_id="3/L4kqt+",
-                checksum_sha256=Checksum(DIGEST),
-                encoding="plain",
-            ),
+            PublishedResult("s3", "b", "k.tar.gz", "https://h", "r", "3/L4kqt+", Checksum(DIGEST), "plain"),
         ),
     ],
 )
@@ -71,6 +62,8 @@ def test_with_and_without_the_wrapper_and_in_any_case(mapping, result):
         (params(ChecksumSHA256=int(DIGEST, 16)), "write it as text, in quotes"),
         (params(Encoding="zip"), "PublishedResult.Params.Encoding is 'zip': write gzip or plain"),
         ({"Publisher": MAPPING}, "unknown name 'Publisher'"),
+        ({"Type": "file", "Params": {"Bucket": "/b", "Key": "k", "Region": "r"}}, "a file destination takes no region"),
+        ({"Type": "az", "Params": {"Bucket": "b", "Key": "k", "Region": "r"}}, "an az destination takes no region"),
     ],
 )
 def test_what_is_no_result(mapping, said):
@@ -85,6 +78,15 @@ def test_a_checksum_is_read_in_three_forms(written):
     assert checksum == checksum.hex == DIGEST
     assert checksum.base64 == BASE64
     assert PublishedResult.from_mapping(params(ChecksumSHA256=written)).checksum_sha256 == DIGEST
+    made = PublishedResult("s3", "b", "k", checksum_sha256=written)
+    assert isinstance(made.checksum_sha256, Checksum)
+    assert made.to_mapping()["Params"]["ChecksumSHA256"] == f"0x{DIGEST}"
+
+
+@pytest.mark.parametrize(("name", "value"), [("checksum_sha256", "etag"), ("encoding", "zip"), ("type", "memory")])
+def test_a_result_that_cannot_be(name, value):
+    with pytest.raises(ResultError):
+        PublishedResult(**{"type": "s3", "bucket": "b", "key": "k", "region": "r"} | {name: value})
 
 
 @pytest.mark.parametrize(
@@ -127,7 +129,7 @@ text = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=30
 optional = st.none() | text
 results = st.builds(
     PublishedResult,
-    type=st.sampled_from(["s3", "file", "memory"]),
+    type=st.just("s3"),
     bucket=text,
     key=text,
     endpoint=optional,
@@ -163,8 +165,9 @@ def test_what_is_not_known_is_not_written():
         json.dumps(MAPPING),
         json.dumps({"PublishedResult": MAPPING}, indent=1),
         f"\ufeff{json.dumps(MAPPING)}",
+        f"---\n{json.dumps(MAPPING)}\n---\n",
     ],
-    ids=["yaml", "bare yaml", "json", "indented json", "byte order mark"],
+    ids=["yaml", "bare yaml", "json", "indented json", "byte order mark", "one document"],
 )
 def test_a_file_of_yaml_or_json(tmp_path, written):
     (tmp_path / "result").write_text(written, encoding="utf-8")
@@ -182,6 +185,11 @@ def test_a_file_of_yaml_or_json(tmp_path, written):
         (b"\x1f\x8b\x08\x00", "is no YAML"),
         (b"!!python/object/apply:os.system [ls]", "is no YAML"),
         (b"Type: s3\n", "needs Bucket"),
+        (b"Type: s3\n---\nType: s3\n", "holds several results (2 documents): give each in a file of its own"),
+        (b"Type: s3\nType: gs\n", "holds several results ('Type' stands twice)"),
+        (b"Type: s3\nParams: {Key: a, Key: b}\n", "holds several results ('Key' stands twice)"),
+        (b'{"Type": "s3",\t"Type": "gs"}', "holds several results ('Type' stands twice)"),
+        (b'{"Type": "s3"}\n{"Type": "gs"}\n', "holds several results (one after another)"),
     ],
 )
 def test_a_file_that_holds_no_result(tmp_path, written, said):

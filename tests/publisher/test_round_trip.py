@@ -13,7 +13,7 @@ from conftest import same_tree
 from hypothesis import assume, given, settings
 
 from keystow import Context, VerificationError, fetch, publish, verify
-from keystow.archive import ArchiveError, SourceError, SourceNotFoundError
+from keystow.archive import SourceError, SourceNotFoundError, UnsafeArchiveError
 from keystow.backends import AlreadyExistsError, NotFoundError
 
 
@@ -120,6 +120,15 @@ def test_progress_counts_the_bytes_of_the_source(small, memory_place):
         )
         assert told == sorted(told)
         assert told[-1] == (total, total)
+
+
+@pytest.mark.parametrize("archive", [True, False])
+def test_special_files_are_left_out_on_demand(small, memory_place, archive):
+    os.mkfifo(small / "pipe")
+    without = publish(small, memory_place("a"), archive=archive, special="skip")
+    with pytest.raises(SourceError, match="'pipe' is a FIFO"):
+        publish(small, memory_place("a"), archive=archive)
+    assert verify(without)
 
 
 def storable(name):
@@ -290,10 +299,9 @@ def test_a_tampered_archive(place, small, tmp_path, stored, tamper):
     published = publish(small, place("tampered"))
     store = stored(published)
     store.write(published.key, [tamper(b"".join(store.read(published.key)))])
-    with pytest.raises(VerificationError, match=published.checksum_sha256):
-        verify(published)
-    with pytest.raises((VerificationError, ArchiveError)):
-        fetch(published, tmp_path / "back")
+    for check in (lambda: verify(published), lambda: fetch(published, tmp_path / "back")):
+        with pytest.raises(VerificationError, match=published.checksum_sha256):
+            check()
     assert not (tmp_path / "back").exists()
     assert [name for name in os.listdir(tmp_path) if name.startswith(".keystow")] == []
 
@@ -329,6 +337,16 @@ def test_a_tampered_prefix(place, files, tmp_path, stored, tamper):
     for check in (lambda: verify(published), lambda: fetch(published, tmp_path / "back")):
         with pytest.raises(VerificationError, match=r"objects under .*tampered/' are not those that were published"):
             check()
+    assert not (tmp_path / "back").exists()
+
+
+def test_a_tampered_prefix_that_is_no_tree(memory_place, files, tmp_path, stored):
+    published = publish(files, memory_place("tampered"), archive=False)
+    stored(published).write(f"{published.key}score.txt/below", [b"a file cannot hold it"])
+    with pytest.raises(VerificationError, match=r"the 5 objects under .*tampered/' are not those"):
+        fetch(published, tmp_path / "back")
+    with pytest.raises(UnsafeArchiveError):
+        fetch(published, tmp_path / "back", verify=False)
     assert not (tmp_path / "back").exists()
 
 

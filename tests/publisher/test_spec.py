@@ -53,6 +53,10 @@ SPEC = PublisherSpec
         ("s3://b/k,opt=encoding=plain", SPEC("s3", "b", "k", encoding="plain")),
         ("s3://b/k,opt=Encoding=GZIP", SPEC("s3", "b", "k")),
         ("s3://b/k,opt=region=r,opt=region=r", SPEC("s3", "b", "k", region="r")),
+        ("s3://b/a, b", SPEC("s3", "b", "a, b")),
+        ("s3://Old_Bucket.eu/k", SPEC("s3", "Old_Bucket.eu", "k")),
+        ("gs://b/k,opt=endpoint=http://h", SPEC("gs", "b", "k", endpoint="http://h")),
+        ("az://$web/k,opt=endpoint=http://h", SPEC("az", "$web", "k", endpoint="http://h")),
         ("memory://m/k", SPEC("memory", "m", "k")),
         ("file:///a/b/c", SPEC("file", "/a/b", "c")),
         ("file:///a/b/c/", SPEC("file", "/a/b", "c/")),
@@ -82,8 +86,24 @@ def test_the_imperative_syntax(text, spec):
         ("bucket/key", "'bucket/key' names no bucket: write s3://bucket/key"),
         ("s3,opt=key=k", "names no bucket"),
         ("s3,opt=bucket=b", "names no key"),
-        ("s3,opt=bucket=a/b,opt=key=k", "'a/b' is no bucket for s3: give a name without '/'"),
-        ("http://b/k", "there is no publisher type 'http': known are s3, memory, file"),
+        ("s3,opt=bucket=a/b,opt=key=k", "'a/b' is no bucket for s3: give a name of letters, digits, '.', '_' and '-'"),
+        ("s3://my bucket/k", "'my bucket' is no bucket for s3"),
+        ("s3://.b/k", "'.b' is no bucket for s3"),
+        ("s3://" + "b" * 256 + "/k", "is no bucket for s3"),
+        ("gs://ü/k", "'ü' is no bucket for gs"),
+        ("az://Results/k", "'Results' is no bucket for az: give a container's name, 3 to 63 of a-z, 0-9 and '-'"),
+        ("az://ab/k", "'ab' is no bucket for az"),
+        ("memory,opt=bucket=a/b,opt=key=k", "'a/b' is no bucket for memory: give a name without '/'"),
+        ("http://b/k", "there is no publisher type 'http': known are s3, gs, az, memory, file"),
+        ("https://b/k?X-Amz-Signature=s", "there is no publisher type 'https': known are s3"),
+        ("file:///s/k,opt=region=x", "a file destination takes no region"),
+        ("file:///s/k,opt=endpoint=http://h", "a file destination takes no endpoint"),
+        ("memory://s/k,opt=region=x", "a memory destination takes no region"),
+        ("gs://bucket/k,opt=region=x", "a gs destination takes no region"),
+        ("az://bucket/k,opt=region=x", "an az destination takes no region"),
+        ("sftp://u@h/s/k,opt=endpoint=http://h", "a sftp destination takes no endpoint"),
+        ("s3://b/k, opt=region=r", "a space stands before 'opt=region=r': take it out, or quote the key"),
+        ('"s3://b/k", opt=region=r', "a space stands before 'opt=region=r'"),
         ("s33://b/k", "there is no publisher type 's33': did you mean s3?"),
         ("fil:///b/k", "did you mean file?"),
         ("file://b/k", "'file://b/k' is no absolute path: write file:///b/k"),
@@ -93,7 +113,7 @@ def test_the_imperative_syntax(text, spec):
         ("s3://b/k,colour=red", "there is no colour= here: write opt=name=value, or quote the key"),
         ("s3://b/k,opt=regoin=r", "there is no option 'regoin': did you mean region?"),
         ("s3://b/k,opt=colour=red", "there is no option 'colour': known are bucket, key, endpoint, region, encoding"),
-        ("s3://b/k,opt=region", "there is no option 'region'"),
+        ("s3://b/k,opt=region", "the option region has no value: write opt=region=VALUE"),
         ("s3://b/k,opt=region=", "Publisher.Params.Region is empty"),
         ("s3://b/k,opt=region=a,opt=region=b", "the option region is given twice, as 'a' and as 'b': give one"),
         ("s3://b/k,opt=bucket=c", "the bucket is given twice, as 'b' and as 'c': give one"),
@@ -179,6 +199,7 @@ def test_all_that_it_may_hold():
         ({"Name": "a job", "Tasks": []}, "the first of the job's Tasks has no Publisher"),
         ({"Tasks": "main"}, "the first of the job's Tasks has no Publisher"),
         ({"Publishr": S3_MAPPING}, "unknown name 'Publishr': did you mean Publisher?"),
+        ({"Name": "a job", "Type": "batch"}, "it has no Publisher: give it one, with Type and Params"),
     ],
 )
 def test_what_is_wrong_in_the_declarative_syntax(mapping, said):
@@ -194,16 +215,14 @@ def test_the_rules_of_a_key_are_the_providers():
 
 
 text = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=30)
-names = st.text(string.ascii_lowercase + string.digits + "-", min_size=1, max_size=20)
+names = st.text(string.ascii_lowercase + string.digits, min_size=1, max_size=20)
 endpoints = names.map("https://h{}.example".format)
-optional = {
-    "endpoint": st.none() | endpoints,
-    "region": st.none() | names,
-    "encoding": st.sampled_from(["gzip", "plain"]),
-}
+encodings = st.sampled_from(["gzip", "plain"])
+buckets = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,20}", fullmatch=True)
 specs = st.one_of(
-    st.builds(SPEC, st.sampled_from(["s3", "memory"]), text.filter(lambda name: "/" not in name), text, **optional),
-    st.builds(SPEC, st.just("file"), text.map("/{}".format), text, **optional),
+    st.builds(SPEC, st.just("s3"), buckets, text, st.none() | endpoints, st.none() | names, encodings),
+    st.builds(SPEC, st.just("memory"), text.filter(lambda name: "/" not in name), text, encoding=encodings),
+    st.builds(SPEC, st.just("file"), text.map("/{}".format), text, encoding=encodings),
 )
 
 

@@ -1,0 +1,274 @@
+"""Objects in Azure Blob Storage, as block blobs (https://learn.microsoft.com/rest/api/storageservices).
+
+Strategy: up to 1 MiB goes in one Put Blob; more is staged as blocks, some under way while the next are produced,
+and appears with the block list. Blocks that were staged and never committed are invisible and gone after a week.
+"""
+
+import asyncio
+import hashlib
+import io
+import itertools
+import uuid
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from .arguments import is_empty, signature_seconds
+from .azure_client import Container
+from .contract import Capabilities, Stat, Written
+from .digest import Digest
+from .errors import InvalidKeyError, NotFoundError, StoreError, StoreUnavailableError, UnsupportedError
+from .loop import following, in_flight
+from .parts import parts
+from .settling import PAUSES, decided, retried
+
+_MARK = "keystow_write"
+_PAGE = 1000
+_LARGEST_PUT = 1 << 20
+"""Beyond this the SDK holds up the event loop with one request's body; blocks it sends piece by piece."""
+
+
+class AzureStore:
+    """One container."""
+
+    capabilities = Capabilities(versions=True, presign=True, metadata=True)
+
+    def __init__(self, container: str, *, endpoint: str | None = None) -> None:
+        self._container = Container(container, endpoint=endpoint)
+
+    @property
+    def endpoint(self) -> str:
+        """The account's URL."""
+        return self._container.endpoint
+
+    def write(
+        self,
+        key: str,
+        chunks: Iterable[bytes],
+        *,
+        if_absent: bool = False,
+        content_type: str | None = None,
+        metadata: Mapping[str, str] | None = None,
+    ) -> Written:
+        _check(key)
+        digest = Digest(chunks)
+        pieces = parts(digest)
+        head = list(itertools.islice(pieces, 2))
+        upload = _Upload(self._container, key, if_absent, content_type, dict(metadata or {}))
+        first = b"".join(head[:1])
+        whole = len(head) < 2 and len(first) <= _LARGEST_PUT
+        answer = upload.single(first) if whole else upload.blocks(itertools.chain(head, pieces))
+        return Written(
+            digest.size,
+            digest.hexdigest(),
+            etag=_bare(answer.get("etag")),
+            version_id=answer.get("version_id"),
+            confirmed=answer.get("confirmed", "checksum"),
+        )
+
+    def read(
+        self, key: str, *, version_id: str | None = None, start: int = 0, stop: int | None = None
+    ) -> Iterator[bytes]:
+        _check(key)
+        if is_empty(start, stop):
+            self.stat(key, version_id=version_id)
+            return
+        content = self._content(key, version_id, start, None if stop is None else stop - start)
+        try:
+            while chunk := self._container.loop.run(following(content)):
+                yield chunk
+        finally:
+            self._container.loop.run(content.aclose())
+
+    async def _content(self, key: str, version_id: str | None, start: int, length: int | None) -> Any:
+        span = {"offset": start, "length": length} if start or length is not None else {}
+        named = {"version_id": version_id} if version_id is not None else {}
+        try:
+            with self._container.errors(key):
+                download = await self._container.blob(key).download_blob(max_concurrency=1, **span, **named)
+                async for chunk in download.chunks():
+                    if chunk:
+                        yield chunk
+        except StoreError as error:
+            if error.code != "InvalidRange":
+                raise
+
+    def stat(self, key: str, *, version_id: str | None = None) -> Stat:
+        _check(key)
+        return _stat(retried(lambda: self._container.loop.run(self._properties(key, version_id))))
+
+    async def _properties(self, key: str, version_id: str | None) -> Any:
+        named = {"version_id": version_id} if version_id is not None else {}
+        with self._container.errors(key):
+            return await self._container.blob(key).get_blob_properties(**named, **self._container.once)
+
+    def list(self, prefix: str = "") -> Iterator[Stat]:
+        pages = self._container.pages(prefix, _PAGE)
+        while page := self._container.loop.run(self._page(pages, prefix)):
+            yield from map(_stat, page)
+
+    async def _page(self, pages: Any, prefix: str) -> Sequence[Any]:
+        with self._container.errors(prefix):
+            async for page in pages:
+                if found := [blob async for blob in page]:
+                    return found
+        return []
+
+    def delete(self, key: str) -> None:
+        _check(key)
+        try:
+            retried(lambda: self._container.loop.run(self._remove(key)))
+        except NotFoundError:
+            return
+
+    async def _remove(self, key: str) -> None:
+        with self._container.errors(key):
+            await self._container.blob(key).delete_blob(**self._container.once)
+
+    def presign(
+        self, key: str, *, expires: timedelta | float, method: str = "GET", version_id: str | None = None
+    ) -> str:
+        _check(key)
+        seconds = signature_seconds(expires, method, version_id)
+        if self._container.account_key is None:
+            raise UnsupportedError(
+                f"{self._container.where(key)}: these credentials cannot sign URLs: "
+                "open the account with its key (AZURE_STORAGE_CONNECTION_STRING or AZURE_STORAGE_ACCOUNT_KEY)"
+            )
+        from azure.storage.blob import BlobSasPermissions, generate_blob_sas
+
+        permission = BlobSasPermissions(read=True) if method == "GET" else BlobSasPermissions(create=True, write=True)
+        token = generate_blob_sas(
+            self._container.account_name,
+            self._container.name,
+            key,
+            account_key=self._container.account_key,
+            permission=permission,
+            expiry=datetime.now(UTC) + timedelta(seconds=seconds),
+            version_id=version_id,
+        )
+        pinned = f"versionid={version_id}&" if version_id is not None else ""
+        return f"{self._container.blob(key).url}?{pinned}{token}"
+
+    def close(self) -> None:
+        self._container.close()
+
+
+class _Upload:
+    """One write of one key."""
+
+    def __init__(
+        self, container: Container, key: str, if_absent: bool, content_type: str | None, metadata: dict[str, str]
+    ) -> None:
+        from azure.core import MatchConditions
+        from azure.storage.blob import ContentSettings
+
+        self._container = container
+        self._key = key
+        self._blob = container.blob(key)
+        self._id = uuid.uuid4().hex
+        self._content_type = content_type
+        self._settings = ContentSettings
+        self._metadata = metadata | ({_MARK: self._id} if if_absent else {})
+        self._condition = {"match_condition": MatchConditions.IfMissing} if if_absent else {}
+        self._overwrite = not if_absent
+
+    def single(self, body: bytes) -> dict[str, Any]:
+        """Put Blob, with its MD5 verified on arrival and kept."""
+        settings = self._settings(
+            content_type=self._content_type, content_md5=bytearray(hashlib.md5(body, usedforsecurity=False).digest())
+        )
+        return self._decided(
+            lambda: self._blob.upload_blob(
+                io.BytesIO(body),
+                length=len(body),
+                overwrite=self._overwrite,
+                metadata=self._metadata,
+                content_settings=settings,
+                validate_content=True,
+                max_concurrency=1,
+                **self._container.once,
+            )
+        )
+
+    def blocks(self, pieces: Iterator[bytes]) -> dict[str, Any]:
+        """Put Block for each piece, with its MD5 verified on arrival, then Put Block List."""
+        from azure.storage.blob import BlobBlock
+
+        identifiers: list[str] = []
+
+        def send(number: int, piece: bytes) -> "Future[None]":
+            identifiers.append(f"{self._id}{number:06}")
+            return self._container.loop.submit(self._stage(identifiers[-1], piece))
+
+        for _ in in_flight(pieces, send):
+            pass
+        listed = [BlobBlock(block_id=identifier) for identifier in identifiers]
+        return self._decided(
+            lambda: self._blob.commit_block_list(
+                listed,
+                metadata=self._metadata,
+                content_settings=self._settings(content_type=self._content_type),
+                validate_content=True,
+                **self._condition,
+                **self._container.once,
+            )
+        )
+
+    async def _stage(self, identifier: str, piece: bytes) -> None:
+        """A block may be staged again under its own id, so a lost answer does no harm."""
+        pauses = iter(PAUSES)
+        while True:
+            try:
+                with self._container.errors(self._key):
+                    await self._blob.stage_block(
+                        identifier, io.BytesIO(piece), length=len(piece), validate_content=True, **self._container.once
+                    )
+            except StoreUnavailableError:
+                pause = next(pauses, None)
+                if pause is None:
+                    raise
+                await asyncio.sleep(pause)
+            else:
+                return
+
+    def _decided(self, request: Any) -> dict[str, Any]:
+        async def sent() -> dict[str, Any]:
+            with self._container.errors(self._key):
+                answer: dict[str, Any] = await request()
+            return answer
+
+        return decided(lambda: self._container.loop.run(sent()), self._find, self._container.where(self._key))
+
+    def _find(self) -> dict[str, Any] | None:
+        async def properties() -> Any:
+            with self._container.errors(self._key):
+                return await self._blob.get_blob_properties(**self._container.once)
+
+        found = self._container.loop.run(properties())
+        if (found.metadata or {}).get(_MARK) != self._id:
+            return None
+        return {"etag": found.etag, "version_id": found.version_id, "confirmed": "stat"}
+
+
+def _stat(found: Any) -> Stat:
+    return Stat(found.name, found.size, _bare(found.etag), found.version_id, found.last_modified)
+
+
+def _bare(etag: str | None) -> str | None:
+    """An ETag without the quotes that some answers put around it."""
+    return etag.strip('"') if etag else None
+
+
+def _check(key: str) -> None:
+    r"""Refuses what the service stores under another name (``\`` becomes ``/``) or that no request can carry."""
+    segments = key.split("/")
+    unsound = not key or "\\" in key or any(not segment or segment.endswith(".") for segment in segments)
+    if unsound or any("\ud800" <= character <= "\udfff" or character in "\ufffe\uffff" for character in key):
+        raise InvalidKeyError(
+            f"Azure Blob Storage cannot hold the key {key[:80]!r}: it takes no backslash, no empty segment, none that "
+            "ends in '.', and only characters that UTF-8 and XML can hold"
+        )
+    if any(character < " " for character in key):
+        raise InvalidKeyError(f"Azure Blob Storage cannot hold the key {key[:80]!r}: it takes no control characters")

@@ -1,0 +1,356 @@
+"""Objects in Google Cloud Storage, over its JSON API (https://cloud.google.com/storage/docs/json_api).
+
+Strategy: what fits one part goes in one multipart request; more goes in a resumable session, whose precondition is
+checked when it begins and when it ends, and which needs no permission but to create objects. Pieces of a session go one
+after the other, the next produced meanwhile; a piece whose answer was lost is looked for and never sent twice.
+"""
+
+import asyncio
+import base64
+import itertools
+import json
+import os
+import uuid
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime, timedelta
+from typing import Any
+from urllib.parse import urlencode
+
+from .arguments import is_empty, range_header, signature_seconds
+from .contract import Capabilities, Stat, Written
+from .digest import Digest
+from .errors import (
+    ConflictError,
+    CredentialsError,
+    InvalidKeyError,
+    NotFoundError,
+    StoreError,
+    StoreUnavailableError,
+    UnsupportedError,
+)
+from .gcs_client import Answer, Bucket
+from .loop import following
+from .parts import parts
+from .settling import PAUSES, decided, retried
+
+_CHUNK = 1 << 20
+_MARK = "keystow-write"
+_PAGE = 1000
+
+
+class GCSStore:
+    """One bucket. Versions are generations (https://cloud.google.com/storage/docs/object-versioning)."""
+
+    capabilities = Capabilities(versions=True, presign=True, metadata=True)
+
+    def __init__(self, bucket: str, *, endpoint: str | None = None) -> None:
+        self._bucket = Bucket(bucket, endpoint=endpoint)
+
+    @property
+    def endpoint(self) -> str | None:
+        """The endpoint's URL; ``None`` for Google's own."""
+        return self._bucket.endpoint
+
+    def write(
+        self,
+        key: str,
+        chunks: Iterable[bytes],
+        *,
+        if_absent: bool = False,
+        content_type: str | None = None,
+        metadata: Mapping[str, str] | None = None,
+    ) -> Written:
+        _check(key)
+        digest = Digest(chunks)
+        pieces = parts(digest)
+        head = list(itertools.islice(pieces, 2))
+        upload = _Upload(self._bucket, key, if_absent, content_type, metadata or {})
+        resource = upload.single(b"".join(head)) if len(head) < 2 else upload.resumable(itertools.chain(head, pieces))
+        return Written(
+            digest.size,
+            digest.hexdigest(),
+            etag=resource.get("etag"),
+            version_id=resource.get("generation"),
+            confirmed=resource.get("confirmed", "checksum"),
+        )
+
+    def read(
+        self, key: str, *, version_id: str | None = None, start: int = 0, stop: int | None = None
+    ) -> Iterator[bytes]:
+        _check(key)
+        if is_empty(start, stop):
+            self.stat(key, version_id=version_id)
+            return
+        query = {"alt": "media"} | ({"generation": version_id} if version_id is not None else {})
+        url = f"{self._bucket.object_url(key)}?{urlencode(query)}"
+        ranged = range_header(start, stop)
+        content = self._content(url, key, {"Range": ranged} if ranged else {})
+        try:
+            while chunk := self._bucket.loop.run(following(content)):
+                yield chunk
+        finally:
+            self._bucket.loop.run(content.aclose())
+
+    async def _content(self, url: str, key: str, headers: Mapping[str, str]) -> Any:
+        async with self._bucket.response("GET", url, key=key, headers=headers) as response:
+            if response.status == 416:
+                return
+            if response.status >= 400:
+                raise self._bucket.refused(Answer(response.status, response.headers, await response.read()), key)
+            async for chunk in response.content.iter_chunked(_CHUNK):
+                yield chunk
+
+    def stat(self, key: str, *, version_id: str | None = None) -> Stat:
+        _check(key)
+        query = f"?{urlencode({'generation': version_id})}" if version_id is not None else ""
+        url = f"{self._bucket.object_url(key)}{query}"
+        return _stat(retried(lambda: self._bucket.call("GET", url, key=key)).resource)
+
+    def list(self, prefix: str = "") -> Iterator[Stat]:
+        query: dict[str, str | int] = {
+            "prefix": prefix,
+            "maxResults": _PAGE,
+            "fields": "items(name,size,etag,generation,updated),nextPageToken",
+        }
+        while True:
+            url = f"{self._bucket.objects_url}?{urlencode(query)}"
+            page = retried(lambda url=url: self._bucket.call("GET", url, key=prefix)).resource  # type: ignore[misc]
+            for resource in page.get("items", []):
+                yield _stat(resource)
+            if "nextPageToken" not in page:
+                return
+            query["pageToken"] = page["nextPageToken"]
+
+    def delete(self, key: str) -> None:
+        _check(key)
+        try:
+            retried(lambda: self._bucket.call("DELETE", self._bucket.object_url(key), key=key))
+        except NotFoundError:
+            return
+
+    def presign(
+        self, key: str, *, expires: timedelta | float, method: str = "GET", version_id: str | None = None
+    ) -> str:
+        _check(key)
+        seconds = signature_seconds(expires, method, version_id)
+        from google.cloud import storage
+
+        credentials = self._signer()
+        client = storage.Client(project="keystow", credentials=credentials)
+        try:
+            url: str = (
+                client.bucket(self._bucket.name)
+                .blob(key)
+                .generate_signed_url(
+                    version="v4",
+                    method=method,
+                    generation=version_id,
+                    expiration=timedelta(seconds=seconds),
+                    api_access_endpoint=self._bucket.base,
+                )
+            )
+        finally:
+            client.close()
+        return url
+
+    def _signer(self) -> Any:
+        from google.auth.credentials import Signing
+        from google.oauth2.service_account import Credentials
+
+        credentials = self._bucket.credentials
+        file = os.environ.get("GOOGLE_APPLICATION_CREDENTIALS")
+        if not isinstance(credentials, Signing) and file:
+            try:
+                credentials = Credentials.from_service_account_file(file)
+            except (OSError, ValueError) as error:
+                raise CredentialsError(f"{file!r} is no service account's key file: {error}") from error
+        if not isinstance(credentials, Signing):
+            raise UnsupportedError(
+                f"{self._bucket.where('')}: these credentials cannot sign URLs: "
+                "set GOOGLE_APPLICATION_CREDENTIALS to a service account's key file"
+            )
+        return credentials
+
+    def close(self) -> None:
+        self._bucket.close()
+
+
+class _Upload:
+    """One write of one key."""
+
+    def __init__(
+        self, bucket: Bucket, key: str, if_absent: bool, content_type: str | None, metadata: Mapping[str, str]
+    ) -> None:
+        self._bucket = bucket
+        self._key = key
+        self._id = uuid.uuid4().hex
+        self._query = {"ifGenerationMatch": "0"} if if_absent else {}
+        mark = {_MARK: self._id} if if_absent else {}
+        self._resource: dict[str, Any] = {"name": key, "metadata": {**metadata, **mark}}
+        if content_type:
+            self._resource["contentType"] = content_type
+        self._content_type = content_type or "application/octet-stream"
+
+    def single(self, body: bytes) -> dict[str, Any]:
+        """One request with the resource and the content (RFC 2387); the server verifies the checksum."""
+        boundary = uuid.uuid4().hex
+        resource = json.dumps(self._resource | {"crc32c": _Checksum().add(body).text()})
+        content = b"\r\n".join(
+            [
+                f"--{boundary}\r\nContent-Type: application/json; charset=UTF-8\r\n\r\n{resource}".encode(),
+                f"--{boundary}\r\nContent-Type: {self._content_type}\r\n\r\n".encode() + body,
+                f"--{boundary}--\r\n".encode(),
+            ]
+        )
+        url = f"{self._bucket.upload_url}?{urlencode({'uploadType': 'multipart'} | self._query)}"
+        headers = {"Content-Type": f"multipart/related; boundary={boundary}"}
+        return decided(
+            lambda: self._bucket.call("POST", url, key=self._key, headers=headers, body=content).resource,
+            self._find,
+            self._bucket.where(self._key),
+        )
+
+    def resumable(self, pieces: Iterator[bytes]) -> dict[str, Any]:
+        """A session (https://cloud.google.com/storage/docs/resumable-uploads), ended with a checksum."""
+        session = self._begin()
+        try:
+            return self._send(session, pieces)
+        except BaseException as error:
+            try:
+                self._bucket.call("DELETE", session, key=self._key)
+            except StoreError as failure:
+                if failure.code not in {"404", "410", "499"}:
+                    error.add_note(f"the unfinished upload could not be ended ({failure.code}); it expires in a week")
+            raise
+
+    def _begin(self) -> str:
+        url = f"{self._bucket.upload_url}?{urlencode({'uploadType': 'resumable', 'name': self._key} | self._query)}"
+        headers = {"Content-Type": "application/json; charset=UTF-8", "X-Upload-Content-Type": self._content_type}
+        body = json.dumps(self._resource).encode()
+        answer = retried(lambda: self._bucket.call("POST", url, key=self._key, headers=headers, body=body))
+        return answer.headers["Location"]
+
+    def _send(self, session: str, pieces: Iterator[bytes]) -> dict[str, Any]:
+        checksum = _Checksum()
+        offset = 0
+        running = None
+        upcoming = next(pieces, None)
+        while upcoming is not None:
+            piece, upcoming = upcoming, next(pieces, None)
+            checksum.add(piece)
+            end = offset + len(piece)
+            if running is not None:
+                running.result()
+            total = None if upcoming is not None else end
+            running = self._bucket.loop.submit(
+                self._deliver(session, piece, offset, total, checksum.text() if total is not None else None)
+            )
+            offset = end
+        if running is None:
+            raise AssertionError("a session is begun for two pieces or more")
+        try:
+            resource = running.result()
+        except BaseException:
+            running.cancel()
+            raise
+        if resource is None:
+            raise StoreError(f"{self._bucket.where(self._key)}: the session did not end with its last piece")
+        return resource
+
+    async def _deliver(
+        self, session: str, piece: bytes, offset: int, total: int | None, checksum: str | None
+    ) -> dict[str, Any] | None:
+        """Has the session take ``piece``, within a bound of tries; gives the object that the last one makes."""
+        pauses = iter(PAUSES)
+        view = memoryview(piece)
+        sent = 0
+        lost = False
+        while True:
+            try:
+                if lost:
+                    answer = await self._ask(session, total)
+                else:
+                    answer = await self._put(session, bytes(view[sent:]), offset + sent, total, checksum)
+                if answer.status != 308:
+                    return answer.resource
+                sent = self._progress(_taken(answer) - offset, sent, len(piece), idle=lost)
+                if sent == len(piece) and total is None:
+                    return None
+                lost = False
+            except StoreUnavailableError:
+                pause = next(pauses, None)
+                if pause is None:
+                    raise
+                lost = True
+                await asyncio.sleep(pause)
+
+    def _progress(self, taken: int, before: int, size: int, *, idle: bool) -> int:
+        """``taken`` of the piece's ``size`` bytes. A request that is not ``idle`` must add to it."""
+        if not before <= taken <= size:
+            raise ConflictError(f"{self._bucket.where(self._key)}: the upload was changed by somebody else")
+        if taken == before and not idle:
+            raise StoreUnavailableError(f"{self._bucket.where(self._key)}: the upload makes no progress")
+        return taken
+
+    async def _put(self, session: str, data: bytes, start: int, total: int | None, checksum: str | None) -> Answer:
+        end = "*" if total is None else str(total)
+        span = f"{start}-{start + len(data) - 1}" if data else "*"
+        headers = {"Content-Range": f"bytes {span}/{end}", "Content-Type": self._content_type}
+        if checksum is not None:
+            headers["X-Goog-Hash"] = f"crc32c={checksum}"
+        return await self._bucket.request("POST", session, key=self._key, headers=headers, body=data)
+
+    async def _ask(self, session: str, total: int | None) -> Answer:
+        headers = {"Content-Range": f"bytes */{'*' if total is None else total}"}
+        return await self._bucket.request("POST", session, key=self._key, headers=headers)
+
+    def _find(self) -> dict[str, Any] | None:
+        found = self._bucket.call("GET", self._bucket.object_url(self._key), key=self._key).resource
+        if found.get("metadata", {}).get(_MARK) != self._id:
+            return None
+        return found | {"confirmed": "stat"}
+
+
+class _Checksum:
+    """CRC-32C of what was added, as Google writes it: base64 of four bytes, big-endian."""
+
+    def __init__(self) -> None:
+        self._value = 0
+
+    def add(self, data: bytes) -> "_Checksum":
+        import google_crc32c
+
+        self._value = google_crc32c.extend(self._value, data)
+        return self
+
+    def text(self) -> str:
+        return base64.b64encode(self._value.to_bytes(4, "big")).decode()
+
+
+def _taken(answer: Answer) -> int:
+    """How many bytes of the session have been taken, by its ``Range`` header."""
+    held = answer.headers.get("Range", "")
+    return int(held.rpartition("-")[2]) + 1 if held else 0
+
+
+def _stat(resource: Mapping[str, Any]) -> Stat:
+    modified = resource.get("updated")
+    return Stat(
+        resource["name"],
+        int(resource.get("size", 0)),
+        resource.get("etag"),
+        resource.get("generation"),
+        datetime.fromisoformat(modified) if modified else None,
+    )
+
+
+def _check(key: str) -> None:
+    """https://cloud.google.com/storage/docs/objects#naming; emulators take what the cloud refuses."""
+    try:
+        encoded = key.encode()
+    except UnicodeEncodeError:
+        raise InvalidKeyError(f"a key must be UTF-8, and {key!r} is not") from None
+    if not 1 <= len(encoded) <= 1024 or key in {".", ".."} or not {"\r", "\n"}.isdisjoint(key):
+        raise InvalidKeyError(
+            f"Google Cloud Storage cannot hold the key {key[:80]!r}: it takes 1 to 1,024 bytes without line breaks"
+        )

@@ -1,0 +1,62 @@
+"""A client's event loop, which runs in a thread of its own, seen from the threads that call a store."""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator
+from concurrent.futures import Future
+from typing import Any, TypeVar
+
+Answer = TypeVar("Answer")
+
+CONCURRENCY = 4
+
+
+class Loop:
+    """``loop``, as fsspec started it."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+
+    def submit(self, work: Coroutine[Any, Any, Answer]) -> "Future[Answer]":
+        """``work`` under way."""
+        return asyncio.run_coroutine_threadsafe(work, self._loop)
+
+    def run(self, work: Coroutine[Any, Any, Answer]) -> Answer:
+        """The result of ``work``; it is cancelled if the caller is interrupted."""
+        running = self.submit(work)
+        try:
+            return running.result()
+        except BaseException:
+            running.cancel()
+            raise
+
+    def soon(self, callback: Callable[[], object]) -> None:
+        """Has the loop call ``callback``: connections belong to its thread."""
+        self._loop.call_soon_threadsafe(callback)
+
+
+async def following(content: AsyncIterator[bytes]) -> bytes:
+    """The next piece of ``content``, or nothing at its end."""
+    async for piece in content:
+        return piece
+    return b""
+
+
+def in_flight(pieces: Iterable[bytes], send: Callable[[int, bytes], "Future[Answer]"]) -> Iterator[Answer]:
+    """The answers to ``send(number, piece)``, in order, with at most ``CONCURRENCY`` requests under way.
+
+    Pieces are numbered from 1. When a piece cannot be had or an answer is an error, the others are cancelled.
+    """
+    running: deque[Future[Answer]] = deque()
+    try:
+        for number, piece in enumerate(pieces, 1):
+            if len(running) == CONCURRENCY:
+                yield running[0].result()
+                running.popleft()
+            running.append(send(number, piece))
+        while running:
+            yield running[0].result()
+            running.popleft()
+    finally:
+        for request in running:
+            request.cancel()

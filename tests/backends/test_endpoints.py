@@ -1,0 +1,166 @@
+"""Endpoints that speak S3 and are not AWS: how they are addressed, whose certificate is trusted, what they lack."""
+
+import contextlib
+import datetime as dt
+import ipaddress
+import ssl
+import urllib.parse
+
+import pytest
+
+from keystow.backends import StoreUnavailableError, UnsupportedError, open_store, s3_client
+from keystow.testing.servers import FaultProxy, Moto
+
+pytestmark = pytest.mark.server
+
+
+@pytest.fixture(scope="module")
+def moto():
+    with Moto() as server:
+        yield server
+
+
+@pytest.fixture
+def bucket(moto, monkeypatch):
+    for name, value in moto.environment().items():
+        monkeypatch.setenv(name, value)
+    return moto.make_bucket()
+
+
+def round_trip(store):
+    with contextlib.closing(store):
+        written = store.write("a/key", [b"some", b"thing"])
+        assert b"".join(store.read("a/key")) == b"something"
+        assert [found.key for found in store.list()] == ["a/key"]
+    return written
+
+
+# -- path and virtual-host style
+
+
+def test_the_bucket_is_in_the_path(moto, bucket) -> None:
+    for options in ({}, {"addressing": "path"}):
+        with FaultProxy(moto.endpoint) as proxy:
+            round_trip(open_store(f"s3://{bucket}", endpoint=proxy.url, **options))
+            assert {urllib.parse.urlsplit(one.path).path.split("/")[1] for one in proxy.requests} == {bucket}
+            assert {one.headers["host"] for one in proxy.requests} == {urllib.parse.urlsplit(proxy.url).netloc}
+
+
+def test_the_bucket_is_in_the_host_name(moto, bucket, monkeypatch) -> None:
+    """No resolver knows that name, so an HTTP proxy leads it to moto, which reads the bucket from it."""
+    with FaultProxy(moto.endpoint) as proxy:
+        monkeypatch.setenv("HTTP_PROXY", proxy.url)
+        round_trip(open_store(f"s3://{bucket}", endpoint="http://objects.example:9000", addressing="virtual"))
+        monkeypatch.delenv("HTTP_PROXY")
+        assert {one.headers["host"] for one in proxy.requests} == {f"{bucket}.objects.example:9000"}
+        assert {urllib.parse.urlsplit(one.path).path for one in proxy.requests} == {"/a/key", "/"}
+    assert moto.client().get_object(Bucket=bucket, Key="a/key")["Body"].read() == b"something"
+
+
+@pytest.mark.parametrize(
+    ("addressing", "address"),
+    [
+        (None, "http://objects.example/bucket/a/key"),
+        ("path", "http://objects.example/bucket/a/key"),
+        ("virtual", "http://bucket.objects.example/a/key"),
+    ],
+)
+def test_signed_urls_are_addressed_alike(bucket, addressing, address) -> None:
+    store = open_store("s3://bucket", endpoint="http://objects.example", addressing=addressing)
+    with contextlib.closing(store):
+        assert store.presign("a/key", expires=60).partition("?")[0] == address
+
+
+@pytest.mark.parametrize(("region", "signed"), [(None, "us-east-1"), ("eu-north-7", "eu-north-7")])
+def test_the_region_is_what_requests_are_signed_for(moto, bucket, region, signed) -> None:
+    with FaultProxy(moto.endpoint) as proxy:
+        round_trip(open_store(f"s3://{bucket}", endpoint=proxy.url, region=region))
+        assert all(f"/{signed}/s3/aws4_request" in one.headers["authorization"] for one in proxy.requests)
+
+
+# -- a certificate of one's own
+
+
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory):
+    """An authority nobody knows, and a server's certificate from it: ``ca.pem`` and ``server.pem``."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    now = dt.datetime.now(dt.UTC)
+
+    def certificate(name, issuer, key, signer, *extensions):
+        made = (
+            x509.CertificateBuilder()
+            .subject_name(x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)]))
+            .issuer_name(x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, issuer)]))
+            .public_key(key.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - dt.timedelta(hours=1))
+            .not_valid_after(now + dt.timedelta(hours=1))
+        )
+        for extension, critical in extensions:
+            made = made.add_extension(extension, critical)
+        return made.sign(signer, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+
+    directory = tmp_path_factory.mktemp("certificates")
+    authority, server = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
+    (directory / "ca.pem").write_bytes(
+        certificate("ours", "ours", authority, authority, (x509.BasicConstraints(ca=True, path_length=0), True))
+    )
+    address = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
+    private = server.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    (directory / "server.pem").write_bytes(private + certificate("server", "ours", server, authority, (address, False)))
+    return directory
+
+
+@pytest.fixture
+def secure(moto, certificates):
+    """Moto behind TLS: the proxy with its listening socket wrapped."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificates / "server.pem")
+
+    class Secure(FaultProxy):
+        def get_request(self):
+            connection, address = super().get_request()
+            return context.wrap_socket(connection, server_side=True, do_handshake_on_connect=False), address
+
+    with Secure(moto.endpoint) as proxy:
+        yield proxy.url.replace("http://", "https://")
+
+
+def test_a_ca_file_lets_us_in(secure, bucket, certificates) -> None:
+    round_trip(open_store(f"s3://{bucket}", endpoint=secure, ca_file=str(certificates / "ca.pem")))
+
+
+def test_a_ca_bundle_from_the_environment_lets_us_in(secure, bucket, certificates, monkeypatch) -> None:
+    monkeypatch.setenv("AWS_CA_BUNDLE", str(certificates / "ca.pem"))
+    round_trip(open_store(f"s3://{bucket}", endpoint=secure))
+
+
+def test_a_certificate_that_nobody_vouches_for_is_refused(secure, bucket, monkeypatch) -> None:
+    monkeypatch.setattr(s3_client, "_ATTEMPTS", 1)
+    store = open_store(f"s3://{bucket}", endpoint=secure)
+    with contextlib.closing(store), pytest.raises(StoreUnavailableError, match="certificate verify failed"):
+        store.write("key", [b"x"])
+
+
+# -- what they lack
+
+
+def test_a_bucket_without_versions(moto, bucket) -> None:
+    with FaultProxy(moto.endpoint) as proxy:
+        store = open_store(f"s3://{bucket}", endpoint=proxy.url)
+        assert round_trip(store).version_id is None
+    assert not any("x-amz-checksum-sha256" in one.headers for one in proxy.requests)
+
+
+def test_an_endpoint_that_ignores_conditions_is_sent_none(moto, bucket) -> None:
+    with FaultProxy(moto.endpoint) as proxy:
+        store = open_store(f"s3://{bucket}", endpoint=proxy.url, conditions=False)
+        with contextlib.closing(store), pytest.raises(UnsupportedError, match=f"s3://{bucket}"):
+            store.write("key", [b"x"], if_absent=True)
+        assert proxy.requests == []

