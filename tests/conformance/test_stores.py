@@ -4,6 +4,7 @@ What an emulator does otherwise than the service it stands for is declared in ``
 """
 
 import json
+import os
 
 import pytest
 from other_servers import RcloneS3, Sftp, WebDav
@@ -271,6 +272,25 @@ class TestWebDav(StoreConformance):
         assert b"".join(store.read("a/b.txt")) == b"theirs"
         assert b"".join(store.read("a/b.txt", start=2, stop=4)) == b"ei"
         assert [(found.key, found.size) for found in store.list()] == [("a/b.txt", 6)]
+
+
+LIVE = os.environ.get("KEYSTOW_TEST_URL")
+OUTSIDE = {name: value for name, value in os.environ.items() if name.startswith(("AWS_", "AZURE_", "GOOGLE_", "HOME"))}
+
+
+@pytest.mark.skipif(not LIVE, reason="KEYSTOW_TEST_URL names no bucket of a real cloud, or of MinIO, to test on")
+class TestLive(StoreConformance):
+    """``KEYSTOW_TEST_URL`` (and ``KEYSTOW_TEST_ENDPOINT``), with the credentials of whoever runs the tests."""
+
+    endpoint = os.environ.get("KEYSTOW_TEST_ENDPOINT")
+
+    @pytest.fixture
+    def store(self, monkeypatch):
+        for name, value in OUTSIDE.items():
+            monkeypatch.setenv(name, value)
+        store = open_store(LIVE, **({"endpoint": self.endpoint} if self.endpoint else {}))
+        yield store
+        store.close()
 
 
 class TestDir(StoreConformance):
