@@ -6,7 +6,7 @@ SOURCES := keys archive backends publisher
 FOLDERS := $(SOURCES) publisher/testing publisher/testing/servers
 LINTED := $(SOURCES) tests benchmarks examples
 
-.PHONY: help setup demo test test-fast check format bench tools azurite bench-tools lock clean
+.PHONY: help setup demo test test-stores test-face test-fast check format bench tools azurite bench-tools lock clean
 
 help:
 	@echo "make demo | test | test-fast | check | format | bench"
@@ -24,8 +24,15 @@ setup: .venv/.installed
 demo: setup
 	@PATH="$(CURDIR)/$(BIN):$$PATH" sh examples/demo.sh
 
+# In two halves side by side, each with servers of its own; what a half printed comes when it has ended.
 test: setup tools azurite
-	$(BIN)/pytest
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target test-stores test-face
+
+test-stores:
+	$(BIN)/pytest tests/backends tests/conformance tests/testing tests/test_*.py
+
+test-face:
+	$(BIN)/pytest tests/keys tests/archive tests/publisher
 
 test-fast: setup
 	$(BIN)/pytest -m "not slow and not server" -x --hypothesis-profile=fast

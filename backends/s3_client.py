@@ -12,7 +12,7 @@ from .errors import CredentialsError, InvalidKeyError, MissingExtraError, StoreE
 from .loop import Loop
 
 _ATTEMPTS = 4
-_METADATA_SECONDS = 0.7
+_METADATA_SECONDS = 0.5
 
 
 class Bucket:

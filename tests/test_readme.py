@@ -107,3 +107,11 @@ def test_the_demo_prints_what_it_did(tmp_path, monkeypatch):
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.endswith("What was fetched is what the job wrote.\n")
+
+
+def test_make_test_leaves_out_no_folder_of_tests():
+    makefile = (ROOT / "Makefile").read_text("utf-8")
+    folders = {path.parent.name for path in (ROOT / "tests").glob("*/test_*.py")}
+    assert folders
+    for folder in folders:
+        assert f" tests/{folder}" in makefile, folder
