@@ -34,8 +34,10 @@ test-stores:
 test-face:
 	$(BIN)/pytest tests/keys tests/archive tests/publisher
 
-test-fast: setup
-	$(BIN)/pytest -m "not slow and not server" -x --hypothesis-profile=fast
+# Without servers and without the tests that start a process for each case.
+test-fast: setup tools
+	$(BIN)/pytest -m "not slow and not server" -x --hypothesis-profile=fast \
+		tests/keys tests/archive tests/backends tests/publisher --ignore=tests/publisher/test_command.py
 
 check: setup
 	$(BIN)/ruff format --check $(LINTED)
