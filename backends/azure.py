@@ -38,6 +38,11 @@ class AzureStore:
         self._container = Container(container, endpoint=endpoint)
 
     @property
+    def client(self) -> Container:
+        """The connection."""
+        return self._container
+
+    @property
     def endpoint(self) -> str:
         """The account's URL."""
         return self._container.endpoint

@@ -7,6 +7,7 @@ retries, and those of the HTTP library below, are off: a conditional write must 
 import contextlib
 import os
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -68,6 +69,18 @@ class Container:
         """The account's name."""
         return str(self._service.account_name)
 
+    @property
+    def secret(self) -> dict[str, Any]:
+        """What the account was opened with: an ``access_key``, a ``sas_token``, or a ``token`` of this moment."""
+        if self.account_key is not None:
+            return {"access_key": self.account_key, "expires_at": None}
+        credential = self._service.credential
+        if hasattr(credential, "get_token"):
+            token = self.loop.run(credential.get_token("https://storage.azure.com/.default"))
+            return {"token": token.token, "expires_at": datetime.fromtimestamp(token.expires_on, UTC)}
+        signed = getattr(credential, "signature", None) or str(self._service.url).partition("?")[2]
+        return {"sas_token": signed.lstrip("?"), "expires_at": None}
+
     def blob(self, key: str) -> Any:
         """The client of one blob."""
         return self._client.get_blob_client(key)
@@ -99,14 +112,17 @@ class Container:
 
     def _refused(self, error: Any, key: str) -> StoreError:
         status = str(error.status_code)
-        code = str(getattr(error.error_code, "value", error.error_code) or "") or status
+        code = str(getattr(error.error_code, "value", error.error_code) or "")
+        request_id = error.response.headers.get("x-ms-request-id", "") if error.response is not None else ""
+        return self.refused(status, code, code or (error.reason or "").strip(), request_id, key)
+
+    def refused(self, status: str, code: str, said: str, request_id: str, key: str) -> StoreError:
+        """The error for an answer that refused."""
         kind, hint = _ERRORS.get(code) or _ERRORS.get(status) or (StoreError, "")
         if status.startswith("5"):
             kind, hint = StoreUnavailableError, "try again later"
-        said = (error.reason or "").strip() if code == status else code
         what = "already exists" if kind is AlreadyExistsError else f"{status}: {said}"
-        request_id = error.response.headers.get("x-ms-request-id", "") if error.response is not None else ""
-        return kind(f"{self.where(key)}: {what}", code=code, request_id=request_id, hint=hint)
+        return kind(f"{self.where(key)}: {what}", code=code or status, request_id=request_id, hint=hint)
 
     def close(self) -> None:
         """Closes the connections."""

@@ -47,6 +47,11 @@ class GCSStore:
         self._bucket = Bucket(bucket, endpoint=endpoint)
 
     @property
+    def client(self) -> Bucket:
+        """The connection."""
+        return self._bucket
+
+    @property
     def endpoint(self) -> str | None:
         """The endpoint's URL; ``None`` for Google's own."""
         return self._bucket.endpoint

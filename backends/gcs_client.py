@@ -67,6 +67,16 @@ class Bucket:
         """google-auth's credentials, as gcsfs found them."""
         return self._files.credentials.credentials
 
+    @property
+    def emulated(self) -> bool:
+        """Whether requests go unsigned to an emulator."""
+        return self.endpoint is not None and not self.endpoint.startswith("https://")
+
+    def token(self) -> str:
+        """An access token of this moment."""
+        headers: dict[str, str] = self._files._get_headers(None)  # noqa: SLF001  as in ``response``
+        return headers["Authorization"].removeprefix("Bearer ")
+
     def object_url(self, key: str) -> str:
         """The object's resource in the JSON API."""
         return f"{self.base}/storage/v1/b/{quote(self.name, safe='')}/o/{quote(key, safe='')}"

@@ -1,10 +1,12 @@
 """From a URL to a store."""
 
+import os
 from collections.abc import Callable
+from importlib.util import find_spec
 from typing import Any
 
 from .contract import Store
-from .errors import UnknownStoreError
+from .errors import MissingExtraError, UnknownStoreError
 
 _FORMS = {
     "s3": "s3://bucket",
@@ -13,9 +15,11 @@ _FORMS = {
     "file": "file:///directory",
     "memory": "memory://name",
 }
+ENGINES = ("auto", "fsspec", "obstore")
+"""What can carry requests to S3, Google Cloud Storage and Azure."""
 
 
-def open_store(url: str, **options: Any) -> Store:
+def open_store(url: str, *, engine: str | None = None, at_most: int | None = None, **options: Any) -> Store:
     """The store that ``url`` names. Nothing is written.
 
     ``s3://bucket`` takes ``endpoint``, ``region``, ``profile``, ``ca_file``, ``addressing`` and ``conditions``;
@@ -23,8 +27,13 @@ def open_store(url: str, **options: Any) -> Store:
     Any other protocol that fsspec has (``sftp://user@host/directory``) takes fsspec's own options for it, and
     ``whole_puts``.
 
-    Raises ``UnknownStoreError`` for another kind of URL, ``MissingExtraError`` where an extra is not installed, and
-    ``TypeError`` for an option that the store does not have.
+    ``engine`` (default: ``KEYSTOW_ENGINE``, else ``"auto"``) carries the requests to the three clouds: ``"fsspec"``,
+    ``"obstore"``, or ``"auto"``: obstore for S3 where it is installed and does everything as fsspec's would, else
+    fsspec. ``at_most`` is the most bytes that any one object to be written will have, if that is known: obstore writes
+    objects of many parts itself only then.
+
+    Raises ``UnknownStoreError`` for another kind of URL, ``MissingExtraError`` where an extra is not installed,
+    ``ValueError`` for an engine that there is not, and ``TypeError`` for an option that the store does not have.
 
     >>> store = open_store("memory://results")
     >>> store.write("a.txt", [b"hello"]).size
@@ -38,11 +47,24 @@ def open_store(url: str, **options: Any) -> Store:
         )
     if (not rest.strip("/") and protocol != "file") or not rest:
         raise UnknownStoreError(f"{url!r} names no bucket: write {form or f'{protocol}://place/directory'}")
+    if protocol in _CLOUDS:
+        return _CLOUDS[protocol](rest.rstrip("/"), engine_for(engine), at_most, **options)
+    if engine is not None:
+        raise TypeError(f"{protocol}:// has no choice of engines: leave engine out")
     if form is None:
         from .generic import GenericStore
 
         return GenericStore(url, **options)
-    return _OPENERS[protocol](rest, **options)
+    return _LOCAL[protocol](rest, **options)
+
+
+def engine_for(given: str | None) -> str:
+    """The engine to use: the ``given`` one, that of ``KEYSTOW_ENGINE``, or ``"auto"``. Raises ``ValueError``."""
+    name = given or os.environ.get("KEYSTOW_ENGINE") or "auto"
+    if name not in ENGINES:
+        source = "" if given else " (from KEYSTOW_ENGINE)"
+        raise ValueError(f"there is no engine {name!r}{source}: use one of {', '.join(ENGINES)}")
+    return name
 
 
 def is_known(protocol: str) -> bool:
@@ -68,28 +90,47 @@ def _open_memory(rest: str) -> Store:
     return MemoryStore(rest.strip("/"))
 
 
-def _open_s3(rest: str, **options: Any) -> Store:
-    from .s3 import S3Store
+def _open_s3(bucket: str, engine: str, at_most: int | None, **options: Any) -> Store:
+    def plain() -> Store:
+        from .s3 import S3Store
 
-    return S3Store(rest.rstrip("/"), **options)
+        return S3Store(bucket, **options)
+
+    if not _takes_obstore(engine, automatic=True):
+        return plain()
+    from .fast_s3 import open_s3
+
+    return open_s3(bucket, open_rest=plain, forced=engine == "obstore", at_most=at_most, **options)
 
 
-def _open_gcs(rest: str, **options: Any) -> Store:
+def _open_gcs(bucket: str, engine: str, at_most: int | None, **options: Any) -> Store:  # noqa: ARG001
+    if _takes_obstore(engine, automatic=False):
+        from .fast_gcs import open_gcs
+
+        return open_gcs(bucket, **options)
     from .gcs import GCSStore
 
-    return GCSStore(rest.rstrip("/"), **options)
+    return GCSStore(bucket, **options)
 
 
-def _open_azure(rest: str, **options: Any) -> Store:
+def _open_azure(container: str, engine: str, at_most: int | None, **options: Any) -> Store:  # noqa: ARG001
+    if _takes_obstore(engine, automatic=False):
+        from .fast_azure import open_azure
+
+        return open_azure(container, **options)
     from .azure import AzureStore
 
-    return AzureStore(rest.rstrip("/"), **options)
+    return AzureStore(container, **options)
 
 
-_OPENERS: dict[str, Callable[..., Store]] = {
-    "s3": _open_s3,
-    "gs": _open_gcs,
-    "az": _open_azure,
-    "file": _open_file,
-    "memory": _open_memory,
-}
+def _takes_obstore(engine: str, *, automatic: bool) -> bool:
+    if engine == "fsspec" or (engine == "auto" and not automatic):
+        return False
+    installed = find_spec("obstore") is not None
+    if engine == "obstore" and not installed:
+        raise MissingExtraError("the engine obstore needs the extra fast: pip install 'keystow[fast]'")
+    return installed
+
+
+_LOCAL: dict[str, Callable[..., Store]] = {"file": _open_file, "memory": _open_memory}
+_CLOUDS: dict[str, Callable[..., Store]] = {"s3": _open_s3, "gs": _open_gcs, "az": _open_azure}

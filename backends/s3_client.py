@@ -2,17 +2,16 @@
 
 import contextlib
 import functools
-import os
 from collections.abc import Iterator
 from concurrent.futures import Future
 from typing import Any
 
-from .aws import is_aws, region_of, translated
-from .errors import CredentialsError, InvalidKeyError, MissingExtraError, StoreError, StoreUnavailableError
+from .aws import is_aws, translated
+from .errors import InvalidKeyError, MissingExtraError, StoreError, StoreUnavailableError
 from .loop import Loop
+from .s3_settings import configured, credential_errors, endpoint_of, no_credentials, region_for
 
 _ATTEMPTS = 4
-_METADATA_SECONDS = 0.5
 
 
 class Bucket:
@@ -33,10 +32,12 @@ class Bucket:
     ) -> None:
         self.name = name
         _require_extra()
+        from aiobotocore.session import AioSession
+
         with _errors("open", name, ""):
-            session = _session(profile)
-            self.endpoint = endpoint or _configured_endpoint(session)
-            self.region: str = region or region_of(self.endpoint) or _configured_region(session) or "us-east-1"
+            session = configured(AioSession(profile=profile))
+            self.endpoint = endpoint or endpoint_of(session)
+            self.region = region_for(region, self.endpoint, session)
             self.checksums = is_aws(self.endpoint)
             self._files = _file_system(session, self.endpoint, self.region, ca_file, addressing)
             self.loop = Loop(self._files.loop)
@@ -45,11 +46,7 @@ class Bucket:
 
     def _check_credentials(self, session: Any) -> None:
         if self._files.key is None and self.loop.run(session.get_credentials()) is None:
-            raise CredentialsError(
-                "no AWS credentials were found",
-                hint="set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, "
-                "or fill ~/.aws/credentials, or give this machine an instance role",
-            )
+            raise no_credentials()
 
     def call(self, operation: str, key: str | None, **params: Any) -> dict[str, Any]:
         """The answer to one request on ``key``, or on the bucket itself."""
@@ -91,18 +88,6 @@ def _require_extra() -> None:
         raise MissingExtraError("S3 needs the extra s3: pip install 'keystow[s3]'") from error
 
 
-def _session(profile: str | None) -> Any:
-    from aiobotocore.session import AioSession
-    from botocore.configprovider import ConstantProvider
-
-    session = AioSession(profile=profile)
-    if session.get_config_variable("metadata_service_timeout") == 1:
-        # As a config variable it would be cut to whole seconds, and 0 is no limit at all.
-        provider = ConstantProvider(_METADATA_SECONDS)
-        session.get_component("config_store").set_config_provider("metadata_service_timeout", provider)
-    return session
-
-
 @functools.cache
 def _http_session() -> Any:
     from aiobotocore.httpsession import AIOHTTPSession
@@ -116,20 +101,6 @@ def _http_session() -> Any:
             return session
 
     return Once
-
-
-def _configured_endpoint(session: Any) -> str | None:
-    from botocore.configprovider import ConfiguredEndpointProvider
-
-    found: str | None = ConfiguredEndpointProvider(
-        full_config=session.full_config, scoped_config=session.get_scoped_config(), client_name="s3"
-    ).provide()
-    return found
-
-
-def _configured_region(session: Any) -> str | None:
-    found: str | None = os.environ.get("AWS_REGION") or session.get_config_variable("region")
-    return found
 
 
 def _file_system(session: Any, endpoint: str | None, region: str, ca_file: str | None, addressing: str | None) -> Any:
@@ -165,13 +136,10 @@ def _errors(operation: str, bucket: str, key: str) -> Iterator[None]:
 
     where = f"s3://{bucket}/{key}"
     try:
-        yield
+        with credential_errors():
+            yield
     except botocore.ClientError as error:
         raise translated(error.response, operation, bucket, key) from error
-    except (botocore.NoCredentialsError, botocore.PartialCredentialsError, botocore.ProfileNotFound) as error:
-        raise CredentialsError(str(error).rstrip("."), hint="correct the profile, or the credentials") from error
-    except (botocore.CredentialRetrievalError, botocore.TokenRetrievalError, botocore.MetadataRetrievalError) as error:
-        raise CredentialsError(str(error).rstrip("."), hint="renew the credentials") from error
     except (
         botocore.ConnectionError,
         botocore.HTTPClientError,

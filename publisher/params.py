@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
 _HEAD = ("Type", "Params")
-_TAKEN = {"s3": {"endpoint", "region"}, "gs": {"endpoint"}, "az": {"endpoint"}}
+_TAKEN = {"s3": {"endpoint", "region", "engine"}, "gs": {"endpoint", "engine"}, "az": {"endpoint", "engine"}}
 
 
 class Params(NamedTuple):

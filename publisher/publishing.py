@@ -5,18 +5,21 @@ scanned, then the store is opened, then bytes flow.
 """
 
 import hashlib
+import itertools
 import mimetypes
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import CancelledError
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from os import PathLike
-from typing import Literal
+from typing import Any, Literal
 
 from .archive import Entry, SourceError, Tree, dereference, pack, scan
 from .archive.scan import Special, Symlinks
 from .backends import AlreadyExistsError, Store, Written, open_store
 from .backends.aws import region_of
+from .backends.opening import engine_for
 from .checksum import Checksum
 from .concurrency import in_order
 from .errors import SpecError
@@ -29,6 +32,7 @@ IfExists = Literal["replace", "error", "skip"]
 Progress = Callable[[int, int], None]
 """Is told how many bytes of how many have been read from the source."""
 
+_AHEAD = 32 << 20
 _types = mimetypes.MimeTypes(filenames=())
 
 
@@ -60,6 +64,10 @@ def plan(
     Raises ``SpecError``, ``TemplateError``, ``MissingValueError``, ``ValueRefusedError`` or ``KeyRuleError``.
     """
     spec = _spec(destination)
+    try:
+        engine_for(spec.engine)
+    except ValueError as error:
+        raise SpecError(str(error)) from None
     if archive is None:
         archive = spec.encoding == "gzip"
     return Plan(spec, object_key(spec.key, context, archive=archive, rules=spec.rules), archive)
@@ -121,21 +129,51 @@ def carry_out(
     """Sends ``tree`` to where ``planned`` says."""
     if progress is not None:
         tree = _watched(tree, progress)
-    store = open_result_store(planned.result())
-    try:
-        result = _located(planned.result(), store)
+    files = [entry.size for entry in tree.files]
+    at_most = _most_packed(tree) if planned.archive else max(files, default=0)
+    with _opening(planned.result(), planned.spec.engine, at_most) as opening:
         if planned.archive:
-            return _publish_archive(store, result, pack(tree, threads=processors(), mtime=mtime), if_exists)
-        return _publish_files(store, result, tree, if_exists)
-    finally:
-        store.close()
+            chunks = _begun(pack(tree, threads=processors(), mtime=mtime), until=opening.done)
+            store = opening.result()
+            return _publish_archive(store, _located(planned.result(), store), chunks, if_exists)
+        store = opening.result()
+        return _publish_files(store, _located(planned.result(), store), tree, if_exists)
 
 
-def open_result_store(result: PublishedResult) -> Store:
+def open_result_store(result: PublishedResult, *, engine: str | None = None, at_most: int | None = None) -> Store:
     """The store that holds ``result``."""
-    given = {"endpoint": result.endpoint, "region": result.region}
-    url = f"{result.type}://{result.bucket}"
-    return open_store(url, **{name: value for name, value in given.items() if value is not None})
+    located = {"endpoint": result.endpoint, "region": result.region}
+    options: dict[str, Any] = {name: value for name, value in located.items() if value is not None}
+    return open_store(f"{result.type}://{result.bucket}", engine=engine, at_most=at_most, **options)
+
+
+@contextmanager
+def _opening(result: PublishedResult, engine: str | None, at_most: int) -> Iterator[Future[Store]]:
+    """The store being opened in another thread: to load a cloud's client takes as long as to pack many files."""
+    with ThreadPoolExecutor(1, thread_name_prefix="keystow-open") as pool:
+        opening = pool.submit(open_result_store, result, engine=engine, at_most=at_most)
+        try:
+            yield opening
+        finally:
+            if opening.exception() is None:
+                opening.result().close()
+
+
+def _begun(chunks: Iterator[bytes], *, until: Callable[[], bool]) -> Iterator[bytes]:
+    """All ``chunks``; the first ones are produced now, ``until`` it is time or they are many."""
+    head: list[bytes] = []
+    size = 0
+    for chunk in chunks:
+        head.append(chunk)
+        size += len(chunk)
+        if size >= _AHEAD or until():
+            break
+    return itertools.chain(head, chunks)
+
+
+def _most_packed(tree: Tree) -> int:
+    """The most bytes that the archive of ``tree`` can have: 16 KiB hold a member's headers, and gzip adds under 1 %."""
+    return (tree.size + (16 << 10) * (len(tree.entries) + 2)) * 101 // 100
 
 
 def _spec(destination: str | Mapping[str, object] | PublisherSpec) -> PublisherSpec:

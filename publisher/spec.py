@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import Self
 from urllib.parse import urlsplit
 
-from .backends.opening import is_known
+from .backends.opening import ENGINES, is_known
 from .errors import SpecError
 from .keys import AZURE, FILE, GCS, S3, KeyRules
 from .params import near_to, nearest, read_params, refuse_untaken
 
-_NAMES = ("Bucket", "Key", "Endpoint", "Region", "Encoding")
+_NAMES = ("Bucket", "Key", "Endpoint", "Region", "Encoding", "Engine")
 _OPTION = re.compile(r"([A-Za-z][A-Za-z0-9_-]*)=(.*)", re.DOTALL)
 _COMMA = re.compile(r",(?=\s*[A-Za-z][A-Za-z0-9_-]*=)")
 _QUOTED = re.compile(r'(?:^|,)"')
@@ -37,8 +37,9 @@ _EXAMPLE = "s3://bucket/results/{jobID}"
 class PublisherSpec:
     """A bucket and a key template in it (specification, "Publisher Parameters").
 
-    ``encoding`` is ``"gzip"`` for one archive or ``"plain"`` for the files under a prefix. Raises ``SpecError`` for
-    values that cannot be.
+    ``encoding`` is ``"gzip"`` for one archive or ``"plain"`` for the files under a prefix. ``engine`` is what carries
+    the requests: ``"auto"``, ``"fsspec"`` or ``"obstore"``, as ``open_store`` has it. Raises ``SpecError`` for values
+    that cannot be.
 
     >>> PublisherSpec.parse("s3://bucket/key,opt=endpoint=http://s3.example.com,opt=region=us-east-1").region
     'us-east-1'
@@ -50,6 +51,7 @@ class PublisherSpec:
     endpoint: str | None = None
     region: str | None = None
     encoding: str = "gzip"
+    engine: str | None = None
 
     def __post_init__(self) -> None:
         _check_type(self.type)
@@ -60,7 +62,10 @@ class PublisherSpec:
             raise SpecError(f"the destination needs a key: write s3://bucket/key, such as {_EXAMPLE}")
         if self.encoding not in _ENCODINGS:
             raise SpecError(f"there is no encoding {self.encoding!r}: use gzip (one archive) or plain (a prefix)")
-        refuse_untaken(self.type, {"endpoint": self.endpoint, "region": self.region}, SpecError)
+        if self.engine is not None and self.engine not in ENGINES:
+            raise SpecError(f"there is no engine {self.engine!r}: use one of {', '.join(ENGINES)}")
+        given = {"endpoint": self.endpoint, "region": self.region, "engine": self.engine}
+        refuse_untaken(self.type, given, SpecError)
         if self.endpoint is not None:
             _check_endpoint(self.endpoint)
         if self.region is not None and not re.fullmatch(r"[A-Za-z0-9_-]+", self.region):
@@ -117,11 +122,13 @@ class PublisherSpec:
             values.get("Endpoint"),
             values.get("Region"),
             values.get("Encoding", "gzip").lower(),
+            values["Engine"].lower() if "Engine" in values else None,
         )
 
     def to_mapping(self) -> dict[str, object]:
         """The declarative form, which ``from_mapping`` reads."""
-        values = (self.bucket, self.key, self.endpoint, self.region, None if self.encoding == "gzip" else self.encoding)
+        encoding = None if self.encoding == "gzip" else self.encoding
+        values = (self.bucket, self.key, self.endpoint, self.region, encoding, self.engine)
         params = {name: value for name, value in zip(_NAMES, values, strict=True) if value is not None}
         return {"Type": self.type, "Params": params}
 

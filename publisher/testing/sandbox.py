@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from keystow.backends import Store, open_store
 
@@ -28,4 +29,5 @@ class Sandbox:
 
     def open(self) -> Store:
         """The store itself; close it when you are done."""
-        return open_store(self.url, **({"endpoint": self.endpoint} if self.endpoint else {}))
+        options: dict[str, Any] = {"endpoint": self.endpoint} if self.endpoint else {}
+        return open_store(self.url, **options)

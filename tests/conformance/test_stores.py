@@ -19,6 +19,10 @@ UNEXPIRED = {"presign_expiry": "it does not look at the expiry"}
 UNSIGNED = UNEXPIRED | {"test_a_signed_get": "it does not look at the signature, so a GET's URL can PUT"}
 
 
+FSSPEC = {"engine": "fsspec"}
+OBSTORE = {"engine": "obstore", "at_most": 1 << 30}
+
+
 def decides_on_s3(method, path):
     return (method == "PUT" and "partNumber" not in path) or (method == "POST" and "uploadId=" in path)
 
@@ -36,11 +40,13 @@ class TestFile(StoreConformance):
 
 
 class _OnS3(StoreConformance):
+    engine = FSSPEC
+
     @pytest.fixture
     def store(self, server, shared_bucket, monkeypatch):
         for name, value in server.environment().items():
             monkeypatch.setenv(name, value)
-        store = open_store(f"s3://{shared_bucket}", endpoint=server.endpoint)
+        store = open_store(f"s3://{shared_bucket}", endpoint=server.endpoint, **self.engine)
         yield store
         store.close()
 
@@ -48,7 +54,7 @@ class _OnS3(StoreConformance):
     def lossy_store(self, server, shared_bucket, store):
         with FaultProxy(server.endpoint) as proxy:
             proxy.lose_answer(decides_on_s3)
-            lossy = open_store(f"s3://{shared_bucket}", endpoint=proxy.url)
+            lossy = open_store(f"s3://{shared_bucket}", endpoint=proxy.url, **self.engine)
             yield lossy
             lossy.close()
 
@@ -59,7 +65,7 @@ class _TakesTurns(_OnS3):
         """Of several completions at once SeaweedFS and moto let more than one through: here they come one at a time."""
         with FaultProxy(server.endpoint) as proxy:
             proxy.one_at_a_time(lambda method, path: method == "POST" and "uploadId=" in path)
-            store = open_store(f"s3://{shared_bucket}", endpoint=proxy.url)
+            store = open_store(f"s3://{shared_bucket}", endpoint=proxy.url, **self.engine)
             yield store
             store.close()
 
@@ -86,6 +92,10 @@ class TestSeaweedFS(_TakesTurns):
         return versioned_bucket
 
 
+class TestSeaweedFSByObstore(TestSeaweedFS):
+    engine = OBSTORE
+
+
 class TestMoto(_TakesTurns):
     gaps = UNSIGNED | {"test_keys_that_some_stores_cannot_hold[line\\nbreak]": "it finds no such route"}
 
@@ -99,6 +109,10 @@ class TestMoto(_TakesTurns):
     @classmethod
     def shared_bucket(cls, server):
         return server.make_bucket(versioned=True)
+
+
+class TestMotoByObstore(TestMoto):
+    engine = OBSTORE
 
 
 class TestRclone(_OnS3):
@@ -132,9 +146,13 @@ class TestRclone(_OnS3):
         """It ignores conditions, as ``probe`` finds out (``test_probing``); told so, the store refuses them."""
         for name, value in server.environment().items():
             monkeypatch.setenv(name, value)
-        store = open_store(f"s3://{shared_bucket}", endpoint=server.endpoint, conditions=False)
+        store = open_store(f"s3://{shared_bucket}", endpoint=server.endpoint, conditions=False, **self.engine)
         yield store
         store.close()
+
+
+class TestRcloneByObstore(TestRclone):
+    engine = OBSTORE
 
 
 @pytest.fixture(scope="session")
@@ -163,6 +181,7 @@ def service_account(tmp_path_factory):
 
 
 class TestGCS(StoreConformance):
+    engine = FSSPEC
     gaps = UNSIGNED | dict.fromkeys(
         (
             "test_one_of_many_large_writers_wins",
@@ -188,7 +207,7 @@ class TestGCS(StoreConformance):
         for name, value in server.environment().items():
             monkeypatch.setenv(name, value)
         monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(service_account))
-        store = open_store(f"gs://{shared_bucket}")
+        store = open_store(f"gs://{shared_bucket}", **self.engine)
         yield store
         store.close()
 
@@ -196,12 +215,17 @@ class TestGCS(StoreConformance):
     def lossy_store(self, server, shared_bucket, store):
         with FaultProxy(server.endpoint) as proxy:
             proxy.lose_answer(lambda method, path: method == "POST" and "uploadType=resumable" not in path)
-            lossy = open_store(f"gs://{shared_bucket}", endpoint=proxy.url)
+            lossy = open_store(f"gs://{shared_bucket}", endpoint=proxy.url, **self.engine)
             yield lossy
             lossy.close()
 
 
+class TestGCSByObstore(TestGCS):
+    engine = OBSTORE
+
+
 class TestAzure(StoreConformance):
+    engine = FSSPEC
     gaps = {"versions": "Azurite keeps no versions"}
 
     @pytest.fixture(scope="class")
@@ -219,7 +243,7 @@ class TestAzure(StoreConformance):
     def store(self, server, shared_bucket, monkeypatch):
         for name, value in server.environment().items():
             monkeypatch.setenv(name, value)
-        store = open_store(f"az://{shared_bucket}")
+        store = open_store(f"az://{shared_bucket}", **self.engine)
         yield store
         store.close()
 
@@ -231,9 +255,13 @@ class TestAzure(StoreConformance):
             )
             for name, value in server.environment(proxy.url).items():
                 monkeypatch.setenv(name, value)
-            lossy = open_store(f"az://{shared_bucket}")
+            lossy = open_store(f"az://{shared_bucket}", **self.engine)
             yield lossy
             lossy.close()
+
+
+class TestAzureByObstore(TestAzure):
+    engine = OBSTORE
 
 
 class TestSftp(StoreConformance):

@@ -1,0 +1,178 @@
+"""The obstore engine: what its client does as the contract says goes through it (https://pypi.org/project/obstore).
+
+Strategy: the rest goes to the store of the fsspec engine. Here that is everything but reading: obstore's writes to
+Google and Azure carry no checksum to be verified on arrival, its listings change keys, and it signs no versions.
+"""
+
+import contextlib
+import re
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, NamedTuple
+
+from .arguments import is_empty
+from .contract import Capabilities, Stat, Store, Written
+from .errors import CredentialsError, StoreError, StoreUnavailableError
+
+_CHUNK = 1 << 20
+RETRIES: dict[str, Any] = {"max_retries": 3, "retry_timeout": timedelta(seconds=60)}
+CLIENT: dict[str, Any] = {"connect_timeout": timedelta(seconds=10), "allow_invalid_certificates": False}
+_READING: dict[str, Any] = {"timeout": timedelta(days=7), "read_timeout": timedelta(seconds=60)}
+_STATUS = re.compile(r"status code: (\d{3})")
+_CODE = re.compile(r"<Code>([^<]{1,80})</Code>")
+_MESSAGE = re.compile(r"<Message>([^<]{1,300})</Message>")
+_REQUEST = re.compile(r"<RequestId>([^<]{1,100})</RequestId>")
+
+
+class Refusal(NamedTuple):
+    """What a server's answer said, as far as it said it."""
+
+    status: str
+    code: str
+    message: str
+    request_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Cloud:
+    """What the engine has to know of one bucket.
+
+    ``connect`` takes obstore's ``client_options`` and ``retry_config``; ``refused`` makes the error of a refusal, for a
+    key and an operation of S3's.
+    """
+
+    url: str
+    endpoint: str | None
+    connect: Callable[[Mapping[str, Any], Mapping[str, Any]], Any]
+    refused: Callable[[Refusal, str, str], StoreError]
+
+
+class FastStore:
+    """One bucket. ``rest`` is the store of the fsspec engine, or opens it when it is first needed."""
+
+    def __init__(self, cloud: Cloud, rest: Store | Callable[[], Store]) -> None:
+        self.cloud = cloud
+        self.endpoint = cloud.endpoint
+        self._open_rest = rest if callable(rest) else None
+        self._opened = None if callable(rest) else rest
+        self._opening = threading.Lock()
+        self._reader = cloud.connect(CLIENT | _READING, RETRIES)
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """Those of the fsspec engine."""
+        return self.rest.capabilities
+
+    @property
+    def rest(self) -> Store:
+        """The store of the fsspec engine."""
+        with self._opening:
+            if self._opened is None and self._open_rest is not None:
+                self._opened = self._open_rest()
+        if self._opened is None:
+            raise AssertionError("rest is a store, or opens one")
+        return self._opened
+
+    def write(
+        self,
+        key: str,
+        chunks: Iterable[bytes],
+        *,
+        if_absent: bool = False,
+        content_type: str | None = None,
+        metadata: Mapping[str, str] | None = None,
+    ) -> Written:
+        return self.rest.write(key, chunks, if_absent=if_absent, content_type=content_type, metadata=metadata)
+
+    def read(
+        self, key: str, *, version_id: str | None = None, start: int = 0, stop: int | None = None
+    ) -> Iterator[bytes]:
+        if is_empty(start, stop):
+            self.stat(key, version_id=version_id)
+            return
+        options: dict[str, Any] = {"version": version_id} if version_id is not None else {}
+        if start or stop is not None:
+            options["range"] = {"offset": start} if stop is None else (start, stop)
+        stream = self._stream(key, options) if is_kept(key) else None
+        if stream is None:
+            yield from self.rest.read(key, version_id=version_id, start=start, stop=stop)
+            return
+        while True:
+            with self.errors(key, "get_object"):
+                chunk = next(stream, b"")
+            if not chunk:
+                return
+            yield chunk
+
+    def _stream(self, key: str, options: dict[str, Any]) -> Iterator[bytes] | None:
+        """The content, or ``None`` for a range that obstore and the server see in different ways."""
+        import obstore
+
+        with self.errors(key, "get_object"):
+            try:
+                found = obstore.get(self._reader, key, options=options)
+            except obstore.exceptions.GenericError as error:
+                if "range" in options and _refusal(error).status in {"", "416"}:
+                    return None
+                raise
+            stream: Iterator[bytes] = found.stream(min_chunk_size=_CHUNK)
+            return stream
+
+    def stat(self, key: str, *, version_id: str | None = None) -> Stat:
+        return self.rest.stat(key, version_id=version_id)
+
+    def list(self, prefix: str = "") -> Iterator[Stat]:
+        return self.rest.list(prefix)
+
+    def delete(self, key: str) -> None:
+        self.rest.delete(key)
+
+    def presign(
+        self, key: str, *, expires: timedelta | float, method: str = "GET", version_id: str | None = None
+    ) -> str:
+        return self.rest.presign(key, expires=expires, method=method, version_id=version_id)
+
+    def close(self) -> None:
+        if self._opened is not None:
+            self._opened.close()
+
+    @contextlib.contextmanager
+    def errors(self, key: str, operation: str) -> Iterator[None]:
+        """Within this, obstore's errors become the store's.
+
+        They are not kept as the cause: what they print has the whole request in it.
+        """
+        import obstore
+
+        try:
+            yield
+        except StoreError:
+            raise
+        except (obstore.exceptions.BaseError, OSError) as error:
+            refusal = _refusal(error)
+            where = f"{self.cloud.url}/{key}"
+            if refusal.status:
+                raise self.cloud.refused(refusal, key, operation) from None
+            if isinstance(error, obstore.exceptions.UnauthenticatedError):
+                raise CredentialsError(f"{where}: {refusal.message}", hint="renew the credentials") from None
+            at = f" ({self.endpoint})" if self.endpoint else ""
+            hint = "check the endpoint and the network"
+            raise StoreUnavailableError(f"{where}: {refusal.message}{at}", hint=hint) from None
+
+
+def is_kept(key: str) -> bool:
+    """Whether obstore keeps ``key`` as it is: it drops outer slashes, and refuses empty and dotted segments."""
+    if any(segment in {"", ".", ".."} for segment in key.split("/")):
+        return False
+    return not any(character < " " or character in "\\\x7f" or "\ud800" <= character <= "\udfff" for character in key)
+
+
+def _refusal(error: BaseException) -> Refusal:
+    """What obstore tells of an answer, or of there being none; the URL, and what is for debugging, is left out."""
+    text = str(error).partition("\n\nDebug source:")[0]
+    status = _STATUS.search(text)
+    found = [pattern.search(text) for pattern in (_CODE, _MESSAGE, _REQUEST)]
+    code, message, request_id = (match[1] if match else "" for match in found)
+    return Refusal(status[1] if status else "", code, message or text.rpartition(" - ")[2].strip(), request_id)

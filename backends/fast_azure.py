@@ -1,0 +1,32 @@
+"""The obstore engine on Azure Blob Storage: it reads, with the credentials and the endpoint of the fsspec engine."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from .azure import AzureStore
+from .contract import Store
+from .errors import StoreError
+from .fast import Cloud, FastStore, Refusal
+
+
+def open_azure(container: str, **options: Any) -> Store:
+    """The store; it takes what ``AzureStore`` takes."""
+    plain = AzureStore(container, **options)
+    client = plain.client
+
+    def connect(client_options: Mapping[str, Any], retry_config: Mapping[str, Any]) -> Any:
+        from obstore.store import AzureStore as ObstoreAzure
+
+        return ObstoreAzure(
+            container,
+            config={"account_name": client.account_name, "endpoint": plain.endpoint, "skip_signature": False},
+            client_options={**client_options, "allow_http": plain.endpoint.startswith("http://")},
+            retry_config=retry_config,
+            credential_provider=lambda: client.secret,
+        )
+
+    def refused(refusal: Refusal, key: str, operation: str) -> StoreError:  # noqa: ARG001
+        said = refusal.code or refusal.message
+        return client.refused(refusal.status, refusal.code, said, refusal.request_id, key)
+
+    return FastStore(Cloud(f"az://{container}", plain.endpoint, connect, refused), plain)

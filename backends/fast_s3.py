@@ -1,0 +1,196 @@
+"""The obstore engine on S3: the same credentials, endpoint, region and checksums as the fsspec engine has."""
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from .aws import is_aws, region_of, translated
+from .contract import Store
+from .errors import MissingExtraError, StoreError, UnsupportedError
+from .fast import Cloud, Refusal
+from .fast_upload import FastS3Store
+from .s3_settings import configured, credential_errors, endpoint_of, no_credentials, region_for
+
+_FRESH = timedelta(minutes=10)
+_TRUE = {"1", "true", "yes", "on"}
+_FILES = {"AWS_CONFIG_FILE": "~/.aws/config", "AWS_SHARED_CREDENTIALS_FILE": "~/.aws/credentials"}
+_TAKES_BOTOCORE = (
+    "AWS_PROFILE",
+    "AWS_DEFAULT_PROFILE",
+    "AWS_SECURITY_TOKEN",
+    "AWS_CREDENTIAL_EXPIRATION",
+    "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS",
+)
+_HEEDED_BY_OBSTORE_ALONE = (
+    "AWS_CHECKSUM_ALGORITHM",
+    "AWS_SERVER_SIDE_ENCRYPTION",
+    "AWS_SSE_KMS_KEY_ID",
+    "AWS_SSE_BUCKET_KEY_ENABLED",
+    "AWS_SSE_CUSTOMER_KEY_BASE64",
+    "AWS_PROXY_URL",
+    "AWS_PROXY_EXCLUDES",
+    "AWS_DEFAULT_HEADERS",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Settings:
+    """Where the bucket is; ``credentials`` gives them as obstore wants them, and ``hindrance`` what it cannot do."""
+
+    endpoint: str | None
+    region: str
+    ca_file: str | None
+    credentials: Callable[[], dict[str, Any]]
+    hindrance: str
+
+
+def open_s3(
+    bucket: str,
+    *,
+    open_rest: Callable[[], Store],
+    forced: bool,
+    at_most: int | None = None,
+    endpoint: str | None = None,
+    region: str | None = None,
+    profile: str | None = None,
+    ca_file: str | None = None,
+    addressing: str | None = None,
+    conditions: bool = True,
+) -> Store:
+    """The store; unless ``forced``, that of ``open_rest`` where obstore would do anything otherwise than it."""
+    simple = _from_environment(endpoint, region) if profile is None and ca_file is None else None
+    settings = simple or _from_botocore(endpoint, region, profile, ca_file)
+    hindrance = settings.hindrance or _hindrance(bucket, settings)
+    if hindrance and forced:
+        raise UnsupportedError(f"s3://{bucket}: obstore cannot do {hindrance}: use engine=fsspec")
+    if hindrance or (settings.ca_file and not forced):
+        return open_rest()
+
+    def connect(client_options: Mapping[str, Any], retry_config: Mapping[str, Any]) -> Any:
+        from obstore.store import S3Store
+
+        trusted = {"root_certificate": Path(settings.ca_file).read_bytes()} if settings.ca_file else {}
+        return S3Store(
+            bucket,
+            config=_config(bucket, settings, addressing),
+            client_options={**client_options, **trusted, "allow_http": True},
+            retry_config=retry_config,
+            credential_provider=settings.credentials,
+        )
+
+    def refused(refusal: Refusal, key: str, operation: str) -> StoreError:
+        response = {
+            "Error": {"Code": refusal.code or refusal.status, "Message": refusal.message},
+            "ResponseMetadata": {"HTTPStatusCode": refusal.status, "RequestId": refusal.request_id},
+        }
+        return translated(response, operation, bucket, key)
+
+    return FastS3Store(
+        Cloud(f"s3://{bucket}", settings.endpoint, connect, refused),
+        open_rest,
+        region=settings.region,
+        conditions=conditions,
+        verified=is_aws(settings.endpoint),
+        at_most=at_most,
+    )
+
+
+def _config(bucket: str, settings: _Settings, addressing: str | None) -> dict[str, Any]:
+    usual = settings.endpoint is None and "." not in bucket
+    virtual = addressing == "virtual" or (addressing is None and usual)
+    base = urlsplit(settings.endpoint or f"https://s3.{settings.region}.amazonaws.com")
+    url = f"{base.scheme}://{f'{bucket}.' if virtual else ''}{base.netloc}{base.path.rstrip('/')}"
+    return {
+        "endpoint": url,
+        "aws_endpoint_url_s3": url,
+        "region": settings.region,
+        "virtual_hosted_style_request": virtual,
+        "skip_signature": False,
+        "unsigned_payload": False,
+        "request_payer": False,
+        "s3_express": False,
+        **({"checksum_algorithm": "SHA256"} if is_aws(settings.endpoint) else {}),
+    }
+
+
+def _from_environment(endpoint: str | None, region: str | None) -> _Settings | None:
+    """The settings, if the environment has them all: botocore, which would find the same, takes long to load."""
+    environment = {name: value for name, value in os.environ.items() if value}
+    files = [Path(environment.get(name, usual)).expanduser() for name, usual in _FILES.items()]
+    if any(map(environment.get, _TAKES_BOTOCORE)) or any(file.exists() for file in files):
+        return None
+    keys = {
+        "access_key_id": environment.get("AWS_ACCESS_KEY_ID"),
+        "secret_access_key": environment.get("AWS_SECRET_ACCESS_KEY"),
+        "token": environment.get("AWS_SESSION_TOKEN"),
+        "expires_at": None,
+    }
+    if not keys["access_key_id"] or not keys["secret_access_key"]:
+        return None
+    where = endpoint or environment.get("AWS_ENDPOINT_URL_S3") or environment.get("AWS_ENDPOINT_URL")
+    regions = (region, region_of(where), environment.get("AWS_REGION"), environment.get("AWS_DEFAULT_REGION"))
+    special = [name for name in ("FIPS", "DUALSTACK") if _is_true(environment.get(f"AWS_USE_{name}_ENDPOINT"))]
+    return _Settings(
+        where,
+        next(filter(None, regions), "us-east-1"),
+        environment.get("AWS_CA_BUNDLE"),
+        lambda: keys,
+        f"{special[0]} endpoints" if special else "",
+    )
+
+
+def _from_botocore(endpoint: str | None, region: str | None, profile: str | None, ca_file: str | None) -> _Settings:
+    try:
+        from botocore.session import Session
+    except ImportError as error:
+        raise MissingExtraError(
+            "S3 without keys in the environment needs the extra s3: pip install 'keystow[s3]'"
+        ) from error
+
+    with credential_errors():
+        session = configured(Session(profile=profile))
+        where = endpoint or endpoint_of(session)
+        found = session.get_credentials()
+        if found is None:
+            raise no_credentials()
+        found.get_frozen_credentials()
+        s3 = session.get_scoped_config().get("s3") or {}
+        special = [name for name in ("fips", "dualstack") if session.get_config_variable(f"use_{name}_endpoint")]
+        special += [name for name in ("use_accelerate_endpoint", "use_dualstack_endpoint") if _is_true(s3.get(name))]
+        return _Settings(
+            where,
+            region_for(region, where, session),
+            ca_file or session.get_config_variable("ca_bundle"),
+            lambda: _frozen(found),
+            f"{special[0]} endpoints" if special else "",
+        )
+
+
+def _frozen(credentials: Any) -> dict[str, Any]:
+    """The credentials of this moment; botocore renews them ahead of time, so they are asked for again before long."""
+    frozen = credentials.get_frozen_credentials()
+    return {
+        "access_key_id": frozen.access_key,
+        "secret_access_key": frozen.secret_key,
+        "token": frozen.token or None,
+        "expires_at": datetime.now(UTC) + _FRESH,
+    }
+
+
+def _hindrance(bucket: str, settings: _Settings) -> str:
+    for name in _HEEDED_BY_OBSTORE_ALONE:
+        if os.environ.get(name):
+            return f"without {name}, which it alone heeds"
+    if bucket.endswith("--x-s3"):
+        return "directory buckets"
+    if settings.endpoint is None and settings.region.startswith(("cn-", "us-iso", "eu-iso")):
+        return f"the region {settings.region}"
+    return ""
+
+
+def _is_true(value: str | None) -> bool:
+    return (value or "").lower() in _TRUE

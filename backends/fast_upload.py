@@ -1,0 +1,239 @@
+"""Writing to S3 through obstore.
+
+Strategy: what fits one part is one request. More is handed to obstore as a stream if the most that it can be is known,
+because obstore's parts do not grow. Create-only writes of more than one part go to the fsspec engine: obstore's
+conditional put is one request with all bytes in memory.
+"""
+
+import itertools
+import threading
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import CancelledError, Future, wait
+from datetime import timedelta
+from typing import Any, Literal, TypeVar
+
+from .contract import Capabilities, Stat, Store, Written
+from .digest import Digest
+from .errors import NotFoundError, StoreError, UnsupportedError
+from .fast import CLIENT, RETRIES, Cloud, FastStore, is_kept
+from .loop import CONCURRENCY
+from .parts import MIB, MOST_PARTS, part_size
+from .settling import decided
+
+_LARGEST_PART = 32 * MIB
+_GRACE = 5
+"""Seconds that an interrupted write is given to remove what it has sent."""
+_WRITING: dict[str, Any] = {"timeout": timedelta(minutes=5)}
+_ONCE: dict[str, Any] = {"max_retries": 0}
+_MARK = "keystow-write"
+_LEFT = "parts sent so far may be left; a lifecycle rule of the bucket can remove unfinished uploads"
+_HEADERS = frozenset(
+    {"content-type", "content-disposition", "content-encoding", "content-language", "cache-control", "storage-class"}
+)
+
+Result = TypeVar("Result")
+
+
+class FastS3Store(FastStore):
+    """One bucket of S3, or of what speaks its protocol.
+
+    ``verified`` says whether the store is asked to verify checksums on arrival. ``at_most`` is the most bytes that any
+    one write will have, if that is known.
+    """
+
+    def __init__(
+        self,
+        cloud: Cloud,
+        rest: Callable[[], Store],
+        *,
+        region: str,
+        conditions: bool,
+        verified: bool,
+        at_most: int | None,
+    ) -> None:
+        super().__init__(cloud, rest)
+        self.region = region
+        self._capabilities = Capabilities(if_absent=conditions, versions=True, presign=True, metadata=True)
+        self._confirmed: Literal["checksum", "response"] = "checksum" if verified else "response"
+        self._part = None if at_most is None else _part_for(at_most)
+        self._writer = cloud.connect(CLIENT | _WRITING, RETRIES)
+        self._writer_once = cloud.connect(CLIENT | _WRITING, _ONCE)
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return self._capabilities
+
+    def write(
+        self,
+        key: str,
+        chunks: Iterable[bytes],
+        *,
+        if_absent: bool = False,
+        content_type: str | None = None,
+        metadata: Mapping[str, str] | None = None,
+    ) -> Written:
+        if if_absent and not self.capabilities.if_absent:
+            raise UnsupportedError(
+                f"{self.cloud.url}: this endpoint ignores conditions: write unconditionally, under a unique key"
+            )
+        if is_kept(key) and all(map(_is_metadata, (metadata or {}).items())):
+            head, chunks = _begun(iter(chunks), part_size(1))
+            attributes = dict(metadata or {}) | ({"Content-Type": content_type} if content_type else {})
+            if sum(map(len, head)) <= part_size(1):
+                return self._single(key, head, attributes, if_absent=if_absent)
+            if self._part is not None and not if_absent:
+                return self._stream_in(key, chunks, attributes, self._part)
+        return super().write(key, chunks, if_absent=if_absent, content_type=content_type, metadata=metadata)
+
+    def stat(self, key: str, *, version_id: str | None = None) -> Stat:
+        if not is_kept(key):
+            return super().stat(key, version_id=version_id)
+        found = self._head(key, version_id).meta
+        return Stat(key, found["size"], found["e_tag"], found["version"], found["last_modified"])
+
+    def _head(self, key: str, version_id: str | None = None) -> Any:
+        import obstore
+
+        options = {"head": True} | ({"version": version_id} if version_id is not None else {})
+        with self.errors(key, "head_object"):
+            return obstore.get(self._reader, key, options=options)
+
+    def _single(self, key: str, head: list[bytes], attributes: dict[str, str], *, if_absent: bool) -> Written:
+        digest = Digest(head)
+        body = b"".join(digest)
+        mark = uuid.uuid4().hex
+
+        def put(_: threading.Event) -> Any:
+            if not if_absent:
+                return self._put(self._writer, key, body, attributes, use_multipart=False)
+            marked = attributes | {_MARK: mark}
+            return decided(
+                lambda: self._put(self._writer_once, key, body, marked, mode="create"),
+                lambda: self._found(key, mark),
+                f"{self.cloud.url}/{key}",
+            )
+
+        return self._written(digest, _interruptible(put))
+
+    def _stream_in(self, key: str, chunks: Iterator[bytes], attributes: dict[str, str], part: int) -> Written:
+        digest = Digest(chunks)
+        mark = uuid.uuid4().hex
+        marked = attributes | {_MARK: mark}
+        options = {"use_multipart": True, "chunk_size": part, "max_concurrency": CONCURRENCY}
+
+        def put(ending: threading.Event) -> Any:
+            watched = _Watched(digest, ending, part * MOST_PARTS)
+            try:
+                return self._put(self._writer, key, iter(watched), marked, **options)
+            except StoreError as error:
+                if watched.raised is not None:
+                    raise watched.raised from None
+                found = self._found(key, mark) if error.code == "NoSuchUpload" else None
+                if found is None:
+                    error.add_note(_LEFT)
+                    raise
+                return found
+
+        return self._written(digest, _interruptible(put))
+
+    def _put(self, writer: Any, key: str, body: Any, attributes: dict[str, str], **options: Any) -> Any:
+        import obstore
+
+        with self.errors(key, "put_object"):
+            return obstore.put(writer, key, body, attributes=attributes, **options)
+
+    def _found(self, key: str, mark: str) -> Any:
+        """The answer for our own object, if it is ours that stands under the key."""
+        try:
+            found = self._head(key)
+        except NotFoundError:
+            return None
+        return found.meta | {"confirmed": "stat"} if found.attributes.get(_MARK) == mark else None
+
+    def _written(self, digest: Digest, answer: Mapping[str, Any]) -> Written:
+        return Written(
+            digest.size,
+            digest.hexdigest(),
+            etag=answer["e_tag"],
+            version_id=answer["version"],
+            confirmed=answer.get("confirmed", self._confirmed),
+        )
+
+
+class _Watched:
+    """Chunks on their way into obstore. ``raised`` is what they raised themselves, whatever obstore makes of it."""
+
+    def __init__(self, chunks: Digest, ending: threading.Event, most: int) -> None:
+        self._chunks = chunks
+        self._ending = ending
+        self._most = most
+        self.raised: BaseException | None = None
+
+    def __iter__(self) -> Iterator[bytes]:
+        try:
+            for chunk in self._chunks:
+                self._check()
+                yield chunk
+        except BaseException as error:
+            self.raised = error
+            raise
+
+    def _check(self) -> None:
+        if self._ending.is_set():
+            raise CancelledError
+        if self._chunks.size > self._most:
+            raise StoreError(
+                f"the object is larger than was announced, and than {self._most >> 30} GiB",
+                hint="write it with engine='fsspec'",
+            )
+
+
+def _interruptible(work: Callable[[threading.Event], Result]) -> Result:
+    """What ``work`` gives. obstore does not wake up for a signal, so the main thread waits for another thread.
+
+    When it is interrupted, ``work`` learns it from the event, and is given a few seconds to clear up.
+    """
+    ending = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        return work(ending)
+    answer: Future[Result] = Future()
+
+    def run() -> None:
+        try:
+            answer.set_result(work(ending))
+        except BaseException as error:  # noqa: BLE001  it is raised where it is waited for
+            answer.set_exception(error)
+
+    threading.Thread(target=run, name="keystow-put", daemon=True).start()
+    try:
+        return answer.result()
+    except BaseException as error:
+        ending.set()
+        if wait([answer], _GRACE).not_done:
+            error.add_note(f"the store has not answered the last request, and the object may yet appear; {_LEFT}")
+        raise
+
+
+def _begun(chunks: Iterator[bytes], size: int) -> tuple[list[bytes], Iterator[bytes]]:
+    """The first chunks, of more than ``size`` bytes if there are as many; and all chunks."""
+    head: list[bytes] = []
+    have = 0
+    for chunk in chunks:
+        head.append(chunk)
+        have += len(chunk)
+        if have > size:
+            break
+    return head, itertools.chain(head, chunks)
+
+
+def _part_for(most: int) -> int | None:
+    """The size of the parts of an object of at most ``most`` bytes; ``None`` if they would be too large to hold."""
+    size = max(part_size(1), -(-most // (MOST_PARTS * MIB)) * MIB)
+    return size if size <= _LARGEST_PART else None
+
+
+def _is_metadata(item: tuple[str, str]) -> bool:
+    """Whether obstore takes this for metadata, and sends it as it is."""
+    name, value = item
+    return name.lower() not in _HEADERS and value.isascii() and value.isprintable()
