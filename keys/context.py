@@ -2,59 +2,100 @@
 
 import functools
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from types import MappingProxyType
 
-_IDS = {"executionID": "execution_id", "jobID": "job_id", "nodeID": "node_id"}
+_ARGUMENTS = {"executionID": "execution_id", "jobID": "job_id", "nodeID": "node_id"}
+_NO_LABELS: Mapping[str, str] = MappingProxyType({})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
     """The ids, the instant and the labels of one run; what is not known is left out.
 
-    ``at`` is an aware ``datetime``: the one instant behind both the date and the time, read in its own time
-    zone; the same instant in another zone makes another context. ``labels`` is copied. Raises ``ValueError`` for a
-    naive ``at`` and ``TypeError`` for a value that is not text.
+    It is frozen. ``at`` is an aware ``datetime``: the one instant behind both the date and the time, read in its own
+    time zone; the same instant in another zone makes another context. ``labels`` is copied. Raises ``ValueError`` for
+    a naive ``at`` and ``TypeError`` for a value that is not text.
 
     >>> from datetime import UTC, datetime
     >>> Context(job_id="abc123", at=datetime(2023, 9, 26, 14, 5, 30, tzinfo=UTC)).value("jobID")
     'abc123'
     """
 
-    job_id: str | None = None
-    execution_id: str | None = None
-    node_id: str | None = None
-    at: datetime | None = field(default=None, compare=False)
-    labels: Mapping[str, str] = field(default_factory=dict, hash=False)
-    wall: tuple[datetime, timedelta | None] | None = field(init=False, repr=False)
-    """What the clock on the wall says at ``at``, and how far it is from UTC."""
-    rendered: dict[str, str] = field(default_factory=dict, init=False, repr=False, compare=False)
-    """What templates have made of these values, by placeholder: each is checked and formatted once."""
+    # No dataclass: the module of that name takes longer to load than all of keystow.keys.
+    __slots__ = ("_at", "_ids", "_labels", "rendered")
 
-    def __post_init__(self) -> None:
-        labels = dict(self.labels)
-        object.__setattr__(self, "labels", MappingProxyType(labels))
-        if self.at is not None and self.at.utcoffset() is None:
+    rendered: dict[str, str]
+    """The text of the parts of the templates met so far, so that each value is checked and formatted once."""
+
+    def __init__(
+        self,
+        *,
+        job_id: str | None = None,
+        execution_id: str | None = None,
+        node_id: str | None = None,
+        at: datetime | None = None,
+        labels: Mapping[str, str] = _NO_LABELS,
+    ) -> None:
+        if at is not None and at.utcoffset() is None:
             raise ValueError(
-                f"the context's instant {self.at!r} has no time zone, so its date depends on where it is read: "
+                f"the context's instant {at!r} has no time zone, so its date depends on where it is read: "
                 "give an aware datetime, such as datetime.now(UTC)"
             )
-        wall = None if self.at is None else (self.at.replace(tzinfo=None), self.at.utcoffset())
-        object.__setattr__(self, "wall", wall)
-        ids = (("job_id", self.job_id), ("execution_id", self.execution_id), ("node_id", self.node_id))
-        for name, value in (*ids, *labels.items()):
-            if value is not None and not isinstance(value, str):
-                raise TypeError(f"the value of {name} is {value!r}: give it as text")
+        self._ids = {"job_id": job_id, "execution_id": execution_id, "node_id": node_id}
+        self._at = at
+        self._labels = MappingProxyType(dict(labels))
+        self.rendered = {}
+        for texts in (self._ids, self._labels):
+            for name, value in texts.items():
+                if value is not None and not isinstance(value, str):
+                    raise TypeError(f"the value of {name} is {value!r}: give it as text")
+
+    @property
+    def job_id(self) -> str | None:
+        """The text for ``{jobID}``."""
+        return self._ids["job_id"]
+
+    @property
+    def execution_id(self) -> str | None:
+        """The text for ``{executionID}``."""
+        return self._ids["execution_id"]
+
+    @property
+    def node_id(self) -> str | None:
+        """The text for ``{nodeID}``."""
+        return self._ids["node_id"]
+
+    @property
+    def at(self) -> datetime | None:
+        """The instant of ``{date}`` and ``{time}``."""
+        return self._at
+
+    @property
+    def labels(self) -> Mapping[str, str]:
+        """The texts for further fields, by name; read-only."""
+        return self._labels
 
     def value(self, name: str) -> str | None:
         """The text for the field ``name`` of a template (``jobID``, a label), or ``None`` if it is not known."""
-        attribute = _IDS.get(name)
-        if attribute is None:
-            return self.labels.get(name)
-        text: str | None = getattr(self, attribute)
-        return text
+        argument = _ARGUMENTS.get(name)
+        return self._labels.get(name) if argument is None else self._ids[argument]
+
+    def _compared(self) -> tuple[object, ...]:
+        """What tells contexts apart beside the labels; of the instant, what the clock on the wall says."""
+        at = self._at
+        return (*self._ids.values(), None if at is None else (at.replace(tzinfo=None), at.utcoffset()))
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Context):
+            return NotImplemented
+        return self._compared() == other._compared() and self._labels == other._labels
+
+    def __hash__(self) -> int:
+        return hash(self._compared())
+
+    def __repr__(self) -> str:
+        ids = "".join(f"{name}={value!r}, " for name, value in self._ids.items())
+        return f"Context({ids}at={self._at!r}, labels={dict(self._labels)!r})"
 
     def __reduce__(self) -> tuple[Callable[[], "Context"], tuple[()]]:
-        given = {name: getattr(self, name) for name in ("job_id", "execution_id", "node_id", "at")}
-        return functools.partial(Context, **given, labels=dict(self.labels)), ()
+        return functools.partial(Context, **self._ids, at=self._at, labels=dict(self._labels)), ()

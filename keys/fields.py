@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from .context import Context
 from .errors import MissingValueError, ValueRefusedError
-from .instants import InstantFormat, calendar
+from .instants import InstantFormat, calendar, pattern, render
 from .values import Policy
 
 HINTS = {
@@ -27,11 +27,13 @@ class Field(NamedTuple):
 
     def render(self, context: Context, policy: Policy) -> str:
         """The text in a key for what ``context`` knows. Raises what ``Template.expand`` raises."""
-        value = context.at if self.format else context.value(self.name)
-        if value is None:
-            hint = HINTS.get(self.name, f"set Context(labels={{{self.name!r}: …}}), or --label {self.name}=…")
-            raise MissingValueError(self.name, hint)
-        return self.admit(value, policy)
+        if self.format is None:
+            if (value := context.value(self.name)) is not None:
+                return policy.admit(self.name, value)
+        elif (at := context.at) is not None:
+            return render(self.format, at)
+        hint = HINTS.get(self.name, f"set Context(labels={{{self.name!r}: …}}), or --label {self.name}=…")
+        raise MissingValueError(self.name, hint)
 
     def admit(self, value: str | datetime, policy: Policy) -> str:
         """The text in a key for ``value``. Raises ``ValueRefusedError``."""
@@ -40,8 +42,8 @@ class Field(NamedTuple):
                 raise TypeError(f"the value of {{{self.name}}} is {value!r}: give it as text")
             return policy.admit(self.name, value)
         if isinstance(value, datetime):
-            return self.format.render(value)
+            return render(self.format, value)
         seen: set[str] = set()
-        if not re.fullmatch(self.format.pattern(seen) + calendar(seen), value):
+        if not re.fullmatch(pattern(self.format, seen) + calendar(seen), value):
             raise ValueRefusedError(self.name, f"is {value!r}, which {{{self.written}}} never gives")
         return value

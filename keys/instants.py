@@ -9,28 +9,31 @@ import re
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from operator import attrgetter
-from typing import NamedTuple
+from typing import NamedTuple, NewType
 
 from .errors import TemplateError
 
-DATE, TIME = "%Y%m%d", "%H%M%S"
+InstantFormat = NewType("InstantFormat", str)
+"""Text and at least one directive, all of them known."""
+DATE, TIME = InstantFormat("%Y%m%d"), InstantFormat("%H%M%S")
 
 
 class _Directive(NamedTuple):
     form: str
-    value: Callable[[datetime], int]
+    value: str | Callable[[datetime], int]
+    """The attribute of an instant, or what finds the number out."""
     pattern: str
 
 
 _LEAP = r"(?P<leap>[0-9]{2}(?:0[48]|[2468][048]|[13579][26])|(?:0[48]|[2468][048]|[13579][26])00)"
 _DIRECTIVES = {
-    "Y": _Directive("%04d", attrgetter("year"), rf"(?:{_LEAP}|(?!0000)[0-9]{{4}})"),
-    "m": _Directive("%02d", attrgetter("month"), r"(?:(?P<feb>02)|(?P<short>0[469]|11)|0[13578]|1[02])"),
-    "d": _Directive("%02d", attrgetter("day"), r"(?:(?P<d29>29)|(?P<d30>30)|(?P<d31>31)|0[1-9]|1[0-9]|2[0-8])"),
-    "H": _Directive("%02d", attrgetter("hour"), "(?:[01][0-9]|2[0-3])"),
-    "M": _Directive("%02d", attrgetter("minute"), "[0-5][0-9]"),
-    "S": _Directive("%02d", attrgetter("second"), "[0-5][0-9]"),
-    "f": _Directive("%06d", attrgetter("microsecond"), "[0-9]{6}"),
+    "Y": _Directive("%04d", "year", rf"(?:{_LEAP}|(?!0000)[0-9]{{4}})"),
+    "m": _Directive("%02d", "month", r"(?:(?P<feb>02)|(?P<short>0[469]|11)|0[13578]|1[02])"),
+    "d": _Directive("%02d", "day", r"(?:(?P<d29>29)|(?P<d30>30)|(?P<d31>31)|0[1-9]|1[0-9]|2[0-8])"),
+    "H": _Directive("%02d", "hour", "(?:[01][0-9]|2[0-3])"),
+    "M": _Directive("%02d", "minute", "[0-5][0-9]"),
+    "S": _Directive("%02d", "second", "[0-5][0-9]"),
+    "f": _Directive("%06d", "microsecond", "[0-9]{6}"),
     "j": _Directive(
         "%03d", lambda at: at.timetuple().tm_yday, "(?:(?P<j366>366)|(?!000)[0-2][0-9]{2}|3[0-5][0-9]|36[0-5])"
     ),
@@ -42,61 +45,68 @@ _DIRECTIVES = {
 _TOKEN = re.compile(r"%(.?)|[^%]+", re.DOTALL)
 
 
-class InstantFormat(NamedTuple):
-    """A format of an instant, taken apart: literal text and directives, in order."""
-
-    tokens: tuple[tuple[str, bool], ...]
-
-    def render(self, at: datetime) -> str:
-        """The text of ``at``, in the time zone that it carries."""
-        form, values = _printf(self.tokens)
-        return form % tuple([value(at) for value in values])
-
-    def pattern(self, seen: set[str]) -> str:
-        """A regular expression for the texts that ``render`` can give.
-
-        A directive that is in ``seen`` must agree with its earlier occurrence; those met here are added.
-        """
-        out = []
-        for text, is_directive in self.tokens:
-            if not is_directive:
-                out.append(re.escape(text))
-            elif text in seen:
-                out.append(f"(?P={text})")
-            else:
-                seen.add(text)
-                out.append(f"(?P<{text}>{_DIRECTIVES[text].pattern})")
-        return "".join(out)
-
-
-@functools.lru_cache
-def _printf(tokens: tuple[tuple[str, bool], ...]) -> tuple[str, tuple[Callable[[datetime], int], ...]]:
-    """What is the same each time that a format is rendered."""
-    form = "".join(_DIRECTIVES[text].form if d else text.replace("%", "%%") for text, d in tokens)
-    return form, tuple(_DIRECTIVES[text].value for text, is_directive in tokens if is_directive)
-
-
 def parse_format(spec: str, position: int = 0) -> InstantFormat:
-    """Takes ``spec`` apart. ``position`` is where it starts in the template, for the ``TemplateError``."""
-    tokens = []
+    """``spec``, checked. ``position`` is where it starts in the template, for the ``TemplateError``."""
     for found in _TOKEN.finditer(spec):
         letter = found.group(1)
-        if letter is None:
-            tokens.append((found.group(), False))
-        elif letter in _DIRECTIVES:
-            tokens.append((letter, True))
-        else:
+        if letter is not None and letter not in _DIRECTIVES:
             raise TemplateError(
                 f"{found.group()!r} is not a date directive that a key may hold: use one of "
                 + " ".join(f"%{known}" for known in _DIRECTIVES),
                 position + found.start(),
             )
-    if not any(is_directive for _, is_directive in tokens):
+    if "%" not in spec:
         raise TemplateError(
             f"the format {spec!r} holds no date directive: write one, such as {DATE}, or leave the ':' out",
             position,
         )
-    return InstantFormat(tuple(tokens))
+    return InstantFormat(spec)
+
+
+def render(form: InstantFormat, at: datetime) -> str:
+    """The text of ``at``, in the time zone that it carries."""
+    printf, values = _printf(form)
+    return printf % values(at)
+
+
+@functools.lru_cache
+def _printf(form: InstantFormat) -> tuple[str, Callable[[datetime], object]]:
+    """What is the same each time that a format is rendered."""
+    tokens = _tokens(form)
+    printf = "".join(_DIRECTIVES[text].form if is_directive else text for text, is_directive in tokens)
+    values = [_DIRECTIVES[text].value for text, is_directive in tokens if is_directive]
+    names = [value for value in values if isinstance(value, str)]
+    if len(names) == len(values):
+        return printf, attrgetter(*names)  # all at once
+    calls = [attrgetter(value) if isinstance(value, str) else value for value in values]
+    return printf, lambda at: tuple([call(at) for call in calls])
+
+
+def pattern(form: InstantFormat, seen: set[str]) -> str:
+    """A regular expression for the texts that ``render`` can give.
+
+    A directive that is in ``seen`` must agree with its earlier occurrence; those met here are added.
+    """
+    out = []
+    for text, is_directive in _tokens(form):
+        if not is_directive:
+            out.append(re.escape(text))
+        elif text in seen:
+            out.append(f"(?P={text})")
+        else:
+            seen.add(text)
+            out.append(f"(?P<{text}>{_DIRECTIVES[text].pattern})")
+    return "".join(out)
+
+
+def letters(form: InstantFormat) -> set[str]:
+    """The directives in ``form``."""
+    return {text for text, is_directive in _tokens(form) if is_directive}
+
+
+def _tokens(form: InstantFormat) -> list[tuple[str, bool]]:
+    """Literal text and directives, in order."""
+    return [(found.group(1) or found.group(), found.group(1) is not None) for found in _TOKEN.finditer(form)]
 
 
 def calendar(seen: set[str]) -> str:
@@ -109,8 +119,8 @@ def calendar(seen: set[str]) -> str:
 def exists(directives: Mapping[str, str]) -> bool:
     """Whether there is an instant for which these directives give these texts."""
     seen: set[str] = set()
-    pattern = InstantFormat(tuple((letter, True) for letter in directives)).pattern(seen)
-    return re.fullmatch(pattern + calendar(seen), "".join(directives.values())) is not None
+    form = InstantFormat("".join(f"%{letter}" for letter in directives))
+    return re.fullmatch(pattern(form, seen) + calendar(seen), "".join(directives.values())) is not None
 
 
 def related(directives: set[str]) -> set[str]:

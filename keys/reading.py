@@ -11,23 +11,29 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from .fields import Field
-from .instants import calendar, exists, related
+from .instants import calendar, exists, letters, pattern, related
 from .values import Policy
 
 Parts = Sequence[str | Field]
-
-
-class Reader(NamedTuple):
-    """Each group of the pattern holds the value of the name beside it; where there is a ``search``, it says them."""
-
-    pattern: re.Pattern[str]
-    names: tuple[str, ...]
-    groups: tuple[str, ...]
-    search: Callable[[str], tuple[str, ...] | None] | None
+Reader = Callable[[str], dict[str, str] | None]
+"""Gives the texts that stand in a key for the values, by name."""
 
 
 def reader(parts: Parts, policy: Policy, names: Mapping[Field, str]) -> Reader:
     """The reader of ``parts``; ``names`` holds each placeholder once, with the name under which its value is given."""
+    if _has_many_readings(parts, policy):
+        return _Search(parts, policy, names)
+    whole, groups = _expression(parts, policy, names)
+
+    def read(key: str) -> dict[str, str] | None:
+        found = whole.fullmatch(key)
+        return found and {name: found[group] for name, group in groups.items()}
+
+    return read
+
+
+def _expression(parts: Parts, policy: Policy, names: Mapping[Field, str]) -> tuple[re.Pattern[str], dict[str, int]]:
+    """The regular expression of all keys, and its group for each name."""
     order = list(names)
     done: set[Field] = set()
     seen: set[str] = set()
@@ -42,11 +48,9 @@ def reader(parts: Parts, policy: Policy, names: Mapping[Field, str]) -> Reader:
             continue
         done.add(part)
         value = policy.whole if _ends_segment(parts, index) else policy.pattern
-        out.append(f"(?P<{group}>{part.format.pattern(seen) if part.format else value})")
-    pattern = re.compile("".join(out) + calendar(seen))
-    groups = tuple(f"_{index}" for index in range(len(order)))
-    search = _Search(parts, policy, order) if _has_many_readings(parts, policy) else None
-    return Reader(pattern, tuple(names.values()), groups, search)
+        out.append(f"(?P<{group}>{pattern(part.format, seen) if part.format else value})")
+    whole = re.compile("".join(out) + calendar(seen))
+    return whole, {name: whole.groupindex[f"_{index}"] for index, name in enumerate(names.values())}
 
 
 def _ends_segment(parts: Parts, index: int) -> bool:
@@ -80,9 +84,9 @@ class _Place(NamedTuple):
 class _Search:
     """Depth first: of the places that may follow one, the last is tried first."""
 
-    def __init__(self, parts: Parts, policy: Policy, order: Sequence[Field]) -> None:
+    def __init__(self, parts: Parts, policy: Policy, names: Mapping[Field, str]) -> None:
         self._parts = parts
-        self._order = order
+        self._names = names
         self._alone = policy.alone
         self._first = re.compile(policy.first)
         self._further = re.compile(policy.further)
@@ -92,12 +96,12 @@ class _Search:
             for index in range(len(parts))
         ]
         self._dates = [
-            re.compile(part.format.pattern(set())) if isinstance(part, Field) and part.format else None
+            re.compile(pattern(part.format, set())) if isinstance(part, Field) and part.format else None
             for part in parts
         ]
         self._needed = [_needed(parts[index:]) for index in range(len(parts) + 1)]
 
-    def __call__(self, key: str) -> tuple[str, ...] | None:
+    def __call__(self, key: str) -> dict[str, str] | None:
         pending = [_Place(0, 0, None, {})]
         tried = set()
         while pending:
@@ -105,7 +109,7 @@ class _Search:
             index, at, start, known = place
             if index == len(self._parts):
                 if at == len(key):
-                    return tuple(known[field.written] for field in self._order)
+                    return {name: known[field.written] for field, name in self._names.items()}
                 continue
             part = self._parts[index]
             free = isinstance(part, Field) and part.written in self._needed[index + 1]
@@ -147,7 +151,7 @@ class _Search:
 
 
 def _letters(part: Field) -> set[str]:
-    return {text for text, is_directive in part.format.tokens if is_directive} if part.format else set()
+    return letters(part.format) if part.format else set()
 
 
 def _needed(parts: Parts) -> tuple[str, ...]:

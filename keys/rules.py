@@ -8,7 +8,6 @@ such a key would be another object.
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import Literal, NamedTuple, NewType
 
 from .errors import KeyRuleError
@@ -17,8 +16,7 @@ Key = NewType("Key", str)
 """A key that has passed ``check_key``."""
 
 
-@dataclass(frozen=True, slots=True)
-class KeyRules:
+class KeyRules(NamedTuple):
     """The limits of one provider; lengths are in ``unit``, ``max_segment`` is in bytes."""
 
     provider: str

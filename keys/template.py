@@ -20,8 +20,9 @@ from .values import PERCENT, REFUSE, VERBATIM, Policy
 
 _INSTANTS = {"date": DATE, "time": TIME}
 _TOKEN = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
-_BACALHAU_TOKEN = re.compile(r"\{(" + "|".join(HINTS) + r")\}")
-_LABEL = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
+_BACALHAU_TOKEN = r"\{(" + "|".join(HINTS) + r")\}"
+_LABEL = "[A-Za-z_][A-Za-z0-9_.-]*"
+_MOST_RENDERED = 1000
 
 
 class Template:
@@ -48,15 +49,15 @@ class Template:
     'results/abc123/'
     """
 
-    __slots__ = ("_format", "_parts", "_pick", "_policy", "_reader", "_renderings", "dialect")
+    __slots__ = ("_named", "_parts", "_pick", "_policy", "_reader", "dialect")
 
     dialect: str
     _parts: tuple[str | Field, ...]
     _policy: Policy
-    _format: str
+    _named: dict[str, str | Field]
+    """The parts by the names under which ``Context.rendered`` holds their text."""
     _pick: Callable[[Mapping[str, str]], str | tuple[str, ...]]
     _reader: Reader | None
-    _renderings: dict[str, Field]
 
     def __init__(
         self,
@@ -83,10 +84,9 @@ class Template:
         self._parts = _joined(parts)
         self._policy = policy
         self.dialect = dialect
-        self._format = "".join(p.replace("%", "%%") if isinstance(p, str) else "%s" for p in self._parts)
-        self._renderings = {f"{policy.name} {field.written}": field for field in self._placeholders}
-        keys = [f"{policy.name} {field.written}" for field in self._placeholders]
-        self._pick = itemgetter(*keys) if keys else lambda _: ()
+        names = [f"text {p}" if isinstance(p, str) else f"{policy.name} {p.written}" for p in self._parts]
+        self._named = dict(zip(names, self._parts, strict=True))
+        self._pick = itemgetter(*names) if names else lambda _: ()
         self._reader = None
 
     @property
@@ -125,11 +125,14 @@ class Template:
         policy does not admit; both name the field.
         """
         try:
-            return self._format % self._pick(context.rendered)
+            return "".join(self._pick(context.rendered))
         except KeyError:
-            for name, field in self._renderings.items():
-                context.rendered[name] = field.render(context, self._policy)
-            return self._format % self._pick(context.rendered)
+            if len(context.rendered) > _MOST_RENDERED:
+                context.rendered = {}  # a context may meet any number of templates
+            rendered = context.rendered
+            for name, part in self._named.items():
+                rendered[name] = part if isinstance(part, str) else part.render(context, self._policy)
+            return "".join(self._pick(rendered))
 
     def match(self, key: str) -> dict[str, str] | None:
         """The values that give ``key``, or ``None`` if the template cannot give it.
@@ -140,17 +143,10 @@ class Template:
         """
         if self._reader is None:
             self._reader = reader(self._parts, self._policy, self._names())
-        pattern, names, groups, search = self._reader
-        if search is not None:
-            texts = search(key)
-        else:
-            found = pattern.fullmatch(key)
-            texts = found and (found.group(0, *groups)[1:] if groups else ())
-        if texts is None:
-            return None
-        if self._policy == PERCENT:
-            texts = tuple(map(self._policy.restore, texts))
-        return dict(zip(names, texts, strict=True))
+        values = self._reader(key)
+        if values and self._policy.name == "percent":
+            return {name: self._policy.restore(text) for name, text in values.items()}
+        return values
 
     def _names(self) -> dict[Field, str]:
         """Each placeholder once, with the name under which its value is given."""
@@ -233,7 +229,7 @@ def _joined(parts: Iterable[str | Field]) -> tuple[str | Field, ...]:
 
 def _check_labels(labels: tuple[str, ...]) -> None:
     for label in labels:
-        if not _LABEL.fullmatch(label):
+        if not re.fullmatch(_LABEL, label):
             raise TemplateError(
                 f"the label {label!r} is no field name: use letters, digits, '_', '-' and '.', "
                 "starting with a letter or '_'"
@@ -280,5 +276,5 @@ def _field(written: str, known: tuple[str, ...], position: int) -> Field:
 
 
 def _parse_bacalhau(text: str) -> Iterable[str | Field]:
-    for index, piece in enumerate(_BACALHAU_TOKEN.split(text)):
+    for index, piece in enumerate(re.split(_BACALHAU_TOKEN, text)):
         yield _field(piece, tuple(HINTS), 0) if index % 2 else piece

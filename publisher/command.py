@@ -12,6 +12,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta, tzinfo
+from functools import partial
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,11 +22,11 @@ if TYPE_CHECKING:
     from .keys import Context
     from .result import PublishedResult
 
-_DURATION = re.compile(r"([0-9]{1,9})([smhd]?)")
+_DURATION = "([0-9]{1,9})([smhd]?)"
 _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 _MOST_SECONDS = 1 << 63  # as many as keystow.archive restores
-_LOCATED = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
-_QUERY = re.compile(r"(https?:[^\s?]*\?)[^\s'\"]*", re.IGNORECASE)
+_LOCATED = "[A-Za-z][A-Za-z0-9+.-]*://"
+_QUERY = r"(?i)(https?:[^\s?]*\?)[^\s'\"]*"
 
 
 class _Terminated(KeyboardInterrupt):
@@ -62,7 +63,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     """The call, taken apart; one that cannot be carried out ends here, with exit status 2."""
     closed = _stand_in_for_closed_streams()
-    options, unknown = _parser().parse_known_args(arguments)
+    arguments = sys.argv[1:] if arguments is None else arguments
+    options, unknown = _parser(arguments[0] if arguments else None).parse_known_args(arguments)
     if options.run is _publish and not any(argument.startswith("-") for argument in unknown):
         options.destination += unknown  # argparse takes no more positionals once an option stood between them
     elif unknown:
@@ -132,7 +134,7 @@ def _complain(error: BaseException) -> None:
 
 
 def _say(text: str) -> None:
-    shown = _QUERY.sub(r"\1…", text)  # a query may hold a signature
+    shown = re.sub(_QUERY, r"\1…", text)  # a query may hold a signature
     print(f"keystow: {shown}", file=sys.stderr)
 
 
@@ -272,7 +274,7 @@ def _result(argument: str) -> "str | PublishedResult":
 def _key(options: argparse.Namespace) -> int:
     from .keys import object_key
 
-    if _LOCATED.match(options.template):
+    if re.match(_LOCATED, options.template):
         from .publishing import plan
 
         print(plan(options.template, _context(options), archive=False if options.plain else None).key)
@@ -308,62 +310,77 @@ def _context(options: argparse.Namespace) -> "Context":
     return with_instant(context, zone)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="keystow", description="Publish a directory of results under a name you can predict.")
+def _parser(command: str | None) -> argparse.ArgumentParser:
+    """The parser of ``command`` alone, or, where there is no such command, that of all; to set one up takes a while."""
+    unmeasured = partial(argparse.HelpFormatter, width=80)  # to ask the terminal for its width takes a while, too
+    parser = _Parser(prog="keystow", description=_KEYSTOW, formatter_class=unmeasured)
     parser.add_argument("--version", action=_Version)
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND", prog="keystow")
+    for name, (add_arguments, run, summary, description) in _COMMANDS.items():
+        if name == command or command not in _COMMANDS:
+            one = commands.add_parser(name, help=summary, description=description, formatter_class=unmeasured)
+            add_arguments(one)
+            one.set_defaults(run=run, refuse=one.error)
+    return parser
 
-    publish = commands.add_parser("publish", help="publish a directory", description=_PUBLISH)
-    publish.add_argument("source", metavar="SOURCE", help="the directory or file to publish")
-    publish.add_argument("destination", metavar="DESTINATION", nargs="*", help=_DESTINATION)
-    publish.add_argument("--spec", metavar="FILE", help="a YAML file that holds a Publisher, instead of DESTINATION")
-    _add_context(publish)
-    publish.add_argument("--if-exists", choices=("replace", "error", "skip"), default="replace", help=_IF_EXISTS)
-    publish.add_argument("--symlinks", choices=("inside", "follow", "skip", "error"), default="inside", help=_SYMLINKS)
-    publish.add_argument("--special", choices=("error", "skip"), default="error", help=_SPECIAL)
-    publish.add_argument("--dry-run", action="store_true", help="say what would be published; open no store")
-    publish.add_argument("--output", choices=("yaml", "json", "key"), default="yaml", help="form of the result")
-    publish.set_defaults(run=_publish, refuse=publish.error)
 
-    get = commands.add_parser("get", help="fetch what was published, and verify it", description=_GET)
-    get.add_argument("result", metavar="RESULT|URL", help="a file with a published result, - for stdin, or a URL")
-    get.add_argument("directory", metavar="DIRECTORY", help="a new or empty directory")
-    get.set_defaults(run=_get, refuse=get.error)
+def _take_source(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("source", metavar="SOURCE", help="the directory or file to publish")
+    parser.add_argument("destination", metavar="DESTINATION", nargs="*", help=_DESTINATION)
+    parser.add_argument("--spec", metavar="FILE", help="a YAML file that holds a Publisher, instead of DESTINATION")
+    _take_context(parser)
+    parser.add_argument("--if-exists", choices=("replace", "error", "skip"), default="replace", help=_IF_EXISTS)
+    parser.add_argument("--symlinks", choices=("inside", "follow", "skip", "error"), default="inside", help=_SYMLINKS)
+    parser.add_argument("--special", choices=("error", "skip"), default="error", help=_SPECIAL)
+    parser.add_argument("--dry-run", action="store_true", help="say what would be published; open no store")
+    parser.add_argument("--output", choices=("yaml", "json", "key"), default="yaml", help="form of the result")
 
-    verify = commands.add_parser("verify", help="read what was published and compare its SHA-256", description=_VERIFY)
-    verify.add_argument("result", metavar="RESULT", help="a file with a published result, or - for stdin")
-    verify.set_defaults(run=_verify, refuse=verify.error)
 
-    url = commands.add_parser("url", help="print a pre-signed URL of a published archive", description=_URL)
-    url.add_argument("result", metavar="RESULT", help="a file with a published result, or - for stdin")
-    url.add_argument("--expires", type=_duration, required=True, metavar="1h", help="90s, 30m, 12h, 7d at most")
-    url.add_argument(
+def _take_directory(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("result", metavar="RESULT|URL", help="a file with a published result, - for stdin, or a URL")
+    parser.add_argument("directory", metavar="DIRECTORY", help="a new or empty directory")
+
+
+def _take_result(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("result", metavar="RESULT", help="a file with a published result, or - for stdin")
+
+
+def _take_expiry(parser: argparse.ArgumentParser) -> None:
+    _take_result(parser)
+    parser.add_argument("--expires", type=_duration, required=True, metavar="1h", help="90s, 30m, 12h, 7d at most")
+    parser.add_argument(
         "--pin-version",
         action=argparse.BooleanOptionalAction,
         default=True,
         help="name the published version (needs s3:GetObjectVersion)",
     )
-    url.set_defaults(run=_url, refuse=url.error)
 
-    key = commands.add_parser("key", help="print a key as publish would use it", description=_KEY)
-    key.add_argument("template", metavar="TEMPLATE", help="such as results/{jobID}/{date}, or a DESTINATION")
-    _add_context(key)
-    key.set_defaults(run=_key, refuse=key.error)
-    return parser
+
+def _take_template(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("template", metavar="TEMPLATE", help="such as results/{jobID}/{date}, or a DESTINATION")
+    _take_context(parser)
 
 
 _DESTINATION = "s3://bucket/results/{jobID}, file:///directory/{jobID}; may end in ,opt=endpoint=URL,opt=region=NAME"
 _IF_EXISTS = "what becomes of an object that is there: replace (default), error (exit status 3), or skip"
 _SYMLINKS = "keep those that stay inside (default), follow, skip them all, or take any as an error"
 _SPECIAL = "what becomes of sockets, FIFOs and devices: error (default), or skip them"
+_KEYSTOW = "Publish a directory of results under a name you can predict."
+_PUBLISH = "Publish SOURCE as one .tar.gz, or with --plain as files under a prefix, and print the published result."
 _GET = "Fetch what was published, and verify it."
 _VERIFY = "Read what was published and compare its SHA-256."
 _URL = "Print a pre-signed URL of a published archive."
 _KEY = "Print a key as publish would use it."
-_PUBLISH = "Publish SOURCE as one .tar.gz, or with --plain as files under a prefix, and print the published result."
+_COMMANDS = {
+    "publish": (_take_source, _publish, "publish a directory", _PUBLISH),
+    "get": (_take_directory, _get, "fetch what was published, and verify it", _GET),
+    "verify": (_take_result, _verify, "read what was published and compare its SHA-256", _VERIFY),
+    "url": (_take_expiry, _url, "print a pre-signed URL of a published archive", _URL),
+    "key": (_take_template, _key, "print a key as publish would use it", _KEY),
+}
 
 
-def _add_context(parser: argparse.ArgumentParser) -> None:
+def _take_context(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--plain", action="store_true", help="publish files under a prefix, not an archive")
     parser.add_argument("--job-id", metavar="ID", help="for {jobID}; default: BACALHAU_JOB_ID")
     parser.add_argument("--execution-id", metavar="ID", help="for {executionID}; default: BACALHAU_EXECUTION_ID")
@@ -374,6 +391,10 @@ def _add_context(parser: argparse.ArgumentParser) -> None:
 
 
 class _Parser(argparse.ArgumentParser):
+    def format_help(self) -> str:
+        self.formatter_class = argparse.HelpFormatter  # as wide as the terminal
+        return super().format_help()
+
     def error(self, message: str) -> "NoReturn":
         _say(f"{message} (see {self.prog} --help)")
         raise SystemExit(2)
@@ -417,7 +438,7 @@ def _zone(text: str) -> tzinfo:
 
 
 def _duration(text: str) -> timedelta:
-    found = _DURATION.fullmatch(text)
+    found = re.fullmatch(_DURATION, text)
     if found is None:
         raise argparse.ArgumentTypeError(f"{text!r} is no duration such as 90s, 30m, 12h or 7d")
     return timedelta(seconds=int(found[1]) * _UNITS[found[2]])

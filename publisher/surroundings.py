@@ -1,7 +1,6 @@
 """The clock and the environment of this process: read here, and nowhere else."""
 
 import os
-from dataclasses import replace
 from datetime import UTC, datetime, tzinfo
 
 from .keys import Context
@@ -18,7 +17,15 @@ def job_context() -> Context:
 
 def with_instant(context: Context, zone: tzinfo = UTC) -> Context:
     """``context`` with the present instant, in ``zone``, unless it has one."""
-    return context if context.at is not None else replace(context, at=datetime.now(zone))
+    if context.at is not None:
+        return context
+    return Context(
+        job_id=context.job_id,
+        execution_id=context.execution_id,
+        node_id=context.node_id,
+        at=datetime.now(zone),
+        labels=context.labels,
+    )
 
 
 def processors() -> int:

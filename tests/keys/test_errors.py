@@ -1,6 +1,6 @@
 """What is wrong is said with its place, the nearest name and what to change (DESIGN, "keystow.keys")."""
 
-import dataclasses
+import datetime as dt
 import pickle
 from datetime import UTC, datetime, timedelta, timezone
 
@@ -24,7 +24,8 @@ from keystow.keys import (
 )
 
 AT = datetime(2023, 9, 26, 14, 5, 30, tzinfo=UTC)
-FULL = Context(job_id="j", execution_id="e", node_id="n", at=AT, labels={"campaign": "c"})
+GIVEN = {"job_id": "j", "execution_id": "e", "node_id": "n", "at": AT, "labels": {"campaign": "c"}}
+FULL = Context(**GIVEN)
 FIELDS = {"jobID": "job_id", "executionID": "execution_id", "nodeID": "node_id"}
 
 
@@ -105,7 +106,7 @@ def test_a_bad_option(options, says):
 def test_a_missing_value(field, says):
     """DESIGN: "A field whose value is missing is a `MissingValueError` that names it." """
     argument = FIELDS.get(field, {"campaign": "labels"}.get(field, "at"))
-    context = dataclasses.replace(FULL, **{argument: {} if argument == "labels" else None})
+    context = Context(**GIVEN | {argument: {} if argument == "labels" else None})
     template = Template(f"a/{{{field}}}", labels=["campaign"])
     assert template.expand(FULL)
     with pytest.raises(MissingValueError) as raised:
@@ -220,11 +221,22 @@ def test_a_bad_context(given, error, says):
 
 def test_a_context_is_its_instant_and_its_zone():
     """Equal contexts give equal keys: the same instant has another date, or time, in another zone."""
-    there = dataclasses.replace(FULL, at=AT.astimezone(timezone(timedelta(hours=14))))
+    there = Context(**GIVEN | {"at": AT.astimezone(timezone(timedelta(hours=14)))})
     assert there.at == FULL.at
     assert there != FULL
-    assert len({there, FULL, dataclasses.replace(FULL), dataclasses.replace(there)}) == 2
-    assert dataclasses.replace(there, at=AT) == FULL
+    assert len({there, FULL, Context(**GIVEN), Context(**GIVEN | {"at": there.at})}) == 2
+
+
+def test_a_context_is_its_ids_and_its_labels():
+    for name in GIVEN:
+        other = Context(**{n: value for n, value in GIVEN.items() if n != name})
+        assert other != FULL
+        assert getattr(other, name) in (None, {})
+    assert Context(**GIVEN) == FULL != GIVEN
+
+
+def test_a_context_is_written_as_it_is_made():
+    assert eval(repr(FULL), {"Context": Context, "datetime": dt}) == FULL
 
 
 def test_a_context_is_frozen():
@@ -233,8 +245,9 @@ def test_a_context_is_frozen():
     context = Context(labels=given)
     given["campaign"] = "other"
     assert context.labels == {"campaign": "c"}
-    with pytest.raises(dataclasses.FrozenInstanceError):
-        context.job_id = "j"
+    for name in (*GIVEN, "other"):
+        with pytest.raises(AttributeError):
+            setattr(context, name, GIVEN.get(name))
     with pytest.raises(TypeError):
         context.labels["campaign"] = "d"
 

@@ -42,6 +42,21 @@ def test_one_context_serves_many_templates(value, at, order):
     assert [outcome(options, shared) for options in order] == alone
 
 
+def test_one_context_serves_any_number_of_templates():
+    """What is kept of them is bounded."""
+    context = Context(job_id="abc123")
+    for number in range(10_000):
+        assert Template(f"{number}/{{jobID}}").expand(context) == f"{number}/abc123"
+    assert len(context.rendered) < 2000
+
+
+@pytest.mark.parametrize("text", ["jobID", "refuse jobID", "text jobID", "text text", "%s", "%%", ""])
+def test_text_is_never_taken_for_a_field(text):
+    for template in (Template(f"{text}{{jobID}}{text}"), Template(f"{{jobID}}{text}", dialect="bacalhau")):
+        context = Context(job_id="abc123")
+        assert template.expand(context) == template.expand(context) == template.text.replace("{jobID}", "abc123")
+
+
 @pytest.mark.parametrize("dialect", ["keystow", "bacalhau"])
 @given(context=contexts(values))
 def test_both_dialects_take_one_pass(dialect, context):

@@ -787,9 +787,10 @@ def test_a_reader_that_has_gone(small, command):
     ("code", "unwanted"),
     [
         ("import keystow", ["typing", "importlib", "re", "argparse", "fsspec", "keystow.keys"]),
-        ("import keystow.keys", ["s3fs", "aiobotocore", "botocore", "yaml", "fsspec", "isal", "asyncio", "rich"]),
+        ("import keystow.keys", ["s3fs", "aiobotocore", "botocore", "yaml", "fsspec", "isal", "asyncio", "inspect"]),
         ("import keystow; keystow.publish", ["s3fs", "aiobotocore", "botocore", "asyncio", "rich"]),
         ("from keystow.command import main; main(['key', 'k'])", ["yaml", "fsspec", "isal", "zoneinfo", "json"]),
+        ("from keystow.command import main; main(['key', '{date}'])", ["inspect", "asyncio", "tarfile", "shutil"]),
     ],
 )
 def test_what_is_loaded_late(code, unwanted):
