@@ -173,6 +173,11 @@ def _refusal(error: BaseException) -> Refusal:
     """What obstore tells of an answer, or of there being none; the URL, and what is for debugging, is left out."""
     text = str(error).partition("\n\nDebug source:")[0]
     status = _STATUS.search(text)
-    found = [pattern.search(text) for pattern in (_CODE, _MESSAGE, _REQUEST)]
-    code, message, request_id = (match[1] if match else "" for match in found)
-    return Refusal(status[1] if status else "", code, message or text.rpartition(" - ")[2].strip(), request_id)
+    told = refusal(status[1] if status else "", text)
+    return told if told.message else told._replace(message=text.rpartition(" - ")[2].strip())
+
+
+def refusal(status: str, body: str) -> Refusal:
+    """What an answer with ``status`` says in the XML of its ``body``."""
+    found = [pattern.search(body) for pattern in (_CODE, _MESSAGE, _REQUEST)]
+    return Refusal(status, *(match[1] if match else "" for match in found))

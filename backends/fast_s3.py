@@ -12,6 +12,7 @@ from .aws import is_aws, region_of, translated
 from .contract import Store
 from .errors import MissingExtraError, StoreError, UnsupportedError
 from .fast import Cloud, Refusal
+from .fast_listing import Listing
 from .fast_upload import FastS3Store
 from .s3_settings import configured, credential_errors, endpoint_of, no_credentials, region_for
 
@@ -26,6 +27,7 @@ _TAKES_BOTOCORE = (
     "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS",
 )
 _HEEDED_BY_OBSTORE_ALONE = (
+    "AWS_TOKEN",
     "AWS_CHECKSUM_ALGORITHM",
     "AWS_SERVER_SIDE_ENCRYPTION",
     "AWS_SSE_KMS_KEY_ID",
@@ -39,12 +41,17 @@ _HEEDED_BY_OBSTORE_ALONE = (
 
 @dataclass(frozen=True, slots=True)
 class _Settings:
-    """Where the bucket is; ``credentials`` gives them as obstore wants them, and ``hindrance`` what it cannot do."""
+    """Where the bucket is, and who asks.
+
+    ``credentials`` gives them as obstore wants them, ``lasting`` says that they never change, and ``hindrance`` what
+    obstore cannot do.
+    """
 
     endpoint: str | None
     region: str
     ca_file: str | None
     credentials: Callable[[], dict[str, Any]]
+    lasting: bool
     hindrance: str
 
 
@@ -67,8 +74,11 @@ def open_s3(
     hindrance = settings.hindrance or _hindrance(bucket, settings)
     if hindrance and forced:
         raise UnsupportedError(f"s3://{bucket}: obstore cannot do {hindrance}: use engine=fsspec")
-    if hindrance or (settings.ca_file and not forced):
+    if hindrance or (settings.ca_file and _is_encrypted(settings.endpoint) and not forced):
+        # obstore trusts the system's certificates as well.
         return open_rest()
+
+    virtual, url = _address(bucket, settings, addressing)
 
     def connect(client_options: Mapping[str, Any], retry_config: Mapping[str, Any]) -> Any:
         from obstore.store import S3Store
@@ -76,10 +86,10 @@ def open_s3(
         trusted = {"root_certificate": Path(settings.ca_file).read_bytes()} if settings.ca_file else {}
         return S3Store(
             bucket,
-            config=_config(bucket, settings, addressing),
+            config=_config(settings, url, virtual=virtual),
             client_options={**client_options, **trusted, "allow_http": True},
             retry_config=retry_config,
-            credential_provider=settings.credentials,
+            credential_provider=None if settings.lasting else settings.credentials,
         )
 
     def refused(refusal: Refusal, key: str, operation: str) -> StoreError:
@@ -96,14 +106,25 @@ def open_s3(
         conditions=conditions,
         verified=is_aws(settings.endpoint),
         at_most=at_most,
+        open_listing=lambda: Listing(
+            f"{url}/" if virtual else f"{url}/{bucket}",
+            settings.region,
+            settings.ca_file,
+            settings.credentials,
+            refused,
+        ),
     )
 
 
-def _config(bucket: str, settings: _Settings, addressing: str | None) -> dict[str, Any]:
+def _address(bucket: str, settings: _Settings, addressing: str | None) -> tuple[bool, str]:
+    """Whether the bucket is in the host name; and the URL, with it or without."""
     usual = settings.endpoint is None and "." not in bucket
     virtual = addressing == "virtual" or (addressing is None and usual)
     base = urlsplit(settings.endpoint or f"https://s3.{settings.region}.amazonaws.com")
-    url = f"{base.scheme}://{f'{bucket}.' if virtual else ''}{base.netloc}{base.path.rstrip('/')}"
+    return virtual, f"{base.scheme}://{f'{bucket}.' if virtual else ''}{base.netloc}{base.path.rstrip('/')}"
+
+
+def _config(settings: _Settings, url: str, *, virtual: bool) -> dict[str, Any]:
     return {
         "endpoint": url,
         "aws_endpoint_url_s3": url,
@@ -114,7 +135,14 @@ def _config(bucket: str, settings: _Settings, addressing: str | None) -> dict[st
         "request_payer": False,
         "s3_express": False,
         **({"checksum_algorithm": "SHA256"} if is_aws(settings.endpoint) else {}),
+        **(_keys(settings.credentials()) if settings.lasting else {}),
     }
+
+
+def _keys(credentials: Mapping[str, Any]) -> dict[str, str]:
+    """Credentials for the configuration: to be asked for them, obstore loads ``asyncio``."""
+    names = {"access_key_id": "access_key_id", "secret_access_key": "secret_access_key", "token": "session_token"}
+    return {name: credentials[given] for given, name in names.items() if credentials[given]}
 
 
 def _from_environment(endpoint: str | None, region: str | None) -> _Settings | None:
@@ -133,13 +161,14 @@ def _from_environment(endpoint: str | None, region: str | None) -> _Settings | N
         return None
     where = endpoint or environment.get("AWS_ENDPOINT_URL_S3") or environment.get("AWS_ENDPOINT_URL")
     regions = (region, region_of(where), environment.get("AWS_REGION"), environment.get("AWS_DEFAULT_REGION"))
-    special = [name for name in ("FIPS", "DUALSTACK") if _is_true(environment.get(f"AWS_USE_{name}_ENDPOINT"))]
+    special = [name for name in ("fips", "dualstack") if _is_true(environment.get(f"AWS_USE_{name}_ENDPOINT".upper()))]
     return _Settings(
         where,
         next(filter(None, regions), "us-east-1"),
         environment.get("AWS_CA_BUNDLE"),
-        lambda: keys,
-        f"{special[0]} endpoints" if special else "",
+        credentials=lambda: keys,
+        lasting=True,
+        hindrance=f"{special[0]} endpoints" if special else "",
     )
 
 
@@ -164,9 +193,10 @@ def _from_botocore(endpoint: str | None, region: str | None, profile: str | None
         return _Settings(
             where,
             region_for(region, where, session),
-            ca_file or session.get_config_variable("ca_bundle"),
-            lambda: _frozen(found),
-            f"{special[0]} endpoints" if special else "",
+            ca_file or session.get_config_variable("ca_bundle") or None,
+            credentials=lambda: _frozen(found),
+            lasting=False,
+            hindrance=f"{special[0]} endpoints" if special else "",
         )
 
 
@@ -190,6 +220,10 @@ def _hindrance(bucket: str, settings: _Settings) -> str:
     if settings.endpoint is None and settings.region.startswith(("cn-", "us-iso", "eu-iso")):
         return f"the region {settings.region}"
     return ""
+
+
+def _is_encrypted(endpoint: str | None) -> bool:
+    return endpoint is None or endpoint.startswith("https:")
 
 
 def _is_true(value: str | None) -> bool:

@@ -8,17 +8,18 @@ conditional put is one request with all bytes in memory.
 import itertools
 import threading
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError, Future, wait
 from datetime import timedelta
+from importlib.util import find_spec
 from typing import Any, Literal, TypeVar
 
 from .contract import Capabilities, Stat, Store, Written
 from .digest import Digest
 from .errors import NotFoundError, StoreError, UnsupportedError
 from .fast import CLIENT, RETRIES, Cloud, FastStore, is_kept
-from .loop import CONCURRENCY
-from .parts import MIB, MOST_PARTS, part_size
+from .fast_listing import Listing
+from .parts import CONCURRENCY, MIB, MOST_PARTS, part_size
 from .settling import decided
 
 _LARGEST_PART = 32 * MIB
@@ -51,12 +52,15 @@ class FastS3Store(FastStore):
         conditions: bool,
         verified: bool,
         at_most: int | None,
+        open_listing: Callable[[], Listing],
     ) -> None:
         super().__init__(cloud, rest)
         self.region = region
         self._capabilities = Capabilities(if_absent=conditions, versions=True, presign=True, metadata=True)
         self._confirmed: Literal["checksum", "response"] = "checksum" if verified else "response"
         self._part = None if at_most is None else _part_for(at_most)
+        self._open_listing = open_listing
+        self._listing: Listing | None = None
         self._writer = cloud.connect(CLIENT | _WRITING, RETRIES)
         self._writer_once = cloud.connect(CLIENT | _WRITING, _ONCE)
 
@@ -92,6 +96,19 @@ class FastS3Store(FastStore):
         found = self._head(key, version_id).meta
         return Stat(key, found["size"], found["e_tag"], found["version"], found["last_modified"])
 
+    def list(self, prefix: str = "") -> Iterator[Stat]:
+        if find_spec("botocore") is None:
+            return super().list(prefix)
+        with self._opening:
+            if self._listing is None:
+                self._listing = self._open_listing()
+        return self._listing.objects(prefix)
+
+    def close(self) -> None:
+        super().close()
+        if self._listing is not None:
+            self._listing.close()
+
     def _head(self, key: str, version_id: str | None = None) -> Any:
         import obstore
 
@@ -99,7 +116,7 @@ class FastS3Store(FastStore):
         with self.errors(key, "head_object"):
             return obstore.get(self._reader, key, options=options)
 
-    def _single(self, key: str, head: list[bytes], attributes: dict[str, str], *, if_absent: bool) -> Written:
+    def _single(self, key: str, head: Sequence[bytes], attributes: dict[str, str], *, if_absent: bool) -> Written:
         digest = Digest(head)
         body = b"".join(digest)
         mark = uuid.uuid4().hex

@@ -6,9 +6,9 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterat
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
-Answer = TypeVar("Answer")
+from .parts import CONCURRENCY
 
-CONCURRENCY = 4
+Answer = TypeVar("Answer")
 
 
 class Loop:

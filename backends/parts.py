@@ -4,6 +4,8 @@ from collections.abc import Iterable, Iterator
 
 MIB = 1 << 20
 MOST_PARTS = 10_000
+CONCURRENCY = 4
+"""How many parts of one upload are under way at once."""
 _SMALLEST = 8
 _CONSTANT = 2_000
 _GROWTH = 6

@@ -55,14 +55,16 @@ for name in {missing!r}:
 from keystow.backends import MissingExtraError, open_store
 open_store("memory://name").write("x", [b"x"])
 try:
-    open_store("s3://bucket")
+    open_store("s3://bucket", engine="fsspec")
 except MissingExtraError as error:
     print(error)
 """
 
 
 @pytest.mark.parametrize(
-    "missing", [["s3fs"], ["aiobotocore"], ["s3fs", "aiobotocore", "botocore", "aiohttp"]], ids="+".join
+    "missing",
+    [["s3fs"], ["aiobotocore"], ["s3fs", "aiobotocore", "botocore", "aiohttp"]],
+    ids="+".join,
 )
 def test_a_missing_extra_is_named(missing) -> None:
     assert "pip install 'keystow[s3]'" in run(WITHOUT.format(missing=missing))

@@ -1,0 +1,260 @@
+"""Which engine carries the requests, that both are told the same, and what obstore is not trusted with."""
+
+import os
+import subprocess
+import sys
+import traceback
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from keystow.backends import MissingExtraError, StoreError, UnsupportedError, fast_s3, fast_upload, open_store
+from keystow.backends.fast import FastStore
+from keystow.backends.parts import part_size
+from keystow.backends.s3 import S3Store
+
+PART = part_size(1)
+
+
+@pytest.fixture(autouse=True)
+def keys(monkeypatch):
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "id")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+
+
+def opened(url="s3://bucket", **options):
+    store = open_store(url, **{"endpoint": "http://127.0.0.1:9"} | options)
+    store.close()
+    return store
+
+
+@pytest.mark.parametrize(
+    ("given", "variable", "kind"),
+    [
+        (None, None, FastStore),
+        ("auto", None, FastStore),
+        ("fsspec", None, S3Store),
+        ("obstore", None, FastStore),
+        (None, "", FastStore),
+        (None, "fsspec", S3Store),
+        (None, "obstore", FastStore),
+        ("obstore", "fsspec", FastStore),
+        ("fsspec", "obstore", S3Store),
+    ],
+)
+def test_an_option_goes_before_the_variable(monkeypatch, given, variable, kind):
+    if variable is not None:
+        monkeypatch.setenv("KEYSTOW_ENGINE", variable)
+    assert isinstance(opened(engine=given), kind)
+
+
+def test_an_engine_that_there_is_not(monkeypatch):
+    with pytest.raises(ValueError, match="'curl': use one of auto, fsspec, obstore"):
+        opened(engine="curl")
+    monkeypatch.setenv("KEYSTOW_ENGINE", "curl")
+    with pytest.raises(ValueError, match=r"'curl' \(from KEYSTOW_ENGINE\)"):
+        opened()
+
+
+@pytest.mark.parametrize("url", ["memory://name", "file:///directory", "sftp://host/directory"])
+def test_other_stores_have_no_choice(monkeypatch, url):
+    with pytest.raises(TypeError, match="no choice of engines"):
+        open_store(url, engine="obstore")
+
+
+def test_the_variable_is_nothing_to_other_stores(monkeypatch, tmp_path):
+    monkeypatch.setenv("KEYSTOW_ENGINE", "obstore")
+    assert open_store(f"file://{tmp_path}").write("a", [b"b"]).size == 1
+
+
+def test_without_the_extra():
+    code = """
+import sys
+sys.modules["obstore"] = None
+import importlib.util
+found = importlib.util.find_spec
+importlib.util.find_spec = lambda name: None if name == "obstore" else found(name)
+from keystow.backends import MissingExtraError, open_store
+store = open_store("s3://bucket", endpoint="http://127.0.0.1:9")
+print(type(store).__name__)
+store.close()
+for url in ("s3://bucket", "gs://bucket", "az://container"):
+    try:
+        open_store(url, engine="obstore")
+    except MissingExtraError as error:
+        print(error)
+"""
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.splitlines()
+    assert said == ["S3Store"] + 3 * ["the engine obstore needs the extra fast: pip install 'keystow[fast]'"]
+    assert issubclass(MissingExtraError, ImportError)
+
+
+@pytest.mark.parametrize(
+    ("bucket", "options", "environment", "named"),
+    [
+        ("bucket", {}, {"AWS_CHECKSUM_ALGORITHM": "SHA256"}, "AWS_CHECKSUM_ALGORITHM"),
+        ("bucket", {}, {"AWS_SSE_KMS_KEY_ID": "key"}, "AWS_SSE_KMS_KEY_ID"),
+        ("bucket", {}, {"AWS_USE_FIPS_ENDPOINT": "true"}, "fips endpoints"),
+        ("bucket", {}, {"AWS_USE_DUALSTACK_ENDPOINT": "true"}, "dualstack endpoints"),
+        ("bucket", {"endpoint": None, "region": "cn-north-1"}, {}, "the region cn-north-1"),
+        ("bucket--use1-az4--x-s3", {}, {}, "directory buckets"),
+    ],
+)
+def test_what_obstore_would_do_otherwise_is_left_to_fsspec(monkeypatch, bucket, options, environment, named):
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert isinstance(opened(f"s3://{bucket}", **options), S3Store)
+    with pytest.raises(UnsupportedError, match=f"{named}.*engine=fsspec"):
+        opened(f"s3://{bucket}", engine="obstore", **options)
+
+
+def test_certificates_of_ones_own(monkeypatch, tmp_path):
+    """obstore trusts the system's as well, so it is used where nobody is to be trusted, or when it is asked for."""
+    import certifi
+
+    monkeypatch.setenv("AWS_CA_BUNDLE", certifi.where())
+    assert isinstance(opened(), FastStore)
+    assert isinstance(opened(endpoint="https://127.0.0.1:9"), S3Store)
+    assert isinstance(opened(endpoint="https://127.0.0.1:9", engine="obstore"), FastStore)
+    assert isinstance(opened(endpoint="https://127.0.0.1:9", ca_file=certifi.where()), S3Store)
+
+
+VARIABLES = {
+    "AWS_ENDPOINT_URL": ["http://one:1", "https://s3.eu-west-1.amazonaws.com"],
+    "AWS_ENDPOINT_URL_S3": ["http://two:2", "https://s3.us-gov-west-1.amazonaws.com"],
+    "AWS_REGION": ["eu-north-1"],
+    "AWS_DEFAULT_REGION": ["sa-east-1"],
+    "AWS_CA_BUNDLE": ["/bundle.pem"],
+    "AWS_SESSION_TOKEN": ["token"],
+    "AWS_USE_FIPS_ENDPOINT": ["true", "false"],
+    "AWS_USE_DUALSTACK_ENDPOINT": ["true", "false"],
+}
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
+@given(
+    environment=st.fixed_dictionaries(
+        {}, optional={name: st.sampled_from([*values, ""]) for name, values in VARIABLES.items()}
+    ),
+    endpoint=st.sampled_from([None, "http://three:3", "https://s3.ap-south-1.amazonaws.com"]),
+    region=st.sampled_from([None, "ca-central-1"]),
+)
+def test_the_short_way_to_the_settings_leads_where_botocore_does(environment, endpoint, region):
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in environment.items():
+            patch.setenv(name, value)
+        short = fast_s3._from_environment(endpoint, region)
+        long = fast_s3._from_botocore(endpoint, region, None, None)
+    assert short is not None
+    for name in ("endpoint", "region", "ca_file", "hindrance"):
+        assert getattr(short, name) == getattr(long, name), name
+    kept = {"access_key_id", "secret_access_key", "token"}
+    assert {k: short.credentials()[k] for k in kept} == {k: long.credentials()[k] for k in kept}
+
+
+@pytest.mark.parametrize(
+    "variable",
+    ["AWS_PROFILE", "AWS_SECURITY_TOKEN", "AWS_CREDENTIAL_EXPIRATION", "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS"],
+)
+def test_what_takes_botocore_is_left_to_it(monkeypatch, variable):
+    assert fast_s3._from_environment(None, None) is not None
+    monkeypatch.setenv(variable, "true")
+    assert fast_s3._from_environment(None, None) is None
+
+
+@pytest.mark.parametrize("name", ["config", "credentials"])
+def test_files_of_aws_are_left_to_botocore(monkeypatch, tmp_path, name):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert fast_s3._from_environment(None, None) is not None
+    (tmp_path / ".aws").mkdir()
+    (tmp_path / ".aws" / name).write_text("[default]\nregion = eu-north-1\n")
+    assert fast_s3._from_environment(None, None) is None
+
+
+@pytest.mark.parametrize(
+    ("most", "part"),
+    [
+        (0, PART),
+        (PART * 10_000, PART),
+        (PART * 10_000 + 1, PART + (1 << 20)),
+        (PART * 40_000, 4 * PART),
+        (PART * 40_000 + 1, None),
+    ],
+)
+def test_parts_are_large_enough_for_what_was_announced(most, part):
+    assert fast_upload._part_for(most) == part
+
+
+@pytest.mark.server
+def test_more_than_was_announced(monkeypatch, seaweed, bucket, login):
+    login(seaweed)
+    monkeypatch.setattr(fast_upload, "MOST_PARTS", 2)
+    store = open_store(f"s3://{bucket}", endpoint=seaweed.endpoint, engine="obstore", at_most=PART)
+    with pytest.raises(StoreError, match="larger than was announced"):
+        store.write("more", iter([bytes(PART)] * 3))
+    assert list(store.list("more")) == []
+    assert not seaweed.client().list_multipart_uploads(Bucket=bucket, Prefix="more").get("Uploads")
+    store.close()
+
+
+@pytest.mark.server
+@pytest.mark.parametrize("announced", [{}, {"at_most": 1 << 50}])
+@pytest.mark.parametrize("if_absent", [False, True])
+def test_what_obstore_cannot_stream_is_written_all_the_same(seaweed, bucket, login, announced, if_absent):
+    """Its parts do not grow, so of a stream of unknown length it could not tell whether they will be enough."""
+    login(seaweed)
+    store = open_store(f"s3://{bucket}", endpoint=seaweed.endpoint, engine="obstore", **announced)
+    written = store.write("unknown", iter([bytes(PART)] * 3), if_absent=if_absent)
+    assert b"".join(store.read("unknown")) == bytes(3 * PART)
+    assert (written.size, written.etag) == (3 * PART, store.stat("unknown").etag)
+    store.delete("unknown")
+    store.close()
+
+
+@pytest.mark.server
+def test_an_error_tells_no_more_than_it_should(seaweed, bucket, login):
+    """What obstore prints has its whole request in it."""
+    login(seaweed)
+    store = open_store(f"s3://{bucket}", endpoint=seaweed.endpoint, engine="obstore")
+    with pytest.raises(StoreError) as refused:
+        list(store.read("absent"))
+    told = "".join(traceback.format_exception(refused.value, chain=True))
+    assert refused.value.__cause__ is None
+    assert "NoSuchKey" in told
+    assert "Debug source" not in told
+    store.close()
+
+
+WITHOUT_S3FS = """
+import sys
+sys.modules["s3fs"] = sys.modules["aiobotocore"] = None
+from keystow.backends import MissingExtraError, open_store
+store = open_store(sys.argv[1], endpoint=sys.argv[2], at_most=1 << 30)
+store.write("light/small", [b"x"], if_absent=False)
+store.write("light/large", iter([bytes(8 << 20)] * 2))
+print([found.key for found in store.list("light/")], sum(map(len, store.read("light/large"))))
+print(*({"aiohttp", "asyncio", "fsspec"} & set(sys.modules)))
+try:
+    store.write("light/large", iter([bytes(8 << 20)] * 2), if_absent=True)
+except MissingExtraError as error:
+    print(error)
+store.close()
+"""
+
+
+@pytest.mark.server
+def test_without_s3fs(seaweed, bucket):
+    """Publishing, fetching and verifying load none of it."""
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_S3FS, f"s3://{bucket}", seaweed.endpoint],
+        env=os.environ | seaweed.environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stderr == ""
+    listed, loaded, missing = done.stdout.splitlines()
+    assert listed == f"['light/large', 'light/small'] {16 << 20}"
+    assert "pip install 'keystow[s3]'" in missing
+    assert loaded == ""
