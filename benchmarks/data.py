@@ -1,11 +1,59 @@
-"""The data that every race runs on: real files, from the packages that are installed beside this one."""
+"""The data that the races run on, made once and kept until the end."""
 
+import random
 import shutil
 import sysconfig
+from dataclasses import dataclass, fields
+from functools import cached_property
 from pathlib import Path
+from typing import Self
 
 BYTES_PER_FILE = 27_000
 _SMALL = 200_000
+_SEED = 20230926
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How much of everything there is, in numbers of files, keys and runs, and in bytes."""
+
+    tree_files: int = 6_000
+    files: int = 2_000
+    file_bytes: int = 10_000
+    large_bytes: int = 512_000_000
+    memory_bytes: int = 10_000_000_000
+    growth_files: int = 100_000
+    keys: int = 1_000_000
+    loops: int = 20_000
+    starts: int = 10
+
+    def divided(self, by: int) -> Self:
+        """All of it, divided, but for the size of one small file."""
+        small = {each.name: max(1, getattr(self, each.name) // by) for each in fields(self)}
+        return type(self)(**small | {"file_bytes": self.file_bytes})
+
+
+class Data:
+    """What the races on files read, below ``directory``; each is made when it is first asked for."""
+
+    def __init__(self, directory: Path, sizes: Sizes) -> None:
+        self._directory = directory
+        self._sizes = sizes
+
+    @cached_property
+    def tree(self) -> Path:
+        """Real files, large and small."""
+        return real_tree(self._directory / "tree", self._sizes.tree_files)
+
+    @cached_property
+    def files(self) -> Path:
+        """Many small files that nothing compresses."""
+        return random_files(self._directory / "files", self._sizes.files, self._sizes.file_bytes)
+
+    @cached_property
+    def large(self) -> Path:
+        """One large file that nothing compresses."""
+        return random_files(self._directory / "large", 1, self._sizes.large_bytes)
 
 
 def real_tree(target: Path, files: int) -> Path:
@@ -28,3 +76,42 @@ def real_tree(target: Path, files: int) -> Path:
         copy.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, copy)
     return target
+
+
+def random_files(target: Path, count: int, size: int) -> Path:
+    """``count`` files of ``size`` random bytes, the same in every run, a hundred to a directory."""
+    source = random.Random(_SEED)
+    for path in _names(target, count):
+        with path.open("wb") as file:
+            for start in range(0, size, 1 << 20):
+                file.write(source.randbytes(min(1 << 20, size - start)))
+    return target
+
+
+def small_files(target: Path, count: int) -> Path:
+    """``count`` files of 1 kB of text, a hundred to a directory."""
+    for number, path in enumerate(_names(target, count)):
+        path.write_text(f"{number}: the quick brown fox jumps over the lazy dog\n" * 20)
+    return target
+
+
+def sparse_files(target: Path, count: int, size: int) -> Path:
+    """Files that are ``size`` bytes in all, and take no room on the disk."""
+    for path in _names(target, count):
+        with path.open("wb") as file:
+            file.truncate(size // count)
+    return target
+
+
+def content_size(tree: Path) -> tuple[int, int]:
+    """How many files there are below a directory, and how many bytes."""
+    found = [path.stat().st_size for path in tree.rglob("*") if path.is_file()]
+    return len(found), sum(found)
+
+
+def _names(target: Path, count: int) -> list[Path]:
+    target.mkdir(parents=True)
+    names = [target / f"{number // 100:04}" / f"{number:06}" for number in range(count)]
+    for folder in {path.parent for path in names}:
+        folder.mkdir()
+    return names

@@ -1,63 +1,31 @@
-"""Scanning, packing and hashing a tree: whole processes, from start to exit."""
+"""Scanning, packing and hashing a tree, without a store."""
 
-import subprocess
-import sys
-from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 
-from benchmarks.race import Race, whole_process
-
-OURS = """
-import hashlib, sys
-from keystow.archive import pack, scan
-digest = hashlib.sha256()
-for chunk in pack(scan(sys.argv[1])):
-    digest.update(chunk)
-print(digest.hexdigest())
-"""
-TARFILE = """
-import hashlib, sys, tarfile
-class Sink:
-    digest = hashlib.sha256()
-    def write(self, data):
-        self.digest.update(data)
-        return len(data)
-with tarfile.open(fileobj=Sink(), mode="w:gz") as archive:
-    archive.add(sys.argv[1], arcname=".")
-print(Sink.digest.hexdigest())
-"""
-SIZE = """
-import sys
-from keystow.archive import pack, scan
-print(sum(map(len, pack(scan(sys.argv[1])))))
-"""
+from benchmarks.bench import Bench, section
+from benchmarks.data import content_size
+from benchmarks.markdown import size
+from benchmarks.section import Section
+from benchmarks.workplace import Command
 
 
-def _python(program: str, tree: Path) -> str:
-    return f"{sys.executable} -c '{program}' {tree}"
-
-
-def races(tree: Path) -> list[Race]:
-    """One race: ours against the archivers that people use."""
+def tree(bench: Bench) -> list[Section]:
+    """Ours against the archivers that people use."""
+    count, total = content_size(bench.data.tree)
     commands = {
-        "keystow": _python(OURS, tree),
-        "tar, igzip -2 -T 2": f"tar c -C {tree} . | igzip -2 -T 2 | sha256sum",
-        "tar, pigz -p 2": f"tar c -C {tree} . | pigz -p 2 | sha256sum",
-        "tar, gzip": f"tar c -C {tree} . | gzip | sha256sum",
-        "tarfile w:gz": _python(TARFILE, tree),
+        "keystow": Command("python pack.py tree", "keystow"),
+        "tar, igzip -2 -T 2": Command("tar c -C tree . | igzip -2 -T 2 | sha256sum"),
+        "tar, pigz -p 2": Command("tar c -C tree . | pigz -p 2 | sha256sum"),
+        "tar, gzip": Command("tar c -C tree . | gzip | sha256sum"),
+        "tarfile w:gz": Command("python tarfile_pack.py tree", "keystow"),
     }
-    contestants: dict[str, Callable[[], float]] = {
-        name: partial(whole_process, command, tree) for name, command in commands.items()
-    }
-    return [Race("scan, pack and hash a tree", contestants)]
+    contestants = {name: partial(bench.place.run_alone, command) for name, command in commands.items()}
+    outcome = bench.outcome(f"scan, pack and hash {count} files, {size(total)}", contestants)
+    return [section(outcome, commands, note=_sizes(bench, commands["keystow"]), charted=True)]
 
 
-def sizes(tree: Path) -> str:
+def _sizes(bench: Bench, ours: Command) -> str:
     """How large the archive is, in units of what ``gzip -6`` makes."""
-
-    def measured(command: str) -> int:
-        return int(subprocess.run(["/bin/sh", "-c", command], check=True, capture_output=True).stdout)
-
-    ours, theirs = measured(_python(SIZE, tree)), measured(f"tar c -C {tree} . | gzip -6 | wc -c")
-    return f"archive: {ours} bytes, gzip -6: {theirs} bytes, ratio {ours / theirs:.3f}"
+    made = int(bench.place.output(ours).split()[1])
+    theirs = int(bench.place.output(Command("tar c -C tree . | gzip -6 | wc -c")))
+    return f"The archive has {made} bytes; gzip -6 makes {theirs}: ratio {made / theirs:.3f}."

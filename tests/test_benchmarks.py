@@ -3,20 +3,97 @@
 import subprocess
 import sys
 from pathlib import Path
+from xml.etree import ElementTree as ET
 
 import pytest
 
+ROOT = Path(__file__).parent.parent
+HEAD = "| contestant | min | median | ratio to ours |"
+JOBS = (
+    "as an archive to s3",
+    "files of 10 kb under a prefix of s3",
+    "one file of",
+    "unpack an archive of",
+    "from under a prefix of s3",
+    "pack and hash",
+    "expand one key",
+    "match one key",
+    "expand 2500 keys",
+    "match 2500 keys",
+    "start",
+)
+
 
 @pytest.mark.slow
-def test_the_races_run(tmp_path):
+@pytest.mark.server
+def test_the_short_form_gives_every_number(tmp_path):
     done = subprocess.run(
-        [sys.executable, "-m", "benchmarks", "--rounds", "1", "--files", "200"],
-        cwd=Path(__file__).parent.parent,
+        [sys.executable, "-m", "benchmarks", "--rounds=1", "--warm-up=0", "--scale=400", f"--output={tmp_path}"],
+        cwd=ROOT,
         capture_output=True,
         text=True,
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    for job in ("expand one key", "match one key", "scan, pack and hash a tree"):
-        assert f"| {job} | min | median | ratio to ours |" in done.stdout
-    assert "gzip -6" in done.stdout
+    report = (tmp_path / "RESULTS.md").read_text("utf-8")
+    sections = report.split("\n## ")
+    raced = [section for section in sections if HEAD in section]
+    assert len(raced) == len(JOBS)
+    for job, section in zip(JOBS, raced, strict=True):
+        assert job in section.partition("\n")[0].lower()
+    assert [section.partition("\n")[0] for section in sections[-3:]] == [
+        "Peak memory",
+        "Growth with the number of files",
+        "Aims not met",
+    ]
+    assert "gzip -6" in report
+    assert "python -m benchmarks --rounds 1 --warm-up 0 --scale 400`" in report
+    for private in (str(ROOT), str(tmp_path), sys.prefix):
+        assert private not in report
+
+    chart = ET.parse(tmp_path / "results.svg").getroot()
+    texts = [text.text for text in chart.iter("{http://www.w3.org/2000/svg}text")]
+    assert {"keystow", "keystow, engine fsspec", "s5cmd cp", "rclone copy", "tarfile, boto3", "Jinja"} <= set(texts)
+    assert len(list(chart.iter("{http://www.w3.org/2000/svg}rect"))) >= texts.count("1.00")
+
+
+@pytest.fixture
+def benchmarks(monkeypatch):
+    """The benchmarks are no part of the package, and are found from the root alone."""
+    monkeypatch.syspath_prepend(ROOT)
+
+
+def test_an_aim_is_judged_by_the_medians_of_the_fastest(benchmarks):
+    from benchmarks.race import Aim, Outcome, Run
+
+    runs = {"keystow": [Run(1), Run(3), Run(2)], "slow": [Run(9)] * 3, "quick": [Run(4), Run(5), Run(4)]}
+    outcome = Outcome("a job", runs, [Aim(("slow", "quick"), 2), Aim(("quick",), 2.5), Aim(("quick",), 1 / 4)])
+    enough, missed, allowed = outcome.verdicts()
+    assert (enough.against, enough.aim) == ("the best of 2: quick", "2 times as fast")
+    assert enough.measured == "2.00 times (1.67 to 4.00)"
+    assert (enough.met, missed.met, allowed.met) == (True, False, True)
+    assert (allowed.aim, allowed.measured) == ("at most 4 times as long", "0.50 times (0.25 to 0.60)")
+
+
+def test_every_contestant_runs_once_in_a_round_and_the_first_round_does_not_count(benchmarks):
+    from benchmarks.race import Race, Run
+
+    ran = []
+
+    def contestant(name):
+        def run():
+            ran.append(name)
+            return Run(len(ran))
+
+        return run
+
+    outcome = Race("a job", {name: contestant(name) for name in "ab"}).run(rounds=2, warm_up=1)
+    assert "".join(ran) == "abbaab"
+    assert {name: [run.wall for run in runs] for name, runs in outcome.runs.items()} == {"a": [4, 5], "b": [3, 6]}
+
+
+def test_growth_leaves_out_what_it_costs_to_start(benchmarks):
+    from benchmarks.growth import exponent_of
+
+    assert exponent_of({0: 2.0, 10: 1.9, 100: 3.0, 1000: 12.0}) == pytest.approx(1)
+    assert exponent_of({0: 2.0, 10: 3.0, 100: 102.0}) == pytest.approx(2)

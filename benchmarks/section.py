@@ -1,0 +1,38 @@
+"""What a benchmark hands to the report."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """An aim, and whether it was met."""
+
+    job: str
+    against: str
+    aim: str
+    measured: str
+    met: bool
+    ours: str = "keystow"
+
+
+@dataclass(frozen=True)
+class Bar:
+    """A contestant, and how many times as long as ours it takes."""
+
+    name: str
+    ratio: float
+
+
+@dataclass(frozen=True)
+class Section:
+    """One job: its tables in Markdown, its aims, its bars for the chart if it has any.
+
+    ``explanation`` says where the time goes; it is there when an aim was not met.
+    """
+
+    title: str
+    body: str
+    verdicts: Sequence[Verdict] = ()
+    bars: Sequence[Bar] = ()
+    explanation: str = ""

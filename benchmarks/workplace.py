@@ -1,0 +1,157 @@
+"""Where the races run: a directory with their data, a server on loopback, and an environment without anything else."""
+
+import itertools
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks import peers
+from benchmarks.race import Run
+from keystow.testing.servers import SeaweedFS
+
+_LAUNCHER = Path(__file__).with_name("launcher.py")
+_PROGRAMS = Path(__file__).with_name("programs")
+_QUIET_SECONDS = 0.1
+
+
+@dataclass(frozen=True)
+class Command:
+    """A shell command; ``installed`` with keystow, or with its peers."""
+
+    text: str
+    installed: str = "peers"
+
+
+def ours(text: str) -> dict[str, Command]:
+    """Our two contestants: the default engine, and fsspec's."""
+    return {
+        "keystow": Command(text, "keystow"),
+        "keystow, engine fsspec": Command(f"KEYSTOW_ENGINE=fsspec {text}", "keystow"),
+    }
+
+
+class Workplace:
+    """``directory`` is where commands run: the programs and the data have short names in it."""
+
+    def __init__(self, directory: Path, server: SeaweedFS) -> None:
+        self.directory = directory
+        self.server = server
+        self.client: Any = server.client()
+        self._numbers = itertools.count(1)
+        self._home = directory / "home"
+        self._home.mkdir(parents=True)
+        for program in _PROGRAMS.glob("*.py"):
+            (directory / program.name).symlink_to(program)
+
+    def run(self, command: Command, **variables: str) -> Run:
+        """Runs a command in a quiet moment of the server's. Raises ``RuntimeError`` with what it said if it fails."""
+        self._settle()
+        before = cpu_seconds(self.server.pid)
+        cost = self._launch(command, variables)
+        return Run(cost["wall"], cost["cpu"], cpu_seconds(self.server.pid) - before, int(cost["memory"]))
+
+    def run_alone(self, command: Command, **variables: str) -> Run:
+        """Runs a command that has nothing to do with the server."""
+        cost = self._launch(command, variables)
+        return Run(cost["wall"], cost["cpu"], None, int(cost["memory"]))
+
+    def output(self, command: Command, **variables: str) -> str:
+        """What a command prints."""
+        done = subprocess.run(
+            ["/bin/sh", "-c", command.text],
+            cwd=self.directory,
+            env=self._environment(command, variables),
+            check=True,
+            capture_output=True,
+            text=True,
+        )
+        return done.stdout
+
+    @contextmanager
+    def bucket(self) -> Iterator[str]:
+        """A bucket whose first write is done, so that the place for its data is there; it goes with all that is in it.
+
+        Dropping it gives back the disk at once.
+        """
+        bucket = f"race-{next(self._numbers)}"
+        self.client.create_bucket(Bucket=bucket)
+        try:
+            self.client.put_object(Bucket=bucket, Key="warm-up", Body=b"warm-up")
+            self.client.delete_object(Bucket=bucket, Key="warm-up")
+            yield bucket
+        finally:
+            self.client.delete_bucket(Bucket=bucket)
+
+    def objects(self, bucket: str) -> dict[str, int]:
+        """The sizes of all objects, by key."""
+        pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=bucket)
+        return {found["Key"]: found["Size"] for page in pages for found in page.get("Contents", [])}
+
+    def _launch(self, command: Command, variables: Mapping[str, str]) -> dict[str, float]:
+        said = self.directory / "stderr"
+        with said.open("wb") as stderr:
+            done = subprocess.run(
+                [sys.executable, "-I", "-S", _LAUNCHER, "/bin/sh", "-c", command.text],
+                cwd=self.directory,
+                env=self._environment(command, variables),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=stderr,
+                check=True,
+            )
+        cost: dict[str, float] = json.loads(done.stdout)
+        if cost["status"]:
+            tail = said.read_text("utf-8", "replace")[-2000:]
+            raise RuntimeError(f"`{command.text}` ended with {cost['status']}: {tail}")
+        return cost
+
+    def _environment(self, command: Command, variables: Mapping[str, str]) -> dict[str, str]:
+        """Every contestant has the same, but for PATH; peers are spared checksums that keystow does not send either."""
+        folders = [Path(sys.executable).parent] if command.installed == "keystow" else peers.folders()
+        path = os.pathsep.join([*map(str, folders), os.environ.get("PATH", os.defpath)])
+        endpoint = self.server.endpoint
+        return {
+            "PATH": path,
+            "HOME": str(self._home),
+            "LANG": "C.UTF-8",
+            "TMPDIR": str(self.directory),
+            **self.server.environment(),
+            "AWS_REGION": "us-east-1",
+            "AWS_DEFAULT_REGION": "us-east-1",
+            "AWS_ENDPOINT_URL": endpoint,
+            "AWS_REQUEST_CHECKSUM_CALCULATION": "when_required",
+            "AWS_RESPONSE_CHECKSUM_VALIDATION": "when_required",
+            "S3_ENDPOINT_URL": endpoint,
+            "RCLONE_CONFIG": "",
+            "RCLONE_CONFIG_PEER_TYPE": "s3",
+            "RCLONE_CONFIG_PEER_PROVIDER": "SeaweedFS",
+            "RCLONE_CONFIG_PEER_ENV_AUTH": "true",
+            "RCLONE_CONFIG_PEER_ENDPOINT": endpoint,
+            "RCLONE_CONFIG_PEER_REGION": "us-east-1",
+            **variables,
+        }
+
+    def _settle(self, at_most: float = 10.0) -> None:
+        """Waits until the server has put away what the last command left it with."""
+        deadline = time.monotonic() + at_most
+        busy = True
+        while busy and time.monotonic() < deadline:
+            before = cpu_seconds(self.server.pid)
+            time.sleep(_QUIET_SECONDS)
+            busy = cpu_seconds(self.server.pid) - before > _QUIET_SECONDS / 5
+
+
+def cpu_seconds(pid: int) -> float:
+    """The CPU seconds that a process, and all that it started, have used so far."""
+    process = Path(f"/proc/{pid}")
+    fields = (process / "stat").read_text().rpartition(")")[2].split()
+    used = sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
+    children = [child for listed in process.glob("task/*/children") for child in listed.read_text().split()]
+    return used + sum(cpu_seconds(int(child)) for child in children)
