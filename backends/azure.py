@@ -207,8 +207,7 @@ class _Upload:
             identifiers.append(f"{self._id}{number:06}")
             return self._container.loop.submit(self._stage(identifiers[-1], piece))
 
-        for _ in in_flight(pieces, send):
-            pass
+        in_flight(pieces, send)
         listed = [BlobBlock(block_id=identifier) for identifier in identifiers]
         return self._decided(
             lambda: self._blob.commit_block_list(

@@ -19,10 +19,11 @@ from .digest import Digest
 from .errors import NotFoundError, StoreError, UnsupportedError
 from .fast import CLIENT, RETRIES, Cloud, FastStore, is_kept
 from .fast_listing import Listing
-from .parts import CONCURRENCY, MIB, MOST_PARTS, part_size
+from .parts import MIB, MOST_PARTS, part_size
 from .settling import decided
 
 _LARGEST_PART = 32 * MIB
+_IN_FLIGHT = 8
 _GRACE = 5
 """Seconds that an interrupted write is given to remove what it has sent."""
 _WRITING: dict[str, Any] = {"timeout": timedelta(minutes=5)}
@@ -137,7 +138,7 @@ class FastS3Store(FastStore):
         digest = Digest(chunks)
         mark = uuid.uuid4().hex
         marked = attributes | {_MARK: mark}
-        options = {"use_multipart": True, "chunk_size": part, "max_concurrency": CONCURRENCY}
+        options = {"use_multipart": True, "chunk_size": part, "max_concurrency": _IN_FLIGHT}
 
         def put(ending: threading.Event) -> Any:
             watched = _Watched(digest, ending, part * MOST_PARTS)

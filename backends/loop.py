@@ -1,12 +1,13 @@
 """A client's event loop, which runs in a thread of its own, seen from the threads that call a store."""
 
 import asyncio
-from collections import deque
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator
+import threading
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
-from .parts import CONCURRENCY
+CONCURRENCY = 3
+"""How many parts of one upload are under way at once; while aiohttp sends a part, it holds another copy of it."""
 
 Answer = TypeVar("Answer")
 
@@ -42,21 +43,29 @@ async def following(content: AsyncIterator[bytes]) -> bytes:
     return b""
 
 
-def in_flight(pieces: Iterable[bytes], send: Callable[[int, bytes], "Future[Answer]"]) -> Iterator[Answer]:
+def in_flight(pieces: Iterable[bytes], send: Callable[[int, bytes], "Future[Answer]"]) -> list[Answer]:
     """The answers to ``send(number, piece)``, in order, with at most ``CONCURRENCY`` requests under way.
 
-    Pieces are numbered from 1. When a piece cannot be had or an answer is an error, the others are cancelled.
+    Pieces are numbered from 1; one more is held ready. When a piece cannot be had or an answer is an error, the
+    requests that are under way are cancelled.
     """
-    running: deque[Future[Answer]] = deque()
+    free = threading.Semaphore(CONCURRENCY)
+    requests: list[Future[Answer]] = []
+    failed: list[Future[Answer]] = []
+
+    def ended(request: "Future[Answer]") -> None:
+        if request.cancelled() or request.exception() is not None:
+            failed.append(request)
+        free.release()
+
     try:
         for number, piece in enumerate(pieces, 1):
-            if len(running) == CONCURRENCY:
-                yield running[0].result()
-                running.popleft()
-            running.append(send(number, piece))
-        while running:
-            yield running[0].result()
-            running.popleft()
+            free.acquire()
+            if failed:
+                failed[0].result()
+            requests.append(send(number, piece))
+            requests[-1].add_done_callback(ended)
+        return [request.result() for request in requests]
     finally:
-        for request in running:
+        for request in requests:
             request.cancel()

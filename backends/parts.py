@@ -1,11 +1,10 @@
 """A stream cut into parts of a multipart upload (S3 "Multipart upload limits": 10,000 parts of 5 MiB to 5 GiB)."""
 
+import io
 from collections.abc import Iterable, Iterator
 
 MIB = 1 << 20
 MOST_PARTS = 10_000
-CONCURRENCY = 4
-"""How many parts of one upload are under way at once."""
 _SMALLEST = 8
 _CONSTANT = 2_000
 _GROWTH = 6
@@ -25,18 +24,17 @@ def part_size(number: int) -> int:
 def parts(chunks: Iterable[bytes]) -> Iterator[bytes]:
     """``chunks`` joined and cut into parts, each as long as ``part_size`` says, the last one shorter; none if empty."""
     number = 1
-    size = part_size(number)
-    pending = bytearray()
+    missing = part_size(number)
+    pending = io.BytesIO()
     for chunk in chunks:
         rest = memoryview(chunk)
-        while len(pending) + len(rest) >= size:
-            cut = size - len(pending)
-            pending += rest[:cut]
-            rest = rest[cut:]
-            yield bytes(pending)
-            pending.clear()
+        while len(rest) >= missing:
+            pending.write(rest[:missing])
+            rest = rest[missing:]
+            yield pending.getvalue()
+            pending = io.BytesIO()
             number += 1
-            size = part_size(number)
-        pending += rest
-    if pending:
-        yield bytes(pending)
+            missing = part_size(number)
+        missing -= pending.write(rest)
+    if pending.tell():
+        yield pending.getvalue()

@@ -6,6 +6,7 @@ to it was lost and a retry finds the key taken, that id tells our object from so
 
 import base64
 import hashlib
+import io
 import itertools
 import time
 import uuid
@@ -81,10 +82,10 @@ class Upload:
                 checksum["ChecksumSHA256"] = base64.b64encode(hashlib.sha256(piece).digest()).decode()
             described.append({"PartNumber": number} | checksum)
             return self._bucket.submit(
-                "upload_part", self._key, UploadId=upload_id, PartNumber=number, Body=piece, **checksum
+                "upload_part", self._key, UploadId=upload_id, PartNumber=number, Body=io.BytesIO(piece), **checksum
             )
 
-        answers = list(in_flight(pieces, send))
+        answers = in_flight(pieces, send)
         return [part | {"ETag": answer["ETag"]} for part, answer in zip(described, answers, strict=True)]
 
     def _abort(self, upload_id: str, error: BaseException) -> None:
