@@ -20,6 +20,7 @@ _CHUNK = 1 << 20
 RETRIES: dict[str, Any] = {"max_retries": 3, "retry_timeout": timedelta(seconds=60)}
 CLIENT: dict[str, Any] = {"connect_timeout": timedelta(seconds=10), "allow_invalid_certificates": False}
 _READING: dict[str, Any] = {"timeout": timedelta(days=7), "read_timeout": timedelta(seconds=60)}
+_NOT_KEPT = re.compile(r"(?:^|/)\.{0,2}(?:/|\Z)|[\x00-\x1f\x7f\\\ud800-\udfff]")
 _STATUS = re.compile(r"status code: (\d{3})")
 _CODE = re.compile(r"<Code>([^<]{1,80})</Code>")
 _MESSAGE = re.compile(r"<Message>([^<]{1,300})</Message>")
@@ -164,9 +165,7 @@ class FastStore:
 
 def is_kept(key: str) -> bool:
     """Whether obstore keeps ``key`` as it is: it drops outer slashes, and refuses empty and dotted segments."""
-    if any(segment in {"", ".", ".."} for segment in key.split("/")):
-        return False
-    return not any(character < " " or character in "\\\x7f" or "\ud800" <= character <= "\udfff" for character in key)
+    return _NOT_KEPT.search(key) is None
 
 
 def _refusal(error: BaseException) -> Refusal:

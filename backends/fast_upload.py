@@ -120,11 +120,11 @@ class FastS3Store(FastStore):
     def _single(self, key: str, head: Sequence[bytes], attributes: dict[str, str], *, if_absent: bool) -> Written:
         digest = Digest(head)
         body = b"".join(digest)
-        mark = uuid.uuid4().hex
 
         def put(_: threading.Event) -> Any:
             if not if_absent:
                 return self._put(self._writer, key, body, attributes, use_multipart=False)
+            mark = uuid.uuid4().hex
             marked = attributes | {_MARK: mark}
             return decided(
                 lambda: self._put(self._writer_once, key, body, marked, mode="create"),

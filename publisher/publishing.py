@@ -21,7 +21,7 @@ from .backends import AlreadyExistsError, Store, Written, open_store
 from .backends.aws import region_of
 from .backends.opening import engine_for
 from .checksum import Checksum
-from .concurrency import in_order
+from .concurrency import Budget, in_order
 from .errors import SpecError
 from .keys import Context, Key, check_key, object_key
 from .result import PublishedResult
@@ -33,6 +33,8 @@ Progress = Callable[[int, int], None]
 """Is told how many bytes of how many have been read from the source."""
 
 _AHEAD = 32 << 20
+_PART = 8 << 20
+_HELD = 64 << 20
 _types = mimetypes.MimeTypes(filenames=())
 
 
@@ -207,15 +209,17 @@ def _publish_archive(
 
 def _publish_files(store: Store, result: PublishedResult, tree: Tree, if_exists: IfExists) -> PublishedResult:
     ending = threading.Event()
+    memory = Budget(_HELD)
 
     def send(entry: Entry) -> Written | None:
         try:
-            return store.write(
-                result.key + entry.name,
-                _until(ending, tree.read(entry)),
-                if_absent=if_exists != "replace",
-                content_type=_content_type(entry.name),
-            )
+            with memory.taking(_held_by(entry)):
+                return store.write(
+                    result.key + entry.name,
+                    _until(ending, tree.read(entry)),
+                    if_absent=if_exists != "replace",
+                    content_type=_content_type(entry.name),
+                )
         except AlreadyExistsError:
             if if_exists == "error":
                 raise
@@ -234,6 +238,11 @@ def _publish_files(store: Store, result: PublishedResult, tree: Tree, if_exists:
     if len(digests) < done:
         return result
     return replace(result, checksum_sha256=listing_checksum(digests))
+
+
+def _held_by(entry: Entry) -> int:
+    """The bytes that are held while a file is written: all of a small one, several parts of a large one."""
+    return entry.size if entry.size <= _PART else _HELD
 
 
 def _until(ending: threading.Event, chunks: Iterator[bytes]) -> Iterator[bytes]:

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from keystow.backends import MissingExtraError, StoreError, UnsupportedError, fast_s3, fast_upload, open_store
-from keystow.backends.fast import FastStore
+from keystow.backends.fast import FastStore, is_kept
 from keystow.backends.parts import part_size
 from keystow.backends.s3 import S3Store
 
@@ -170,6 +170,45 @@ def test_files_of_aws_are_left_to_botocore(monkeypatch, tmp_path, name):
     (tmp_path / ".aws").mkdir()
     (tmp_path / ".aws" / name).write_text("[default]\nregion = eu-north-1\n")
     assert fast_s3._from_environment(None, None) is None
+
+
+@pytest.mark.parametrize(
+    ("key", "kept"),
+    [
+        ("a", True),
+        ("a/b.txt", True),
+        ("a b/ä%41+?#*~.x/...", True),
+        (".hidden/..b", True),
+        *(
+            (odd, False)
+            for odd in (
+                "",
+                "/",
+                "/a",
+                "a/",
+                "a//b",
+                ".",
+                "..",
+                "a/./b",
+                "../a",
+                "a/..",
+                "a\\b",
+                "a\nb",
+                "a\n",
+                "\ud800",
+            )
+        ),
+    ],
+)
+def test_keys_that_obstore_keeps(key, kept):
+    """obstore itself is asked: what it gives back under another name, or refuses, is not kept."""
+    import obstore
+
+    assert is_kept(key) == kept
+    if kept:
+        store = obstore.store.MemoryStore()
+        obstore.put(store, key, b"x")
+        assert [found["path"] for page in obstore.list(store) for found in page] == [key]
 
 
 @pytest.mark.parametrize(
