@@ -8,9 +8,10 @@ import contextlib
 import re
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future, wait
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from .arguments import is_empty
 from .contract import Capabilities, Stat, Store, Written
@@ -25,6 +26,8 @@ _STATUS = re.compile(r"status code: (\d{3})")
 _CODE = re.compile(r"<Code>([^<]{1,80})</Code>")
 _MESSAGE = re.compile(r"<Message>([^<]{1,300})</Message>")
 _REQUEST = re.compile(r"<RequestId>([^<]{1,100})</RequestId>")
+
+Result = TypeVar("Result")
 
 
 class Refusal(NamedTuple):
@@ -102,7 +105,7 @@ class FastStore:
             return
         while True:
             with self.errors(key, "get_object"):
-                chunk = next(stream, b"")
+                chunk = interruptible(lambda _: next(stream, b""))
             if not chunk:
                 return
             yield chunk
@@ -113,7 +116,7 @@ class FastStore:
 
         with self.errors(key, "get_object"):
             try:
-                found = obstore.get(self._reader, key, options=options)
+                found = interruptible(lambda _: obstore.get(self._reader, key, options=options))
             except obstore.exceptions.GenericError as error:
                 if "range" in options and _refusal(error).status in {"", "416"}:
                     return None
@@ -161,6 +164,33 @@ class FastStore:
             at = f" ({self.endpoint})" if self.endpoint else ""
             hint = "check the endpoint and the network"
             raise StoreUnavailableError(f"{where}: {refusal.message}{at}", hint=hint) from None
+
+
+def interruptible(work: Callable[[threading.Event], Result], *, grace: float = 0, otherwise: str = "") -> Result:
+    """What ``work`` gives. obstore does not wake up for a signal, so the main thread waits for another thread.
+
+    When it is interrupted, ``work`` learns it from the event, and is waited for, for ``grace`` seconds; if it has not
+    ended then, ``otherwise`` is noted on the error.
+    """
+    ending = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        return work(ending)
+    answer: Future[Result] = Future()
+
+    def run() -> None:
+        try:
+            answer.set_result(work(ending))
+        except BaseException as error:  # noqa: BLE001  it is raised where it is waited for
+            answer.set_exception(error)
+
+    threading.Thread(target=run, name="keystow-obstore", daemon=True).start()
+    try:
+        return answer.result()
+    except BaseException as error:
+        ending.set()
+        if wait([answer], grace).not_done and otherwise:
+            error.add_note(otherwise)
+        raise
 
 
 def is_kept(key: str) -> bool:

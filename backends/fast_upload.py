@@ -9,23 +9,23 @@ import itertools
 import threading
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import CancelledError, Future, wait
+from concurrent.futures import CancelledError
 from datetime import timedelta
 from importlib.util import find_spec
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 from .contract import Capabilities, Stat, Store, Written
 from .digest import Digest
 from .errors import NotFoundError, StoreError, UnsupportedError
-from .fast import CLIENT, RETRIES, Cloud, FastStore, is_kept
+from .fast import CLIENT, RETRIES, Cloud, FastStore, interruptible, is_kept
 from .fast_listing import Listing
 from .parts import MIB, MOST_PARTS, part_size
-from .settling import decided
+from .settling import decided, retried
 
 _LARGEST_PART = 32 * MIB
 _IN_FLIGHT = 8
 _GRACE = 5
-"""Seconds that an interrupted write is given to remove what it has sent."""
+"""Seconds that an interrupted upload is given to remove its parts."""
 _WRITING: dict[str, Any] = {"timeout": timedelta(minutes=5)}
 _ONCE: dict[str, Any] = {"max_retries": 0}
 _MARK = "keystow-write"
@@ -33,8 +33,6 @@ _LEFT = "parts sent so far may be left; a lifecycle rule of the bucket can remov
 _HEADERS = frozenset(
     {"content-type", "content-disposition", "content-encoding", "content-language", "cache-control", "storage-class"}
 )
-
-Result = TypeVar("Result")
 
 
 class FastS3Store(FastStore):
@@ -121,18 +119,21 @@ class FastS3Store(FastStore):
         digest = Digest(head)
         body = b"".join(digest)
 
-        def put(_: threading.Event) -> Any:
-            if not if_absent:
-                return self._put(self._writer, key, body, attributes, use_multipart=False)
-            mark = uuid.uuid4().hex
-            marked = attributes | {_MARK: mark}
-            return decided(
-                lambda: self._put(self._writer_once, key, body, marked, mode="create"),
-                lambda: self._found(key, mark),
-                f"{self.cloud.url}/{key}",
-            )
+        mark = uuid.uuid4().hex if if_absent else ""
+        marked = attributes | ({_MARK: mark} if if_absent else {})
 
-        return self._written(digest, _interruptible(put))
+        def put(ending: threading.Event) -> Any:
+            def once() -> Any:
+                if ending.is_set():
+                    raise CancelledError
+                mode = "create" if if_absent else "overwrite"
+                return self._put(self._writer_once, key, body, marked, mode=mode, use_multipart=False)
+
+            if not if_absent:
+                return retried(once)
+            return decided(once, lambda: self._found(key, mark), f"{self.cloud.url}/{key}")
+
+        return self._written(digest, interruptible(put))
 
     def _stream_in(self, key: str, chunks: Iterator[bytes], attributes: dict[str, str], part: int) -> Written:
         digest = Digest(chunks)
@@ -153,7 +154,7 @@ class FastS3Store(FastStore):
                     raise
                 return found
 
-        return self._written(digest, _interruptible(put))
+        return self._written(digest, interruptible(put, grace=_GRACE, otherwise=_LEFT))
 
     def _put(self, writer: Any, key: str, body: Any, attributes: dict[str, str], **options: Any) -> Any:
         import obstore
@@ -205,32 +206,6 @@ class _Watched:
                 f"the object is larger than was announced, and than {self._most >> 30} GiB",
                 hint="write it with engine='fsspec'",
             )
-
-
-def _interruptible(work: Callable[[threading.Event], Result]) -> Result:
-    """What ``work`` gives. obstore does not wake up for a signal, so the main thread waits for another thread.
-
-    When it is interrupted, ``work`` learns it from the event, and is given a few seconds to clear up.
-    """
-    ending = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        return work(ending)
-    answer: Future[Result] = Future()
-
-    def run() -> None:
-        try:
-            answer.set_result(work(ending))
-        except BaseException as error:  # noqa: BLE001  it is raised where it is waited for
-            answer.set_exception(error)
-
-    threading.Thread(target=run, name="keystow-put", daemon=True).start()
-    try:
-        return answer.result()
-    except BaseException as error:
-        ending.set()
-        if wait([answer], _GRACE).not_done:
-            error.add_note(f"the store has not answered the last request, and the object may yet appear; {_LEFT}")
-        raise
 
 
 def _begun(chunks: Iterator[bytes], size: int) -> tuple[list[bytes], Iterator[bytes]]:
