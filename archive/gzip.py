@@ -2,16 +2,18 @@
 
 Strategy: the input is cut into blocks of 1 MiB whatever its chunking; each is deflated on its own and ends on a byte
 boundary (RFC 1951, section 3.2.4: an empty stored block), so that the blocks can be joined in order and the bytes do
-not depend on the number of threads. Memory is bounded by threads x block.
+not depend on the number of threads. Memory is bounded by threads x block. A stream that is read back is inflated by one
+thread, a few MiB ahead of the one that does something with the content.
 """
 
+import io
 import struct
 import zlib
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 
-from isal import isal_zlib
+from isal import igzip_lib, isal_zlib
 
 from .errors import CorruptArchiveError
 
@@ -19,8 +21,10 @@ BLOCK = 1 << 20
 LEVEL = 2
 _HEADER = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
 _LAST_BLOCK = b"\x03\x00"
-_IN = 1 << 16
+_FIRST_IN = 1 << 14  # of each member, as what lies behind each of many tiny ones is copied
+_IN = 1 << 19
 _OUT = 1 << 20
+_AHEAD = 2 * _OUT
 
 
 def gzip(chunks: Iterable[bytes], *, level: int = LEVEL, threads: int = 2) -> Iterator[bytes]:
@@ -41,45 +45,50 @@ def gzip(chunks: Iterable[bytes], *, level: int = LEVEL, threads: int = 2) -> It
 def _gzip(chunks: Iterable[bytes], level: int, threads: int) -> Iterator[bytes]:
     yield _HEADER
     checksum = length = 0
-    running: deque[Future[tuple[bytes, int, int]]] = deque()
+    running: deque[tuple[io.BytesIO, Future[tuple[bytes, int, int]]]] = deque()
+    spare = [io.BytesIO() for _ in range(threads + 1)]
     with ThreadPoolExecutor(threads, thread_name_prefix="keystow-gzip") as pool:
-        blocks = _blocks(chunks)
+        blocks = _blocks(chunks, spare)
         more = True
         while more or running:
             block = next(blocks, None) if more else None
             more = block is not None
             if block is not None:
-                running.append(pool.submit(_deflate, block, level))
+                running.append((block, pool.submit(_deflate, block, level)))
             if running and (not more or len(running) > threads):
-                compressed, block_checksum, block_length = running.popleft().result()
+                block, deflated = running.popleft()
+                compressed, block_checksum, block_length = deflated.result()
+                spare.append(block)
                 checksum = isal_zlib.crc32_combine(checksum, block_checksum, block_length)
                 length += block_length
                 yield compressed
     yield _LAST_BLOCK + struct.pack("<II", checksum, length & 0xFFFFFFFF)
 
 
-def _blocks(chunks: Iterable[bytes]) -> Iterator[memoryview]:
-    parts: list[bytes] = []
+def _blocks(chunks: Iterable[bytes], spare: list[io.BytesIO]) -> Iterator[io.BytesIO]:
+    """``chunks`` cut into blocks, which are filled into ``spare`` buffers: new memory for each would be slower."""
+    block = spare.pop()
     have = 0
     for chunk in chunks:
-        parts.append(chunk)
-        have += len(chunk)
-        if have >= BLOCK:
-            data = memoryview(b"".join(parts))
-            end = have - have % BLOCK
-            for start in range(0, end, BLOCK):
-                yield data[start : start + BLOCK]
-            parts = [bytes(data[end:])]
-            have -= end
+        rest = memoryview(chunk)
+        while len(rest) >= (room := BLOCK - have):
+            block.write(rest[:room])
+            yield block
+            block = spare.pop()
+            block.seek(0)
+            rest, have = rest[room:], 0
+        have += block.write(rest)
     if have:
-        yield memoryview(b"".join(parts))
+        block.truncate()
+        yield block
 
 
-def _deflate(block: memoryview, level: int) -> tuple[bytes, int, int]:
+def _deflate(block: io.BytesIO, level: int) -> tuple[bytes, int, int]:
     library = isal_zlib if level <= 3 else zlib
     compressor = library.compressobj(level, zlib.DEFLATED, -zlib.MAX_WBITS)
-    compressed = compressor.compress(block) + compressor.flush(zlib.Z_FULL_FLUSH)
-    return compressed, isal_zlib.crc32(block), len(block)
+    with block.getbuffer() as content:
+        compressed = compressor.compress(content) + compressor.flush(zlib.Z_FULL_FLUSH)
+        return compressed, isal_zlib.crc32(content), len(content)
 
 
 def gunzip(chunks: Iterable[bytes]) -> Iterator[bytes]:
@@ -87,33 +96,102 @@ def gunzip(chunks: Iterable[bytes]) -> Iterator[bytes]:
 
     Raises ``CorruptArchiveError`` for what is not gzip, is cut short, fails its checksum or is followed by other data.
     """
-    member = _new_member()
-    for piece in _pieces(chunks):
-        data, pending = piece, False
-        while data or pending:
-            if member.eof:
-                data = data.lstrip(b"\0")
-                if not data:
-                    break
-                member = _new_member()
-            try:
-                out = member.decompress(data, _OUT)
-            except isal_zlib.IsalError as error:  # type: ignore[misc]  # its stub calls the class an instance
-                raise CorruptArchiveError(f"this is no sound gzip stream: {error}") from None
-            if out:
-                yield out
-            pending = len(out) == _OUT and not member.eof
-            data = member.unused_data if member.eof else member.unconsumed_tail
-    if not member.eof:
-        raise CorruptArchiveError("the gzip stream is cut short: fetch it again, or publish it again")
-
-
-def _pieces(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """``chunks`` in pieces of 64 KiB at most: what lies behind each of many tiny members is copied."""
+    inflater = _Inflater()
     for chunk in chunks:
-        for start in range(0, len(chunk), _IN):
-            yield chunk[start : start + _IN]
+        inflater.feed(chunk)
+        while content := inflater.next():
+            yield content
+    inflater.check_end()
 
 
-def _new_member() -> "isal_zlib.Decompress":
-    return isal_zlib.decompressobj(16 + zlib.MAX_WBITS)
+def gunzip_ahead(chunks: Iterable[bytes]) -> Generator[bytes, None, None]:
+    """``gunzip`` by a thread of its own, which is at most 3 MiB ahead and ends when the iterator does.
+
+    ``chunks`` is read by the caller's thread, so that an interrupt need not wait for a network that hangs.
+    """
+    inflater = _Inflater()
+    running: Future[tuple[list[bytes], bool]] | None = None
+    with ThreadPoolExecutor(1, thread_name_prefix="keystow-gunzip") as pool:
+        for batch in _batches(chunks):
+            more = True
+            while more:
+                content, more = running.result() if running else ([], False)
+                running = pool.submit(inflater.step, [] if more else batch)
+                yield from content
+    inflater.check_end()
+
+
+def _batches(chunks: Iterable[bytes]) -> Iterator[list[bytes]]:
+    """``chunks``, as many together as make it worth waking a thread for, and an empty batch at the end."""
+    batch: list[bytes] = []
+    size = 0
+    for chunk in chunks:
+        batch.append(chunk)
+        size += len(chunk)
+        if size >= _IN:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
+    yield []
+
+
+class _Inflater:
+    """The state of a gzip stream that is fed chunk by chunk."""
+
+    def __init__(self) -> None:
+        self._member = _new_member()
+        self._fresh = True
+        self._more = False
+        self._waiting: deque[bytes | memoryview] = deque()
+
+    def feed(self, chunk: bytes) -> None:
+        """Takes a chunk, to be inflated when ``next`` gets there."""
+        self._waiting.append(chunk)
+
+    def next(self) -> bytes:
+        """The next content, 1 MiB at the most; nothing if that takes another chunk."""
+        while self._more or self._waiting:
+            data = b"" if self._more else self._piece()
+            if self._member.eof:
+                data = bytes(data).lstrip(b"\0")
+                if not data:
+                    continue
+                self._member = _new_member()
+            try:
+                content = self._member.decompress(data, _OUT)
+            except igzip_lib.IsalError as error:  # type: ignore[misc]  # its stub calls the class an instance
+                raise CorruptArchiveError(f"this is no sound gzip stream: {error}") from None
+            self._fresh = self._member.eof
+            self._more = not self._member.eof and (not self._member.needs_input or len(content) == _OUT)
+            if self._member.unused_data:
+                self._waiting.appendleft(self._member.unused_data)
+            if content:
+                return content
+        return b""
+
+    def _piece(self) -> memoryview:
+        piece = memoryview(self._waiting.popleft())
+        size = _FIRST_IN if self._fresh else _IN
+        if len(piece) > size:
+            self._waiting.appendleft(piece[size:])
+        return piece[:size]
+
+    def step(self, chunks: Iterable[bytes]) -> tuple[list[bytes], bool]:
+        """Feeds ``chunks``, and gives some 2 MiB of content, and whether there is more of it."""
+        self._waiting.extend(chunks)
+        found: list[bytes] = []
+        size = 0
+        while size < _AHEAD and (content := self.next()):
+            found.append(content)
+            size += len(content)
+        return found, size >= _AHEAD
+
+    def check_end(self) -> None:
+        """Raises ``CorruptArchiveError`` if the stream stops before its end."""
+        if not self._member.eof:
+            raise CorruptArchiveError("the gzip stream is cut short: fetch it again, or publish it again")
+
+
+def _new_member() -> igzip_lib.IgzipDecompressor:
+    return igzip_lib.IgzipDecompressor(flag=igzip_lib.DECOMP_GZIP)

@@ -72,6 +72,8 @@ class _Walk:
         self.skipped: list[str] = []
         self.nofollow = 0 if symlinks == "follow" else os.O_NOFOLLOW
         self.roots = (os.path.abspath(root), os.path.realpath(root))
+        self.room = _LONGEST_PATH - len(os.fsencode(os.path.join(root, "")))
+        self.user = os.geteuid()
 
     def entries(self) -> Iterator[Entry]:
         open_directories = [self._open(self.root, "", None)]
@@ -96,35 +98,38 @@ class _Walk:
     def _open(
         self, path: str, name: str, parent: int | None
     ) -> tuple[int, str, list[os.DirEntry[str]], tuple[int, int]]:
-        where = os.path.join(self.root, name) if name else self.root
         try:
             descriptor = os.open(path, _OPEN_DIRECTORY | (self.nofollow if name else 0), dir_fd=parent)
         except PermissionError:
-            raise _unreadable(where) from None
+            raise _unreadable(self._path(name)) from None
         except OSError as error:
             if error.errno in {errno.ENOENT, errno.ENOTDIR, errno.ELOOP}:
                 raise SourceChangedError(f"the directory {name!r} changed while it was scanned") from error
-            raise _failed(where, error) from error
+            raise _failed(self._path(name), error) from error
         try:
             with os.scandir(descriptor) as listing:
                 pending = sorted(listing, key=lambda found: os.fsencode(found.name), reverse=True)
             status = os.fstat(descriptor)
         except OSError as error:
             os.close(descriptor)
-            raise _failed(where, error) from error
+            raise _failed(self._path(name), error) from error
         return descriptor, f"{name}/" if name else "", pending, (status.st_dev, status.st_ino)
 
+    def _path(self, name: str) -> str:
+        return os.path.join(self.root, name) if name else self.root
+
     def _entry(self, found: os.DirEntry[str], parent: int, name: str) -> Entry | None:
-        if len(os.fsencode(os.path.join(self.root, name))) > _LONGEST_PATH:
+        if len(os.fsencode(name)) > self.room:
             raise SourceError(f"the path {name[:80]!r}… is longer than {_LONGEST_PATH} bytes")
         status = self._status(found, name)
         mode = status.st_mode
         if stat.S_ISREG(mode):
-            if not os.access(found.name, os.R_OK, dir_fd=parent, effective_ids=True):
-                raise _unreadable(os.path.join(self.root, name))
+            own = status.st_uid == self.user and mode & stat.S_IRUSR
+            if not own and not os.access(found.name, os.R_OK, dir_fd=parent, effective_ids=True):
+                raise _unreadable(self._path(name))
             return _file(name, name, status)
         if stat.S_ISDIR(mode):
-            return Entry(name, "directory", mtime=int(status.st_mtime_ns // 10**9))
+            return Entry(name, "directory", mtime=status.st_mtime_ns // 10**9)
         if stat.S_ISLNK(mode):
             return self._link(found, parent, name, status)
         if self.special == "error":
@@ -141,7 +146,7 @@ class _Walk:
                 raise SourceError(f'the link {name!r} leads nowhere: remove it, or choose symlinks="skip"') from None
             raise SourceChangedError(f"{name!r} disappeared while it was scanned") from None
         except OSError as error:
-            raise _failed(os.path.join(self.root, name), error) from error
+            raise _failed(self._path(name), error) from error
 
     def _link(self, found: os.DirEntry[str], parent: int, name: str, status: os.stat_result) -> Entry | None:
         if self.symlinks == "error":
@@ -157,7 +162,7 @@ class _Walk:
             if target == root or target.startswith(f"{root}/"):
                 target = "../" * name.count("/") + (target[len(root) :].lstrip("/") or ".")
                 break
-        return Entry(name, "symlink", mtime=int(status.st_mtime_ns // 10**9), target=target)
+        return Entry(name, "symlink", mtime=status.st_mtime_ns // 10**9, target=target)
 
     def _check_loop(self, name: str, identities: list[tuple[int, int]]) -> None:
         if identities[-1] in identities[:-1]:
@@ -189,12 +194,13 @@ def _check_links(entries: tuple[Entry, ...], root: str) -> None:
 
 def _reader(root: str, *, follow: bool) -> Callable[[Entry], Iterator[bytes]]:
     flags = _OPEN_FILE if follow else _OPEN_FILE | os.O_NOFOLLOW
+    prefix = os.path.join(root, "")
 
     def read(entry: Entry) -> Iterator[bytes]:
         origin = entry.origin
         if origin is None:
             raise ValueError(f"{entry.name!r} is no file of this tree")
-        path = os.path.join(root, origin.path)
+        path = prefix + origin.path
         expected = (origin.device, origin.inode, entry.size, origin.mtime_ns)
         try:
             descriptor = os.open(path, flags)

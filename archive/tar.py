@@ -30,24 +30,24 @@ def tar(tree: Tree, *, mtime: int | None = None) -> Iterator[bytes]:
     Raises what reading the tree raises, and ``ValueError`` if a file's content is not as long as its entry says.
     """
     written = 0
+    padding = b""
     for entry in tree.entries:
-        header = _member(entry, entry.mtime if mtime is None else mtime)
-        written += len(header) + entry.size + -entry.size % BLOCK
+        header = padding + _member(entry, entry.mtime if mtime is None else mtime)
+        padding = b""
+        written += len(header)
+        yield header
         if entry.kind != "file":
-            yield header
             continue
         length = 0
         for chunk in tree.read(entry):
             length += len(chunk)
-            yield header + chunk if header else chunk
-            header = b""
-        if header:
-            yield header
+            yield chunk
         if length != entry.size:
             raise ValueError(f"{entry.name!r} gave {length} bytes where {entry.size} were announced")
-        if padding := -length % BLOCK:
-            yield bytes(padding)
-    yield bytes(2 * BLOCK + -(written + 2 * BLOCK) % _RECORD)
+        written += length
+        padding = bytes(-length % BLOCK)
+    end = padding + bytes(2 * BLOCK)
+    yield end + bytes(-(written + len(end)) % _RECORD)
 
 
 def _member(entry: Entry, mtime: int) -> bytes:

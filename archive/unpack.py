@@ -6,16 +6,16 @@ link; it gets its real name once the whole stream has been read and found sound.
 
 import errno
 import os
-import secrets
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
+from contextlib import closing
 from dataclasses import dataclass
 
 from .errors import DestinationExistsError, LimitExceededError, UnsafeArchiveError
-from .gzip import gunzip
+from .gzip import gunzip_ahead
 from .tree import Entry
 from .untar import Checked, untar
 
+_NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _DISK_REFUSES = {
     errno.ENAMETOOLONG,
     errno.ENOSPC,
@@ -54,11 +54,12 @@ def unpack(chunks: Iterable[bytes], directory: str | os.PathLike[str], *, limits
     that would leave the directory, a link that leads out, a device, duplicate or contradicting members) or
     ``LimitExceededError`` (``limits``, or the free disk), and nothing is left behind.
     """
-    return extract(untar(gunzip(chunks)), directory, limits=limits)
+    with closing(gunzip_ahead(chunks)) as content:
+        return extract(untar(content), directory, limits=limits)
 
 
 def extract(
-    members: Iterable[tuple[Entry, Iterator[bytes]]],
+    members: Iterable[tuple[Entry, Iterable[bytes | memoryview]]],
     directory: str | os.PathLike[str],
     *,
     limits: Limits | None = None,
@@ -66,7 +67,7 @@ def extract(
     """What ``unpack`` does, with members from elsewhere; each content is read before the next is asked for."""
     target, exists = check_destination(directory)
     holder = target if exists else _existing_ancestor(target)
-    partial = os.path.join(holder, f".keystow-{secrets.token_hex(8)}.partial")
+    partial = os.path.join(holder, f".keystow-{os.urandom(8).hex()}.partial")
     os.mkdir(partial)
     try:
         count, size = _extract(members, partial, limits or Limits())
@@ -117,13 +118,8 @@ def _remove(directory: str) -> None:
             os.rmdir(pending.pop())
 
 
-@contextmanager
-def _on_disk(name: str) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        if error.errno not in _DISK_REFUSES:
-            raise
+def _check_disk(name: str, error: OSError) -> None:
+    if error.errno in _DISK_REFUSES:
         raise LimitExceededError(f"the disk cannot hold the member {name[:200]!r}: {error.strerror}") from error
 
 
@@ -141,17 +137,20 @@ class _Budget:
     def take(self, entry: Entry, implied: int) -> None:
         self.members += 1 + implied
         self.bytes += entry.size
-        for what, used, limit, free in (
-            ("members", self.members, self._limits.members, self._free_members),
-            ("bytes", self.bytes, self._limits.bytes, self._free_bytes),
-        ):
-            if limit is not None and used > limit:
-                raise LimitExceededError(f"the archive holds more than {limit} {what}: raise Limits({what}=…)")
-            if free is not None and used > free:
-                raise LimitExceededError(f"the archive holds more than the {free} {what} that the disk has room for")
+        self._check("members", self.members, self._limits.members, self._free_members)
+        self._check("bytes", self.bytes, self._limits.bytes, self._free_bytes)
+
+    @staticmethod
+    def _check(what: str, used: int, limit: int | None, free: int | None) -> None:
+        if limit is not None and used > limit:
+            raise LimitExceededError(f"the archive holds more than {limit} {what}: raise Limits({what}=…)")
+        if free is not None and used > free:
+            raise LimitExceededError(f"the archive holds more than the {free} {what} that the disk has room for")
 
 
-def _extract(members: Iterable[tuple[Entry, Iterator[bytes]]], root: str, limits: Limits) -> tuple[int, int]:
+def _extract(
+    members: Iterable[tuple[Entry, Iterable[bytes | memoryview]]], root: str, limits: Limits
+) -> tuple[int, int]:
     checked = Checked()
     budget = _Budget(limits, root)
     directories: list[Entry] = []
@@ -162,30 +161,43 @@ def _extract(members: Iterable[tuple[Entry, Iterator[bytes]]], root: str, limits
             continue
         implied = checked.admit(entry)
         budget.take(entry, len(implied))
-        for name in implied:
-            with _on_disk(name):
-                os.mkdir(os.path.join(root, name))
-        path = os.path.join(root, entry.name)
-        if entry.kind == "file":
-            _write(path, entry, content)
-        elif entry.kind == "directory":
-            with _on_disk(entry.name):
-                os.makedirs(path, exist_ok=True)
-            directories.append(entry)
-        elif entry.kind == "hardlink":
-            with _on_disk(entry.name):
-                os.link(os.path.join(root, entry.target), path)
-        else:
+        if entry.kind == "symlink":
             symlinks.append(entry)
+        elif entry.kind == "directory":
+            directories.append(entry)
+        _make(root, entry, content, implied)
     checked.check_links()
     for entry in symlinks:
-        path = os.path.join(root, entry.name)
-        with _on_disk(entry.name):
+        path = f"{root}/{entry.name}"
+        try:
             os.symlink(entry.target, path)
+        except OSError as error:
+            _check_disk(entry.name, error)
+            raise
         os.utime(path, (entry.mtime, entry.mtime), follow_symlinks=False)
     for entry in reversed(directories):
-        os.utime(os.path.join(root, entry.name), (entry.mtime, entry.mtime))
+        os.utime(f"{root}/{entry.name}", (entry.mtime, entry.mtime))
     return budget.members, budget.bytes
+
+
+def _make(root: str, entry: Entry, content: Iterable[bytes | memoryview], implied: Iterable[str]) -> None:
+    """Makes the directories that ``entry`` implies, and what it is; a symbolic link has to wait."""
+    path = f"{root}/{entry.name}"
+    descriptor = None
+    try:
+        for name in implied:
+            os.mkdir(f"{root}/{name}")
+        if entry.kind == "file":
+            descriptor = os.open(path, _NEW_FILE, 0o777 if entry.executable else 0o666)
+        elif entry.kind == "directory":
+            _make_directory(path)
+        elif entry.kind == "hardlink":
+            os.link(f"{root}/{entry.target}", path)
+    except OSError as error:
+        _check_disk(entry.name, error)
+        raise
+    if descriptor is not None:
+        _fill(descriptor, entry, content)
 
 
 def _check_root(entry: Entry) -> None:
@@ -193,16 +205,25 @@ def _check_root(entry: Entry) -> None:
         raise UnsafeArchiveError(f"the archive's root is a {entry.kind}")
 
 
-def _write(path: str, entry: Entry, content: Iterator[bytes]) -> None:
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    with _on_disk(entry.name):
-        descriptor = os.open(path, flags, 0o777 if entry.executable else 0o666)
+def _make_directory(path: str) -> None:
+    try:
+        os.mkdir(path)
+    except FileExistsError:
+        if not os.path.isdir(path):
+            raise
+
+
+def _fill(descriptor: int, entry: Entry, content: Iterable[bytes | memoryview]) -> None:
     try:
         for piece in content:
             left = memoryview(piece)
-            with _on_disk(entry.name):
-                while left:
-                    left = left[os.write(descriptor, left) :]
+            while left:
+                try:
+                    written = os.write(descriptor, left)
+                except OSError as error:
+                    _check_disk(entry.name, error)
+                    raise
+                left = left[written:]
         os.utime(descriptor, (entry.mtime, entry.mtime))
     finally:
         os.close(descriptor)

@@ -6,6 +6,7 @@ Strategy: one pass, with one block of lookahead. Names are checked here, before 
 
 import itertools
 import re
+import zlib
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
@@ -27,14 +28,18 @@ _MOST_HEADER = 1 << 20
 _LONGEST_PATH = 4095
 _MOST_SECONDS = 1 << 63
 _OCTAL = re.compile(rb"[0-7]*")
+# Mode, size, time and checksum as nearly every header has them, read at once.
+_PLAIN = re.compile(rb"([0-7]{7})\0.{16}([0-7]{11})\0([0-7]{11})\0([0-7]{6})\0 ", re.DOTALL)
 _RECORD = re.compile(rb"([0-9]{1,7}) ([^=]+)=")
 _SIZE = re.compile(rb"[0-9]{1,20}")
 _TIME = re.compile(rb"(-?[0-9]{1,20})(?:\.([0-9]*))?")
 _SPARSE = "GNU.sparse"
 _USED = {"path", "linkpath", "size", "mtime", _SPARSE}
+_NO_SEGMENTS = {"", ".", ".."}
+_DIRECTORIES = {None, "directory"}
 
 
-def untar(chunks: Iterable[bytes]) -> Iterator[tuple[Entry, Iterator[bytes]]]:
+def untar(chunks: Iterable[bytes]) -> Iterator[tuple[Entry, Iterator[bytes | memoryview]]]:
     """The members of a tar stream, each with its content, which is to be read before the next member is asked for.
 
     The stream is read to its end. Raises ``CorruptArchiveError`` for what is no tar or is cut short,
@@ -72,22 +77,14 @@ class Checked:
     def admit(self, entry: Entry) -> list[str]:
         """The directories that ``entry`` implies and that no earlier member had, outermost first."""
         name = entry.name
-        if not {"", ".", ".."}.isdisjoint(name.split("/")) or "\0" in name:
-            raise UnsafeArchiveError(f"the member {name!r} would leave the directory")
-        implied = []
-        for parent in parents(name):
-            kind = self._kinds.get(parent, "missing")
-            if kind == "missing":
-                self._kinds[parent] = None
-                implied.append(parent)
-            elif kind not in {None, "directory"}:
-                raise UnsafeArchiveError(f"the member {name!r} lies below {parent!r}, which is a {kind}")
-        if self._kinds.get(name, "missing") != "missing" and not (
-            entry.kind == "directory" and self._kinds[name] is None
-        ):
-            raise UnsafeArchiveError(f"there are two members {name!r}")
-        if name in self._kinds and entry.kind != "directory":
-            raise UnsafeArchiveError(f"the member {name!r} is a {entry.kind}, and others lie below it")
+        above, _, last = name.rpartition("/")
+        sound = last not in _NO_SEGMENTS and "\0" not in last and self._is_directory(above)
+        implied = [] if sound else self._implied(name)
+        if name in self._kinds:
+            if self._kinds[name] is not None:
+                raise UnsafeArchiveError(f"there are two members {name!r}")
+            if entry.kind != "directory":
+                raise UnsafeArchiveError(f"the member {name!r} is a {entry.kind}, and others lie below it")
         if entry.kind == "hardlink" and self._kinds.get(entry.target) != "file":
             raise UnsafeArchiveError(
                 f"the hard link {name!r} -> {entry.target!r} leads to no earlier file of the archive"
@@ -95,6 +92,22 @@ class Checked:
         if entry.kind == "symlink":
             self._links[name] = entry.target
         self._kinds[name] = entry.kind
+        return implied
+
+    def _is_directory(self, name: str) -> bool:
+        """Whether ``name`` is known for a directory; then it was found sound, and so was all that it lies in."""
+        return self._kinds.get(name, "missing") in _DIRECTORIES
+
+    def _implied(self, name: str) -> list[str]:
+        if not _NO_SEGMENTS.isdisjoint(name.split("/")) or "\0" in name:
+            raise UnsafeArchiveError(f"the member {name!r} would leave the directory")
+        implied = []
+        for parent in parents(name):
+            if parent not in self._kinds:
+                self._kinds[parent] = None
+                implied.append(parent)
+            elif not self._is_directory(parent):
+                raise UnsafeArchiveError(f"the member {name!r} lies below {parent!r}, which is a {self._kinds[parent]}")
         return implied
 
     def check_links(self) -> None:
@@ -110,29 +123,39 @@ class _Stream:
     def __init__(self, chunks: Iterable[bytes]) -> None:
         self._chunks = iter(chunks)
         self._data = b""
+        self._view = memoryview(b"")
         self._at = 0
 
-    def pieces(self, length: int) -> Iterator[bytes]:
-        """``length`` bytes, in pieces as they come."""
+    def pieces(self, length: int) -> Iterator[memoryview]:
+        """``length`` bytes, in pieces as they come, and none of them copied."""
+        start = self._at
+        end = start + length
+        if end <= len(self._data):
+            self._at = end
+            return iter((self._view[start:end],))
+        return self._pieces(length)
+
+    def _pieces(self, length: int) -> Iterator[memoryview]:
         while length:
             if self._at == len(self._data):
                 try:
-                    self._data, self._at = next(self._chunks), 0
+                    self._data = next(self._chunks)
                 except StopIteration:
                     raise CorruptArchiveError("the tar stream is cut short: publish it again") from None
-            piece = self._data[self._at : self._at + length]
+                self._view, self._at = memoryview(self._data), 0
+            piece = self._view[self._at : self._at + length]
             self._at += len(piece)
             length -= len(piece)
             yield piece
 
     def take(self, length: int) -> bytes:
         """``length`` bytes at once."""
-        end = self._at + length
+        start = self._at
+        end = start + length
         if end <= len(self._data):
-            piece = self._data[self._at : end]
             self._at = end
-            return piece
-        return b"".join(self.pieces(length))
+            return self._data[start:end]
+        return b"".join(self._pieces(length))
 
     def expect_padding(self) -> None:
         """Reads to the end, where only zeros may stand: what others would read as more members is refused."""
@@ -151,25 +174,36 @@ class _Header(NamedTuple):
 
 
 def _header(block: bytes) -> _Header:
-    if _number(block[148:156], "checksum") != sum(block) - sum(block[148:156]) + 8 * 0x20:
-        raise CorruptArchiveError("a tar header fails its checksum: this is no tar archive, or a damaged one")
-    name = block[:100].rstrip(b"\0").split(b"\0")[0]
-    if block[257:263] == b"ustar\0" and block[345]:
-        name = block[345:500].split(b"\0")[0] + b"/" + name
+    mode, size, mtime = _numbers(block)
+    name = block[:100].partition(b"\0")[0]
+    if block[345] and block[257:263] == b"ustar\0":
+        name = block[345:500].partition(b"\0")[0] + b"/" + name
     kind = block[156:157]
     if kind in b"\x007" and name.endswith(b"/"):
         kind = b"5"
-    size = _number(block[124:136], "size")
     if size < 0:
         raise CorruptArchiveError(f"a tar header announces {size} bytes")
-    return _Header(
-        kind,
-        name,
-        _number(block[100:108], "mode"),
-        0 if kind in b"1256" else size,
-        _number(block[136:148], "time"),
-        block[157:257].split(b"\0")[0],
-    )
+    return _Header(kind, name, mode, 0 if kind in b"1256" else size, mtime, block[157:257].partition(b"\0")[0])
+
+
+def _numbers(block: bytes) -> tuple[int, int, int]:
+    """Mode, size and time, once the checksum is found right."""
+    if plain := _PLAIN.match(block, 100):
+        mode, size, mtime, checksum = [int(digits, 8) for digits in plain.groups()]
+    else:
+        checksum = _number(block[148:156], "checksum")
+    if checksum != _checksum(block):
+        raise CorruptArchiveError("a tar header fails its checksum: this is no tar archive, or a damaged one")
+    if plain:
+        return mode, size, mtime
+    return _number(block[100:108], "mode"), _number(block[124:136], "size"), _number(block[136:148], "time")
+
+
+def _checksum(block: bytes) -> int:
+    """The sum of a header's bytes, with blanks in the place of the sum itself."""
+    blank = block[:148] + b"        " + block[156:]
+    # Adler-32 begun at 0 keeps the sum in its low half if it is below 65521, its modulus, as it is for ASCII.
+    return zlib.adler32(blank, 0) & 0xFFFF if blank.isascii() else sum(blank)
 
 
 def _number(field: bytes, what: str) -> int:
@@ -243,6 +277,9 @@ def _name(written: bytes) -> str:
     if len(written) > _LONGEST_PATH:
         raise UnsafeArchiveError(f"the name {written[:80]!r}… is longer than {_LONGEST_PATH} bytes")
     text = written.decode("utf-8", "surrogateescape")
+    simple = text.removesuffix("/")
+    if simple and not (simple[0] in "/." or simple[-1] == "/" or "/." in simple or "//" in simple or "\0" in simple):
+        return simple
     segments = [segment for segment in text.split("/") if segment not in {"", "."}]
     if text.startswith("/") or ".." in segments or "\0" in text or not text:
         raise UnsafeArchiveError(f"the member {text!r} would leave the directory")

@@ -6,11 +6,12 @@ published SHA-256 gets one.
 
 import hashlib
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from os import PathLike
+from typing import TypeVar
 
 from . import download
 from .archive import ArchiveError, Entry, Unpacked, check_destination, extract, unpack
@@ -22,7 +23,10 @@ from .publishing import listing_checksum, open_result_store
 from .result import PublishedResult
 from .yaml_files import load_mapping
 
-_SMALL = 4 << 20
+_SMALL = 2 << 20  # bytes of an object that is read ahead, as 32 of them may be
+_NEAR = {"file", "memory"}  # nothing to wait for: threads cost several times what they could save
+
+Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +75,9 @@ def fetch(
     with closing(open_result_store(published)) as store:
         if published.encoding == "plain":
             objects = _Objects(store, published, check=verify)
-            with _explained(objects.verified if objects.expected is not None else None):
-                unpacked = extract(objects.members(), directory)
+            check = objects.verified if objects.expected is not None else None
+            with _explained(check), closing(objects.members()) as members:
+                unpacked = extract(members, directory)
             return _fetched(unpacked, objects.checksum(), verified=verify and published.checksum_sha256 is not None)
         content = _archive(store, published, check=verify)
         with _explained(content.drain if content.expected is not None else None):
@@ -206,26 +211,32 @@ class _Objects:
     def __init__(self, store: Store, published: PublishedResult, *, check: bool) -> None:
         self._store = store
         self._prefix = published.key
+        self._near = published.type in _NEAR
         self.expected = published.checksum_sha256 if check else None
         self._digests: dict[str, str] = {}
 
-    def members(self) -> Iterator[tuple[Entry, Iterator[bytes]]]:
+    def members(self) -> Generator[tuple[Entry, Iterable[bytes]], None, None]:
         """Each object as a member of a tree; raises at the end if the checksum is not the expected one."""
-        for found, content in in_order(self._begin, self._store.list(self._prefix)):
+        for found, begun in self._each(self._begin):
             name = found.key[len(self._prefix) :]
             modified = int(found.modified.timestamp()) if found.modified else 0
             if name.endswith("/") or not name:
-                yield Entry(name.rstrip("/"), "directory", mtime=modified), iter(())
+                yield Entry(name.rstrip("/"), "directory", mtime=modified), ()
                 continue
-            hashed = _Hashed(self._store.read(found.key) if content is None else [content], None)
-            yield Entry(name, "file", found.size, modified), iter(hashed)
+            entry = Entry(name, "file", found.size, modified)
+            if begun is not None:
+                content, self._digests[name] = begun
+                yield entry, (content,)
+                continue
+            hashed = _Hashed(self._store.read(found.key), None)
+            yield entry, hashed
             self._digests[name] = hashed.checksum()
         self._check()
 
     def verified(self) -> Verified:
         """Reads every object, and raises if the checksum is not the expected one."""
         size = 0
-        for found, digest in in_order(self._digest, self._store.list(self._prefix)):
+        for found, digest in self._each(self._digest):
             name = found.key[len(self._prefix) :]
             if name and not name.endswith("/"):
                 self._digests[name] = digest
@@ -236,11 +247,22 @@ class _Objects:
     def checksum(self) -> Checksum:
         return listing_checksum(self._digests)
 
-    def _begin(self, found: Stat) -> bytes | None:
-        """A small object's content, read ahead; a large one is left to be streamed."""
-        return b"".join(self._store.read(found.key)) if found.size <= _SMALL else None
+    def _each(self, work: Callable[[Stat], Answer]) -> Iterator[tuple[Stat, Answer]]:
+        """Each object with ``work(object)``; where the store has to be waited for, several at a time."""
+        found = self._store.list(self._prefix)
+        return ((each, work(each)) for each in found) if self._near else in_order(work, found)
+
+    def _begin(self, found: Stat) -> tuple[bytes, str] | None:
+        """A small object's content and SHA-256, read ahead; a large one is left to be streamed."""
+        if found.size > _SMALL:
+            return None
+        content = b"".join(self._store.read(found.key))
+        return content, hashlib.sha256(content).hexdigest()
 
     def _digest(self, found: Stat) -> str:
+        begun = self._begin(found)
+        if begun is not None:
+            return begun[1]
         hashed = _Hashed(self._store.read(found.key), None)
         hashed.drain()
         return hashed.checksum()

@@ -8,14 +8,14 @@ from keystow import open_store
 
 
 def random_bytes(size: int) -> Iterator[bytes]:
-    """The same random mebibyte again and again, up to ``size``."""
-    piece = os.urandom(1 << 20)
-    for start in range(0, size, len(piece)):
-        yield piece[: size - start]
+    """``size`` bytes, of which each mebibyte is memory of its own."""
+    rest = os.urandom((1 << 20) - 8)
+    for start in range(0, size, 1 << 20):
+        yield (start.to_bytes(8, "big") + rest)[: size - start]
 
 
 url, key, count = sys.argv[1:]
-store = open_store(url)
+store = open_store(url, at_most=int(count))
 written = store.write(key, random_bytes(int(count)))
 store.close()
 if written.size != int(count):
