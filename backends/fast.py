@@ -154,7 +154,7 @@ class FastStore:
             yield
         except StoreError:
             raise
-        except (obstore.exceptions.BaseError, OSError) as error:
+        except (obstore.exceptions.BaseError, OSError, NotImplementedError) as error:
             refusal = _refusal(error)
             where = f"{self.cloud.url}/{key}"
             if refusal.status:
@@ -203,6 +203,8 @@ def _refusal(error: BaseException) -> Refusal:
     text = str(error).partition("\n\nDebug source:")[0]
     status = _STATUS.search(text)
     told = refusal(status[1] if status else "", text)
+    if "redirect without LOCATION" in text:
+        return Refusal("301", "PermanentRedirect", "", "")
     return told if told.message else told._replace(message=text.rpartition(" - ")[2].strip())
 
 

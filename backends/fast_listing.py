@@ -42,18 +42,27 @@ class Listing:
         """Those whose keys start with ``prefix``, in S3's order, page by page."""
         query = {"list-type": "2", "prefix": prefix, "encoding-type": "url"}
         while True:
-            page = ET.fromstring(retried(lambda: self._answer(query, prefix)))  # noqa: S314  from a store that we trust
+            page = retried(lambda: self._page(query, prefix))
+            encoded = page.findtext("{*}EncodingType") == "url"
             for found in page.iterfind("{*}Contents"):
-                yield _stat(found)
+                yield _stat(found, encoded=encoded)
             following = page.findtext("{*}NextContinuationToken")
             if page.findtext("{*}IsTruncated") != "true" or not following:
                 return
             query["continuation-token"] = following
 
+    def _page(self, query: Mapping[str, str], prefix: str) -> ET.Element:
+        try:
+            return ET.fromstring(self._answer(query, prefix))  # noqa: S314  from a store that we trust
+        except ET.ParseError:
+            hint = "check the endpoint and the network"
+            raise StoreUnavailableError(f"{self._url}: the answer is no listing", hint=hint) from None
+
     def _answer(self, query: Mapping[str, str], prefix: str) -> bytes:
         from botocore.auth import S3SigV4Auth
         from botocore.awsrequest import AWSRequest
         from botocore.credentials import Credentials
+        from botocore.exceptions import ConnectionError as NoConnectionError
         from botocore.exceptions import HTTPClientError
 
         keys = self._credentials()
@@ -62,7 +71,7 @@ class Listing:
         S3SigV4Auth(signer, "s3", self._region).add_auth(request)
         try:
             answer = self._session.send(request.prepare())
-        except HTTPClientError as error:
+        except (NoConnectionError, HTTPClientError) as error:
             said = str(error).split("?", 1)[0].rstrip(".")
             raise StoreUnavailableError(f"{self._url}: {said}", hint="check the endpoint and the network") from None
         if answer.status_code != 200:
@@ -75,10 +84,11 @@ class Listing:
         self._session.close()
 
 
-def _stat(found: ET.Element) -> Stat:
+def _stat(found: ET.Element, *, encoded: bool) -> Stat:
     modified = found.findtext("{*}LastModified")
+    key = found.findtext("{*}Key", "")
     return Stat(
-        unquote_plus(found.findtext("{*}Key", "")),
+        unquote_plus(key) if encoded else key,
         int(found.findtext("{*}Size", "0")),
         found.findtext("{*}ETag"),
         modified=datetime.fromisoformat(modified) if modified else None,

@@ -1,6 +1,7 @@
 """The obstore engine on S3: the same credentials, endpoint, region and checksums as the fsspec engine has."""
 
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -14,7 +15,8 @@ from .errors import MissingExtraError, StoreError, UnsupportedError
 from .fast import Cloud, Refusal
 from .fast_listing import Listing
 from .fast_upload import FastS3Store
-from .s3_settings import configured, credential_errors, endpoint_of, no_credentials, region_for
+from .parts import part_size
+from .s3_settings import DEFAULT_REGION, configured, credential_errors, endpoint_of, no_credentials, region_for
 
 _FRESH = timedelta(minutes=10)
 _TRUE = {"1", "true", "yes", "on"}
@@ -36,19 +38,25 @@ _HEEDED_BY_OBSTORE_ALONE = (
     "AWS_PROXY_URL",
     "AWS_PROXY_EXCLUDES",
     "AWS_DEFAULT_HEADERS",
+    "AWS_CONDITIONAL_PUT",
+    "AWS_COPY_IF_NOT_EXISTS",
 )
+_REGIONS = re.compile(r"(?:af|ap|ca|eu|il|me|mx|sa|us)-(?!iso)")
+"""Those in the domain ``amazonaws.com``."""
+_BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 
 
 @dataclass(frozen=True, slots=True)
 class _Settings:
     """Where the bucket is, and who asks.
 
-    ``credentials`` gives them as obstore wants them, ``lasting`` says that they never change, and ``hindrance`` what
-    obstore cannot do.
+    ``assumed`` says that nobody named the region. ``credentials`` gives them as obstore wants them, ``lasting`` says
+    that they never change, and ``hindrance`` what obstore cannot do.
     """
 
     endpoint: str | None
     region: str
+    assumed: bool
     ca_file: str | None
     credentials: Callable[[], dict[str, Any]]
     lasting: bool
@@ -74,8 +82,10 @@ def open_s3(
     hindrance = settings.hindrance or _hindrance(bucket, settings)
     if hindrance and forced:
         raise UnsupportedError(f"s3://{bucket}: obstore cannot do {hindrance}: use engine=fsspec")
-    if hindrance or (settings.ca_file and _is_encrypted(settings.endpoint) and not forced):
-        # obstore trusts the system's certificates as well.
+    others_trusted = settings.ca_file and _is_encrypted(settings.endpoint)
+    region_unknown = settings.assumed and is_aws(settings.endpoint)
+    if hindrance or ((others_trusted or region_unknown) and not forced):
+        # obstore trusts the system's certificates as well, and does not ask for the bucket's region.
         return open_rest()
 
     virtual, url = _address(bucket, settings, addressing)
@@ -99,13 +109,22 @@ def open_s3(
         }
         return translated(response, operation, bucket, key)
 
-    return FastS3Store(
+    from obstore.exceptions import BaseError
+
+    try:
+        connect({}, {})
+    except BaseError as error:
+        if not forced:
+            return open_rest()
+        said = str(error).partition("\n")[0]
+        raise StoreError(f"s3://{bucket}: obstore cannot be started: {said}", hint="use engine=fsspec") from None
+    store = FastS3Store(
         Cloud(f"s3://{bucket}", settings.endpoint, connect, refused),
         open_rest,
         region=settings.region,
         conditions=conditions,
         verified=is_aws(settings.endpoint),
-        at_most=at_most,
+        at_most=at_most if forced else None,
         open_listing=lambda: Listing(
             f"{url}/" if virtual else f"{url}/{bucket}",
             settings.region,
@@ -114,6 +133,10 @@ def open_s3(
             refused,
         ),
     )
+    if not forced and at_most is not None and at_most > part_size(1):
+        # It will be needed, and whoever opens stores has other things to do meanwhile.
+        store.rest  # noqa: B018
+    return store
 
 
 def _address(bucket: str, settings: _Settings, addressing: str | None) -> tuple[bool, str]:
@@ -148,8 +171,8 @@ def _keys(credentials: Mapping[str, Any]) -> dict[str, str]:
 def _from_environment(endpoint: str | None, region: str | None) -> _Settings | None:
     """The settings, if the environment has them all: botocore, which would find the same, takes long to load."""
     environment = {name: value for name, value in os.environ.items() if value}
-    files = [Path(environment.get(name, usual)).expanduser() for name, usual in _FILES.items()]
-    if any(map(environment.get, _TAKES_BOTOCORE)) or any(file.exists() for file in files):
+    files = [os.path.expanduser(environment.get(name, usual)) for name, usual in _FILES.items()]
+    if any(map(environment.get, _TAKES_BOTOCORE)) or any(map(os.path.exists, files)):
         return None
     keys = {
         "access_key_id": environment.get("AWS_ACCESS_KEY_ID"),
@@ -161,10 +184,12 @@ def _from_environment(endpoint: str | None, region: str | None) -> _Settings | N
         return None
     where = endpoint or environment.get("AWS_ENDPOINT_URL_S3") or environment.get("AWS_ENDPOINT_URL")
     regions = (region, region_of(where), environment.get("AWS_REGION"), environment.get("AWS_DEFAULT_REGION"))
+    named = next(filter(None, regions), None)
     special = [name for name in ("fips", "dualstack") if _is_true(environment.get(f"AWS_USE_{name}_ENDPOINT".upper()))]
     return _Settings(
         where,
-        next(filter(None, regions), "us-east-1"),
+        named or DEFAULT_REGION,
+        named is None,
         environment.get("AWS_CA_BUNDLE"),
         credentials=lambda: keys,
         lasting=True,
@@ -183,6 +208,7 @@ def _from_botocore(endpoint: str | None, region: str | None, profile: str | None
     with credential_errors():
         session = configured(Session(profile=profile))
         where = endpoint or endpoint_of(session)
+        named = region_for(region, where, session)
         found = session.get_credentials()
         if found is None:
             raise no_credentials()
@@ -192,7 +218,8 @@ def _from_botocore(endpoint: str | None, region: str | None, profile: str | None
         special += [name for name in ("use_accelerate_endpoint", "use_dualstack_endpoint") if _is_true(s3.get(name))]
         return _Settings(
             where,
-            region_for(region, where, session),
+            named or DEFAULT_REGION,
+            named is None,
             ca_file or session.get_config_variable("ca_bundle") or None,
             credentials=lambda: _frozen(found),
             lasting=False,
@@ -217,8 +244,10 @@ def _hindrance(bucket: str, settings: _Settings) -> str:
             return f"without {name}, which it alone heeds"
     if bucket.endswith("--x-s3"):
         return "directory buckets"
-    if settings.endpoint is None and settings.region.startswith(("cn-", "us-iso", "eu-iso")):
+    if settings.endpoint is None and not _REGIONS.match(settings.region):
         return f"the region {settings.region}"
+    if is_aws(settings.endpoint) and (bucket.endswith(".mrap") or not _BUCKET.fullmatch(bucket)):
+        return f"the bucket {bucket}"
     return ""
 
 

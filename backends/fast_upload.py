@@ -6,6 +6,7 @@ conditional put is one request with all bytes in memory.
 """
 
 import itertools
+import re
 import threading
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -16,20 +17,21 @@ from typing import Any, Literal
 
 from .contract import Capabilities, Stat, Store, Written
 from .digest import Digest
-from .errors import NotFoundError, StoreError, UnsupportedError
+from .errors import NotFoundError, StoreError, StoreUnavailableError
 from .fast import CLIENT, RETRIES, Cloud, FastStore, interruptible, is_kept
 from .fast_listing import Listing
 from .parts import MIB, MOST_PARTS, part_size
-from .settling import decided, retried
+from .settling import decided, found, retried
 
 _LARGEST_PART = 32 * MIB
 _IN_FLIGHT = 8
 _GRACE = 5
 """Seconds that an interrupted upload is given to remove its parts."""
-_WRITING: dict[str, Any] = {"timeout": timedelta(minutes=5)}
+_WRITING: dict[str, Any] = {"timeout": timedelta(minutes=15)}
 _ONCE: dict[str, Any] = {"max_retries": 0}
 _MARK = "keystow-write"
-_LEFT = "parts sent so far may be left; a lifecycle rule of the bucket can remove unfinished uploads"
+_LEFT = "parts that were sent may be left, or the object may yet appear; a lifecycle rule can remove unfinished uploads"
+_NAME = re.compile(r"[A-Za-z0-9-]+")
 _HEADERS = frozenset(
     {"content-type", "content-disposition", "content-encoding", "content-language", "cache-control", "storage-class"}
 )
@@ -76,11 +78,9 @@ class FastS3Store(FastStore):
         content_type: str | None = None,
         metadata: Mapping[str, str] | None = None,
     ) -> Written:
-        if if_absent and not self.capabilities.if_absent:
-            raise UnsupportedError(
-                f"{self.cloud.url}: this endpoint ignores conditions: write unconditionally, under a unique key"
-            )
-        if is_kept(key) and all(map(_is_metadata, (metadata or {}).items())):
+        promised = self.capabilities.if_absent or not if_absent
+        described = _is_header(content_type or "") and all(map(_is_metadata, (metadata or {}).items()))
+        if promised and described and is_kept(key):
             head, chunks = _begun(iter(chunks), part_size(1))
             attributes = dict(metadata or {}) | ({"Content-Type": content_type} if content_type else {})
             if sum(map(len, head)) <= part_size(1):
@@ -113,7 +113,7 @@ class FastS3Store(FastStore):
 
         options = {"head": True} | ({"version": version_id} if version_id is not None else {})
         with self.errors(key, "head_object"):
-            return obstore.get(self._reader, key, options=options)
+            return interruptible(lambda _: obstore.get(self._reader, key, options=options))
 
     def _single(self, key: str, head: Sequence[bytes], attributes: dict[str, str], *, if_absent: bool) -> Written:
         digest = Digest(head)
@@ -146,15 +146,21 @@ class FastS3Store(FastStore):
             try:
                 return self._put(self._writer, key, iter(watched), marked, **options)
             except StoreError as error:
-                if watched.raised is not None:
-                    raise watched.raised from None
-                found = self._found(key, mark) if error.code == "NoSuchUpload" else None
-                if found is None:
-                    error.add_note(_LEFT)
-                    raise
-                return found
+                if watched.raised is None:
+                    return self._settled(key, mark, error)
+            raise watched.raised
 
         return self._written(digest, interruptible(put, grace=_GRACE, otherwise=_LEFT))
+
+    def _settled(self, key: str, mark: str, error: StoreError) -> Any:
+        """The answer for a stream that ended with ``error``, if it was stored in spite of it."""
+        where = f"{self.cloud.url}/{key}"
+        answer = found(lambda: self._found(key, mark), where, error) if error.code == "NoSuchUpload" else None
+        if answer is None:
+            if isinstance(error, StoreUnavailableError):
+                error.add_note(_LEFT)
+            raise error
+        return answer
 
     def _put(self, writer: Any, key: str, body: Any, attributes: dict[str, str], **options: Any) -> Any:
         import obstore
@@ -229,4 +235,8 @@ def _part_for(most: int) -> int | None:
 def _is_metadata(item: tuple[str, str]) -> bool:
     """Whether obstore takes this for metadata, and sends it as it is."""
     name, value = item
-    return name.lower() not in _HEADERS and value.isascii() and value.isprintable()
+    return _NAME.fullmatch(name) is not None and name.lower() not in _HEADERS and _is_header(value)
+
+
+def _is_header(value: str) -> bool:
+    return value.isascii() and value.isprintable()

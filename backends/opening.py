@@ -29,8 +29,8 @@ def open_store(url: str, *, engine: str | None = None, at_most: int | None = Non
 
     ``engine`` (default: ``KEYSTOW_ENGINE``, else ``"auto"``) carries the requests to the three clouds: ``"fsspec"``,
     ``"obstore"``, or ``"auto"``: obstore for S3 where it is installed and does everything as fsspec's would, else
-    fsspec. ``at_most`` is the most bytes that any one object to be written will have, if that is known: obstore writes
-    objects of many parts itself only then.
+    fsspec. ``at_most`` is the most bytes that any one object to be written will have, if that is known: ``"obstore"``
+    writes objects of many parts itself only then, and ``"auto"`` leaves them to fsspec.
 
     Raises ``UnknownStoreError`` for another kind of URL, ``MissingExtraError`` where an extra is not installed,
     ``ValueError`` for an engine that there is not, and ``TypeError`` for an option that the store does not have.

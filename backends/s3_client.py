@@ -9,7 +9,7 @@ from typing import Any
 from .aws import is_aws, translated
 from .errors import InvalidKeyError, MissingExtraError, StoreError, StoreUnavailableError
 from .loop import Loop
-from .s3_settings import configured, credential_errors, endpoint_of, no_credentials, region_for
+from .s3_settings import DEFAULT_REGION, configured, credential_errors, endpoint_of, no_credentials, region_for
 
 _ATTEMPTS = 4
 
@@ -37,7 +37,7 @@ class Bucket:
         with _errors("open", name, ""):
             session = configured(AioSession(profile=profile))
             self.endpoint = endpoint or endpoint_of(session)
-            self.region = region_for(region, self.endpoint, session)
+            self.region = region_for(region, self.endpoint, session) or DEFAULT_REGION
             self.checksums = is_aws(self.endpoint)
             self._files = _file_system(session, self.endpoint, self.region, ca_file, addressing)
             self.loop = Loop(self._files.loop)

@@ -8,6 +8,7 @@ from typing import Any
 from .aws import region_of
 from .errors import CredentialsError
 
+DEFAULT_REGION = "us-east-1"
 _METADATA_SECONDS = 0.5
 
 
@@ -34,10 +35,10 @@ def endpoint_of(session: Any) -> str | None:
     return found
 
 
-def region_for(given: str | None, endpoint: str | None, session: Any) -> str:
-    """The region to sign for: the ``given`` one, the endpoint's, the configured one, or S3's default."""
+def region_for(given: str | None, endpoint: str | None, session: Any) -> str | None:
+    """The region to sign for, if anybody names it: the ``given`` one, the endpoint's, or the configured one."""
     region: str | None = given or region_of(endpoint) or os.environ.get("AWS_REGION")
-    return region or session.get_config_variable("region") or "us-east-1"
+    return region or session.get_config_variable("region") or None
 
 
 def no_credentials() -> CredentialsError:

@@ -47,10 +47,10 @@ def decided(call: Callable[[], Answer], find: Callable[[], Answer | None], where
         except AlreadyExistsError as error:
             if not lost:
                 raise
-            found = _found(find, where, error)
-            if found is None:
+            answer = found(find, where, error)
+            if answer is None:
                 raise
-            return found
+            return answer
         except (StoreUnavailableError, ConflictError) as error:
             lost = lost or isinstance(error, StoreUnavailableError)
             pause = next(pauses, None)
@@ -59,7 +59,8 @@ def decided(call: Callable[[], Answer], find: Callable[[], Answer | None], where
         time.sleep(pause)
 
 
-def _found(find: Callable[[], Answer | None], where: str, error: StoreError) -> Answer | None:
+def found(find: Callable[[], Answer | None], where: str, error: StoreError) -> Answer | None:
+    """What ``find`` gives after ``error``; raises ``UnknownOutcomeError`` where it may not look."""
     try:
         return find()
     except NotFoundError:

@@ -32,7 +32,7 @@ IfExists = Literal["replace", "error", "skip"]
 Progress = Callable[[int, int], None]
 """Is told how many bytes of how many have been read from the source."""
 
-_AHEAD = 32 << 20
+_AHEAD = 16 << 20
 _PART = 8 << 20
 _HELD = 64 << 20
 _types = mimetypes.MimeTypes(filenames=())

@@ -9,12 +9,27 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from keystow.backends import MissingExtraError, StoreError, UnsupportedError, fast_s3, fast_upload, open_store
+from keystow.backends import (
+    MissingExtraError,
+    StoreError,
+    StoreUnavailableError,
+    UnsupportedError,
+    fast_s3,
+    fast_upload,
+    open_store,
+)
 from keystow.backends.fast import FastStore, is_kept
 from keystow.backends.parts import part_size
 from keystow.backends.s3 import S3Store
+from keystow.testing.servers import FaultProxy, free_ports
 
 PART = part_size(1)
+
+
+@pytest.fixture
+def proxy(seaweed):
+    with FaultProxy(seaweed.endpoint) as running:
+        yield running
 
 
 @pytest.fixture(autouse=True)
@@ -98,6 +113,11 @@ for url in ("s3://bucket", "gs://bucket", "az://container"):
         ("bucket", {}, {"AWS_USE_FIPS_ENDPOINT": "true"}, "fips endpoints"),
         ("bucket", {}, {"AWS_USE_DUALSTACK_ENDPOINT": "true"}, "dualstack endpoints"),
         ("bucket", {"endpoint": None, "region": "cn-north-1"}, {}, "the region cn-north-1"),
+        ("bucket", {"endpoint": None, "region": "eusc-de-east-1"}, {}, "the region eusc-de-east-1"),
+        ("bucket", {"endpoint": None, "region": "us-iso-east-1"}, {}, "the region us-iso-east-1"),
+        ("My_Bucket", {"endpoint": None, "region": "eu-west-1"}, {}, "the bucket My_Bucket"),
+        ("m.mrap", {"endpoint": None, "region": "eu-west-1"}, {}, "the bucket m.mrap"),
+        ("bucket", {}, {"AWS_CONDITIONAL_PUT": "disabled"}, "AWS_CONDITIONAL_PUT"),
         ("bucket--use1-az4--x-s3", {}, {}, "directory buckets"),
     ],
 )
@@ -118,6 +138,65 @@ def test_certificates_of_ones_own(monkeypatch, tmp_path):
     assert isinstance(opened(endpoint="https://127.0.0.1:9"), S3Store)
     assert isinstance(opened(endpoint="https://127.0.0.1:9", engine="obstore"), FastStore)
     assert isinstance(opened(endpoint="https://127.0.0.1:9", ca_file=certifi.where()), S3Store)
+
+
+def test_a_region_that_nobody_names_is_left_to_fsspec(monkeypatch):
+    """Its client follows AWS to the bucket's region."""
+    monkeypatch.delenv("AWS_CA_BUNDLE", raising=False)
+    assert isinstance(opened(endpoint=None), S3Store)
+    assert isinstance(opened(endpoint=None, region="us-east-1"), FastStore)
+    assert isinstance(opened(endpoint="https://s3.eu-west-1.amazonaws.com"), FastStore)
+
+
+@pytest.mark.server
+def test_a_listing_that_does_not_come(proxy, seaweed, bucket, login):
+    login(seaweed)
+    [port] = free_ports(1)
+    with pytest.raises(StoreUnavailableError, match=str(port)):
+        next(opened(f"s3://{bucket}", endpoint=f"http://127.0.0.1:{port}").list("a"))
+    proxy.answer(lambda method, path: "list-type" in path, 200, b"<html>", nth=None)
+    with pytest.raises(StoreUnavailableError, match="no listing"):
+        next(opened(f"s3://{bucket}", endpoint=proxy.url).list("a"))
+
+
+@pytest.mark.server
+def test_keys_of_a_listing_are_decoded_only_if_they_were_encoded(proxy, seaweed, bucket, login):
+    login(seaweed)
+    store = opened(f"s3://{bucket}", endpoint=proxy.url)
+    listing = "<R xmlns='x'>{}<Contents><Key>a+b%41</Key><Size>1</Size></Contents></R>"
+    for said, key in (("", "a+b%41"), ("<EncodingType>url</EncodingType>", "a bA")):
+        proxy.answer(lambda method, path: "list-type" in path, 200, listing.format(said).encode())
+        assert [found.key for found in store.list()] == [key]
+        proxy.clear()
+
+
+@pytest.mark.server
+@pytest.mark.parametrize("size", [1, 3 * PART], ids=["put", "multipart"])
+def test_what_chunks_raise_keeps_its_cause(seaweed, bucket, login, size):
+    login(seaweed)
+    store = open_store(f"s3://{bucket}", endpoint=seaweed.endpoint, engine="obstore", at_most=1 << 30)
+    failure = OSError("mine")
+    failure.__cause__ = ValueError("origin")
+
+    def chunks():
+        yield bytes(size)
+        raise failure
+
+    with pytest.raises(OSError, match="mine") as raised:
+        store.write("failing", chunks())
+    assert raised.value is failure
+    assert isinstance(failure.__cause__, ValueError)
+    store.close()
+
+
+@pytest.mark.server
+def test_what_obstore_would_choke_on_is_written_all_the_same(seaweed, bucket, login):
+    login(seaweed)
+    store = open_store(f"s3://{bucket}", endpoint=seaweed.endpoint, engine="obstore")
+    assert store.write("described", [b"x"], metadata={"Content-Type": "own", "a.b": "c"}).size == 1
+    with pytest.raises(StoreError):
+        store.write("described", [b"x"], content_type="text/plain\nX-Other: 1")
+    store.close()
 
 
 VARIABLES = {
@@ -147,7 +226,7 @@ def test_the_short_way_to_the_settings_leads_where_botocore_does(environment, en
         short = fast_s3._from_environment(endpoint, region)
         long = fast_s3._from_botocore(endpoint, region, None, None)
     assert short is not None
-    for name in ("endpoint", "region", "ca_file", "hindrance"):
+    for name in ("endpoint", "region", "assumed", "ca_file", "hindrance"):
         assert getattr(short, name) == getattr(long, name), name
     kept = {"access_key_id", "secret_access_key", "token"}
     assert {k: short.credentials()[k] for k in kept} == {k: long.credentials()[k] for k in kept}
@@ -269,7 +348,7 @@ WITHOUT_S3FS = """
 import sys
 sys.modules["s3fs"] = sys.modules["aiobotocore"] = None
 from keystow.backends import MissingExtraError, open_store
-store = open_store(sys.argv[1], endpoint=sys.argv[2], at_most=1 << 30)
+store = open_store(sys.argv[1], endpoint=sys.argv[2], engine="obstore", at_most=1 << 30)
 store.write("light/small", [b"x"], if_absent=False)
 store.write("light/large", iter([bytes(8 << 20)] * 2))
 print([found.key for found in store.list("light/")], sum(map(len, store.read("light/large"))))
