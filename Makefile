@@ -29,10 +29,10 @@ test: setup tools azurite bench-tools peers
 	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target test-stores test-face
 
 test-stores:
-	$(BIN)/pytest tests/backends tests/conformance tests/testing tests/test_*.py
+	$(BIN)/pytest tests/backends tests/conformance tests/testing
 
 test-face:
-	$(BIN)/pytest tests/keys tests/archive tests/publisher
+	$(BIN)/pytest tests/keys tests/archive tests/publisher tests/test_*.py
 
 # Without servers and without the tests that start a process for each case.
 test-fast: setup tools

@@ -25,6 +25,7 @@ _NOT_KEPT = re.compile(r"(?:^|/)\.{0,2}(?:/|\Z)|[\x00-\x1f\x7f\\\ud800-\udfff]")
 _STATUS = re.compile(r"status code: (\d{3})")
 _CODE = re.compile(r"<Code>([^<]{1,80})</Code>")
 _MESSAGE = re.compile(r"<Message>([^<]{1,300})</Message>")
+_REASON = re.compile(r'(?:message|error): "([^"]{1,200})"')
 _REQUEST = re.compile(r"<RequestId>([^<]{1,100})</RequestId>")
 
 Result = TypeVar("Result")
@@ -200,12 +201,21 @@ def is_kept(key: str) -> bool:
 
 def _refusal(error: BaseException) -> Refusal:
     """What obstore tells of an answer, or of there being none; the URL, and what is for debugging, is left out."""
-    text = str(error).partition("\n\nDebug source:")[0]
+    text, _, debug = str(error).partition("\n\nDebug source:")
     status = _STATUS.search(text)
     told = refusal(status[1] if status else "", text)
     if "redirect without LOCATION" in text:
         return Refusal("301", "PermanentRedirect", "", "")
-    return told if told.message else told._replace(message=text.rpartition(" - ")[2].strip())
+    if told.message:
+        return told
+    reason = "the server's certificate is not trusted" if "InvalidCertificate" in debug else _reason(debug)
+    return told._replace(message=": ".join(filter(None, (text.rpartition(" - ")[2].strip(), reason))))
+
+
+def _reason(debug: str) -> str:
+    """Why there was no connection, as the system or the resolver says it."""
+    found = _REASON.search(debug)
+    return found[1] if found else ""
 
 
 def refusal(status: str, body: str) -> Refusal:
