@@ -60,8 +60,7 @@ class FastStore:
     def __init__(self, cloud: Cloud, rest: Store | Callable[[], Store]) -> None:
         self.cloud = cloud
         self.endpoint = cloud.endpoint
-        self._open_rest = rest if callable(rest) else None
-        self._opened = None if callable(rest) else rest
+        self._rest = rest
         self._opening = threading.Lock()
         self._reader = cloud.connect(CLIENT | _READING, RETRIES)
 
@@ -74,11 +73,9 @@ class FastStore:
     def rest(self) -> Store:
         """The store of the fsspec engine."""
         with self._opening:
-            if self._opened is None and self._open_rest is not None:
-                self._opened = self._open_rest()
-        if self._opened is None:
-            raise AssertionError("rest is a store, or opens one")
-        return self._opened
+            if callable(self._rest):
+                self._rest = self._rest()
+            return self._rest
 
     def write(
         self,
@@ -140,8 +137,8 @@ class FastStore:
         return self.rest.presign(key, expires=expires, method=method, version_id=version_id)
 
     def close(self) -> None:
-        if self._opened is not None:
-            self._opened.close()
+        if not callable(self._rest):
+            self._rest.close()
 
     @contextlib.contextmanager
     def errors(self, key: str, operation: str) -> Iterator[None]:

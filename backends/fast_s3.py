@@ -76,7 +76,10 @@ def open_s3(
     addressing: str | None = None,
     conditions: bool = True,
 ) -> Store:
-    """The store; unless ``forced``, that of ``open_rest`` where obstore would do anything otherwise than it."""
+    """The store; unless ``forced``, that of ``open_rest`` where obstore would do anything otherwise than it.
+
+    ``at_most`` lets obstore write what has more than one part, if it is ``forced``; else that store is opened now.
+    """
     simple = _from_environment(endpoint, region) if profile is None and ca_file is None else None
     settings = simple or _from_botocore(endpoint, region, profile, ca_file)
     hindrance = settings.hindrance or _hindrance(bucket, settings)
@@ -90,10 +93,46 @@ def open_s3(
 
     virtual, url = _address(bucket, settings, addressing)
 
+    def refused(refusal: Refusal, key: str, operation: str) -> StoreError:
+        return _refused(bucket, refusal, key, operation)
+
+    from obstore.exceptions import BaseError
+
+    try:
+        store = FastS3Store(
+            Cloud(f"s3://{bucket}", settings.endpoint, _connector(bucket, settings, url, virtual=virtual), refused),
+            open_rest,
+            region=settings.region,
+            conditions=conditions,
+            verified=is_aws(settings.endpoint),
+            at_most=at_most if forced else None,
+            open_listing=lambda: Listing(
+                f"{url}/" if virtual else f"{url}/{bucket}",
+                settings.region,
+                settings.ca_file,
+                settings.credentials,
+                refused,
+            ),
+        )
+    except BaseError as error:
+        if not forced:
+            return open_rest()
+        said = str(error).partition("\n")[0]
+        raise StoreError(f"s3://{bucket}: obstore cannot be started: {said}", hint="use engine=fsspec") from None
+    if not forced and at_most is not None and at_most > part_size(1):
+        # It will be needed, and whoever opens stores has other things to do meanwhile.
+        store.rest  # noqa: B018
+    return store
+
+
+def _connector(
+    bucket: str, settings: _Settings, url: str, *, virtual: bool
+) -> Callable[[Mapping[str, Any], Mapping[str, Any]], Any]:
+    trusted = {"root_certificate": Path(settings.ca_file).read_bytes()} if settings.ca_file else {}
+
     def connect(client_options: Mapping[str, Any], retry_config: Mapping[str, Any]) -> Any:
         from obstore.store import S3Store
 
-        trusted = {"root_certificate": Path(settings.ca_file).read_bytes()} if settings.ca_file else {}
         return S3Store(
             bucket,
             config=_config(settings, url, virtual=virtual),
@@ -102,41 +141,15 @@ def open_s3(
             credential_provider=None if settings.lasting else settings.credentials,
         )
 
-    def refused(refusal: Refusal, key: str, operation: str) -> StoreError:
-        response = {
-            "Error": {"Code": refusal.code or refusal.status, "Message": refusal.message},
-            "ResponseMetadata": {"HTTPStatusCode": refusal.status, "RequestId": refusal.request_id},
-        }
-        return translated(response, operation, bucket, key)
+    return connect
 
-    from obstore.exceptions import BaseError
 
-    try:
-        connect({}, {})
-    except BaseError as error:
-        if not forced:
-            return open_rest()
-        said = str(error).partition("\n")[0]
-        raise StoreError(f"s3://{bucket}: obstore cannot be started: {said}", hint="use engine=fsspec") from None
-    store = FastS3Store(
-        Cloud(f"s3://{bucket}", settings.endpoint, connect, refused),
-        open_rest,
-        region=settings.region,
-        conditions=conditions,
-        verified=is_aws(settings.endpoint),
-        at_most=at_most if forced else None,
-        open_listing=lambda: Listing(
-            f"{url}/" if virtual else f"{url}/{bucket}",
-            settings.region,
-            settings.ca_file,
-            settings.credentials,
-            refused,
-        ),
-    )
-    if not forced and at_most is not None and at_most > part_size(1):
-        # It will be needed, and whoever opens stores has other things to do meanwhile.
-        store.rest  # noqa: B018
-    return store
+def _refused(bucket: str, refusal: Refusal, key: str, operation: str) -> StoreError:
+    response = {
+        "Error": {"Code": refusal.code or refusal.status, "Message": refusal.message},
+        "ResponseMetadata": {"HTTPStatusCode": refusal.status, "RequestId": refusal.request_id},
+    }
+    return translated(response, operation, bucket, key)
 
 
 def _address(bucket: str, settings: _Settings, addressing: str | None) -> tuple[bool, str]:

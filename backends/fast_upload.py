@@ -1,8 +1,8 @@
 """Writing to S3 through obstore.
 
-Strategy: what fits one part is one request. More is handed to obstore as a stream if the most that it can be is known,
-because obstore's parts do not grow. Create-only writes of more than one part go to the fsspec engine: obstore's
-conditional put is one request with all bytes in memory.
+Strategy: what fits one part is one request. More goes to the fsspec engine, unless ``at_most`` says that it may be
+handed to obstore as a stream: its parts do not grow, and it cannot be cancelled. Create-only writes of more than one
+part always go there: obstore's conditional put is one request with all bytes in memory.
 """
 
 import itertools
@@ -21,7 +21,7 @@ from .errors import NotFoundError, StoreError, StoreUnavailableError
 from .fast import CLIENT, RETRIES, Cloud, FastStore, interruptible, is_kept
 from .fast_listing import Listing
 from .parts import MIB, MOST_PARTS, part_size
-from .settling import decided, found, retried
+from .settling import MARK, decided, found, retried
 
 _LARGEST_PART = 32 * MIB
 _IN_FLIGHT = 8
@@ -29,7 +29,6 @@ _GRACE = 5
 """Seconds that an interrupted upload is given to remove its parts."""
 _WRITING: dict[str, Any] = {"timeout": timedelta(minutes=15)}
 _ONCE: dict[str, Any] = {"max_retries": 0}
-_MARK = "keystow-write"
 _LEFT = "parts that were sent may be left, or the object may yet appear; a lifecycle rule can remove unfinished uploads"
 _NAME = re.compile(r"[A-Za-z0-9-]+")
 _HEADERS = frozenset(
@@ -41,7 +40,7 @@ class FastS3Store(FastStore):
     """One bucket of S3, or of what speaks its protocol.
 
     ``verified`` says whether the store is asked to verify checksums on arrival. ``at_most`` is the most bytes that any
-    one write will have, if that is known.
+    one write will have, if obstore is to write what has more than one part.
     """
 
     def __init__(
@@ -96,7 +95,7 @@ class FastS3Store(FastStore):
         return Stat(key, found["size"], found["e_tag"], found["version"], found["last_modified"])
 
     def list(self, prefix: str = "") -> Iterator[Stat]:
-        if find_spec("botocore") is None:
+        if find_spec("botocore") is None or not _is_text(prefix):
             return super().list(prefix)
         with self._opening:
             if self._listing is None:
@@ -120,7 +119,7 @@ class FastS3Store(FastStore):
         body = b"".join(digest)
 
         mark = uuid.uuid4().hex if if_absent else ""
-        marked = attributes | ({_MARK: mark} if if_absent else {})
+        marked = attributes | ({MARK: mark} if if_absent else {})
 
         def put(ending: threading.Event) -> Any:
             def once() -> Any:
@@ -138,7 +137,7 @@ class FastS3Store(FastStore):
     def _stream_in(self, key: str, chunks: Iterator[bytes], attributes: dict[str, str], part: int) -> Written:
         digest = Digest(chunks)
         mark = uuid.uuid4().hex
-        marked = attributes | {_MARK: mark}
+        marked = attributes | {MARK: mark}
         options = {"use_multipart": True, "chunk_size": part, "max_concurrency": _IN_FLIGHT}
 
         def put(ending: threading.Event) -> Any:
@@ -174,7 +173,7 @@ class FastS3Store(FastStore):
             found = self._head(key)
         except NotFoundError:
             return None
-        return found.meta | {"confirmed": "stat"} if found.attributes.get(_MARK) == mark else None
+        return found.meta | {"confirmed": "stat"} if found.attributes.get(MARK) == mark else None
 
     def _written(self, digest: Digest, answer: Mapping[str, Any]) -> Written:
         return Written(
@@ -240,3 +239,8 @@ def _is_metadata(item: tuple[str, str]) -> bool:
 
 def _is_header(value: str) -> bool:
     return value.isascii() and value.isprintable()
+
+
+def _is_text(text: str) -> bool:
+    """Whether UTF-8 has all of its characters."""
+    return not any("\ud800" <= character <= "\udfff" for character in text)

@@ -31,10 +31,9 @@ from .errors import (
 from .gcs_client import Answer, Bucket
 from .loop import following
 from .parts import parts
-from .settling import PAUSES, decided, retried
+from .settling import MARK, PAUSES, decided, retried
 
 _CHUNK = 1 << 20
-_MARK = "keystow-write"
 _PAGE = 1000
 
 
@@ -190,7 +189,7 @@ class _Upload:
         self._key = key
         self._id = uuid.uuid4().hex
         self._query = {"ifGenerationMatch": "0"} if if_absent else {}
-        mark = {_MARK: self._id} if if_absent else {}
+        mark = {MARK: self._id} if if_absent else {}
         self._resource: dict[str, Any] = {"name": key, "metadata": {**metadata, **mark}}
         if content_type:
             self._resource["contentType"] = content_type
@@ -311,7 +310,7 @@ class _Upload:
 
     def _find(self) -> dict[str, Any] | None:
         found = self._bucket.call("GET", self._bucket.object_url(self._key), key=self._key).resource
-        if found.get("metadata", {}).get(_MARK) != self._id:
+        if found.get("metadata", {}).get(MARK) != self._id:
             return None
         return found | {"confirmed": "stat"}
 

@@ -19,9 +19,9 @@ from .errors import AlreadyExistsError, ConflictError, NotFoundError, StoreError
 from .loop import in_flight
 from .parts import MOST_PARTS, parts
 from .s3_client import Bucket
+from .settling import MARK
 
 _CONFLICT_PAUSES = (0.1, 0.4, 1.6)
-_MARK = "keystow-write"
 
 
 class Upload:
@@ -46,7 +46,7 @@ class Upload:
         return self._multipart(itertools.chain(head, pieces))
 
     def _put(self, body: bytes, digest: Digest) -> dict[str, Any]:
-        metadata = self._metadata | ({_MARK: self._id} if self._condition else {})
+        metadata = self._metadata | ({MARK: self._id} if self._condition else {})
         params: dict[str, Any] = {"Body": body, **self._condition, **self._described}
         if metadata:
             params["Metadata"] = metadata
@@ -59,7 +59,7 @@ class Upload:
         begun = self._bucket.call(
             "create_multipart_upload",
             self._key,
-            Metadata=self._metadata | {_MARK: self._id},
+            Metadata=self._metadata | {MARK: self._id},
             **self._described,
             **algorithm,
         )
@@ -126,7 +126,7 @@ class Upload:
                 f"that now stands there is ours could not be read ({failure.code})",
                 hint="fetch the object and compare, or publish again under another key",
             ) from error
-        if found.get("Metadata", {}).get(_MARK) != self._id:
+        if found.get("Metadata", {}).get(MARK) != self._id:
             raise error
         return found | {"confirmed": "stat"}
 

@@ -17,6 +17,8 @@ from .errors import (
     UnknownOutcomeError,
 )
 
+MARK = "keystow-write"
+"""The metadata's name for that id; Azure's names take no hyphen."""
 PAUSES = (0.2, 0.8, 2.4)
 """Seconds between tries."""
 

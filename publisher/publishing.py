@@ -20,6 +20,7 @@ from .archive.scan import Special, Symlinks
 from .backends import AlreadyExistsError, Store, Written, open_store
 from .backends.aws import region_of
 from .backends.opening import engine_for
+from .backends.parts import part_size
 from .checksum import Checksum
 from .concurrency import Budget, in_order
 from .errors import SpecError
@@ -33,8 +34,8 @@ Progress = Callable[[int, int], None]
 """Is told how many bytes of how many have been read from the source."""
 
 _AHEAD = 16 << 20
-_PART = 8 << 20
-_HELD = 64 << 20
+_PART = part_size(1)
+_HELD = 8 * _PART
 _types = mimetypes.MimeTypes(filenames=())
 
 

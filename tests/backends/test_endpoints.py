@@ -132,13 +132,15 @@ def secure(moto, certificates):
         yield proxy.url.replace("http://", "https://")
 
 
-def test_a_ca_file_lets_us_in(secure, bucket, certificates) -> None:
-    round_trip(open_store(f"s3://{bucket}", endpoint=secure, ca_file=str(certificates / "ca.pem")))
+@pytest.mark.parametrize("engine", ["fsspec", "obstore"])
+def test_a_ca_file_lets_us_in(secure, bucket, certificates, engine) -> None:
+    round_trip(open_store(f"s3://{bucket}", endpoint=secure, ca_file=str(certificates / "ca.pem"), engine=engine))
 
 
-def test_a_ca_bundle_from_the_environment_lets_us_in(secure, bucket, certificates, monkeypatch) -> None:
+@pytest.mark.parametrize("engine", ["fsspec", "obstore"])
+def test_a_ca_bundle_from_the_environment_lets_us_in(secure, bucket, certificates, monkeypatch, engine) -> None:
     monkeypatch.setenv("AWS_CA_BUNDLE", str(certificates / "ca.pem"))
-    round_trip(open_store(f"s3://{bucket}", endpoint=secure))
+    round_trip(open_store(f"s3://{bucket}", endpoint=secure, engine=engine))
 
 
 @pytest.mark.parametrize(

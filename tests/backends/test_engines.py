@@ -1,5 +1,6 @@
 """Which engine carries the requests, that both are told the same, and what obstore is not trusted with."""
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from keystow.backends import (
+    InvalidKeyError,
     MissingExtraError,
     StoreError,
     StoreUnavailableError,
@@ -39,9 +41,15 @@ def keys(monkeypatch):
 
 
 def opened(url="s3://bucket", **options):
+    """A store to look at, closed."""
     store = open_store(url, **{"endpoint": "http://127.0.0.1:9"} | options)
     store.close()
     return store
+
+
+def listed(bucket, endpoint, prefix="", **options):
+    with contextlib.closing(open_store(f"s3://{bucket}", endpoint=endpoint, **options)) as store:
+        return [found.key for found in store.list(prefix)]
 
 
 @pytest.mark.parametrize(
@@ -153,20 +161,27 @@ def test_a_listing_that_does_not_come(proxy, seaweed, bucket, login):
     login(seaweed)
     [port] = free_ports(1)
     with pytest.raises(StoreUnavailableError, match=str(port)):
-        next(opened(f"s3://{bucket}", endpoint=f"http://127.0.0.1:{port}").list("a"))
+        listed(bucket, f"http://127.0.0.1:{port}")
     proxy.answer(lambda method, path: "list-type" in path, 200, b"<html>", nth=None)
     with pytest.raises(StoreUnavailableError, match="no listing"):
-        next(opened(f"s3://{bucket}", endpoint=proxy.url).list("a"))
+        listed(bucket, proxy.url)
+
+
+@pytest.mark.server
+@pytest.mark.parametrize("engine", ["fsspec", "obstore"])
+def test_half_a_character_is_no_prefix(seaweed, bucket, login, engine):
+    login(seaweed)
+    with pytest.raises(InvalidKeyError, match="half a character"):
+        listed(bucket, seaweed.endpoint, "\ud800", engine=engine)
 
 
 @pytest.mark.server
 def test_keys_of_a_listing_are_decoded_only_if_they_were_encoded(proxy, seaweed, bucket, login):
     login(seaweed)
-    store = opened(f"s3://{bucket}", endpoint=proxy.url)
     listing = "<R xmlns='x'>{}<Contents><Key>a+b%41</Key><Size>1</Size></Contents></R>"
     for said, key in (("", "a+b%41"), ("<EncodingType>url</EncodingType>", "a bA")):
         proxy.answer(lambda method, path: "list-type" in path, 200, listing.format(said).encode())
-        assert [found.key for found in store.list()] == [key]
+        assert listed(bucket, proxy.url) == [key]
         proxy.clear()
 
 
@@ -280,7 +295,7 @@ def test_files_of_aws_are_left_to_botocore(monkeypatch, tmp_path, name):
     ],
 )
 def test_keys_that_obstore_keeps(key, kept):
-    """obstore itself is asked: what it gives back under another name, or refuses, is not kept."""
+    """What is said to be kept is given back by obstore under the same name."""
     import obstore
 
     assert is_kept(key) == kept

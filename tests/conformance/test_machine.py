@@ -11,6 +11,8 @@ from keystow.backends import open_store
 from keystow.testing import FaultyStore, StoreMachine
 from keystow.testing.servers import Moto
 
+engines = pytest.mark.parametrize("engine", ["fsspec", "obstore"])
+
 
 def play(empty_store, *, examples=8, steps=15, phases=tuple(Phase)):
     class Machine(StoreMachine):
@@ -46,18 +48,20 @@ def test_file(tmp_path):
 
 
 @pytest.mark.server
-def test_seaweedfs(seaweed, login):
+@engines
+def test_seaweedfs(seaweed, login, engine):
     login(seaweed)
     bucket = seaweed.make_bucket()
-    play(lambda: emptied(open_store(f"s3://{bucket}", endpoint=seaweed.endpoint)))
+    play(lambda: emptied(open_store(f"s3://{bucket}", endpoint=seaweed.endpoint, engine=engine)))
 
 
 @pytest.mark.server
-def test_moto(monkeypatch):
+@engines
+def test_moto(monkeypatch, engine):
     with Moto() as server:
         for name, value in server.environment().items():
             monkeypatch.setenv(name, value)
-        play(lambda: open_store(f"s3://{server.make_bucket()}", endpoint=server.endpoint))
+        play(lambda: open_store(f"s3://{server.make_bucket()}", endpoint=server.endpoint, engine=engine))
 
 
 @pytest.mark.server
