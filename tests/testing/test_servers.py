@@ -1,5 +1,6 @@
 """The servers that others may use: what they cost, how they are reached, started and ended."""
 
+import socket
 import subprocess
 import sys
 import time
@@ -132,6 +133,23 @@ def alive(pid):
         return ") Z " not in Path(f"/proc/{pid}/stat").read_text()
     except (FileNotFoundError, ProcessLookupError):
         return False
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="ports are told to other processes by Linux's abstract sockets")
+def test_no_two_processes_are_given_the_same_ports():
+    """Even while nothing listens there: a server may be starting, or be stopped before a restart."""
+    ours = servers.free_ports(3)
+    with socket.socket() as one, socket.socket() as other:
+        for probe in (one, other):
+            probe.bind((servers.LOOPBACK, 0))
+        free = {one.getsockname()[1], other.getsockname()[1]}
+    program = (
+        "from keystow.testing.servers import process\n"
+        f"process._candidates = lambda: {[*ours, *free]}\n"
+        "print(*process.free_ports(2))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert set(map(int, done.stdout.split())) == free
 
 
 def test_a_program_that_is_missing_is_named(tmp_path, monkeypatch):

@@ -170,18 +170,39 @@ class Server(ABC):
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports that are free now, from below the range the kernel hands to outgoing connections.
+    """Ports that are free now, outside of the range that the kernel hands to outgoing connections.
 
-    So no connection takes one while the server is starting, or is stopped before a restart.
+    So no connection takes one while the server is starting, or is stopped before a restart; and on Linux no other
+    process is given one by this function as long as this process lives.
     """
     with contextlib.ExitStack() as held:
         ports: list[int] = []
+        candidates = _candidates()
         while len(ports) < count:
             probe = held.enter_context(socket.socket())
             with contextlib.suppress(OSError):
-                probe.bind((LOOPBACK, random.randrange(10_000, 32_000)))
-                ports.append(probe.getsockname()[1])
+                probe.bind((LOOPBACK, random.choice(candidates)))
+                port = probe.getsockname()[1]
+                _reserve(port)
+                ports.append(port)
     return ports
+
+
+def _candidates() -> list[int]:
+    try:
+        first, last = map(int, Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split())
+    except (OSError, ValueError):
+        first, last = 32_768, 60_999
+    every = range(10_000, 65_536)
+    return [port for port in every if not first <= port <= last] or list(every)
+
+
+def _reserve(port: int) -> None:
+    """Take an abstract socket's name for the port, as long as this process lives; ``OSError`` if another has it."""
+    if sys.platform == "linux":
+        with socket.socket(socket.AF_UNIX) as name:
+            name.bind(f"\0keystow-port-{port}")
+            name.detach()
 
 
 def find_program(name: str, *elsewhere: str) -> str | None:
