@@ -95,9 +95,11 @@ def translated(response: Mapping[str, Any], operation: str, bucket: str, key: st
         resource = bucket if need == "s3:ListBucket" else f"{bucket}/*"
         hint = f"allow {need} on arn:aws:s3:::{resource}, or use other credentials"
     what = "already exists" if kind is AlreadyExistsError else ": ".join(filter(None, (code, said)))
-    return kind(
+    found = kind(
         f"s3://{bucket}/{key}: {what}",
         code=code,
         request_id=str(response.get("ResponseMetadata", {}).get("RequestId") or ""),
         hint=hint,
     )
+    found.retries = response.get("ResponseMetadata", {}).get("RetryAttempts", 0)
+    return found

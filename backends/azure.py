@@ -19,7 +19,8 @@ from .azure_client import Container
 from .contract import Capabilities, Stat, Written
 from .digest import Digest
 from .errors import InvalidKeyError, NotFoundError, StoreError, StoreUnavailableError, UnsupportedError
-from .loop import following, in_flight
+from .in_flight import in_flight
+from .loop import following
 from .parts import parts
 from .settling import PAUSES, decided, retried
 

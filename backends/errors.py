@@ -5,8 +5,10 @@ class StoreError(OSError):
     """A store refused or failed.
 
     ``code`` and ``request_id`` are the store's own, as far as it gave them; ``hint`` says what to change. No message
-    holds a secret or a signed query string.
+    holds a secret or a signed query string. ``retries`` says how many times the same request had been sent before.
     """
+
+    retries = 0
 
     def __init__(self, message: str, *, code: str = "", request_id: str = "", hint: str = "") -> None:
         identified = f"{message} (request {request_id})" if request_id else message

@@ -8,10 +8,10 @@ import contextlib
 import re
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import Future, wait
+from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from .arguments import is_empty
 from .contract import Capabilities, Stat, Store, Written
@@ -29,6 +29,7 @@ _REASON = re.compile(r'(?:message|error): "([^"]{1,200})"')
 _REQUEST = re.compile(r"<RequestId>([^<]{1,100})</RequestId>")
 
 Result = TypeVar("Result")
+Made_co = TypeVar("Made_co", covariant=True)
 
 
 class Refusal(NamedTuple):
@@ -54,28 +55,34 @@ class Cloud:
     refused: Callable[[Refusal, str, str], StoreError]
 
 
-class FastStore:
-    """One bucket. ``rest`` is the store of the fsspec engine, or opens it when it is first needed."""
+class Late(Generic[Made_co]):
+    """What ``make`` gives, asked for it once, when it is first needed; ``made`` is ``None`` until then."""
 
-    def __init__(self, cloud: Cloud, rest: Store | Callable[[], Store]) -> None:
+    def __init__(self, make: Callable[[], Made_co]) -> None:
+        self._make = make
+        self._lock = threading.Lock()
+        self.made: Made_co | None = None
+
+    def __call__(self) -> Made_co:
+        with self._lock:
+            if self.made is None:
+                self.made = self._make()
+            return self.made
+
+
+class FastStore:
+    """One bucket. ``rest`` is the store of the fsspec engine."""
+
+    def __init__(self, cloud: Cloud, rest: Late[Store]) -> None:
         self.cloud = cloud
         self.endpoint = cloud.endpoint
         self._rest = rest
-        self._opening = threading.Lock()
         self._reader = cloud.connect(CLIENT | _READING, RETRIES)
 
     @property
     def capabilities(self) -> Capabilities:
         """Those of the fsspec engine."""
-        return self.rest.capabilities
-
-    @property
-    def rest(self) -> Store:
-        """The store of the fsspec engine."""
-        with self._opening:
-            if callable(self._rest):
-                self._rest = self._rest()
-            return self._rest
+        return self._rest().capabilities
 
     def write(
         self,
@@ -86,7 +93,7 @@ class FastStore:
         content_type: str | None = None,
         metadata: Mapping[str, str] | None = None,
     ) -> Written:
-        return self.rest.write(key, chunks, if_absent=if_absent, content_type=content_type, metadata=metadata)
+        return self._rest().write(key, chunks, if_absent=if_absent, content_type=content_type, metadata=metadata)
 
     def read(
         self, key: str, *, version_id: str | None = None, start: int = 0, stop: int | None = None
@@ -99,7 +106,7 @@ class FastStore:
             options["range"] = {"offset": start} if stop is None else (start, stop)
         stream = self._stream(key, options) if is_kept(key) else None
         if stream is None:
-            yield from self.rest.read(key, version_id=version_id, start=start, stop=stop)
+            yield from self._rest().read(key, version_id=version_id, start=start, stop=stop)
             return
         while True:
             with self.errors(key, "get_object"):
@@ -123,22 +130,22 @@ class FastStore:
             return stream
 
     def stat(self, key: str, *, version_id: str | None = None) -> Stat:
-        return self.rest.stat(key, version_id=version_id)
+        return self._rest().stat(key, version_id=version_id)
 
     def list(self, prefix: str = "") -> Iterator[Stat]:
-        return self.rest.list(prefix)
+        return self._rest().list(prefix)
 
     def delete(self, key: str) -> None:
-        self.rest.delete(key)
+        self._rest().delete(key)
 
     def presign(
         self, key: str, *, expires: timedelta | float, method: str = "GET", version_id: str | None = None
     ) -> str:
-        return self.rest.presign(key, expires=expires, method=method, version_id=version_id)
+        return self._rest().presign(key, expires=expires, method=method, version_id=version_id)
 
     def close(self) -> None:
-        if not callable(self._rest):
-            self._rest.close()
+        if self._rest.made:
+            self._rest.made.close()
 
     @contextlib.contextmanager
     def errors(self, key: str, operation: str) -> Iterator[None]:
@@ -164,11 +171,10 @@ class FastStore:
             raise StoreUnavailableError(f"{where}: {refusal.message}{at}", hint=hint) from None
 
 
-def interruptible(work: Callable[[threading.Event], Result], *, grace: float = 0, otherwise: str = "") -> Result:
+def interruptible(work: Callable[[threading.Event], Result]) -> Result:
     """What ``work`` gives. obstore does not wake up for a signal, so the main thread waits for another thread.
 
-    When it is interrupted, ``work`` learns it from the event, and is waited for, for ``grace`` seconds; if it has not
-    ended then, ``otherwise`` is noted on the error.
+    When it is interrupted, ``work`` learns it from the event, and is not waited for.
     """
     ending = threading.Event()
     if threading.current_thread() is not threading.main_thread():
@@ -184,11 +190,8 @@ def interruptible(work: Callable[[threading.Event], Result], *, grace: float = 0
     threading.Thread(target=run, name="keystow-obstore", daemon=True).start()
     try:
         return answer.result()
-    except BaseException as error:
+    finally:
         ending.set()
-        if wait([answer], grace).not_done and otherwise:
-            error.add_note(otherwise)
-        raise
 
 
 def is_kept(key: str) -> bool:

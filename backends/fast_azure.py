@@ -6,12 +6,13 @@ from typing import Any
 from .azure import AzureStore
 from .contract import Store
 from .errors import StoreError
-from .fast import Cloud, FastStore, Refusal
+from .fast import Cloud, FastStore, Late, Refusal
 
 
 def open_azure(container: str, **options: Any) -> Store:
     """The store; it takes what ``AzureStore`` takes."""
-    plain = AzureStore(container, **options)
+    rest = Late(lambda: AzureStore(container, **options))
+    plain = rest()
     client = plain.client
 
     def connect(client_options: Mapping[str, Any], retry_config: Mapping[str, Any]) -> Any:
@@ -29,4 +30,4 @@ def open_azure(container: str, **options: Any) -> Store:
         said = refusal.code or refusal.message
         return client.refused(refusal.status, refusal.code, said, refusal.request_id, key)
 
-    return FastStore(Cloud(f"az://{container}", plain.endpoint, connect, refused), plain)
+    return FastStore(Cloud(f"az://{container}", plain.endpoint, connect, refused), rest)

@@ -6,7 +6,7 @@ from typing import Any
 
 from .contract import Store
 from .errors import StoreError
-from .fast import Cloud, FastStore, Refusal
+from .fast import Cloud, FastStore, Late, Refusal
 from .gcs import GCSStore
 from .gcs_client import Answer
 
@@ -15,7 +15,8 @@ _FRESH = timedelta(minutes=10)
 
 def open_gcs(bucket: str, **options: Any) -> Store:
     """The store; it takes what ``GCSStore`` takes."""
-    plain = GCSStore(bucket, **options)
+    rest = Late(lambda: GCSStore(bucket, **options))
+    plain = rest()
     client = plain.client
 
     def credentials() -> dict[str, Any]:
@@ -36,4 +37,4 @@ def open_gcs(bucket: str, **options: Any) -> Store:
         answer = Answer(int(refusal.status), {"x-guploader-uploadid": refusal.request_id}, refusal.message.encode())
         return client.refused(answer, key, uploading=refusal.code == "NoSuchBucket")
 
-    return FastStore(Cloud(f"gs://{bucket}", plain.endpoint, connect, refused), plain)
+    return FastStore(Cloud(f"gs://{bucket}", plain.endpoint, connect, refused), rest)

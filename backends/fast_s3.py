@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -12,10 +13,9 @@ from urllib.parse import urlsplit
 from .aws import is_aws, region_of, translated
 from .contract import Store
 from .errors import MissingExtraError, StoreError, UnsupportedError
-from .fast import Cloud, Refusal
-from .fast_listing import Listing
+from .fast import Cloud, Late, Refusal
+from .fast_requests import Requests
 from .fast_upload import FastS3Store
-from .parts import part_size
 from .s3_settings import DEFAULT_REGION, configured, credential_errors, endpoint_of, no_credentials, region_for
 
 _FRESH = timedelta(minutes=10)
@@ -68,7 +68,6 @@ def open_s3(
     *,
     open_rest: Callable[[], Store],
     forced: bool,
-    at_most: int | None = None,
     endpoint: str | None = None,
     region: str | None = None,
     profile: str | None = None,
@@ -76,10 +75,7 @@ def open_s3(
     addressing: str | None = None,
     conditions: bool = True,
 ) -> Store:
-    """The store; unless ``forced``, that of ``open_rest`` where obstore would do anything otherwise than it.
-
-    ``at_most`` lets obstore write what has more than one part, if it is ``forced``; else that store is opened now.
-    """
+    """The store; unless ``forced``, that of ``open_rest`` where obstore would do anything otherwise than it."""
     simple = _from_environment(endpoint, region) if profile is None and ca_file is None else None
     settings = simple or _from_botocore(endpoint, region, profile, ca_file)
     hindrance = settings.hindrance or _hindrance(bucket, settings)
@@ -96,33 +92,29 @@ def open_s3(
     def refused(refusal: Refusal, key: str, operation: str) -> StoreError:
         return _refused(bucket, refusal, key, operation)
 
+    def open_requests() -> Requests | None:
+        if find_spec("botocore") is None or _is_proxied(url):
+            return None
+        place = url if virtual else f"{url}/{bucket}"
+        return Requests(place, settings.region, settings.ca_file, settings.credentials, refused)
+
     from obstore.exceptions import BaseError
 
     try:
-        store = FastS3Store(
+        return FastS3Store(
             Cloud(f"s3://{bucket}", settings.endpoint, _connector(bucket, settings, url, virtual=virtual), refused),
-            open_rest,
+            Late(open_rest),
+            name=bucket,
             region=settings.region,
             conditions=conditions,
             verified=is_aws(settings.endpoint),
-            at_most=at_most if forced else None,
-            open_listing=lambda: Listing(
-                f"{url}/" if virtual else f"{url}/{bucket}",
-                settings.region,
-                settings.ca_file,
-                settings.credentials,
-                refused,
-            ),
+            open_requests=open_requests,
         )
     except BaseError as error:
         if not forced:
             return open_rest()
         said = str(error).partition("\n")[0]
         raise StoreError(f"s3://{bucket}: obstore cannot be started: {said}", hint="use engine=fsspec") from None
-    if not forced and at_most is not None and at_most > part_size(1):
-        # It will be needed, and whoever opens stores has other things to do meanwhile.
-        store.rest  # noqa: B018
-    return store
 
 
 def _connector(
@@ -242,7 +234,8 @@ def _from_botocore(endpoint: str | None, region: str | None, profile: str | None
 
 def _frozen(credentials: Any) -> dict[str, Any]:
     """The credentials of this moment; botocore renews them ahead of time, so they are asked for again before long."""
-    frozen = credentials.get_frozen_credentials()
+    with credential_errors():
+        frozen = credentials.get_frozen_credentials()
     return {
         "access_key_id": frozen.access_key,
         "secret_access_key": frozen.secret_key,
@@ -262,6 +255,12 @@ def _hindrance(bucket: str, settings: _Settings) -> str:
     if is_aws(settings.endpoint) and (bucket.endswith(".mrap") or not _BUCKET.fullmatch(bucket)):
         return f"the bucket {bucket}"
     return ""
+
+
+def _is_proxied(url: str) -> bool:
+    from botocore.utils import get_environ_proxies
+
+    return bool(get_environ_proxies(url))
 
 
 def _is_encrypted(endpoint: str | None) -> bool:

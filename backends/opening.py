@@ -19,7 +19,7 @@ ENGINES = ("auto", "fsspec", "obstore")
 """What can carry requests to S3, Google Cloud Storage and Azure."""
 
 
-def open_store(url: str, *, engine: str | None = None, at_most: int | None = None, **options: Any) -> Store:
+def open_store(url: str, *, engine: str | None = None, **options: Any) -> Store:
     """The store that ``url`` names. Nothing is written.
 
     ``s3://bucket`` takes ``endpoint``, ``region``, ``profile``, ``ca_file``, ``addressing`` and ``conditions``;
@@ -29,8 +29,7 @@ def open_store(url: str, *, engine: str | None = None, at_most: int | None = Non
 
     ``engine`` (default: ``KEYSTOW_ENGINE``, else ``"auto"``) carries the requests to the three clouds: ``"fsspec"``,
     ``"obstore"``, or ``"auto"``: obstore for S3 where it is installed and does everything as fsspec's would, else
-    fsspec. ``at_most`` is the most bytes that any one object to be written will have, if that is known: ``"obstore"``
-    writes objects of many parts itself only then, and ``"auto"`` leaves them to fsspec.
+    fsspec.
 
     Raises ``UnknownStoreError`` for another kind of URL, ``MissingExtraError`` where an extra is not installed,
     ``ValueError`` for an engine that there is not, and ``TypeError`` for an option that the store does not have.
@@ -48,7 +47,7 @@ def open_store(url: str, *, engine: str | None = None, at_most: int | None = Non
     if (not rest.strip("/") and protocol != "file") or not rest:
         raise UnknownStoreError(f"{url!r} names no bucket: write {form or f'{protocol}://place/directory'}")
     if protocol in _CLOUDS:
-        return _CLOUDS[protocol](rest.rstrip("/"), engine_for(engine), at_most, **options)
+        return _CLOUDS[protocol](rest.rstrip("/"), engine_for(engine), **options)
     if engine is not None:
         raise TypeError(f"{protocol}:// has no choice of engines: leave engine out")
     if form is None:
@@ -90,7 +89,7 @@ def _open_memory(rest: str) -> Store:
     return MemoryStore(rest.strip("/"))
 
 
-def _open_s3(bucket: str, engine: str, at_most: int | None, **options: Any) -> Store:
+def _open_s3(bucket: str, engine: str, **options: Any) -> Store:
     def plain() -> Store:
         from .s3 import S3Store
 
@@ -100,10 +99,10 @@ def _open_s3(bucket: str, engine: str, at_most: int | None, **options: Any) -> S
         return plain()
     from .fast_s3 import open_s3
 
-    return open_s3(bucket, open_rest=plain, forced=engine == "obstore", at_most=at_most, **options)
+    return open_s3(bucket, open_rest=plain, forced=engine == "obstore", **options)
 
 
-def _open_gcs(bucket: str, engine: str, at_most: int | None, **options: Any) -> Store:  # noqa: ARG001
+def _open_gcs(bucket: str, engine: str, **options: Any) -> Store:
     if _takes_obstore(engine, automatic=False):
         from .fast_gcs import open_gcs
 
@@ -113,7 +112,7 @@ def _open_gcs(bucket: str, engine: str, at_most: int | None, **options: Any) -> 
     return GCSStore(bucket, **options)
 
 
-def _open_azure(container: str, engine: str, at_most: int | None, **options: Any) -> Store:  # noqa: ARG001
+def _open_azure(container: str, engine: str, **options: Any) -> Store:
     if _takes_obstore(engine, automatic=False):
         from .fast_azure import open_azure
 

@@ -2,12 +2,14 @@
 
 import contextlib
 import functools
+import io
 from collections.abc import Iterator
 from concurrent.futures import Future
 from typing import Any
 
 from .aws import is_aws, translated
 from .errors import InvalidKeyError, MissingExtraError, StoreError, StoreUnavailableError
+from .in_flight import CONCURRENCY
 from .loop import Loop
 from .s3_settings import DEFAULT_REGION, configured, credential_errors, endpoint_of, no_credentials, region_for
 
@@ -19,6 +21,8 @@ class Bucket:
 
     ``checksums`` says whether the store is asked to verify SHA-256 on arrival: AWS is, others may not know how.
     """
+
+    at_once = CONCURRENCY
 
     def __init__(
         self,
@@ -53,7 +57,8 @@ class Bucket:
         return self.loop.run(self._request(operation, key, **params))
 
     def submit(self, operation: str, key: str, **params: Any) -> "Future[dict[str, Any]]":
-        """One request under way."""
+        """One request under way, which ends when it is cancelled."""
+        params["Body"] = io.BytesIO(params["Body"])
         return self.loop.submit(self._request(operation, key, **params))
 
     def sign(self, operation: str, params: dict[str, Any], seconds: int, method: str) -> str:

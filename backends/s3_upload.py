@@ -6,22 +6,38 @@ to it was lost and a retry finds the key taken, that id tells our object from so
 
 import base64
 import hashlib
-import io
 import itertools
 import time
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import Future
-from typing import Any
+from typing import Any, Protocol
 
 from .digest import Digest
 from .errors import AlreadyExistsError, ConflictError, NotFoundError, StoreError, UnknownOutcomeError
-from .loop import in_flight
+from .in_flight import in_flight
 from .parts import MOST_PARTS, parts
-from .s3_client import Bucket
 from .settling import MARK
 
 _CONFLICT_PAUSES = (0.1, 0.4, 1.6)
+
+
+class Bucket(Protocol):
+    """The way to one bucket; parameters and answers are botocore's.
+
+    ``checksums`` says whether the store is asked to verify SHA-256 on arrival, ``at_once`` how many parts are sent at
+    the same time.
+    """
+
+    name: str
+    checksums: bool
+    at_once: int
+
+    def call(self, operation: str, key: str, **params: Any) -> dict[str, Any]:
+        """The answer to one request on ``key``."""
+
+    def submit(self, operation: str, key: str, **params: Any) -> "Future[dict[str, Any]]":
+        """One request under way, which ends when it is cancelled."""
 
 
 class Upload:
@@ -82,10 +98,10 @@ class Upload:
                 checksum["ChecksumSHA256"] = base64.b64encode(hashlib.sha256(piece).digest()).decode()
             described.append({"PartNumber": number} | checksum)
             return self._bucket.submit(
-                "upload_part", self._key, UploadId=upload_id, PartNumber=number, Body=io.BytesIO(piece), **checksum
+                "upload_part", self._key, UploadId=upload_id, PartNumber=number, Body=piece, **checksum
             )
 
-        answers = in_flight(pieces, send)
+        answers = in_flight(pieces, send, self._bucket.at_once)
         return [part | {"ETag": answer["ETag"]} for part, answer in zip(described, answers, strict=True)]
 
     def _abort(self, upload_id: str, error: BaseException) -> None:
@@ -106,7 +122,7 @@ class Upload:
             try:
                 return self._bucket.call(operation, self._key, **params)
             except StoreError as error:
-                lost = lost or _was_retried(error)
+                lost = lost or error.retries > 0
                 if lost and (isinstance(error, AlreadyExistsError) or error.code == "NoSuchUpload"):
                     return self._settled(error)
                 pause = next(pauses, None)
@@ -129,8 +145,3 @@ class Upload:
         if found.get("Metadata", {}).get(MARK) != self._id:
             raise error
         return found | {"confirmed": "stat"}
-
-
-def _was_retried(error: StoreError) -> bool:
-    response = getattr(error.__cause__, "response", None) or {}
-    return bool(response.get("ResponseMetadata", {}).get("RetryAttempts"))

@@ -4,6 +4,7 @@ A conditional or multipart write carries an id of its own in the object's metada
 retry finds the key taken, that id tells our object from another.
 """
 
+import itertools
 import time
 from collections.abc import Callable
 from typing import TypeVar
@@ -27,12 +28,15 @@ Answer = TypeVar("Answer")
 
 def retried(call: Callable[[], Answer]) -> Answer:
     """What ``call`` gives, tried again while the store is unavailable; for requests that may be repeated."""
-    for pause in PAUSES:
+    for retries in itertools.count():
         try:
             return call()
-        except StoreUnavailableError:
-            time.sleep(pause)
-    return call()
+        except StoreError as error:
+            error.retries = retries
+            if not isinstance(error, StoreUnavailableError) or retries == len(PAUSES):
+                raise
+        time.sleep(PAUSES[retries])
+    raise AssertionError
 
 
 def decided(call: Callable[[], Answer], find: Callable[[], Answer | None], where: str) -> Answer:

@@ -132,9 +132,7 @@ def carry_out(
     """Sends ``tree`` to where ``planned`` says."""
     if progress is not None:
         tree = _watched(tree, progress)
-    files = [entry.size for entry in tree.files]
-    at_most = _most_packed(tree) if planned.archive else max(files, default=0)
-    with _opening(planned.result(), planned.spec.engine, at_most) as opening:
+    with _opening(planned.result(), planned.spec.engine) as opening:
         if planned.archive:
             chunks = _begun(pack(tree, threads=processors(), mtime=mtime), until=opening.done)
             store = opening.result()
@@ -143,18 +141,18 @@ def carry_out(
         return _publish_files(store, _located(planned.result(), store), tree, if_exists)
 
 
-def open_result_store(result: PublishedResult, *, engine: str | None = None, at_most: int | None = None) -> Store:
+def open_result_store(result: PublishedResult, *, engine: str | None = None) -> Store:
     """The store that holds ``result``."""
     located = {"endpoint": result.endpoint, "region": result.region}
     options: dict[str, Any] = {name: value for name, value in located.items() if value is not None}
-    return open_store(f"{result.type}://{result.bucket}", engine=engine, at_most=at_most, **options)
+    return open_store(f"{result.type}://{result.bucket}", engine=engine, **options)
 
 
 @contextmanager
-def _opening(result: PublishedResult, engine: str | None, at_most: int) -> Iterator[Future[Store]]:
+def _opening(result: PublishedResult, engine: str | None) -> Iterator[Future[Store]]:
     """The store being opened in another thread: to load a cloud's client takes as long as to pack many files."""
     with ThreadPoolExecutor(1, thread_name_prefix="keystow-open") as pool:
-        opening = pool.submit(open_result_store, result, engine=engine, at_most=at_most)
+        opening = pool.submit(open_result_store, result, engine=engine)
         try:
             yield opening
         finally:
@@ -172,11 +170,6 @@ def _begun(chunks: Iterator[bytes], *, until: Callable[[], bool]) -> Iterator[by
         if size >= _AHEAD or until():
             break
     return itertools.chain(head, chunks)
-
-
-def _most_packed(tree: Tree) -> int:
-    """The most bytes that the archive of ``tree`` can have: 16 KiB hold a member's headers, and gzip adds under 1 %."""
-    return (tree.size + (16 << 10) * (len(tree.entries) + 2)) * 101 // 100
 
 
 def _spec(destination: str | Mapping[str, object] | PublisherSpec) -> PublisherSpec:

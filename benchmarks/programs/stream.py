@@ -15,7 +15,7 @@ def random_bytes(size: int) -> Iterator[bytes]:
 
 
 url, key, count = sys.argv[1:]
-store = open_store(url, at_most=int(count))
+store = open_store(url)
 written = store.write(key, random_bytes(int(count)))
 store.close()
 if written.size != int(count):

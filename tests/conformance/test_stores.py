@@ -20,7 +20,7 @@ UNSIGNED = UNEXPIRED | {"test_a_signed_get": "it does not look at the signature,
 
 
 FSSPEC = {"engine": "fsspec"}
-OBSTORE = {"engine": "obstore", "at_most": 1 << 30}
+OBSTORE = {"engine": "obstore"}
 
 
 def decides_on_s3(method, path):

@@ -1,0 +1,205 @@
+"""Requests to S3 beside obstore: signed by botocore's signer, on connections that another thread may cut."""
+
+import contextlib
+import http.client
+import re
+import socket
+import ssl
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import CancelledError
+from email.message import Message
+from typing import Any, NamedTuple
+from urllib.parse import quote, urlencode, urlsplit
+from xml.etree import ElementTree as ET
+
+from .errors import StoreError, StoreUnavailableError
+from .fast import Refusal, refusal
+from .settling import retried
+
+_CONNECT_SECONDS = 10
+_SECONDS = 60
+_BLOCK = 1 << 20
+_HINT = "check the endpoint and the network"
+_ERROR = re.compile(rb"\s*(?:<\?xml[^>]*>\s*)?<Error[\s>]")
+"""S3 may answer "200 OK", and tell of a failure in the body ("CompleteMultipartUpload", of the S3 API)."""
+
+
+class Line:
+    """The connection of one request, which another thread may cut."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._connection: http.client.HTTPConnection | None = None
+        self._is_cut = False
+
+    @contextlib.contextmanager
+    def over(self, connection: http.client.HTTPConnection) -> Iterator[None]:
+        """Within this, ``connection`` is cut with the line. Raises ``CancelledError`` once it is."""
+        with self._lock:
+            self._connection = connection
+        try:
+            self.check()
+            yield
+        finally:
+            with self._lock:
+                self._connection = None
+
+    def check(self) -> None:
+        """Raises ``CancelledError`` once the line is cut."""
+        if self._is_cut:
+            raise CancelledError
+
+    def cut(self) -> None:
+        """Ends the request, and all further tries."""
+        with self._lock:
+            self._is_cut = True
+            if self._connection is not None:
+                with contextlib.suppress(OSError):
+                    # The method of a TLS socket would take TLS off it, and the rest would be sent in the open.
+                    socket.socket.shutdown(self._connection.sock, socket.SHUT_RDWR)
+
+
+class Request(NamedTuple):
+    """What to ask; ``operation`` is its name in S3's API, as botocore writes it."""
+
+    operation: str
+    method: str
+    key: str = ""
+    query: Mapping[str, str] = {}
+    headers: Mapping[str, str] = {}
+    body: bytes = b""
+
+
+class Answer(NamedTuple):
+    """What was answered, with a status below 300."""
+
+    url: str
+    headers: Message
+    content: bytes
+
+    def xml(self) -> ET.Element:
+        """The content. Raises ``StoreUnavailableError`` if it is something else."""
+        try:
+            return ET.fromstring(self.content.strip())  # noqa: S314  from a store that we trust
+        except ET.ParseError:
+            raise StoreUnavailableError(f"{self.url}: the answer is not S3's", hint=_HINT) from None
+
+
+class Requests:
+    """The way to the bucket at ``url``, for who ``credentials`` gives (as obstore wants them).
+
+    Trusted are the certificates of ``ca_file``, or the system's. No proxy is used.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        region: str,
+        ca_file: str | None,
+        credentials: Callable[[], Mapping[str, Any]],
+        refused: Callable[[Refusal, str, str], StoreError],
+    ) -> None:
+        self._url = url.rstrip("/")
+        self._region = region
+        self._credentials = credentials
+        self._refused = refused
+        self._tls = ssl.create_default_context(cafile=ca_file) if url.startswith("https:") else None
+        self._idle: list[http.client.HTTPConnection] = []
+        self._lock = threading.Lock()
+
+    def send(self, request: Request, line: Line | None = None) -> Answer:
+        """The answer, asked for again while the store is unavailable."""
+        return retried(lambda: self._once(request, line or Line()))
+
+    def close(self) -> None:
+        """Closes the connections."""
+        while connection := self._kept():
+            connection.close()
+
+    def _once(self, request: Request, line: Line) -> Answer:
+        query = urlencode(request.query, quote_via=quote)
+        url = f"{self._url}/{quote(request.key, safe='/~')}{'?' if query else ''}{query}"
+        try:
+            line.check()
+            return self._exchanged(request, url, line)
+        except (OSError, http.client.HTTPException) as error:
+            line.check()
+            if isinstance(error, StoreError):
+                raise
+            raise StoreUnavailableError(f"{self._url}: {str(error) or type(error).__name__}", hint=_HINT) from error
+
+    def _exchanged(self, request: Request, url: str, line: Line) -> Answer:
+        headers = {**self._signed(request, url), "User-Agent": "keystow"}
+        connection = self._kept() or self._connected()
+        try:
+            with line.over(connection):
+                whole = _sent(connection, request, url, headers)
+                answer = connection.getresponse()
+                content = answer.read()
+        except BaseException:
+            connection.close()
+            raise
+        if whole and not answer.will_close:
+            with self._lock:
+                self._idle.append(connection)
+        else:
+            connection.close()
+        if answer.status < 300 and not _ERROR.match(content):
+            return Answer(self._url, answer.headers, content)
+        status = 500 if answer.status < 300 else answer.status
+        told = refusal(str(status), content.decode(errors="replace"))
+        told = told._replace(request_id=told.request_id or answer.headers.get("x-amz-request-id", ""))
+        raise self._refused(told, request.key, request.operation)
+
+    def _kept(self) -> http.client.HTTPConnection | None:
+        """A connection that the server has not closed since it was used."""
+        from urllib3.util import wait_for_read
+
+        with self._lock:
+            while self._idle:
+                connection = self._idle.pop()
+                if not wait_for_read(connection.sock, timeout=0):
+                    return connection
+                connection.close()
+        return None
+
+    def _connected(self) -> http.client.HTTPConnection:
+        parts = urlsplit(self._url)
+        host, seconds = parts.hostname or "", _CONNECT_SECONDS
+        connection = (
+            http.client.HTTPSConnection(host, parts.port or 443, timeout=seconds, context=self._tls)
+            if self._tls
+            else http.client.HTTPConnection(host, parts.port or 80, timeout=seconds)
+        )
+        connection.connect()
+        connection.sock.settimeout(_SECONDS)
+        return connection
+
+    def _signed(self, request: Request, url: str) -> Mapping[str, str]:
+        from botocore.auth import S3SigV4Auth
+        from botocore.awsrequest import AWSRequest
+        from botocore.credentials import Credentials
+
+        keys = self._credentials()
+        signed = AWSRequest(request.method, url, headers=dict(request.headers), data=request.body)
+        signer = Credentials(keys["access_key_id"], keys["secret_access_key"], keys["token"])
+        S3SigV4Auth(signer, "s3", self._region).add_auth(signed)
+        return dict(signed.headers)
+
+
+def _sent(connection: http.client.HTTPConnection, request: Request, url: str, headers: Mapping[str, str]) -> bool:
+    """Whether the server took all of the request; if not, it may have said why.
+
+    The body goes in blocks, each with the connection's time limit, which Python has for all that is sent at once.
+    """
+    parts = urlsplit(url)
+    target = f"{parts.path}?{parts.query}" if parts.query else parts.path
+    view = memoryview(request.body)
+    blocks = (view[start : start + _BLOCK] for start in range(0, len(view), _BLOCK))
+    length = {"Content-Length": str(len(view))} if view else {}
+    try:
+        connection.request(request.method, target, blocks if view else None, {**headers, **length})
+    except (BrokenPipeError, ConnectionResetError):
+        return False
+    return True
