@@ -20,7 +20,7 @@ from .fast import CLIENT, Cloud, FastStore, Late, interruptible, is_kept
 from .fast_listing import listed
 from .fast_multipart import MultipartBucket
 from .fast_requests import Requests
-from .parts import part_size
+from .parts import part_size, parts
 from .s3_upload import Upload
 from .settling import MARK, decided, retried
 
@@ -80,7 +80,7 @@ class FastS3Store(FastStore):
             if requests := self._requests():
                 bucket = MultipartBucket(self._name, requests, checksums=self._verified)
                 digest = Digest(chunks)
-                answer = Upload(bucket, key, if_absent, content_type, dict(metadata or {})).write(digest)
+                answer = Upload(bucket, key, if_absent, content_type, dict(metadata or {})).in_parts(parts(digest))
                 return self._written(digest, answer["ETag"], answer.get("VersionId"), answer.get("confirmed"))
         return super().write(key, chunks, if_absent=if_absent, content_type=content_type, metadata=metadata)
 

@@ -9,7 +9,7 @@ import hashlib
 import itertools
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable
 from concurrent.futures import Future
 from typing import Any, Protocol
 
@@ -59,18 +59,10 @@ class Upload:
         head = list(itertools.islice(pieces, 2))
         if len(head) < 2:
             return self._put(b"".join(head), digest)
-        return self._multipart(itertools.chain(head, pieces))
+        return self.in_parts(itertools.chain(head, pieces))
 
-    def _put(self, body: bytes, digest: Digest) -> dict[str, Any]:
-        metadata = self._metadata | ({MARK: self._id} if self._condition else {})
-        params: dict[str, Any] = {"Body": body, **self._condition, **self._described}
-        if metadata:
-            params["Metadata"] = metadata
-        if self._bucket.checksums:
-            params["ChecksumSHA256"] = digest.base64()
-        return self._decisive("put_object", params)
-
-    def _multipart(self, pieces: Iterator[bytes]) -> dict[str, Any]:
+    def in_parts(self, pieces: Iterable[bytes]) -> dict[str, Any]:
+        """The same for what has more than one part."""
         algorithm = {"ChecksumAlgorithm": "SHA256"} if self._bucket.checksums else {}
         begun = self._bucket.call(
             "create_multipart_upload",
@@ -87,7 +79,16 @@ class Upload:
             self._abort(begun["UploadId"], error)
             raise
 
-    def _send(self, pieces: Iterator[bytes], upload_id: str) -> list[dict[str, Any]]:
+    def _put(self, body: bytes, digest: Digest) -> dict[str, Any]:
+        metadata = self._metadata | ({MARK: self._id} if self._condition else {})
+        params: dict[str, Any] = {"Body": body, **self._condition, **self._described}
+        if metadata:
+            params["Metadata"] = metadata
+        if self._bucket.checksums:
+            params["ChecksumSHA256"] = digest.base64()
+        return self._decisive("put_object", params)
+
+    def _send(self, pieces: Iterable[bytes], upload_id: str) -> list[dict[str, Any]]:
         described: list[dict[str, Any]] = []
 
         def send(number: int, piece: bytes) -> "Future[dict[str, Any]]":
