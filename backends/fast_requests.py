@@ -6,6 +6,7 @@ import re
 import socket
 import ssl
 import threading
+import weakref
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import CancelledError
 from email.message import Message
@@ -107,15 +108,15 @@ class Requests:
         self._tls = ssl.create_default_context(cafile=ca_file) if url.startswith("https:") else None
         self._idle: list[http.client.HTTPConnection] = []
         self._lock = threading.Lock()
+        self._finished = weakref.finalize(self, _close, self._idle)
 
     def send(self, request: Request, line: Line | None = None) -> Answer:
         """The answer, asked for again while the store is unavailable."""
         return retried(lambda: self._once(request, line or Line()))
 
     def close(self) -> None:
-        """Closes the connections."""
-        while connection := self._kept():
-            connection.close()
+        """Closes the connections; if this is forgotten, it is done when nobody can use them any more."""
+        self._finished()
 
     def _once(self, request: Request, line: Line) -> Answer:
         query = urlencode(request.query, quote_via=quote)
@@ -186,6 +187,11 @@ class Requests:
         signer = Credentials(keys["access_key_id"], keys["secret_access_key"], keys["token"])
         S3SigV4Auth(signer, "s3", self._region).add_auth(signed)
         return dict(signed.headers)
+
+
+def _close(connections: list[http.client.HTTPConnection]) -> None:
+    for connection in connections:
+        connection.close()
 
 
 def _sent(connection: http.client.HTTPConnection, request: Request, url: str, headers: Mapping[str, str]) -> bool:

@@ -77,11 +77,12 @@ class FastS3Store(FastStore):
             head, chunks = _begun(iter(chunks), part_size(1))
             if sum(map(len, head)) <= part_size(1):
                 return self._single(key, head, content_type, metadata or {}, if_absent=if_absent)
+            del head
             if requests := self._requests():
                 bucket = MultipartBucket(self._name, requests, checksums=self._verified)
                 digest = Digest(chunks)
                 answer = Upload(bucket, key, if_absent, content_type, dict(metadata or {})).in_parts(parts(digest))
-                return self._written(digest, answer["ETag"], answer.get("VersionId"), answer.get("confirmed"))
+                return self._written(digest, answer.get("ETag"), answer.get("VersionId"), answer.get("confirmed"))
         return super().write(key, chunks, if_absent=if_absent, content_type=content_type, metadata=metadata)
 
     def stat(self, key: str, *, version_id: str | None = None) -> Stat:
