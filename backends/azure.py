@@ -7,7 +7,6 @@ and appears with the block list. Blocks that were staged and never committed are
 import asyncio
 import hashlib
 import io
-import itertools
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
@@ -21,7 +20,7 @@ from .digest import Digest
 from .errors import InvalidKeyError, NotFoundError, StoreError, StoreUnavailableError, UnsupportedError
 from .in_flight import in_flight
 from .loop import following
-from .parts import parts
+from .parts import Body, alone, parts
 from .settling import PAUSES, decided, retried
 
 _MARK = "keystow_write"
@@ -59,12 +58,9 @@ class AzureStore:
     ) -> Written:
         _check(key)
         digest = Digest(chunks)
-        pieces = parts(digest)
-        head = list(itertools.islice(pieces, 2))
+        only, pieces = alone(parts(digest))
         upload = _Upload(self._container, key, if_absent, content_type, dict(metadata or {}))
-        first = b"".join(head[:1])
-        whole = len(head) < 2 and len(first) <= _LARGEST_PUT
-        answer = upload.single(first) if whole else upload.blocks(itertools.chain(head, pieces))
+        answer = upload.blocks(pieces) if only is None or len(only) > _LARGEST_PUT else upload.single(only)
         return Written(
             digest.size,
             digest.hexdigest(),
@@ -228,7 +224,7 @@ class _Upload:
             try:
                 with self._container.errors(self._key):
                     await self._blob.stage_block(
-                        identifier, io.BytesIO(piece), length=len(piece), validate_content=True, **self._container.once
+                        identifier, Body(piece), length=len(piece), validate_content=True, **self._container.once
                     )
             except StoreUnavailableError:
                 pause = next(pauses, None)

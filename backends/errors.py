@@ -5,7 +5,8 @@ class StoreError(OSError):
     """A store refused or failed.
 
     ``code`` and ``request_id`` are the store's own, as far as it gave them; ``hint`` says what to change. No message
-    holds a secret or a signed query string. ``retries`` says how many times the same request had been sent before.
+    holds a secret or a signed query string. ``retries`` says how many times the same request had been sent before, as
+    far as that is known.
     """
 
     retries = 0

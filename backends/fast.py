@@ -24,7 +24,7 @@ _READING: dict[str, Any] = {"timeout": timedelta(days=7), "read_timeout": timede
 _NOT_KEPT = re.compile(r"(?:^|/)\.{0,2}(?:/|\Z)|[\x00-\x1f\x7f\\\ud800-\udfff]")
 _STATUS = re.compile(r"status code: (\d{3})")
 _CODE = re.compile(r"<Code>([^<]{1,80})</Code>")
-_MESSAGE = re.compile(r"<Message>([^<]{1,300})</Message>")
+_MESSAGE = re.compile(r"<Message>([^<]{1,300})")
 _REASON = re.compile(r'(?:message|error): "([^"]{1,200})"')
 _REQUEST = re.compile(r"<RequestId>([^<]{1,100})</RequestId>")
 
@@ -56,7 +56,7 @@ class Cloud:
 
 
 class Late(Generic[Made_co]):
-    """What ``make`` gives, asked for it once, when it is first needed; ``made`` is ``None`` until then."""
+    """What ``make`` gives, asked when it is first needed, until there is something; ``made`` is ``None`` before."""
 
     def __init__(self, make: Callable[[], Made_co]) -> None:
         self._make = make
@@ -220,5 +220,7 @@ def _reason(debug: str) -> str:
 
 def refusal(status: str, body: str) -> Refusal:
     """What an answer with ``status`` says in the XML of its ``body``."""
+    from html import unescape
+
     found = [pattern.search(body) for pattern in (_CODE, _MESSAGE, _REQUEST)]
-    return Refusal(status, *(match[1] if match else "" for match in found))
+    return Refusal(status, *(unescape(match[1]) if match else "" for match in found))

@@ -9,14 +9,14 @@ from urllib.parse import unquote_plus
 from xml.etree import ElementTree as ET
 
 from .contract import Stat
-from .fast_requests import Request, Requests
+from .fast_requests import Answer, Request, Requests
 
 
 def listed(requests: Requests, prefix: str) -> Iterator[Stat]:
     """The objects whose keys start with ``prefix``, in S3's order, page by page."""
     query = {"list-type": "2", "prefix": prefix, "encoding-type": "url"}
     while True:
-        page = requests.send(Request("list_objects_v2", "GET", query=query)).xml()
+        page = requests.send(Request("list_objects_v2", "GET", query=query), Answer.xml)
         encoded = page.findtext("{*}EncodingType") == "url"
         for found in page.iterfind("{*}Contents"):
             yield _stat(found, encoded=encoded)

@@ -5,7 +5,8 @@ https://docs.aws.amazon.com/AmazonS3/latest/API/API_CreateMultipartUpload.html a
 
 import threading
 from collections.abc import Mapping
-from concurrent.futures import Future
+from concurrent.futures import CancelledError, Future
+from functools import partial
 from typing import Any
 from xml.sax.saxutils import escape
 
@@ -18,6 +19,7 @@ _METHODS = {
     "abort_multipart_upload": "DELETE",
     "head_object": "HEAD",
 }
+_NEEDED = {"create_multipart_upload": "UploadId", "upload_part": "ETag"}
 _QUERY = {"UploadId": "uploadId", "PartNumber": "partNumber"}
 _HEADERS = {
     "ContentType": "Content-Type",
@@ -31,8 +33,6 @@ _METADATA = "x-amz-meta-"
 class MultipartBucket:
     """One bucket, for ``Upload``. ``checksums`` says whether the store is asked to verify SHA-256 on arrival."""
 
-    at_once = 5
-
     def __init__(self, name: str, requests: Requests, *, checksums: bool) -> None:
         self.name = name
         self.checksums = checksums
@@ -40,7 +40,11 @@ class MultipartBucket:
 
     def call(self, operation: str, key: str, **params: Any) -> dict[str, Any]:
         """The answer to one request on ``key``."""
-        return _understood(self._requests.send(_request(operation, key, params)))
+        under_way = self.submit(operation, key, **params)
+        try:
+            return under_way.result()
+        finally:
+            under_way.cancel()
 
     def submit(self, operation: str, key: str, **params: Any) -> "Future[dict[str, Any]]":
         """One request under way; it ends when it is cancelled."""
@@ -52,7 +56,11 @@ class _UnderWay(Future[dict[str, Any]]):
         super().__init__()
         self._line = Line()
         self.set_running_or_notify_cancel()
-        threading.Thread(target=self._run, args=(requests, request), name="keystow-part", daemon=True).start()
+        try:
+            threading.Thread(target=self._run, args=(requests, request), name="keystow-part", daemon=True).start()
+        except BaseException:
+            self.cancel()
+            raise
 
     def cancel(self) -> bool:
         self._line.cut()
@@ -60,9 +68,13 @@ class _UnderWay(Future[dict[str, Any]]):
 
     def _run(self, requests: Requests, request: Request) -> None:
         try:
-            self.set_result(_understood(requests.send(request, self._line)))
+            self.set_result(requests.send(request, partial(_understood, request.operation), self._line))
+        except CancelledError as error:
+            self.set_exception(error.with_traceback(None))  # it would hold the body
         except BaseException as error:  # noqa: BLE001  it is raised where it is waited for
             self.set_exception(error)
+        finally:
+            del self, request
 
 
 def _request(operation: str, key: str, params: Mapping[str, Any]) -> Request:
@@ -83,12 +95,14 @@ def _listed(parts: list[Mapping[str, Any]]) -> bytes:
     return f'<CompleteMultipartUpload xmlns="{namespace}">{each}</CompleteMultipartUpload>'.encode()
 
 
-def _understood(answer: Answer) -> dict[str, Any]:
+def _understood(operation: str, answer: Answer) -> dict[str, Any]:
     """What ``Upload`` reads, under botocore's names; what the store did not say is not there."""
     found = {"ETag": answer.headers.get("ETag"), "VersionId": answer.headers.get("x-amz-version-id")}
     if answer.content:
         said = answer.xml()
         found |= {name: said.findtext(f"{{*}}{name}") or found.get(name) for name in ("ETag", "UploadId")}
+    if operation in _NEEDED and not found.get(_NEEDED[operation]):
+        raise answer.not_understood()
     metadata = {
         name.lower().removeprefix(_METADATA): value
         for name, value in answer.headers.items()

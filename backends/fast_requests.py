@@ -10,11 +10,11 @@ import weakref
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import CancelledError
 from email.message import Message
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 from urllib.parse import quote, urlencode, urlsplit
 from xml.etree import ElementTree as ET
 
-from .errors import StoreError, StoreUnavailableError
+from .errors import CredentialsError, StoreError, StoreUnavailableError
 from .fast import Refusal, refusal
 from .settling import retried
 
@@ -25,26 +25,28 @@ _HINT = "check the endpoint and the network"
 _ERROR = re.compile(rb"\s*(?:<\?xml[^>]*>\s*)?<Error[\s>]")
 """S3 may answer "200 OK", and tell of a failure in the body ("CompleteMultipartUpload", of the S3 API)."""
 
+Result = TypeVar("Result")
+
 
 class Line:
     """The connection of one request, which another thread may cut."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._connection: http.client.HTTPConnection | None = None
+        self._socket: socket.socket | None = None
         self._is_cut = False
 
     @contextlib.contextmanager
     def over(self, connection: http.client.HTTPConnection) -> Iterator[None]:
         """Within this, ``connection`` is cut with the line. Raises ``CancelledError`` once it is."""
         with self._lock:
-            self._connection = connection
+            self._socket = connection.sock
         try:
             self.check()
             yield
         finally:
             with self._lock:
-                self._connection = None
+                self._socket = None
 
     def check(self) -> None:
         """Raises ``CancelledError`` once the line is cut."""
@@ -55,10 +57,10 @@ class Line:
         """Ends the request, and all further tries."""
         with self._lock:
             self._is_cut = True
-            if self._connection is not None:
+            if self._socket is not None:
                 with contextlib.suppress(OSError):
                     # The method of a TLS socket would take TLS off it, and the rest would be sent in the open.
-                    socket.socket.shutdown(self._connection.sock, socket.SHUT_RDWR)
+                    socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
 
 
 class Request(NamedTuple):
@@ -80,17 +82,22 @@ class Answer(NamedTuple):
     content: bytes
 
     def xml(self) -> ET.Element:
-        """The content. Raises ``StoreUnavailableError`` if it is something else."""
+        """The content. Raises ``StoreUnavailableError`` if it is something else, or not all there."""
         try:
             return ET.fromstring(self.content.strip())  # noqa: S314  from a store that we trust
         except ET.ParseError:
-            raise StoreUnavailableError(f"{self.url}: the answer is not S3's", hint=_HINT) from None
+            raise self.not_understood() from None
+
+    def not_understood(self) -> StoreUnavailableError:
+        """The error for an answer that S3 would not give."""
+        return StoreUnavailableError(f"{self.url}: the answer is not S3's", hint=_HINT)
 
 
 class Requests:
     """The way to the bucket at ``url``, for who ``credentials`` gives (as obstore wants them).
 
-    Trusted are the certificates of ``ca_file``, or the system's. No proxy is used.
+    Trusted are the certificates of ``ca_file``; without it, those that obstore and fsspec's client trust, which are the
+    system's and botocore's. No proxy is used.
     """
 
     def __init__(
@@ -105,14 +112,13 @@ class Requests:
         self._region = region
         self._credentials = credentials
         self._refused = refused
-        self._tls = ssl.create_default_context(cafile=ca_file) if url.startswith("https:") else None
+        self._tls = _trusting(ca_file) if url.startswith("https:") else None
         self._idle: list[http.client.HTTPConnection] = []
-        self._lock = threading.Lock()
         self._finished = weakref.finalize(self, _close, self._idle)
 
-    def send(self, request: Request, line: Line | None = None) -> Answer:
-        """The answer, asked for again while the store is unavailable."""
-        return retried(lambda: self._once(request, line or Line()))
+    def send(self, request: Request, understood: Callable[[Answer], Result], line: Line | None = None) -> Result:
+        """The answer, ``understood``, and asked for again while the store is unavailable."""
+        return retried(lambda: understood(self._once(request, line or Line())))
 
     def close(self) -> None:
         """Closes the connections; if this is forgotten, it is done when nobody can use them any more."""
@@ -128,6 +134,7 @@ class Requests:
             line.check()
             if isinstance(error, StoreError):
                 raise
+            _close(self._idle)  # which may be as dead as this one was
             raise StoreUnavailableError(f"{self._url}: {str(error) or type(error).__name__}", hint=_HINT) from error
 
     def _exchanged(self, request: Request, url: str, line: Line) -> Answer:
@@ -136,14 +143,13 @@ class Requests:
         try:
             with line.over(connection):
                 whole = _sent(connection, request, url, headers)
-                answer = connection.getresponse()
-                content = answer.read()
+                with contextlib.closing(connection.getresponse()) as answer:
+                    content = answer.read()
         except BaseException:
             connection.close()
             raise
         if whole and not answer.will_close:
-            with self._lock:
-                self._idle.append(connection)
+            self._idle.append(connection)
         else:
             connection.close()
         if answer.status < 300 and not _ERROR.match(content):
@@ -157,8 +163,8 @@ class Requests:
         """A connection that the server has not closed since it was used."""
         from urllib3.util import wait_for_read
 
-        with self._lock:
-            while self._idle:
+        with contextlib.suppress(IndexError):
+            while True:
                 connection = self._idle.pop()
                 if not wait_for_read(connection.sock, timeout=0):
                     return connection
@@ -183,6 +189,9 @@ class Requests:
         from botocore.credentials import Credentials
 
         keys = self._credentials()
+        if not all(key.isascii() and key.isprintable() for key in keys.values() if isinstance(key, str)):
+            hint = "correct the keys and the session token"
+            raise CredentialsError("the AWS credentials hold characters that no request can", hint=hint)
         signed = AWSRequest(request.method, url, headers=dict(request.headers), data=request.body)
         signer = Credentials(keys["access_key_id"], keys["secret_access_key"], keys["token"])
         S3SigV4Auth(signer, "s3", self._region).add_auth(signed)
@@ -190,8 +199,18 @@ class Requests:
 
 
 def _close(connections: list[http.client.HTTPConnection]) -> None:
-    for connection in connections:
-        connection.close()
+    with contextlib.suppress(IndexError):
+        while True:
+            connections.pop().close()
+
+
+def _trusting(ca_file: str | None) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=ca_file)
+    if ca_file is None:
+        from botocore.httpsession import get_cert_path
+
+        context.load_verify_locations(get_cert_path(True))
+    return context
 
 
 def _sent(connection: http.client.HTTPConnection, request: Request, url: str, headers: Mapping[str, str]) -> bool:

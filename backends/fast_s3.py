@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from .aws import is_aws, region_of, translated
 from .contract import Store
-from .errors import MissingExtraError, StoreError, UnsupportedError
+from .errors import CredentialsError, MissingExtraError, StoreError, UnsupportedError
 from .fast import Cloud, Late, Refusal
 from .fast_requests import Requests
 from .fast_upload import FastS3Store
@@ -43,6 +43,7 @@ _HEEDED_BY_OBSTORE_ALONE = (
 )
 _REGIONS = re.compile(r"(?:af|ap|ca|eu|il|me|mx|sa|us)-(?!iso)")
 """Those in the domain ``amazonaws.com``."""
+_NAMES = re.compile(r"[A-Za-z0-9._-]{1,255}")
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 
 
@@ -217,7 +218,7 @@ def _from_botocore(endpoint: str | None, region: str | None, profile: str | None
         found = session.get_credentials()
         if found is None:
             raise no_credentials()
-        found.get_frozen_credentials()
+        _frozen(found)
         s3 = session.get_scoped_config().get("s3") or {}
         special = [name for name in ("fips", "dualstack") if session.get_config_variable(f"use_{name}_endpoint")]
         special += [name for name in ("use_accelerate_endpoint", "use_dualstack_endpoint") if _is_true(s3.get(name))]
@@ -234,8 +235,12 @@ def _from_botocore(endpoint: str | None, region: str | None, profile: str | None
 
 def _frozen(credentials: Any) -> dict[str, Any]:
     """The credentials of this moment; botocore renews them ahead of time, so they are asked for again before long."""
-    with credential_errors():
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    try:
         frozen = credentials.get_frozen_credentials()
+    except (BotoCoreError, ClientError) as error:
+        raise CredentialsError(str(error).rstrip("."), hint="renew the credentials") from error
     return {
         "access_key_id": frozen.access_key,
         "secret_access_key": frozen.secret_key,
@@ -248,6 +253,8 @@ def _hindrance(bucket: str, settings: _Settings) -> str:
     for name in _HEEDED_BY_OBSTORE_ALONE:
         if os.environ.get(name):
             return f"without {name}, which it alone heeds"
+    if not _NAMES.fullmatch(bucket):
+        return f"the bucket {bucket}"
     if bucket.endswith("--x-s3"):
         return "directory buckets"
     if settings.endpoint is None and not _REGIONS.match(settings.region):
@@ -260,7 +267,8 @@ def _hindrance(bucket: str, settings: _Settings) -> str:
 def _is_proxied(url: str) -> bool:
     from botocore.utils import get_environ_proxies
 
-    return bool(get_environ_proxies(url))
+    proxies = get_environ_proxies(url)
+    return bool(proxies.get(urlsplit(url).scheme) or proxies.get("all"))
 
 
 def _is_encrypted(endpoint: str | None) -> bool:

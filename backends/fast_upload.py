@@ -4,7 +4,6 @@ Strategy: what fits one part is one request of obstore's. More is a multipart up
 have parts that do not grow, cannot be cancelled, hide an abort that was refused, and cannot be made create-only.
 """
 
-import itertools
 import re
 import threading
 import uuid
@@ -20,7 +19,7 @@ from .fast import CLIENT, Cloud, FastStore, Late, interruptible, is_kept
 from .fast_listing import listed
 from .fast_multipart import MultipartBucket
 from .fast_requests import Requests
-from .parts import part_size, parts
+from .parts import begun, part_size, parts
 from .s3_upload import Upload
 from .settling import MARK, decided, retried
 
@@ -74,10 +73,9 @@ class FastS3Store(FastStore):
         promised = self.capabilities.if_absent or not if_absent
         described = _is_header(content_type or "") and all(map(_is_metadata, (metadata or {}).items()))
         if promised and described and is_kept(key):
-            head, chunks = _begun(iter(chunks), part_size(1))
+            head, chunks = begun(chunks, lambda size: size > part_size(1))
             if sum(map(len, head)) <= part_size(1):
                 return self._single(key, head, content_type, metadata or {}, if_absent=if_absent)
-            del head
             if requests := self._requests():
                 bucket = MultipartBucket(self._name, requests, checksums=self._verified)
                 digest = Digest(chunks)
@@ -154,18 +152,6 @@ class FastS3Store(FastStore):
             version_id=version_id,
             confirmed=confirmed or ("checksum" if self._verified else "response"),
         )
-
-
-def _begun(chunks: Iterator[bytes], size: int) -> tuple[list[bytes], Iterator[bytes]]:
-    """The first chunks, of more than ``size`` bytes if there are as many; and all chunks."""
-    head: list[bytes] = []
-    have = 0
-    for chunk in chunks:
-        head.append(chunk)
-        have += len(chunk)
-        if have > size:
-            break
-    return head, itertools.chain(head, chunks)
 
 
 def _is_metadata(item: tuple[str, str]) -> bool:

@@ -7,7 +7,6 @@ after the other, the next produced meanwhile; a piece whose answer was lost is l
 
 import asyncio
 import base64
-import itertools
 import json
 import os
 import uuid
@@ -30,7 +29,7 @@ from .errors import (
 )
 from .gcs_client import Answer, Bucket
 from .loop import following
-from .parts import parts
+from .parts import alone, parts
 from .settling import MARK, PAUSES, decided, retried
 
 _CHUNK = 1 << 20
@@ -66,10 +65,9 @@ class GCSStore:
     ) -> Written:
         _check(key)
         digest = Digest(chunks)
-        pieces = parts(digest)
-        head = list(itertools.islice(pieces, 2))
+        only, pieces = alone(parts(digest))
         upload = _Upload(self._bucket, key, if_absent, content_type, metadata or {})
-        resource = upload.single(b"".join(head)) if len(head) < 2 else upload.resumable(itertools.chain(head, pieces))
+        resource = upload.resumable(pieces) if only is None else upload.single(only)
         return Written(
             digest.size,
             digest.hexdigest(),

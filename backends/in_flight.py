@@ -5,21 +5,19 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from typing import TypeVar
 
-CONCURRENCY = 3
-"""How many parts of one upload are under way at once; while aiohttp sends a part, it holds another copy of it."""
+CONCURRENCY = 4
+"""How many parts of one upload are sent at once."""
 
 Answer = TypeVar("Answer")
 
 
-def in_flight(
-    pieces: Iterable[bytes], send: Callable[[int, bytes], "Future[Answer]"], at_once: int = CONCURRENCY
-) -> list[Answer]:
-    """The answers to ``send(number, piece)``, in order, with at most ``at_once`` requests under way.
+def in_flight(pieces: Iterable[bytes], send: Callable[[int, bytes], "Future[Answer]"]) -> list[Answer]:
+    """The answers to ``send(number, piece)``, in order, with at most ``CONCURRENCY`` requests under way.
 
     Pieces are numbered from 1; one more is held ready. When a piece cannot be had or an answer is an error, the
     requests that are under way are cancelled.
     """
-    free = threading.Semaphore(at_once)
+    free = threading.Semaphore(CONCURRENCY)
     requests: list[Future[Answer]] = []
     failed: list[Future[Answer]] = []
 

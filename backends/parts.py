@@ -1,13 +1,26 @@
 """A stream cut into parts of a multipart upload (S3 "Multipart upload limits": 10,000 parts of 5 MiB to 5 GiB)."""
 
 import io
-from collections.abc import Iterable, Iterator
+import itertools
+from collections.abc import Callable, Iterable, Iterator
 
 MIB = 1 << 20
 MOST_PARTS = 10_000
 _SMALLEST = 8
 _CONSTANT = 2_000
 _GROWTH = 6
+
+
+class Body(io.BytesIO):
+    """What is sent. aiohttp asks for its length by way of its buffer, and ``BytesIO`` would make a copy for that."""
+
+    def __init__(self, content: bytes) -> None:
+        super().__init__(content)
+        self._content = content
+
+    def getbuffer(self) -> memoryview:
+        """The content itself."""
+        return memoryview(self._content)
 
 
 def part_size(number: int) -> int:
@@ -38,3 +51,30 @@ def parts(chunks: Iterable[bytes]) -> Iterator[bytes]:
         missing -= pending.write(rest)
     if pending.tell():
         yield pending.getvalue()
+
+
+def alone(pieces: Iterator[bytes]) -> tuple[bytes | None, Iterator[bytes]]:
+    """The only one of ``pieces`` (nothing, if there is none), or ``None`` if there are more; and all of them."""
+    head = list(itertools.islice(pieces, 2))
+    return b"".join(head) if len(head) < 2 else None, _rejoined(head, pieces)
+
+
+def begun(chunks: Iterable[bytes], enough: Callable[[int], bool]) -> tuple[list[bytes], Iterator[bytes]]:
+    """The first of ``chunks``, until their bytes are ``enough``, and all of them; taking those empties the first."""
+    rest = iter(chunks)
+    head: list[bytes] = []
+    size = 0
+    for chunk in rest:
+        head.append(bytes(chunk))
+        size += len(chunk)
+        if enough(size):
+            break
+    return head, _rejoined(head, rest)
+
+
+def _rejoined(head: list[bytes], rest: Iterator[bytes]) -> Iterator[bytes]:
+    """What was taken off the front, and the rest; nobody holds what has passed."""
+    head.reverse()
+    while head:
+        yield head.pop()
+    yield from rest

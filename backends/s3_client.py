@@ -2,18 +2,19 @@
 
 import contextlib
 import functools
-import io
+import re
 from collections.abc import Iterator
 from concurrent.futures import Future
 from typing import Any
 
 from .aws import is_aws, translated
 from .errors import InvalidKeyError, MissingExtraError, StoreError, StoreUnavailableError
-from .in_flight import CONCURRENCY
 from .loop import Loop
+from .parts import Body
 from .s3_settings import DEFAULT_REGION, configured, credential_errors, endpoint_of, no_credentials, region_for
 
 _ATTEMPTS = 4
+_QUERY = re.compile(r"\?[^\s\"']*")
 
 
 class Bucket:
@@ -21,8 +22,6 @@ class Bucket:
 
     ``checksums`` says whether the store is asked to verify SHA-256 on arrival: AWS is, others may not know how.
     """
-
-    at_once = CONCURRENCY
 
     def __init__(
         self,
@@ -58,7 +57,7 @@ class Bucket:
 
     def submit(self, operation: str, key: str, **params: Any) -> "Future[dict[str, Any]]":
         """One request under way, which ends when it is cancelled."""
-        params["Body"] = io.BytesIO(params["Body"])
+        params["Body"] = Body(params["Body"])
         return self.loop.submit(self._request(operation, key, **params))
 
     def sign(self, operation: str, params: dict[str, Any], seconds: int, method: str) -> str:
@@ -152,9 +151,15 @@ def _errors(operation: str, bucket: str, key: str) -> Iterator[None]:
         HTTPClientError,
         TimeoutError,
     ) as error:
-        said = str(error).split("?", 1)[0].rstrip(".")
-        raise StoreUnavailableError(f"{where}: {said}", hint="check the endpoint and the network") from error
+        raise StoreUnavailableError(
+            f"{where}: {_without_query(error)}", hint="check the endpoint and the network"
+        ) from error
     except UnicodeEncodeError as error:
         raise InvalidKeyError(f"the key {key!r} holds half a character") from error
     except botocore.BotoCoreError as error:
-        raise StoreError(f"{where}: {str(error).split('?', 1)[0]}") from error
+        raise StoreError(f"{where}: {_without_query(error)}") from error
+
+
+def _without_query(error: Exception) -> str:
+    """What the error says, without the queries of URLs in it: a signature may be part of one."""
+    return _QUERY.sub("", str(error)).rstrip(".")

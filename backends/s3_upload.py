@@ -6,7 +6,6 @@ to it was lost and a retry finds the key taken, that id tells our object from so
 
 import base64
 import hashlib
-import itertools
 import time
 import uuid
 from collections.abc import Iterable
@@ -16,7 +15,7 @@ from typing import Any, Protocol
 from .digest import Digest
 from .errors import AlreadyExistsError, ConflictError, NotFoundError, StoreError, UnknownOutcomeError
 from .in_flight import in_flight
-from .parts import MOST_PARTS, parts
+from .parts import MOST_PARTS, alone, parts
 from .settling import MARK
 
 _CONFLICT_PAUSES = (0.1, 0.4, 1.6)
@@ -25,13 +24,11 @@ _CONFLICT_PAUSES = (0.1, 0.4, 1.6)
 class Bucket(Protocol):
     """The way to one bucket; parameters and answers are botocore's.
 
-    ``checksums`` says whether the store is asked to verify SHA-256 on arrival, ``at_once`` how many parts are sent at
-    the same time.
+    ``checksums`` says whether the store is asked to verify SHA-256 on arrival.
     """
 
     name: str
     checksums: bool
-    at_once: int
 
     def call(self, operation: str, key: str, **params: Any) -> dict[str, Any]:
         """The answer to one request on ``key``."""
@@ -55,11 +52,8 @@ class Upload:
 
     def write(self, digest: Digest) -> dict[str, Any]:
         """The store's answer to the request that made the object appear."""
-        pieces = parts(digest)
-        head = list(itertools.islice(pieces, 2))
-        if len(head) < 2:
-            return self._put(b"".join(head), digest)
-        return self.in_parts(itertools.chain(head, pieces))
+        only, pieces = alone(parts(digest))
+        return self.in_parts(pieces) if only is None else self._put(only, digest)
 
     def in_parts(self, pieces: Iterable[bytes]) -> dict[str, Any]:
         """The same for what has more than one part."""
@@ -102,7 +96,7 @@ class Upload:
                 "upload_part", self._key, UploadId=upload_id, PartNumber=number, Body=piece, **checksum
             )
 
-        answers = in_flight(pieces, send, self._bucket.at_once)
+        answers = in_flight(pieces, send)
         return [part | {"ETag": answer["ETag"]} for part, answer in zip(described, answers, strict=True)]
 
     def _abort(self, upload_id: str, error: BaseException) -> None:

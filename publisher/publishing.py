@@ -5,7 +5,6 @@ scanned, then the store is opened, then bytes flow.
 """
 
 import hashlib
-import itertools
 import mimetypes
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -20,7 +19,7 @@ from .archive.scan import Special, Symlinks
 from .backends import AlreadyExistsError, Store, Written, open_store
 from .backends.aws import region_of
 from .backends.opening import engine_for
-from .backends.parts import part_size
+from .backends.parts import begun, part_size
 from .checksum import Checksum
 from .concurrency import Budget, in_order
 from .errors import SpecError
@@ -134,7 +133,8 @@ def carry_out(
         tree = _watched(tree, progress)
     with _opening(planned.result(), planned.spec.engine) as opening:
         if planned.archive:
-            chunks = _begun(pack(tree, threads=processors(), mtime=mtime), until=opening.done)
+            packed = pack(tree, threads=processors(), mtime=mtime)
+            _, chunks = begun(packed, lambda size: size >= _AHEAD or opening.done())
             store = opening.result()
             return _publish_archive(store, _located(planned.result(), store), chunks, if_exists)
         store = opening.result()
@@ -158,18 +158,6 @@ def _opening(result: PublishedResult, engine: str | None) -> Iterator[Future[Sto
         finally:
             if opening.exception() is None:
                 opening.result().close()
-
-
-def _begun(chunks: Iterator[bytes], *, until: Callable[[], bool]) -> Iterator[bytes]:
-    """All ``chunks``; the first ones are produced now, ``until`` it is time or they are many."""
-    head: list[bytes] = []
-    size = 0
-    for chunk in chunks:
-        head.append(chunk)
-        size += len(chunk)
-        if size >= _AHEAD or until():
-            break
-    return itertools.chain(head, chunks)
 
 
 def _spec(destination: str | Mapping[str, object] | PublisherSpec) -> PublisherSpec:

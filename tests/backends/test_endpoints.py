@@ -4,14 +4,18 @@ import contextlib
 import datetime as dt
 import ipaddress
 import ssl
+import time
 import urllib.parse
 
 import pytest
 
 from keystow.backends import StoreUnavailableError, UnsupportedError, open_store, s3_client
+from keystow.backends.parts import part_size
 from keystow.testing.servers import FaultProxy, Moto
 
 pytestmark = pytest.mark.server
+
+LARGE = bytes(part_size(1))
 
 
 @pytest.fixture(scope="module")
@@ -32,6 +36,9 @@ def round_trip(store):
         written = store.write("a/key", [b"some", b"thing"])
         assert b"".join(store.read("a/key")) == b"something"
         assert [found.key for found in store.list()] == ["a/key"]
+        assert store.write("a/large", iter([LARGE, b"x"])).size == len(LARGE) + 1
+        assert store.stat("a/large").size == len(LARGE) + 1
+        store.delete("a/large")
     return written
 
 
@@ -53,7 +60,7 @@ def test_the_bucket_is_in_the_host_name(moto, bucket, monkeypatch) -> None:
         round_trip(open_store(f"s3://{bucket}", endpoint="http://objects.example:9000", addressing="virtual"))
         monkeypatch.delenv("HTTP_PROXY")
         assert {one.headers["host"] for one in proxy.requests} == {f"{bucket}.objects.example:9000"}
-        assert {urllib.parse.urlsplit(one.path).path for one in proxy.requests} == {"/a/key", "/"}
+        assert {urllib.parse.urlsplit(one.path).path for one in proxy.requests} == {"/a/key", "/a/large", "/"}
     assert moto.client().get_object(Bucket=bucket, Key="a/key")["Body"].read() == b"something"
 
 
@@ -129,18 +136,19 @@ def secure(moto, certificates):
             return context.wrap_socket(connection, server_side=True, do_handshake_on_connect=False), address
 
     with Secure(moto.endpoint) as proxy:
-        yield proxy.url.replace("http://", "https://")
+        proxy.url = proxy.url.replace("http://", "https://")
+        yield proxy
 
 
 @pytest.mark.parametrize("engine", ["fsspec", "obstore"])
 def test_a_ca_file_lets_us_in(secure, bucket, certificates, engine) -> None:
-    round_trip(open_store(f"s3://{bucket}", endpoint=secure, ca_file=str(certificates / "ca.pem"), engine=engine))
+    round_trip(open_store(f"s3://{bucket}", endpoint=secure.url, ca_file=str(certificates / "ca.pem"), engine=engine))
 
 
 @pytest.mark.parametrize("engine", ["fsspec", "obstore"])
 def test_a_ca_bundle_from_the_environment_lets_us_in(secure, bucket, certificates, monkeypatch, engine) -> None:
     monkeypatch.setenv("AWS_CA_BUNDLE", str(certificates / "ca.pem"))
-    round_trip(open_store(f"s3://{bucket}", endpoint=secure, engine=engine))
+    round_trip(open_store(f"s3://{bucket}", endpoint=secure.url, engine=engine))
 
 
 @pytest.mark.parametrize(
@@ -148,9 +156,31 @@ def test_a_ca_bundle_from_the_environment_lets_us_in(secure, bucket, certificate
 )
 def test_a_certificate_that_nobody_vouches_for_is_refused(secure, bucket, monkeypatch, engine, says) -> None:
     monkeypatch.setattr(s3_client, "_ATTEMPTS", 1)
-    store = open_store(f"s3://{bucket}", endpoint=secure, engine=engine)
-    with contextlib.closing(store), pytest.raises(StoreUnavailableError, match=says):
-        store.write("key", [b"x"])
+    store = open_store(f"s3://{bucket}", endpoint=secure.url, engine=engine)
+    with contextlib.closing(store):
+        with pytest.raises(StoreUnavailableError, match=says):
+            store.write("key", [b"x"])
+        with pytest.raises(StoreUnavailableError, match="certificate verify failed"):
+            store.write("key", [LARGE, b"x"])
+
+
+@pytest.mark.parametrize("engine", ["fsspec", "obstore"])
+def test_a_part_over_tls_ends_when_it_is_waited_for_in_vain(moto, secure, bucket, certificates, engine) -> None:
+    """The server has the part and does not answer, and then there is no more to come."""
+    secure.hang(lambda method, path: "partNumber=1" in path)
+    failure = ValueError("of the chunks")
+
+    def chunks():
+        yield from (LARGE, LARGE)
+        while not any(one.fault == "hang" for one in secure.requests):
+            time.sleep(0.01)
+        raise failure
+
+    store = open_store(f"s3://{bucket}", endpoint=secure.url, ca_file=str(certificates / "ca.pem"), engine=engine)
+    with contextlib.closing(store), pytest.raises(ValueError, match="of the chunks") as raised:
+        store.write("key", chunks())
+    assert raised.value is failure
+    assert not moto.client().list_multipart_uploads(Bucket=bucket).get("Uploads")
 
 
 # -- what they lack

@@ -4,10 +4,11 @@ import hashlib
 import itertools
 import tracemalloc
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from keystow.backends.parts import MIB, MOST_PARTS, part_size, parts
+from keystow.backends.parts import MIB, MOST_PARTS, alone, begun, part_size, parts
 
 PART = part_size(1)
 SOURCE = hashlib.shake_256(b"parts").digest(3 * PART + MIB)
@@ -64,6 +65,7 @@ def test_a_buffer_that_is_used_again_is_copied() -> None:
             yield buffer
 
     assert b"".join(parts(chunks())) == b"\0" * 1000 + b"\1" * 1000 + b"\2" * 1000
+    assert b"".join(begun(chunks(), lambda size: size > 1500)[1]) == b"\0" * 1000 + b"\1" * 1000 + b"\2" * 1000
 
 
 def test_tiny_chunks_take_no_more_memory_than_large_ones() -> None:
@@ -74,3 +76,32 @@ def test_tiny_chunks_take_no_more_memory_than_large_ones() -> None:
     finally:
         tracemalloc.stop()
     assert peak < 4 * PART
+
+
+@pytest.mark.parametrize("count", range(4))
+def test_whether_a_part_is_alone(count) -> None:
+    pieces = [bytes([number]) for number in range(count)]
+    only, joined = alone(iter(pieces))
+    assert only == (b"".join(pieces) if count < 2 else None)
+    assert list(joined) == pieces
+
+
+@given(st.lists(st.binary(max_size=9), max_size=9), st.integers(0, 30))
+def test_the_beginning_is_part_of_all(chunks, size) -> None:
+    head, joined = begun(chunks, lambda have: have >= size)
+    assert head == chunks[: len(head)]
+    assert sum(map(len, head)) >= size or head == chunks
+    assert sum(map(len, head[:-1])) < max(size, 1)
+    assert list(joined) == chunks
+    assert head == []
+
+
+@pytest.mark.parametrize("take", [lambda pieces: alone(pieces)[1], lambda pieces: begun(pieces, (2 * MIB).__le__)[1]])
+def test_nothing_that_has_passed_is_held(take) -> None:
+    tracemalloc.start()
+    try:
+        joined = take(bytes(MIB) for _ in range(4))
+        held = [tracemalloc.get_traced_memory()[0] // MIB for _ in joined]
+    finally:
+        tracemalloc.stop()
+    assert held == [2, 1, 1, 1]

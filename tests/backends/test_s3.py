@@ -373,6 +373,13 @@ def test_an_error_within_a_success_is_an_error(store, proxy, key, unfinished) ->
     assert not unfinished(key)
 
 
+def test_an_answer_of_which_half_is_missing_is_asked_for_again(store, proxy, key, unfinished) -> None:
+    proxy.answer(is_complete, 200, b"<CompleteMultipartUploadResult><ETag>")
+    store.write(key, [content(LARGE)])
+    assert fetched(store, key) == content(LARGE)
+    assert not unfinished(key)
+
+
 def test_the_request_id_is_told(store, proxy, key) -> None:
     proxy.answer(is_put, 400, canned("EntityTooLarge"), {"x-amz-request-id": "REQ-7"})
     with pytest.raises(StoreError, match="EntityTooLarge: said so") as refused:

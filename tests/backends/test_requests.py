@@ -1,0 +1,239 @@
+"""Requests beside obstore: connections that are kept, that die, and that are cut; answers that are not all there."""
+
+import contextlib
+import socket
+import threading
+import time
+from concurrent.futures import CancelledError
+
+import pytest
+from botocore.exceptions import ClientError, UnauthorizedSSOTokenError
+
+from keystow.backends import AccessDeniedError, CredentialsError, StoreUnavailableError, fast_s3, open_store
+from keystow.backends.aws import translated
+from keystow.backends.fast_multipart import MultipartBucket
+from keystow.backends.fast_requests import Answer, Line, Request, Requests
+from keystow.backends.parts import part_size
+from keystow.testing.servers import LOOPBACK, FaultProxy, Moto
+from keystow.testing.servers.proxy import Loopback, QuietHandler
+
+PART = part_size(1)
+KEYS = {"access_key_id": "id", "secret_access_key": "secret", "token": "token"}
+HEAD = Request("head_object", "HEAD", "key")
+PUT = Request("upload_part", "PUT", "key", {"partNumber": "1"}, body=bytes(2 * PART))
+
+
+class Server(Loopback):
+    """Answers as ``behave``, a function of a handler's, does; counts connections."""
+
+    def __init__(self, behave):
+        methods = {f"do_{method}": behave for method in ("HEAD", "PUT", "POST", "DELETE")}
+        self.connections = []
+        super().__init__(type("Handler", (QuietHandler,), methods))
+
+    def process_request(self, request, client_address):
+        self.connections.append(request)
+        super().process_request(request, client_address)
+
+
+def good(handler):
+    """Reads the body, answers, and keeps the connection."""
+    handler.rfile.read(int(handler.headers.get("Content-Length", 0)))
+    handler.send_response(200)
+    handler.send_header("Content-Length", "0")
+    handler.send_header("ETag", '"e"')
+    handler.end_headers()
+
+
+def refused(refusal, key, operation):
+    response = {"Error": {"Code": refusal.code}, "ResponseMetadata": {"HTTPStatusCode": refusal.status}}
+    return translated(response, operation, "bucket", key)
+
+
+@contextlib.contextmanager
+def requests_to(url, keys=KEYS):
+    requests = Requests(f"{url}/bucket", "us-east-1", None, lambda: keys, refused)
+    with contextlib.closing(requests):
+        yield requests
+
+
+def entirely(answer: Answer) -> Answer:
+    return answer
+
+
+def test_a_connection_is_used_again():
+    with Server(good) as server, requests_to(server.url) as requests:
+        for _ in range(3):
+            assert requests.send(HEAD, entirely).headers["ETag"] == '"e"'
+        assert len(server.connections) == 1
+
+
+def test_a_connection_that_the_server_closed_meanwhile_is_not_used_again():
+    with Server(good) as server, requests_to(server.url) as requests:
+        requests.send(HEAD, entirely)
+        server.connections[0].shutdown(socket.SHUT_RDWR)
+        started = []
+        assert requests.send(HEAD, lambda answer: started.append(answer) or answer).headers["ETag"] == '"e"'
+        assert len(started) == 1
+        assert len(server.connections) == 2
+
+
+def test_no_kept_connection_is_trusted_after_one_was_dead():
+    """After a network has gone and come back, all of them are as dead."""
+    barrier = threading.Barrier(6)
+    silent = threading.Event()
+
+    def behave(handler):
+        if silent.is_set() and handler.request in first:
+            handler.request.close()
+            handler.close_connection = True
+        else:
+            if not silent.is_set():
+                barrier.wait(30)
+            good(handler)
+
+    with Server(behave) as server, requests_to(server.url) as requests:
+        threads = [threading.Thread(target=requests.send, args=(HEAD, entirely)) for _ in range(6)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        first = list(server.connections)
+        assert len(first) == 6
+        silent.set()
+        assert requests.send(HEAD, entirely).headers["ETag"] == '"e"'
+        assert len(server.connections) == 7
+
+
+def test_a_refusal_is_read_though_the_body_was_not_taken():
+    def behave(handler):
+        handler.reply(403, b"<Error><Code>AccessDenied</Code></Error>")
+        handler.wfile.flush()
+        handler.request.shutdown(socket.SHUT_WR)
+        time.sleep(0.1)
+        handler.close_connection = True
+
+    with Server(behave) as server, requests_to(server.url) as requests, pytest.raises(AccessDeniedError):
+        requests.send(PUT._replace(body=bytes(16 * PART)), entirely)
+
+
+def test_a_line_that_is_cut_ends_an_answer_that_does_not_come():
+    arrived = threading.Event()
+    released = threading.Event()
+
+    def behave(handler):
+        handler.rfile.read(int(handler.headers["Content-Length"]))
+        handler.send_response(200)
+        handler.send_header("Content-Length", "10")
+        handler.send_header("Connection", "close")
+        handler.end_headers()
+        handler.wfile.flush()
+        arrived.set()
+        released.wait(30)
+
+    with Server(behave) as server, requests_to(server.url) as requests:
+        bucket = MultipartBucket("bucket", requests, checksums=False)
+        under_way = bucket.submit("upload_part", "key", UploadId="u", PartNumber=1, Body=b"x")
+        assert arrived.wait(30)
+        time.sleep(0.1)
+        under_way.cancel()
+        with pytest.raises(CancelledError):
+            under_way.result(10)
+        released.set()
+        assert len(server.connections) == 1
+
+
+def test_a_line_that_is_cut_sends_nothing_any_more():
+    with Server(good) as server, requests_to(server.url) as requests:
+        line = Line()
+        line.cut()
+        with pytest.raises(CancelledError):
+            requests.send(HEAD, entirely, line)
+        assert server.connections == []
+
+
+def test_an_answer_that_lacks_what_it_is_for():
+    def behave(handler):
+        handler.rfile.read(int(handler.headers.get("Content-Length", 0)))
+        handler.reply(200, b"<X/>" if handler.command == "POST" else b"")
+
+    with Server(behave) as server, requests_to(server.url) as requests:
+        bucket = MultipartBucket("bucket", requests, checksums=False)
+        with pytest.raises(StoreUnavailableError, match="the answer is not S3's") as failed:
+            bucket.call("create_multipart_upload", "key")
+        assert failed.value.retries == 3
+        assert len(server.connections) == 4
+
+
+@pytest.mark.parametrize("odd", ["line\n", "ä", "\u2028"])
+def test_credentials_that_no_header_can_hold_are_not_told(odd):
+    with requests_to("http://127.0.0.1:9", KEYS | {"token": f"topsecret{odd}"}) as requests:
+        with pytest.raises(CredentialsError) as refusal:
+            requests.send(HEAD, entirely)
+        assert "topsecret" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [UnauthorizedSSOTokenError(), ClientError({"Error": {"Code": "AccessDenied", "Message": "no"}}, "AssumeRole")],
+)
+def test_credentials_that_cannot_be_renewed(failure):
+    class Expired:
+        def get_frozen_credentials(self):
+            raise failure
+
+    with pytest.raises(CredentialsError, match="renew the credentials"):
+        fast_s3._frozen(Expired())
+
+
+@pytest.mark.parametrize(
+    ("variables", "proxied"),
+    [
+        ({}, False),
+        ({"NO_PROXY": "other.example"}, False),
+        ({"HTTP_PROXY": "http://proxy:1"}, False),
+        ({"HTTPS_PROXY": "http://proxy:1"}, True),
+        ({"ALL_PROXY": "http://proxy:1"}, True),
+        ({"HTTPS_PROXY": "http://proxy:1", "NO_PROXY": "objects.example"}, False),
+    ],
+)
+def test_whether_there_is_a_proxy(monkeypatch, variables, proxied):
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.lower(), raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert fast_s3._is_proxied("https://objects.example") == proxied
+
+
+@pytest.mark.server
+def test_parts_on_aws_with_the_bucket_in_the_host_name_and_a_session_token(monkeypatch):
+    """AWS's own names lead to moto, for what Python resolves: obstore and what it does are not asked."""
+    found = socket.getaddrinfo
+    monkeypatch.setattr(socket, "getaddrinfo", lambda host, *more, **options: found(LOOPBACK, *more, **options))
+    with Moto() as moto, FaultProxy(moto.endpoint) as proxy:
+        bucket, port = moto.make_bucket(), proxy.url.rpartition(":")[2]
+        for name, value in (moto.environment() | {"AWS_SESSION_TOKEN": "session"}).items():
+            monkeypatch.setenv(name, value)
+        endpoint = f"http://s3.eu-west-1.amazonaws.com:{port}"
+        store = open_store(f"s3://{bucket}", endpoint=endpoint, addressing="virtual", engine="obstore")
+        with contextlib.closing(store):
+            written = store.write("a b/ö+", iter([bytes(PART), b"x"]))
+            assert [(found.key, found.size) for found in store.list("a b/ö")] == [("a b/ö+", PART + 1)]
+        assert written.confirmed == "checksum"
+        assert {one.headers["host"] for one in proxy.requests} == {f"{bucket}.s3.eu-west-1.amazonaws.com:{port}"}
+        assert {one.headers["x-amz-security-token"] for one in proxy.requests} == {"session"}
+        assert all("x-amz-security-token" in one.headers["authorization"] for one in proxy.requests)
+        assert all("/eu-west-1/s3/" in one.headers["authorization"] for one in proxy.requests)
+        parts = [one.headers for one in proxy.requests if one.method == "PUT"]
+        assert all({"x-amz-checksum-sha256", "x-amz-content-sha256"} <= set(headers) for headers in parts)
+        assert moto.client().head_object(Bucket=bucket, Key="a b/ö+")["ContentLength"] == PART + 1
+
+
+@pytest.mark.server
+def test_what_is_left_unclosed_is_closed(seaweed, bucket, login):
+    """A warning of an unclosed socket would be an error here."""
+    login(seaweed)
+    store = open_store(f"s3://{bucket}", endpoint=seaweed.endpoint, engine="obstore")
+    assert list(store.list("none/")) == []
+    del store
