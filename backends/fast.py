@@ -126,6 +126,9 @@ class FastStore:
                 if "range" in options and _refusal(error).status in {"", "416"}:
                     return None
                 raise
+            first, last = found.range
+            if last - first <= _CHUNK:
+                return iter([interruptible(lambda _: bytes(found.bytes()))])
             stream: Iterator[bytes] = found.stream(min_chunk_size=_CHUNK)
             return stream
 

@@ -7,16 +7,18 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from .aws import is_aws, region_of, translated
 from .contract import Store
 from .errors import CredentialsError, MissingExtraError, StoreError, UnsupportedError
 from .fast import Cloud, Late, Refusal
-from .fast_requests import Requests
 from .fast_upload import FastS3Store
 from .s3_settings import DEFAULT_REGION, configured, credential_errors, endpoint_of, no_credentials, region_for
+
+if TYPE_CHECKING:
+    from .fast_requests import Requests
 
 _FRESH = timedelta(minutes=10)
 _TRUE = {"1", "true", "yes", "on"}
@@ -93,9 +95,11 @@ def open_s3(
     def refused(refusal: Refusal, key: str, operation: str) -> StoreError:
         return _refused(bucket, refusal, key, operation)
 
-    def open_requests() -> Requests | None:
+    def open_requests() -> "Requests | None":
         if find_spec("botocore") is None or _is_proxied(url):
             return None
+        from .fast_requests import Requests
+
         place = url if virtual else f"{url}/{bucket}"
         return Requests(place, settings.region, settings.ca_file, settings.credentials, refused)
 

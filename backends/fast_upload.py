@@ -10,18 +10,17 @@ import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError
 from datetime import timedelta
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from .contract import Capabilities, Stat, Store, Written
 from .digest import Digest
 from .errors import NotFoundError
 from .fast import CLIENT, Cloud, FastStore, Late, interruptible, is_kept
-from .fast_listing import listed
-from .fast_multipart import MultipartBucket
-from .fast_requests import Requests
 from .parts import begun, part_size, parts
-from .s3_upload import Upload
 from .settling import MARK, decided, retried
+
+if TYPE_CHECKING:
+    from .fast_requests import Requests
 
 _WRITING: dict[str, Any] = {"timeout": timedelta(minutes=15)}
 _ONCE: dict[str, Any] = {"max_retries": 0}
@@ -47,7 +46,7 @@ class FastS3Store(FastStore):
         region: str,
         conditions: bool,
         verified: bool,
-        open_requests: Callable[[], Requests | None],
+        open_requests: "Callable[[], Requests | None]",
     ) -> None:
         super().__init__(cloud, rest)
         self.region = region
@@ -77,6 +76,9 @@ class FastS3Store(FastStore):
             if sum(map(len, head)) <= part_size(1):
                 return self._single(key, head, content_type, metadata or {}, if_absent=if_absent)
             if requests := self._requests():
+                from .fast_multipart import MultipartBucket
+                from .s3_upload import Upload
+
                 bucket = MultipartBucket(self._name, requests, checksums=self._verified)
                 digest = Digest(chunks)
                 answer = Upload(bucket, key, if_absent, content_type, dict(metadata or {})).in_parts(parts(digest))
@@ -90,6 +92,8 @@ class FastS3Store(FastStore):
         return Stat(key, found["size"], found["e_tag"], found["version"], found["last_modified"])
 
     def list(self, prefix: str = "") -> Iterator[Stat]:
+        from .fast_listing import listed
+
         requests = self._requests() if _is_text(prefix) else None
         return super().list(prefix) if requests is None else listed(requests, prefix)
 

@@ -7,7 +7,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TypeVar
 
-_WORKERS = 16
+_WORKERS = 24
+_AHEAD = 32
 
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
@@ -29,7 +30,7 @@ def in_order(
     try:
         for item in items:
             begun.append((item, pool.submit(work, item)))
-            if len(begun) > 2 * _WORKERS:
+            if len(begun) > _AHEAD:
                 first, running = begun.popleft()
                 yield first, running.result()
         while begun:
