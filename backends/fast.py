@@ -28,6 +28,8 @@ _MESSAGE = re.compile(r"<Message>([^<]{1,300})")
 _REASON = re.compile(r'(?:message|error): "([^"]{1,200})"')
 _REQUEST = re.compile(r"<RequestId>([^<]{1,100})</RequestId>")
 
+_NEVER = threading.Event()
+
 Result = TypeVar("Result")
 Made_co = TypeVar("Made_co", covariant=True)
 
@@ -179,9 +181,9 @@ def interruptible(work: Callable[[threading.Event], Result]) -> Result:
 
     When it is interrupted, ``work`` learns it from the event, and is not waited for.
     """
-    ending = threading.Event()
     if threading.current_thread() is not threading.main_thread():
-        return work(ending)
+        return work(_NEVER)
+    ending = threading.Event()
     answer: Future[Result] = Future()
 
     def run() -> None:

@@ -27,11 +27,11 @@ def listed(requests: Requests, prefix: str) -> Iterator[Stat]:
 
 
 def _stat(found: ET.Element, *, encoded: bool) -> Stat:
-    modified = found.findtext("{*}LastModified")
-    key = found.findtext("{*}Key", "")
+    said = {child.tag.rpartition("}")[2]: child.text or "" for child in found}
+    key, modified = said.get("Key", ""), said.get("LastModified")
     return Stat(
         unquote_plus(key) if encoded else key,
-        int(found.findtext("{*}Size", "0")),
-        found.findtext("{*}ETag"),
+        int(said.get("Size", "0")),
+        said.get("ETag"),
         modified=datetime.fromisoformat(modified) if modified else None,
     )

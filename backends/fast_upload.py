@@ -116,11 +116,11 @@ class FastS3Store(FastStore):
 
         digest = Digest(head)
         body = b"".join(digest)
-        mark = uuid.uuid4().hex
+        mark = uuid.uuid4().hex if if_absent else ""
         attributes = {
             **metadata,
             **({"Content-Type": content_type} if content_type else {}),
-            **({MARK: mark} if if_absent else {}),
+            **({MARK: mark} if mark else {}),
         }
         mode: Literal["create", "overwrite"] = "create" if if_absent else "overwrite"
 

@@ -9,6 +9,7 @@ MOST_PARTS = 10_000
 _SMALLEST = 8
 _CONSTANT = 2_000
 _GROWTH = 6
+_LITTLE = MIB // 2
 
 
 class Body(io.BytesIO):
@@ -48,9 +49,20 @@ def parts(chunks: Iterable[bytes]) -> Iterator[bytes]:
             pending = io.BytesIO()
             number += 1
             missing = part_size(number)
+        if pending.tell() < _LITTLE <= pending.tell() + len(rest):
+            _extend(pending, part_size(number))
         missing -= pending.write(rest)
     if pending.tell():
+        pending.truncate()
         yield pending.getvalue()
+
+
+def _extend(buffer: io.BytesIO, size: int) -> None:
+    """Gives ``buffer`` its room at once: while it grew bit by bit, it would be moved many times."""
+    position = buffer.tell()
+    buffer.seek(size - 1)
+    buffer.write(b"\0")
+    buffer.seek(position)
 
 
 def alone(pieces: Iterator[bytes]) -> tuple[bytes | None, Iterator[bytes]]:
