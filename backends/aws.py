@@ -67,7 +67,18 @@ _ERRORS: dict[str, tuple[type[StoreError], str]] = {
     "AuthorizationHeaderMalformed": (StoreError, "the bucket may be in another region: set opt=region="),
     "IllegalLocationConstraintException": (StoreError, "the bucket is in another region: set opt=region="),
     **dict.fromkeys(
-        ("SlowDown", "ServiceUnavailable", "InternalError", "RequestTimeout", "500", "502", "503", "504"),
+        (
+            "SlowDown",
+            "ServiceUnavailable",
+            "InternalError",
+            "RequestTimeout",
+            "TooManyRequests",
+            "429",
+            "500",
+            "502",
+            "503",
+            "504",
+        ),
         (StoreUnavailableError, "try again later"),
     ),
 }

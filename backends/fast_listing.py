@@ -5,6 +5,7 @@ https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectsV2.html
 
 from collections.abc import Iterator
 from datetime import datetime
+from functools import partial
 from urllib.parse import unquote_plus
 from xml.etree import ElementTree as ET
 
@@ -15,15 +16,28 @@ from .fast_requests import Answer, Request, Requests
 def listed(requests: Requests, prefix: str) -> Iterator[Stat]:
     """The objects whose keys start with ``prefix``, in S3's order, page by page."""
     query = {"list-type": "2", "prefix": prefix, "encoding-type": "url"}
+    token: str | None = None
     while True:
-        page = requests.send(Request("list_objects_v2", "GET", query=query), Answer.xml)
-        encoded = page.findtext("{*}EncodingType") == "url"
-        for found in page.iterfind("{*}Contents"):
-            yield _stat(found, encoded=encoded)
-        following = page.findtext("{*}NextContinuationToken")
-        if page.findtext("{*}IsTruncated") != "true" or not following:
+        page = Request("list_objects_v2", "GET", query=query | ({"continuation-token": token} if token else {}))
+        found, token = requests.send(page, partial(_understood, token))
+        yield from found
+        if not token:
             return
-        query["continuation-token"] = following
+
+
+def _understood(token: str | None, answer: Answer) -> tuple[list[Stat], str | None]:
+    """The objects of the page after ``token``, and the next page's token, if there is one."""
+    page = answer.xml()
+    following = None
+    if page.findtext("{*}IsTruncated") == "true":
+        following = page.findtext("{*}NextContinuationToken")
+        if not following or following == token:
+            raise answer.not_understood()
+    encoded = page.findtext("{*}EncodingType") == "url"
+    try:
+        return [_stat(found, encoded=encoded) for found in page.iterfind("{*}Contents")], following
+    except ValueError:
+        raise answer.not_understood() from None
 
 
 def _stat(found: ET.Element, *, encoded: bool) -> Stat:

@@ -69,8 +69,8 @@ class _UnderWay(Future[dict[str, Any]]):
     def _run(self, requests: Requests, request: Request) -> None:
         try:
             self.set_result(requests.send(request, partial(_understood, request.operation), self._line))
-        except CancelledError as error:
-            self.set_exception(error.with_traceback(None))  # it would hold the body
+        except CancelledError:
+            self.set_exception(CancelledError())  # the one that was raised would hold the body
         except BaseException as error:  # noqa: BLE001  it is raised where it is waited for
             self.set_exception(error)
         finally:

@@ -150,6 +150,8 @@ class Requests:
             raise
         if whole and not answer.will_close:
             self._idle.append(connection)
+            if not self._finished.alive:
+                _close(self._idle)
         else:
             connection.close()
         if answer.status < 300 and not _ERROR.match(content):

@@ -7,7 +7,7 @@ have parts that do not grow, cannot be cancelled, hide an abort that was refused
 import re
 import threading
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableSequence
 from concurrent.futures import CancelledError
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal
@@ -110,12 +110,19 @@ class FastS3Store(FastStore):
             return interruptible(lambda _: obstore.get(self._reader, key, options=options))
 
     def _single(
-        self, key: str, head: Sequence[bytes], content_type: str | None, metadata: Mapping[str, str], *, if_absent: bool
+        self,
+        key: str,
+        head: MutableSequence[bytes],
+        content_type: str | None,
+        metadata: Mapping[str, str],
+        *,
+        if_absent: bool,
     ) -> Written:
         import obstore
 
         digest = Digest(head)
         body = b"".join(digest)
+        head.clear()
         mark = uuid.uuid4().hex if if_absent else ""
         attributes = {
             **metadata,

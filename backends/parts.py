@@ -9,7 +9,6 @@ MOST_PARTS = 10_000
 _SMALLEST = 8
 _CONSTANT = 2_000
 _GROWTH = 6
-_LITTLE = MIB // 2
 
 
 class Body(io.BytesIO):
@@ -38,7 +37,7 @@ def part_size(number: int) -> int:
 def parts(chunks: Iterable[bytes]) -> Iterator[bytes]:
     """``chunks`` joined and cut into parts, each as long as ``part_size`` says, the last one shorter; none if empty."""
     number = 1
-    missing = part_size(number)
+    missing = size = part_size(number)
     pending = io.BytesIO()
     for chunk in chunks:
         rest = memoryview(chunk)
@@ -48,9 +47,9 @@ def parts(chunks: Iterable[bytes]) -> Iterator[bytes]:
             yield pending.getvalue()
             pending = io.BytesIO()
             number += 1
-            missing = part_size(number)
-        if pending.tell() < _LITTLE <= pending.tell() + len(rest):
-            _extend(pending, part_size(number))
+            missing = size = part_size(number)
+        if missing > size // 2 >= missing - len(rest):
+            _extend(pending, size)
         missing -= pending.write(rest)
     if pending.tell():
         pending.truncate()
@@ -58,7 +57,7 @@ def parts(chunks: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def _extend(buffer: io.BytesIO, size: int) -> None:
-    """Gives ``buffer`` its room at once: while it grew bit by bit, it would be moved many times."""
+    """Gives ``buffer`` all of its room: while it grew bit by bit, it would be moved many times."""
     position = buffer.tell()
     buffer.seek(size - 1)
     buffer.write(b"\0")

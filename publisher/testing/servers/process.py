@@ -7,6 +7,7 @@ that fails raises with the end of the server's log, and leaves no process behind
 
 import atexit
 import contextlib
+import errno
 import importlib.util
 import os
 import random
@@ -18,6 +19,7 @@ import sys
 import time
 import urllib.request
 import uuid
+import weakref
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
@@ -27,6 +29,9 @@ LOOPBACK = "127.0.0.1"
 
 _DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 """Requests that no proxy of the machine's sees."""
+
+_reserved: dict[int, int] = {}
+"""The file descriptors that keep ports from other processes."""
 
 
 class Server(ABC):
@@ -45,6 +50,7 @@ class Server(ABC):
         self.directory.mkdir(parents=True, exist_ok=True)
         self.log = directory / f"{self._name()}.log"
         self.ports = dict(zip(self.PORTS, free_ports(len(self.PORTS)), strict=True))
+        weakref.finalize(self, _give_back, list(self.ports.values()))
         self._process: subprocess.Popen[bytes] | None = None
         self._prepare()
         self.start()
@@ -170,21 +176,24 @@ class Server(ABC):
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports that are free now, outside of the range that the kernel hands to outgoing connections.
+    """Ports that are free now, outside of the range that the kernel hands to outgoing connections if there are others.
 
     So no connection takes one while the server is starting, or is stopped before a restart; and on Linux no other
-    process is given one by this function as long as this process lives.
+    process is given one by this function as long as this process lives, or the server that has it.
     """
     with contextlib.ExitStack() as held:
         ports: list[int] = []
         candidates = _candidates()
         while len(ports) < count:
             probe = held.enter_context(socket.socket())
-            with contextlib.suppress(OSError):
+            try:
                 probe.bind((LOOPBACK, random.choice(candidates)))
-                port = probe.getsockname()[1]
-                _reserve(port)
-                ports.append(port)
+                _reserve(probe.getsockname()[1])
+            except OSError as error:
+                if error.errno != errno.EADDRINUSE:
+                    raise
+            else:
+                ports.append(probe.getsockname()[1])
     return ports
 
 
@@ -192,17 +201,24 @@ def _candidates() -> list[int]:
     try:
         first, last = map(int, Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split())
     except (OSError, ValueError):
-        first, last = 32_768, 60_999
+        first, last = 32_768, 65_535
     every = range(10_000, 65_536)
     return [port for port in every if not first <= port <= last] or list(every)
 
 
 def _reserve(port: int) -> None:
-    """Take an abstract socket's name for the port, as long as this process lives; ``OSError`` if another has it."""
+    """Take an abstract socket's name for the port; ``EADDRINUSE`` if another process has it."""
     if sys.platform == "linux":
         with socket.socket(socket.AF_UNIX) as name:
             name.bind(f"\0keystow-port-{port}")
-            name.detach()
+            _reserved[port] = name.detach()
+
+
+def _give_back(ports: list[int]) -> None:
+    for port in ports:
+        descriptor = _reserved.pop(port, None)
+        if descriptor is not None:
+            os.close(descriptor)
 
 
 def find_program(name: str, *elsewhere: str) -> str | None:
