@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from .contract import Capabilities, Stat, Store, Written
 from .digest import Digest
-from .errors import NotFoundError
 from .fast import CLIENT, Cloud, FastStore, Late, interruptible, is_kept
 from .parts import begun, part_size, parts
 from .settling import MARK, decided, retried
@@ -147,10 +146,7 @@ class FastS3Store(FastStore):
 
     def _found(self, key: str, mark: str) -> Any:
         """The answer for our own object, if it is ours that stands under the key."""
-        try:
-            found = self._head(key)
-        except NotFoundError:
-            return None
+        found = self._head(key)
         return found.meta | {"confirmed": "stat"} if found.attributes.get(MARK) == mark else None
 
     def _written(

@@ -4,7 +4,6 @@ A conditional or multipart write carries an id of its own in the object's metada
 retry finds the key taken, that id tells our object from another.
 """
 
-import itertools
 import time
 from collections.abc import Callable
 from typing import TypeVar
@@ -28,7 +27,8 @@ Answer = TypeVar("Answer")
 
 def retried(call: Callable[[], Answer]) -> Answer:
     """What ``call`` gives, tried again while the store is unavailable; for requests that may be repeated."""
-    for retries in itertools.count():
+    retries = 0
+    while True:
         try:
             return call()
         except StoreError as error:
@@ -36,7 +36,7 @@ def retried(call: Callable[[], Answer]) -> Answer:
             if not isinstance(error, StoreUnavailableError) or retries == len(PAUSES):
                 raise
         time.sleep(PAUSES[retries])
-    raise AssertionError
+        retries += 1
 
 
 def decided(call: Callable[[], Answer], find: Callable[[], Answer | None], where: str) -> Answer:
@@ -53,10 +53,10 @@ def decided(call: Callable[[], Answer], find: Callable[[], Answer | None], where
         except AlreadyExistsError as error:
             if not lost:
                 raise
-            answer = found(find, where, error)
-            if answer is None:
+            found = _found(find, where, error)
+            if found is None:
                 raise
-            return answer
+            return found
         except (StoreUnavailableError, ConflictError) as error:
             lost = lost or isinstance(error, StoreUnavailableError)
             pause = next(pauses, None)
@@ -65,8 +65,7 @@ def decided(call: Callable[[], Answer], find: Callable[[], Answer | None], where
         time.sleep(pause)
 
 
-def found(find: Callable[[], Answer | None], where: str, error: StoreError) -> Answer | None:
-    """What ``find`` gives after ``error``; raises ``UnknownOutcomeError`` where it may not look."""
+def _found(find: Callable[[], Answer | None], where: str, error: StoreError) -> Answer | None:
     try:
         return find()
     except NotFoundError:
