@@ -1,22 +1,24 @@
 """What a store can answer, each error also the builtin that a user would catch."""
 
+from .texts import presentable
+
 
 class StoreError(OSError):
     """A store refused or failed.
 
-    ``code`` and ``request_id`` are the store's own, as far as it gave them; ``hint`` says what to change. No message
-    holds a secret or a signed query string. ``retries`` says how many times the same request had been sent before, as
-    far as that is known.
+    ``code`` and ``request_id`` are the store's own, as far as it gave them; ``hint`` says what to change. All of it has
+    been through ``texts.presentable``: no message holds a secret or a signed query string. ``retries`` says how many
+    times the same request had been sent before, as far as that is known.
     """
 
     retries = 0
 
     def __init__(self, message: str, *, code: str = "", request_id: str = "", hint: str = "") -> None:
         identified = f"{message} (request {request_id})" if request_id else message
-        super().__init__(f"{identified}: {hint}" if hint else identified)
-        self.code = code
-        self.request_id = request_id
-        self.hint = hint
+        super().__init__(presentable(f"{identified}: {hint}" if hint else identified))
+        self.code = presentable(code)
+        self.request_id = presentable(request_id)
+        self.hint = presentable(hint)
 
 
 class AlreadyExistsError(StoreError, FileExistsError):
@@ -62,6 +64,12 @@ class UnsupportedError(StoreError, NotImplementedError):
 class UnknownStoreError(ValueError):
     """The URL names no kind of store that there is."""
 
+    def __init__(self, message: str) -> None:
+        super().__init__(presentable(message))
+
 
 class MissingExtraError(ImportError):
     """The store needs an optional dependency that is not installed; the message names the extra."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(presentable(message))

@@ -5,8 +5,8 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Self
-from urllib.parse import urlsplit
 
+from .backends.endpoints import check_endpoint, check_region
 from .backends.opening import ENGINES, is_known
 from .errors import SpecError
 from .keys import AZURE, FILE, GCS, S3, KeyRules
@@ -66,10 +66,13 @@ class PublisherSpec:
             raise SpecError(f"there is no engine {self.engine!r}: use one of {', '.join(ENGINES)}")
         given = {"endpoint": self.endpoint, "region": self.region, "engine": self.engine}
         refuse_untaken(self.type, given, SpecError)
-        if self.endpoint is not None:
-            _check_endpoint(self.endpoint)
-        if self.region is not None and not re.fullmatch(r"[A-Za-z0-9_-]+", self.region):
-            raise SpecError(f"{self.region!r} is no region: use a name such as us-east-1")
+        try:
+            if self.endpoint is not None:
+                check_endpoint(self.endpoint)
+            if self.region is not None:
+                check_region(self.region)
+        except ValueError as error:
+            raise SpecError(str(error)) from None
 
     @classmethod
     def parse(cls, text: str) -> Self:
@@ -219,16 +222,3 @@ def _located_in_directories(kind: str, path: str) -> dict[str, str]:
 def _check_type(kind: str) -> None:
     if kind not in _RULES and (kind in {"http", "https"} or not is_known(kind)):
         raise SpecError(f"there is no publisher type {kind!r}: {nearest(kind, _RULES)}")
-
-
-def _check_endpoint(endpoint: str) -> None:
-    try:
-        parts = urlsplit(endpoint)
-        sound = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        sound = False
-        parts = urlsplit("")
-    if not sound or parts.query or parts.fragment:
-        raise SpecError(f"{endpoint!r} is no endpoint: write a URL such as https://s3.us-west-2.amazonaws.com")
-    if parts.username is not None or parts.password is not None:
-        raise SpecError("the endpoint holds credentials, which results would repeat: use the default credentials chain")

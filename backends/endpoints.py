@@ -1,0 +1,78 @@
+"""The form of endpoints and regions, and whose host an endpoint names; text alone is looked at."""
+
+import ipaddress
+import re
+from urllib.parse import urlsplit
+
+_SOUND = re.compile(
+    r"(?i:https?)://(?:[A-Za-z0-9_](?:[A-Za-z0-9._-]*[A-Za-z0-9])?\.?|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?(?:/[^;\\]*)?"
+)
+_REGION = re.compile(r"[A-Za-z0-9_-]+")
+_PORTS = {"http": 80, "https": 443}
+_PROVIDERS = {
+    "s3": re.compile(r"(?:[a-z0-9.-]+\.)?s3[a-z0-9-]*(?:\.[a-z0-9-]+)*\.amazonaws\.com(?:\.cn)?"),
+    "gs": re.compile(r"storage[a-z0-9-]*(?:\.[a-z0-9-]+)*\.googleapis\.com"),
+    "az": re.compile(r"[a-z0-9-]+\.blob\.core\.(?:windows\.net|chinacloudapi\.cn|usgovcloudapi\.net)"),
+}
+"""The hosts that answer for a provider and for nobody else: other hosts below amazonaws.com are its customers'."""
+
+
+def check_endpoint(endpoint: str, source: str = "") -> str:
+    """Gives ``endpoint`` back if it is the URL of a server, without credentials in it.
+
+    ``source`` names where it comes from, such as the variable that holds it. Raises ``ValueError``.
+
+    >>> check_endpoint("http://127.0.0.1:9000")
+    'http://127.0.0.1:9000'
+    """
+    where = f"{source}: " if source else ""
+    try:
+        parts = urlsplit(endpoint)
+        sound = bool(parts.hostname) and parts.port != 0 and endpoint.isascii() and endpoint.isprintable()
+    except ValueError:
+        sound = False
+        parts = urlsplit("")
+    if sound and "\\" not in endpoint and (parts.username is not None or parts.password is not None):
+        raise ValueError(
+            f"{where}the endpoint holds credentials, which results would repeat: use the default credentials chain"
+        )
+    if not sound or not _SOUND.fullmatch(endpoint) or parts.query or parts.fragment or " " in endpoint:
+        raise ValueError(f"{where}{endpoint!r} is no endpoint: write a URL such as https://s3.us-west-2.amazonaws.com")
+    return endpoint
+
+
+def check_region(region: str, source: str = "") -> str:
+    """Gives ``region`` back if it can be the name of one. Raises ``ValueError``."""
+    if not _REGION.fullmatch(region):
+        where = f"{source}: " if source else ""
+        raise ValueError(f"{where}{region!r} is no region: use a name such as us-east-1")
+    return region
+
+
+def origin(url: str) -> tuple[str, str, int]:
+    """The scheme, the host and the port of a URL: what tells servers apart (RFC 6454, section 4).
+
+    >>> origin("HTTPS://S3.example.com/path")
+    ('https', 's3.example.com', 443)
+    """
+    parts = urlsplit(url)
+    scheme = parts.scheme.lower()
+    return scheme, (parts.hostname or "").rstrip("."), parts.port or _PORTS.get(scheme, 0)
+
+
+def is_loopback(url: str) -> bool:
+    """Whether the host of ``url`` is this machine."""
+    host = origin(url)[1]
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def is_provider(kind: str, url: str) -> bool:
+    """Whether ``url`` is reached by TLS at a host of the provider itself; ``kind`` is ``s3``, ``gs`` or ``az``."""
+    scheme, host, _ = origin(url)
+    hosts = _PROVIDERS.get(kind)
+    return scheme == "https" and hosts is not None and hosts.fullmatch(host) is not None

@@ -1,0 +1,117 @@
+"""No secret and nothing that moves a terminal is in a text that leaves, and preparing a text twice changes nothing."""
+
+import logging
+import pickle
+import unicodedata
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from keystow.backends import NotFoundError, StoreError, UnknownStoreError
+from keystow.backends.texts import guard_logs, keep_secret, presentable
+
+SECRET = "s3cr3t/Ab+9="
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"https://{SECRET.replace('/', '')}@host/x",
+        f"http://user:{SECRET}@host:9000/x",
+        f"ftp://user:{SECRET}@host/x",
+        f"https://bucket.s3.amazonaws.com/key?X-Amz-Signature={SECRET}&a=b",
+        f"Authorization: AWS4-HMAC-SHA256 Credential=AKIA/x, SignedHeaders=host, Signature={SECRET}\r\nHost: x",
+        f"{{'Authorization': b'Bearer {SECRET}'}}",
+        f"X-Amz-Security-Token: {SECRET}",
+        f"('x-amz-security-token', '{SECRET}')",
+        f"x-ms-copy-source-authorization={SECRET}",
+        f"Set-Cookie: id={SECRET}",
+        f"AccountName=a;AccountKey={SECRET};BlobEndpoint=http://h",
+        f"SharedAccessSignature=sv=2024&sig={SECRET}",
+        f"AWS_SECRET_ACCESS_KEY={SECRET}",
+        f'{{"access_token": "{SECRET}", "expires_in": 3599}}',
+        f"<SessionToken>{SECRET}</SessionToken>",
+        f"password='{SECRET}'",
+        f"Bearer {SECRET}{SECRET}",
+        f"SharedKey account:{SECRET}",
+        f"-----BEGIN PRIVATE KEY-----\n{SECRET}\n-----END PRIVATE KEY-----",
+    ],
+)
+def test_a_secret_is_masked_where_it_stands(text):
+    shown = presentable(text)
+    assert SECRET not in shown
+    assert SECRET.replace("/", "") not in shown
+    assert "…" in shown
+    assert presentable(shown) == shown
+    assert SECRET not in str(StoreError(text))
+    assert SECRET not in repr(NotFoundError("x", code=text, request_id=text, hint=text))
+    assert SECRET not in str(UnknownStoreError(text))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "s3://bucket/a@b?c=d&e#f: NoSuchKey",
+        "http://127.0.0.1:9000/bucket/a@b",
+        "sftp://user@host/directory",
+        "AuthorizationHeaderMalformed: The authorization header is malformed; the region 'us-east-1' is wrong",
+        "InvalidToken: The provided token is malformed",
+        "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE",
+        "the basic rules of a bearer",
+        f"the archive has the SHA-256 {'0a' * 32}",
+    ],
+)
+def test_what_is_no_secret_stays(text):
+    assert presentable(text) == text
+
+
+def test_a_secret_that_a_store_uses_is_masked_in_every_place():
+    keep_secret("kept/by+a=store", None, "short")
+    assert presentable("it said kept/by+a=store, in short, and kept%2Fby%2Ba%3Dstore") == "it said …, in short, and …"
+
+
+def test_only_the_newest_secrets_are_kept():
+    keep_secret(*(f"numbered-secret-{number}" for number in range(1000)))
+    assert presentable("numbered-secret-999") == "…"
+    assert presentable("numbered-secret-1 was long ago") == "numbered-secret-1 was long ago"
+
+
+@given(st.text())
+@example("\x1b]0;title\x07 \x9b31m \u202e \u2066 \u2028 \ud800 \r\n")
+@example("Authorization: a\nX-Amz-Security-Token: b\n")
+def test_nothing_moves_a_terminal_and_twice_is_as_good_as_once(text):
+    shown = presentable(text)
+    assert not any(unicodedata.category(character) in {"Cc", "Zl", "Zp", "Cs"} for character in shown)
+    assert not any(unicodedata.bidirectional(character) in {"LRE", "RLE", "LRO", "RLO", "PDF"} for character in shown)
+    assert not any(unicodedata.bidirectional(character) in {"LRI", "RLI", "FSI", "PDI"} for character in shown)
+    assert presentable(shown) == shown
+
+
+def test_log_records_are_prepared(caplog):
+    guard_logs("keystow-test.guarded")
+    guard_logs("keystow-test.guarded")
+    logger = logging.getLogger("keystow-test.guarded")
+    assert len(logger.filters) == 1
+    with caplog.at_level(logging.DEBUG):
+        logger.debug("headers: %s", {"X-Amz-Security-Token": SECRET})
+    assert SECRET not in caplog.text
+    assert "X-Amz-Security-Token" in caplog.text
+
+
+def test_an_error_crosses_to_another_process():
+    error = NotFoundError("gone \x1b[2J", code="404", request_id="r", hint="look")
+    assert str(pickle.loads(pickle.dumps(error))) == str(error)
+
+
+@pytest.mark.parametrize("text", ["a-" * 500_000, "\x1b" * 100_000, "key=" * 9_000, "http:" * 9_000], ids=len)
+def test_a_very_long_text_is_cut(text):
+    shown = presentable(text)
+    assert len(shown) <= 6000
+    assert shown.endswith(f"… ({len(text)} characters)")
+    assert presentable(shown) == shown
+
+
+def test_a_secret_on_the_cut_is_not_shown_in_part():
+    keep_secret("a-secret-" * 100)
+    assert "a-secret-" not in presentable("x" * 7900 + "a-secret-" * 100)

@@ -1,0 +1,140 @@
+"""The form of endpoints, and whose host an endpoint names."""
+
+import pytest
+
+from keystow.backends.endpoints import check_endpoint, check_region, is_loopback, is_provider, origin
+
+
+@pytest.mark.parametrize(
+    "endpoint",
+    [
+        "https://s3.us-west-2.amazonaws.com",
+        "http://127.0.0.1:9000",
+        "http://[::1]:9000/",
+        "HTTPS://Minio_1.example.com:9000/some/path",
+        "http://127.0.0.1:10000/devstoreaccount1",
+        "http://localhost",
+        "https://host.",
+    ],
+)
+def test_an_endpoint(endpoint):
+    assert check_endpoint(endpoint) == endpoint
+
+
+@pytest.mark.parametrize(
+    "endpoint",
+    [
+        "127.0.0.1:9000",
+        "zzz",
+        "",
+        "file:///etc/passwd",
+        "ftp://host",
+        "http://",
+        "http://[::1",
+        "http://host:0",
+        "http://host:99999",
+        "http://host:port",
+        "http://host/?query",
+        "http://host/#fragment",
+        "http://host/a b",
+        "http://host\n.evil",
+        "http://host\\@evil",
+        "http://h;AccountName=x",
+        "http://host/;AccountKey=x",
+        "http://hôst",
+        "http://-host-",
+        "http:///path",
+        "http://ho%73t",
+    ],
+)
+def test_no_endpoint(endpoint):
+    with pytest.raises(ValueError, match="is no endpoint: write a URL such as") as caught:
+        check_endpoint(endpoint, "AWS_ENDPOINT_URL")
+    assert str(caught.value).startswith("AWS_ENDPOINT_URL: ")
+
+
+@pytest.mark.parametrize(
+    "endpoint", ["http://user@host", "http://user:pass@host:9000", "http://:p@host", "http://@host"]
+)
+def test_an_endpoint_with_credentials(endpoint):
+    with pytest.raises(ValueError, match="holds credentials") as caught:
+        check_endpoint(endpoint)
+    assert "pass" not in str(caught.value)
+
+
+def test_regions():
+    assert check_region("us-east-1") == "us-east-1"
+    for region in ["", "us east", "eu-1\n", "a/b", "é"]:
+        with pytest.raises(ValueError, match=r"^AWS_REGION: .* is no region"):
+            check_region(region, "AWS_REGION")
+
+
+def test_origins():
+    assert origin("http://Host/a") == ("http", "host", 80) == origin("HTTP://host:80")
+    assert origin("https://[::1]:9000/x") == ("https", "::1", 9000)
+    assert origin("https://host.") == origin("https://host")
+
+
+@pytest.mark.parametrize(
+    "url", ["http://127.0.0.1:1", "https://127.1.2.3", "http://[::1]:9", "http://localhost", "http://a.localhost"]
+)
+def test_this_machine(url):
+    assert is_loopback(url)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://127.0.0.1.evil.com",
+        "http://localhost.evil.com",
+        "http://10.0.0.1",
+        "http://[::2]",
+        "http://notlocalhost",
+    ],
+)
+def test_another_machine(url):
+    assert not is_loopback(url)
+
+
+@pytest.mark.parametrize(
+    ("kind", "url"),
+    [
+        ("s3", "https://s3.amazonaws.com"),
+        ("s3", "https://s3.us-west-2.amazonaws.com"),
+        ("s3", "https://bucket.s3.dualstack.eu-west-1.amazonaws.com/key"),
+        ("s3", "https://bucket.vpce-1a2b3c4d-5e6f.s3.us-east-1.vpce.amazonaws.com"),
+        ("s3", "https://s3-fips.us-gov-west-1.amazonaws.com"),
+        ("s3", "https://s3.cn-north-1.amazonaws.com.cn"),
+        ("gs", "https://storage.googleapis.com"),
+        ("gs", "https://storage.europe-west3.rep.googleapis.com"),
+        ("gs", "https://storage-endpoint.p.googleapis.com"),
+        ("az", "https://account.blob.core.windows.net/"),
+        ("az", "https://account.blob.core.usgovcloudapi.net"),
+    ],
+)
+def test_a_host_of_the_provider(kind, url):
+    assert is_provider(kind, url)
+    assert not is_provider(kind, url.replace("https", "http"))
+    assert not is_provider("memory", url)
+
+
+@pytest.mark.parametrize(
+    ("kind", "url"),
+    [
+        ("s3", "https://ec2-1-2-3-4.compute-1.amazonaws.com"),
+        ("s3", "https://abc.execute-api.us-east-1.amazonaws.com"),
+        ("s3", "https://my-elb.us-east-1.elb.amazonaws.com"),
+        ("s3", "https://s3.amazonaws.com.evil.com"),
+        ("s3", "https://evils3amazonaws.com"),
+        ("gs", "https://googleapis.com.evil.com"),
+        ("gs", "https://evilgoogleapis.com"),
+        ("gs", "https://storage.evil.com/.googleapis.com"),
+        ("gs", "https://storage.googleapis.com@evil.com"),
+        ("az", "https://account.blob.core.windows.net.evil.com"),
+        ("az", "https://evil.com/account.blob.core.windows.net"),
+        ("az", "https://a.b.blob.core.windows.net"),
+        ("az", "https://storage.googleapis.com"),
+    ],
+)
+def test_a_host_of_somebody_else(kind, url):
+    assert not is_provider(kind, url)
