@@ -66,6 +66,11 @@ def engine_for(given: str | None) -> str:
     return name
 
 
+def canonical(protocol: str) -> str:
+    """stub"""
+    return protocol
+
+
 def is_known(protocol: str) -> bool:
     """Whether there is a store for URLs that start with ``protocol``."""
     if protocol in _FORMS:

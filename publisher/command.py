@@ -10,23 +10,26 @@ import re
 import signal
 import sys
 from collections.abc import Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta, tzinfo
 from functools import partial
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from typing import NoReturn
+    from typing import Any, NoReturn
 
+    from .archive import Limits
     from .keys import Context
+    from .publishing import Plan
     from .result import PublishedResult
 
 _DURATION = "([0-9]{1,9})([smhd]?)"
 _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 _MOST_SECONDS = 1 << 63  # as many as keystow.archive restores
 _LOCATED = "[A-Za-z][A-Za-z0-9+.-]*://"
-_QUERY = r"(?i)(https?:[^\s?]*\?)[^\s'\"]*"
+_SIZE = "([0-9]{1,18})([kMGTP]?)(i?)B?"
+_POWERS = {"": 0, "k": 1, "M": 2, "G": 3, "T": 4, "P": 5}
 
 
 class _Terminated(KeyboardInterrupt):
@@ -52,12 +55,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    except Exception as error:
+    except (SystemExit, GeneratorExit):
+        raise
+    except BaseException as error:  # noqa: BLE001  the last line of defence: a panic of Rust's is no Exception
+        if options.debug:
+            _trace(error)
         status = _status(error)
-        if not status:
-            raise
-        _complain(error)
+        if status:
+            _complain(error)
+        else:
+            status = 1
+            _say(f"failed in a way that keystow does not know ({type(error).__name__}: {error}): {_REPORT}")
     return status
+
+
+_REPORT = "run it again with --debug, and report what it prints"
+
+
+def _trace(error: BaseException) -> None:
+    """Where ``error`` comes from, as Python prints it."""
+    import traceback
+
+    for text in traceback.format_exception(error):
+        for line in text.rstrip().splitlines():
+            _say(line)
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -104,7 +125,7 @@ def _sigterm_raised() -> "Iterator[None]":
         signal.signal(signal.SIGTERM, signal.SIG_DFL if before is None else before)
 
 
-def _status(error: Exception) -> int:
+def _status(error: BaseException) -> int:
     """The exit status for an error that is somebody's to mend; 0 for a defect of ours."""
     from .archive import ArchiveError, DestinationExistsError, SourceNotFoundError
     from .backends import AlreadyExistsError, StoreError
@@ -123,6 +144,7 @@ def _status(error: Exception) -> int:
 
 def _complain(error: BaseException) -> None:
     from .backends import AlreadyExistsError
+    from .wording import as_options
 
     message = str(error)
     if isinstance(error, AlreadyExistsError):
@@ -130,33 +152,38 @@ def _complain(error: BaseException) -> None:
     elif isinstance(error, OSError) and error.filename is not None:
         message = f"{error.filename!r}: {error.strerror}"
     for line in (message, *getattr(error, "__notes__", ())):
-        _say(line)
+        _say(as_options(line))
 
 
 def _say(text: str) -> None:
-    shown = re.sub(_QUERY, r"\1…", text)  # a query may hold a signature
-    print(f"keystow: {shown}", file=sys.stderr)
+    from .backends.texts import presentable
+
+    with suppress(OSError):  # there is nobody else to tell, and the result is still to be printed
+        print(f"keystow: {presentable(text)}", file=sys.stderr, flush=True)
 
 
 def _publish(options: argparse.Namespace) -> int:
     from .publishing import carry_out, plan, scanned
+    from .surroundings import trust
+    from .wording import counted
 
     context = _context(options)
     archive = False if options.plain else None
-    plans = [plan(destination, context, archive=archive) for destination in _destinations(options)]
+    trusted = trust(options.allow, options.allow_endpoint)
+    plans = [plan(destination, context, archive=archive, trust=trusted) for destination in _destinations(options)]
     mtime = _source_date_epoch()
     for planned in plans:
-        if planned.archive and planned.key.endswith("/.tar.gz"):
-            _say(f"note: the key ends with '/', so the archive is named '.tar.gz': {planned.key}")
+        _note(planned)
     status = printed = 0
     for planned in plans:
         try:
             tree = scanned(options.source, planned, options.symlinks, options.special)
             for name in tree.skipped:
                 _say(f"left out: {name}")
-            place = f"{planned.spec.type}://{planned.spec.bucket}/{planned.key}"
+            place = planned.result().url
+            what = f"{counted(len(tree.files), 'file')} of {counted(tree.size, 'byte')}"
             if options.dry_run:
-                _say(f"dry run: {len(tree.files)} files of {tree.size} bytes would be published to {place}")
+                _say(f"dry run: {what} would be published to {place}")
                 _print_result(planned.result(), options.output, printed)
                 printed += 1
                 continue
@@ -170,15 +197,25 @@ def _publish(options: argparse.Namespace) -> int:
             status = status or failed
             continue
         if result.checksum_sha256 is None:
-            what = (
+            left = (
                 "already there, and left as it is" if planned.archive else "some files were there, and left as they are"
             )
-            _say(f"{what}: {place}")
+            _say(f"{left}: {place}")
         else:
-            _say(f"published {len(tree.files)} files of {tree.size} bytes to {place}")
+            _say(f"published {what} to {place}")
+            if planned.spec.type == "memory":
+                _say("note: memory:// is this process's own, and is gone now: file:///directory stays")
         _print_result(result, options.output, printed)
         printed += 1
     return status
+
+
+def _note(planned: "Plan") -> None:
+    """Says what may not be what was meant."""
+    if planned.archive and planned.key.endswith("/.tar.gz"):
+        _say(f"note: the key ends with '/', so the archive is named '.tar.gz': {planned.key}")
+    if planned.archive and planned.key.endswith(".tgz.tar.gz"):
+        _say(f"note: an archive's key ends with .tar.gz, which is added to .tgz: {planned.key}")
 
 
 def _destinations(options: argparse.Namespace) -> "Sequence[str | dict[str, object]]":
@@ -188,13 +225,9 @@ def _destinations(options: argparse.Namespace) -> "Sequence[str | dict[str, obje
         raise SpecError("give a DESTINATION, such as s3://bucket/results/{jobID}, or --spec FILE: one of them")
     if not options.spec:
         return list(options.destination)
-    from .yaml_files import load_mapping
+    from .yaml_files import load_mapping_file
 
-    try:
-        with open(options.spec, "rb") as file:
-            return [dict(load_mapping(file.read(), options.spec, SpecError))]
-    except (FileNotFoundError, IsADirectoryError):
-        raise SpecError(f"{options.spec!r} is no file: give the YAML file of a publisher or a job") from None
+    return [dict(load_mapping_file(options.spec, SpecError, "is no file: give the YAML file of a publisher or a job"))]
 
 
 def _source_date_epoch() -> int | None:
@@ -238,27 +271,46 @@ def _print_result(result: "PublishedResult", form: str, printed: int) -> None:
 
 def _get(options: argparse.Namespace) -> int:
     from .fetching import fetch
+    from .wording import counted
 
-    fetched = fetch(_result(options.result), options.directory)
+    fetched = fetch(_result(options.result), options.directory, limits=_limits(options), **_trust(options))
+    for name in fetched.cleared:
+        _say(f"removed what an earlier run, which was killed, had left: {name}")
     if not fetched.verified:
         _say("not verified: a URL, or a result without ChecksumSHA256, holds nothing to compare with")
-    _say(f"fetched {fetched.members} members of {fetched.bytes} bytes into {fetched.directory}")
+    what = f"{counted(fetched.members, 'member')} of {counted(fetched.bytes, 'byte')}"
+    origin = f" from {fetched.address}" if fetched.address else ""
+    _say(f"fetched {what}{origin} into {fetched.directory}")
     return 0
 
 
 def _verify(options: argparse.Namespace) -> int:
     from .fetching import verify
+    from .wording import counted
 
-    verified = verify(_result(options.result))
-    _say(f"verified {verified.objects} objects of {verified.size} bytes, SHA-256 {verified.sha256}")
+    verified = verify(_result(options.result), limits=_limits(options), **_trust(options))
+    what = f"{counted(verified.objects, 'object')} of {counted(verified.size, 'byte')}"
+    _say(f"verified {what}, SHA-256 {verified.sha256}")
     return 0
 
 
 def _url(options: argparse.Namespace) -> int:
     from .fetching import presign
 
-    print(presign(_result(options.result), expires=options.expires, pin_version=options.pin_version))
+    result = _result(options.result)
+    print(presign(result, expires=options.expires, pin_version=options.pin_version, **_trust(options)))
     return 0
+
+
+def _limits(options: argparse.Namespace) -> "Limits":
+    from .archive import Limits
+
+    given = vars(options)
+    return Limits(**{name: given[f"max_{name}"] for name in _LIMITS if f"max_{name}" in given})
+
+
+def _trust(options: argparse.Namespace) -> "dict[str, Any]":
+    return {"allow": options.allow, "allow_endpoints": options.allow_endpoint}
 
 
 def _result(argument: str) -> "str | PublishedResult":
@@ -266,9 +318,10 @@ def _result(argument: str) -> "str | PublishedResult":
         return argument
     from .errors import ResultError
     from .result import PublishedResult
-    from .yaml_files import load_mapping
+    from .yaml_files import MOST_BYTES, load_mapping
 
-    return PublishedResult.from_mapping(load_mapping(sys.stdin.buffer.read(), "standard input", ResultError))
+    text = sys.stdin.buffer.read(MOST_BYTES + 1)
+    return PublishedResult.from_mapping(load_mapping(text, "standard input", ResultError))
 
 
 def _key(options: argparse.Namespace) -> int:
@@ -320,6 +373,7 @@ def _parser(command: str | None) -> argparse.ArgumentParser:
         if name == command or command not in _COMMANDS:
             one = commands.add_parser(name, help=summary, description=description, formatter_class=unmeasured)
             add_arguments(one)
+            one.add_argument("--debug", action="store_true", help="on a failure, say where it came from")
             one.set_defaults(run=run, refuse=one.error)
     return parser
 
@@ -334,15 +388,34 @@ def _take_source(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--special", choices=("error", "skip"), default="error", help=_SPECIAL)
     parser.add_argument("--dry-run", action="store_true", help="say what would be published; open no store")
     parser.add_argument("--output", choices=("yaml", "json", "key"), default="yaml", help="form of the result")
+    _take_trust(parser)
 
 
 def _take_directory(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("result", metavar="RESULT|URL", help="a file with a published result, - for stdin, or a URL")
     parser.add_argument("directory", metavar="DIRECTORY", help="a new or empty directory")
+    _take_trust(parser)
+    _take_limits(parser)
 
 
 def _take_result(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("result", metavar="RESULT", help="a file with a published result, or - for stdin")
+    _take_trust(parser)
+
+
+def _take_verified(parser: argparse.ArgumentParser) -> None:
+    _take_result(parser)
+    _take_limits(parser)
+
+
+def _take_trust(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--allow", metavar="TYPE", action="append", default=[], help=_ALLOW)
+    parser.add_argument("--allow-endpoint", metavar="URL", action="append", help=_ALLOW_ENDPOINT)
+
+
+def _take_limits(parser: argparse.ArgumentParser) -> None:
+    for name, (of, what) in _LIMITS.items():
+        parser.add_argument(f"--max-{name}", metavar="N|none", type=of, default=argparse.SUPPRESS, help=what)
 
 
 def _take_expiry(parser: argparse.ArgumentParser) -> None:
@@ -365,6 +438,8 @@ _DESTINATION = "s3://bucket/results/{jobID}, file:///directory/{jobID}; may end 
 _IF_EXISTS = "what becomes of an object that is there: replace (default), error (exit status 3), or skip"
 _SYMLINKS = "keep those that stay inside (default), follow, skip them all, or take any as an error"
 _SPECIAL = "what becomes of sockets, FIFOs and devices: error (default), or skip them"
+_ALLOW = "a type of store that a result or job may name, beside s3, gs, az and what a checksum proves; again for more"
+_ALLOW_ENDPOINT = "a server that a result or job may name; then no other is called. Default: KEYSTOW_ALLOW_ENDPOINTS"
 _KEYSTOW = "Publish a directory of results under a name you can predict."
 _PUBLISH = "Publish SOURCE as one .tar.gz, or with --plain as files under a prefix, and print the published result."
 _GET = "Fetch what was published, and verify it."
@@ -374,7 +449,7 @@ _KEY = "Print a key as publish would use it."
 _COMMANDS = {
     "publish": (_take_source, _publish, "publish a directory", _PUBLISH),
     "get": (_take_directory, _get, "fetch what was published, and verify it", _GET),
-    "verify": (_take_result, _verify, "read what was published and compare its SHA-256", _VERIFY),
+    "verify": (_take_verified, _verify, "read what was published and compare its SHA-256", _VERIFY),
     "url": (_take_expiry, _url, "print a pre-signed URL of a published archive", _URL),
     "key": (_take_template, _key, "print a key as publish would use it", _KEY),
 }
@@ -409,6 +484,32 @@ class _Version(argparse.Action):
 
         print(f"keystow {version('keystow')}")
         parser.exit()
+
+
+def _number(text: str) -> int | None:
+    if text == "none":
+        return None
+    if not re.fullmatch("[0-9]{1,18}", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number: give one such as 100000, or none")
+    return int(text)
+
+
+def _size(text: str) -> int | None:
+    if text == "none":
+        return None
+    found = re.fullmatch(_SIZE, text)
+    if found is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is no size in bytes such as 500000, 20GB or 20GiB, and not none")
+    unit: int = (1024 if found[3] else 1000) ** _POWERS[found[2]]
+    return int(found[1]) * unit
+
+
+_LIMITS = {
+    "members": (_number, "the most files, directories and links to take"),
+    "bytes": (_size, "the most bytes of content to take, such as 20GB"),
+    "ratio": (_number, "how many times its compressed size an archive may take on the disk"),
+    "depth": (_number, "how many directories deep a name may lie"),
+}
 
 
 def _label(text: str) -> tuple[str, str]:

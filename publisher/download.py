@@ -1,17 +1,34 @@
-"""Reading a pre-signed URL, which needs no credentials and no client of any cloud."""
+"""Reading a pre-signed URL, which needs no credentials and no client of any cloud.
 
+Strategy: whoever made the URL chooses the server, so the server is held to what it announces: a body is as long as it
+says, a redirect stays with TLS and among the servers that are allowed, and a connection that brings next to nothing is
+cut by a thread that watches it. A body that breaks off goes on where it broke, if it is still the same (RFC 9110,
+sections 13.1.5 and 14).
+"""
+
+import contextlib
 import http.client
 import re
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import IO, NamedTuple
 from urllib.parse import urlsplit
 
+from . import watched
 from .backends import AccessDeniedError, NotFoundError, StoreError, StoreUnavailableError
+from .backends.settling import retried
 from .errors import ResultError
+from .watched import Http, Https, Watch
 
 _CHUNK = 1 << 20
-_SECONDS = 60
+_CONNECT_SECONDS = 10
+_MOST_REDIRECTS = 5
+_MOST_BREAKS = 8
+"""How often a body may break off without another ``_ENOUGH`` bytes of it."""
+_ENOUGH = 64 << 20
+_HINT = "check the address and the network"
 _DENIED = (
     "the URL has expired, or its signer may not read the object, or not the version that it names: ask for a new URL, "
     "or for one that pins no version"
@@ -20,35 +37,161 @@ _URL = re.compile(r"\s*https?:", re.IGNORECASE)
 _SOUND = re.compile(r"https?://[!-~]+", re.IGNORECASE)
 _CODE = re.compile(rb"<Code>([^<]{1,80})</Code>")
 _MESSAGE = re.compile(rb"<Message>([^<]{1,300})</Message>")
+_RANGE = re.compile(r"bytes (\d{1,19})-(\d{1,19})/(\d{1,19})")
 
 
 def is_url(text: str) -> bool:
-    """Whether ``text`` is meant as something that ``read`` reads."""
+    """Whether ``text`` is meant as something that is downloaded."""
     return _URL.match(text) is not None
 
 
-def read(url: str) -> Iterator[bytes]:
-    """The content at ``url``. Raises ``ResultError`` for what is no URL, and ``StoreError``.
+class Download:
+    """The content at ``url``, once, in pieces; at most ``most`` bytes of it.
 
-    No message repeats the URL's query, which holds the signature.
+    ``admit`` is asked before each server is called, and raises for one that may not be. ``address`` is where the
+    content comes from, without its query, which holds the signature: after a redirect, another place than was asked.
+
+    Raises ``ResultError`` for what is no URL, and while it is read ``StoreError``. No message repeats the query.
     """
-    url = url.strip()
-    shown = _without_query(url)
-    try:
-        with urllib.request.urlopen(url, timeout=_SECONDS) as answer:  # noqa: S310  is_url admits http and https only
-            while chunk := answer.read(_CHUNK):
-                yield chunk
-            if answer.length:
-                raise StoreUnavailableError(f"{shown}: the answer was cut short", hint="fetch again")
-    except urllib.error.HTTPError as error:
-        raise _refused(error, shown) from None
-    except (urllib.error.URLError, http.client.HTTPException, TimeoutError, ConnectionError) as error:
-        if isinstance(error, StoreError):
+
+    def __init__(self, url: str, *, most: int | None = None, admit: Callable[[str], None] = lambda _: None) -> None:
+        self._url = url.strip()
+        self._most = most
+        self._admit = admit
+        self.address = without_query(self._url)
+        admit(self._url)
+
+    def __iter__(self) -> Iterator[bytes]:
+        body = retried(partial(self._opened, 0, None))
+        done = sound = breaks = 0
+        while True:
+            try:
+                for chunk in body.pieces():
+                    done += len(chunk)
+                    if self._most is not None and done > self._most:
+                        raise StoreError(f"{self.address}: more than the {self._most} bytes that may be fetched came")
+                    yield chunk
+            except StoreUnavailableError:
+                sound, breaks = (done, 0) if done - sound >= _ENOUGH else (sound, breaks + 1)
+                if body.etag is None or breaks > _MOST_BREAKS:
+                    raise
+            else:
+                return
+            body = retried(partial(self._opened, done, body))
+
+    def _opened(self, start: int, before: "_Body | None") -> "_Body":
+        """The body from ``start`` on, of the same content as ``before``."""
+        watch = Watch()
+        request = urllib.request.Request(self._url)  # noqa: S310  without_query admits http and https only
+        if before is not None:
+            request.add_header("Range", f"bytes={start}-")
+            request.add_header("If-Range", before.etag or "")
+        handlers = (Http(watch), Https(watch), _Redirects(self._admit))
+        try:
+            with self._errors(watch), watch.waiting():
+                answer = urllib.request.build_opener(*handlers).open(request, timeout=_CONNECT_SECONDS)
+            self.address = without_query(answer.url)
+            length, etag = self._announced(answer, start, before)
+        except BaseException:
+            watch.end()
             raise
-        reason = getattr(error, "reason", error)
-        if isinstance(error, http.client.InvalidURL):
-            reason = "it leads to an address that is none"
-        raise StoreUnavailableError(f"{shown}: {reason}", hint="check the address and the network") from None
+        return _Body(answer, watch, length, etag, self)
+
+    def _announced(
+        self, answer: http.client.HTTPResponse, start: int, before: "_Body | None"
+    ) -> tuple[int | None, str | None]:
+        """How long the body will be, and its strong ETag, if there is one."""
+        etag = answer.headers.get("ETag")
+        etag = etag if etag and not etag.startswith("W/") else None
+        if before is not None:
+            ranged = _RANGE.fullmatch(answer.headers.get("Content-Range", ""))
+            end = before.length and start + before.length
+            if answer.status != 206 or etag != before.etag or not ranged or int(ranged[1]) != start:
+                raise StoreError(f"{self.address}: it changed, or cannot be read on where it broke off: fetch it again")
+            if end is not None and int(ranged[3]) != end:
+                raise StoreError(f"{self.address}: it has another length than before: fetch it again")
+            return int(ranged[3]) - start, etag
+        if answer.status != 200:
+            raise StoreUnavailableError(f"{self.address}: HTTP {answer.status} is no answer to this", hint=_HINT)
+        if answer.length is not None and self._most is not None and answer.length > self._most:
+            raise StoreError(f"{self.address}: {answer.length} bytes, and {self._most} may be fetched")
+        return answer.length, etag
+
+    @contextlib.contextmanager
+    def _errors(self, watch: Watch) -> Iterator[None]:
+        failure: StoreError
+        try:
+            yield
+        except StoreError:
+            raise
+        except urllib.error.HTTPError as error:
+            with watch.waiting(), error:
+                failure = _refused(error, self.address)
+        except (urllib.error.URLError, http.client.HTTPException, OSError, ValueError) as error:
+            if isinstance(error, ResultError):
+                raise
+            reason = getattr(error, "reason", error)
+            if isinstance(error, http.client.InvalidURL):
+                reason = "it leads to an address that is none"
+            if watch.is_cut:
+                reason = f"it brought less than {watched.LEAST} bytes in {watched.SECONDS} s"
+            failure = StoreUnavailableError(f"{self.address}: {reason}", hint=_HINT)
+        else:
+            return
+        try:
+            raise failure from None
+        finally:
+            failure.__context__ = None  # it holds the URL
+
+
+class _Body(NamedTuple):
+    """An answer whose content is still to be read: ``length`` bytes, if that was announced."""
+
+    answer: http.client.HTTPResponse
+    watch: Watch
+    length: int | None
+    etag: str | None
+    download: Download
+
+    def pieces(self) -> Iterator[bytes]:
+        left = self.length
+        try:
+            while left is None or left > 0:
+                with self.download._errors(self.watch), self.watch.waiting():  # noqa: SLF001
+                    chunk = self.answer.read1(_CHUNK if left is None else min(left, _CHUNK))
+                self.watch.came(len(chunk))
+                if not chunk:
+                    break
+                yield chunk
+                left = None if left is None else left - len(chunk)
+            if left or self.watch.is_cut:
+                raise StoreUnavailableError(f"{self.download.address}: the answer was cut short", hint="fetch again")
+        finally:
+            self.watch.end()
+            self.answer.close()
+
+
+class _Redirects(urllib.request.HTTPRedirectHandler):
+    max_redirections = _MOST_REDIRECTS
+
+    def __init__(self, admit: Callable[[str], None]) -> None:
+        self._admit = admit
+
+    def redirect_request(  # noqa: PLR0917  as urllib has it
+        self,
+        req: urllib.request.Request,
+        fp: IO[bytes],
+        code: int,
+        msg: str,
+        headers: http.client.HTTPMessage,
+        newurl: str,
+    ) -> urllib.request.Request | None:
+        shown = without_query(newurl)
+        if req.full_url.lower().startswith("https:") and not newurl.lower().startswith("https:"):
+            raise StoreError(f"{without_query(req.full_url)}: it leads on to {shown}, without TLS: ask for another URL")
+        self._admit(newurl)
+        fp.close()  # or all of its body, however long, would be read
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
 def _refused(error: urllib.error.HTTPError, shown: str) -> StoreError:
@@ -64,18 +207,23 @@ def _refused(error: urllib.error.HTTPError, shown: str) -> StoreError:
         return AccessDeniedError(message, code="403", hint=_DENIED)
     if error.code == 404:
         return NotFoundError(message, code="404")
-    if error.code >= 500:
+    if error.code in {301, 302, 303, 307, 308}:
+        return StoreError(
+            f"{shown}: it leads on more than {_MOST_REDIRECTS} times, or in a circle", code=str(error.code)
+        )
+    if error.code >= 500 or error.code in {408, 429}:
         return StoreUnavailableError(message, code=str(error.code), hint="fetch again later")
     return StoreError(message, code=str(error.code))
 
 
-def _without_query(url: str) -> str:
+def without_query(url: str) -> str:
     """``url`` for people. Raises ``ResultError`` if it is none."""
     try:
         parts = urlsplit(url)
-        sound = bool(_SOUND.fullmatch(url) and parts.hostname and parts.port != 0)
+        sound = bool(_SOUND.fullmatch(url) and parts.hostname and parts.port != 0 and "@" not in parts.netloc)
     except ValueError:
         sound = False
     if not sound:
         raise ResultError("the URL is none that can be fetched: give it as it was printed, whole and in quotes")
-    return f"{parts.scheme}://{parts.hostname}{f':{parts.port}' if parts.port else ''}{parts.path}"
+    host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
+    return f"{parts.scheme}://{host}{f':{parts.port}' if parts.port else ''}{parts.path}"

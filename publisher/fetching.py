@@ -6,26 +6,32 @@ published SHA-256 gets one.
 
 import hashlib
 import os
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+import shutil
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from os import PathLike
 from typing import TypeVar
 
-from . import download
-from .archive import ArchiveError, Entry, Unpacked, check_destination, extract, unpack
-from .backends import AccessDeniedError, NotFoundError, Stat, Store
+from . import surroundings
+from .archive import ArchiveError, Entry, LimitExceededError, Limits, Unpacked, check_destination, extract, unpack
+from .backends import AccessDeniedError, NotFoundError, Stat, Store, StoreError
 from .checksum import Checksum
 from .concurrency import in_order
+from .download import Download, is_url
 from .errors import ResultError, VerificationError
 from .publishing import listing_checksum, open_result_store
 from .result import PublishedResult
-from .yaml_files import load_mapping
+from .trust import Trust, admit, admit_url
+from .yaml_files import load_mapping_file
 
 _SMALL = 2 << 20  # bytes of an object that is read ahead, as 32 of them may be
 _NEAR = {"file", "memory"}  # nothing to wait for: threads cost several times what they could save
 
+Result = PublishedResult | Mapping[str, object] | str | PathLike[str]
+"""A published result, its mapping, or the path of a file that holds it."""
 Answer = TypeVar("Answer")
 
 
@@ -34,6 +40,8 @@ class Fetched:
     """What was fetched: the directory, its members, the bytes of their content.
 
     ``verified`` says whether the content was compared with a published SHA-256, ``sha256`` is that of what was read.
+    ``address`` is where the content of a pre-signed URL came from in the end, without its query. ``cleared`` names what
+    an earlier run that was killed had left of the same directory, and is removed.
     """
 
     directory: str
@@ -41,6 +49,8 @@ class Fetched:
     bytes: int
     sha256: Checksum
     verified: bool
+    address: str | None = None
+    cleared: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +63,13 @@ class Verified:
 
 
 def fetch(
-    result: PublishedResult | Mapping[str, object] | str | PathLike[str],
+    result: Result,
     directory: str | PathLike[str],
     *,
     verify: bool = True,
+    limits: Limits | None = None,
+    allow: Collection[str] = (),
+    allow_endpoints: Collection[str] | None = None,
 ) -> Fetched:
     """Fetches what was published into ``directory``, which is new or empty.
 
@@ -64,82 +77,137 @@ def fetch(
     of an archive. The published version is read if that is permitted; otherwise the current object, which must then
     have the published SHA-256. A URL, and a result without a checksum, are not verified (``Fetched.verified``).
 
+    Whoever wrote the result may not have all of this machine: ``limits`` (default: ``Limits()``) bound what is made of
+    it. It names a store of S3, Google Cloud Storage or Azure, or with a checksum that is verified a file or memory;
+    other types only if they are in ``allow``. ``allow_endpoints`` are URLs of servers that it may name, and then no
+    others (default: ``KEYSTOW_ALLOW_ENDPOINTS``). Without them, credentials that work elsewhere go to the provider's
+    own hosts, to this machine, and to what the environment configures.
+
     Raises ``VerificationError``, ``ArchiveError``, ``StoreError``, ``ResultError``, or ``DestinationExistsError``; then
     ``directory`` is as it was.
     """
-    check_destination(directory)
-    if isinstance(result, str) and download.is_url(result):
-        content = _Hashed(download.read(result), None)
-        return _fetched(unpack(content, directory), content.checksum(), verified=False)
+    trust = surroundings.trust(allow, allow_endpoints)
+    limits = limits or Limits()
+    target, _ = check_destination(directory)
+    if isinstance(result, str) and is_url(result):
+        download = Download(result, most=_room(target, limits), admit=partial(_admit_url, trust))
+        content = _Hashed(download, None, "")
+        unpacked = unpack(content, directory, limits=limits)
+        return _fetched(unpacked, content.checksum(), verified=False, address=download.address)
     published = read_result(result)
-    with closing(open_result_store(published)) as store:
+    with closing(_open(published, trust, proven=verify)) as store:
         if published.encoding == "plain":
-            objects = _Objects(store, published, check=verify)
+            objects = _Objects(store, published, limits, check=verify)
             check = objects.verified if objects.expected is not None else None
             with _explained(check), closing(objects.members()) as members:
-                unpacked = extract(members, directory)
+                unpacked = extract(members, directory, limits=limits)
             return _fetched(unpacked, objects.checksum(), verified=verify and published.checksum_sha256 is not None)
         content = _archive(store, published, check=verify)
         with _explained(content.drain if content.expected is not None else None):
-            unpacked = unpack(content, directory)
+            unpacked = unpack(content, directory, limits=limits)
         return _fetched(unpacked, content.checksum(), verified=content.expected is not None)
 
 
-def verify(result: PublishedResult | Mapping[str, object] | str | PathLike[str]) -> Verified:
+def verify(
+    result: Result,
+    *,
+    limits: Limits | None = None,
+    allow: Collection[str] = (),
+    allow_endpoints: Collection[str] | None = None,
+) -> Verified:
     """Reads what was published and compares its SHA-256; nothing is written.
 
-    Raises ``VerificationError`` if it differs, ``ResultError`` for a result without a checksum, and ``StoreError``.
+    ``limits`` (default: ``Limits()``) bound the objects of a prefix and the bytes that are read; ``allow`` and
+    ``allow_endpoints`` are those of ``fetch``. Raises ``VerificationError`` if it differs, ``ResultError`` for a result
+    without a checksum, ``LimitExceededError``, and ``StoreError``.
     """
+    trust = surroundings.trust(allow, allow_endpoints)
+    limits = limits or Limits()
     published = read_result(result)
     if published.checksum_sha256 is None:
         raise ResultError("the result holds no ChecksumSHA256, so there is nothing to verify against")
-    with closing(open_result_store(published)) as store:
+    with closing(_open(published, trust, proven=True)) as store:
         if published.encoding == "plain":
-            objects = _Objects(store, published, check=True)
-            return objects.verified()
+            return _Objects(store, published, limits, check=True).verified()
         content = _archive(store, published, check=True)
-        size = sum(map(len, content))
+        size = 0
+        for chunk in content:
+            size += len(chunk)
+            check_limit("bytes", size, limits.bytes)
         return Verified(1, size, content.checksum())
 
 
 def presign(
-    result: PublishedResult | Mapping[str, object] | str | PathLike[str],
+    result: Result,
     *,
     expires: timedelta | float,
     pin_version: bool = True,
+    allow: Collection[str] = (),
+    allow_endpoints: Collection[str] | None = None,
 ) -> str:
     """A URL from which anybody can fetch the archive until ``expires`` (a timedelta, or seconds; 7 days at most).
 
     It names the published version unless ``pin_version`` is false: a signer who has only ``s3:GetObject`` may not
-    read named versions. Raises ``ResultError`` for a prefix, ``UnsupportedError`` for a store that has no URLs.
+    read named versions. ``allow`` and ``allow_endpoints`` are those of ``fetch``. Raises ``ResultError`` for a prefix,
+    ``UnsupportedError`` for a store that has no URLs.
     """
+    trust = surroundings.trust(allow, allow_endpoints)
     published = read_result(result)
     if published.encoding == "plain":
         raise ResultError(f"{published.key!r} is a prefix, and one URL names one object: publish an archive")
-    with closing(open_result_store(published)) as store:
+    with closing(_open(published, trust, proven=True)) as store:
         version_id = published.version_id if pin_version else None
         return store.presign(published.key, expires=expires, version_id=version_id)
 
 
-def read_result(result: PublishedResult | Mapping[str, object] | str | PathLike[str]) -> PublishedResult:
+def _open(published: PublishedResult, trust: Trust, *, proven: bool) -> Store:
+    """The store that ``published`` names, if it may; ``proven`` says whether its checksum will have to hold."""
+    if published.claimed:
+        proven = proven and published.checksum_sha256 is not None
+        admit(published.type, published.endpoint, proven=proven, trust=trust, error=ResultError)
+    return open_result_store(published)
+
+
+def _admit_url(trust: Trust, url: str) -> None:
+    admit_url(url, trust=trust, error=ResultError)
+
+
+def _room(directory: str, limits: Limits) -> int:
+    """The bytes of an archive that can be of use: what it holds has to find room on the disk."""
+    while not os.path.isdir(directory):
+        directory = os.path.dirname(directory)
+    free = shutil.disk_usage(directory).free
+    return free if limits.bytes is None else min(free, 2 * limits.bytes + _SMALL)
+
+
+def check_limit(what: str, used: int, most: int | None) -> None:
+    if most is not None and used > most:
+        raise LimitExceededError(f"there are more than {most} {what}: raise Limits({what}=…)")
+
+
+def read_result(result: Result) -> PublishedResult:
     """``result`` as a ``PublishedResult``: as it is, from its mapping, or from a file. Raises ``ResultError``."""
     if isinstance(result, PublishedResult):
         return result
     if isinstance(result, Mapping):
         return PublishedResult.from_mapping(result)
     path = os.fspath(result)
-    if download.is_url(path):
+    if is_url(path):
         raise ResultError("a URL brings no checksum and can only be fetched: give the published result")
-    try:
-        with open(path, "rb") as file:
-            text = file.read()
-    except (FileNotFoundError, IsADirectoryError):
-        raise ResultError(f"{path!r} is no file with a published result, and no URL: give one of them") from None
-    return PublishedResult.from_mapping(load_mapping(text, path, ResultError))
+    absent = "is no file with a published result, and no URL: give one of them"
+    return PublishedResult.from_mapping(load_mapping_file(path, ResultError, absent))
 
 
-def _fetched(unpacked: Unpacked, checksum: Checksum, *, verified: bool) -> Fetched:
-    return Fetched(unpacked.directory, unpacked.members, unpacked.bytes, checksum, verified)
+def _fetched(unpacked: Unpacked, checksum: Checksum, *, verified: bool, address: str | None = None) -> Fetched:
+    return Fetched(
+        unpacked.directory,
+        unpacked.members,
+        unpacked.bytes,
+        checksum,
+        verified,
+        address,
+        getattr(unpacked, "cleared", ()),
+    )
 
 
 @contextmanager
@@ -157,18 +225,23 @@ def _explained(check: Callable[[], object] | None) -> Iterator[None]:
 
 
 class _Hashed:
-    """Passes chunks through, hashes them, and raises at the end if the hash is not the expected one."""
+    """Passes chunks through, hashes them, and raises at the end if the hash is not the one expected of ``url``."""
 
-    def __init__(self, chunks: Iterable[bytes], expected: Checksum | None) -> None:
+    def __init__(self, chunks: Iterable[bytes], expected: Checksum | None, url: str) -> None:
         self._chunks = iter(chunks)
         self._hash = hashlib.sha256()
         self.expected = expected
+        self._url = url
 
     def __iter__(self) -> Iterator[bytes]:
         for chunk in self._chunks:
             self._hash.update(chunk)
             yield chunk
-        _compare(self.checksum(), self.expected)
+        found = self.checksum()
+        if self.expected is not None and found != self.expected:
+            raise VerificationError(
+                f"what the store holds under {self._url!r} has the SHA-256 {found}, and {self.expected} was published"
+            )
 
     def drain(self) -> None:
         """Reads what is left, and compares."""
@@ -179,16 +252,11 @@ class _Hashed:
         return Checksum(self._hash.hexdigest())
 
 
-def _compare(found: Checksum, expected: Checksum | None) -> None:
-    if expected is not None and found != expected:
-        raise VerificationError(f"what the store holds has the SHA-256 {found}, and {expected} was published")
-
-
 def _archive(store: Store, published: PublishedResult, *, check: bool) -> _Hashed:
     """The published version's content, or the current object's where named versions may not be read."""
     expected = published.checksum_sha256 if check else None
     if published.version_id is None:
-        return _Hashed(store.read(published.key), expected)
+        return _Hashed(store.read(published.key), expected, published.url)
     named = store.read(published.key, version_id=published.version_id)
     try:
         first = next(named, b"")
@@ -196,8 +264,8 @@ def _archive(store: Store, published: PublishedResult, *, check: bool) -> _Hashe
         if published.checksum_sha256 is None:
             error.add_note("the current object was not tried, as the result holds no checksum to compare it with")
             raise
-        return _Hashed(store.read(published.key), published.checksum_sha256)
-    return _Hashed(_chained(first, named), expected)
+        return _Hashed(store.read(published.key), published.checksum_sha256, published.url)
+    return _Hashed(_chained(first, named), expected, published.url)
 
 
 def _chained(first: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
@@ -205,12 +273,26 @@ def _chained(first: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
     yield from rest
 
 
+def _as_announced(chunks: Iterator[bytes], found: Stat, url: str) -> Iterator[bytes]:
+    """``chunks``, if they are the bytes that the listing announced."""
+    left = found.size
+    for chunk in chunks:
+        left -= len(chunk)
+        if left < 0:
+            break
+        yield chunk
+    if left:
+        raise StoreError(f"{url}: {found.size} bytes were listed, and {'more' if left < 0 else 'fewer'} came")
+
+
 class _Objects:
     """The objects under a published prefix, and the checksum of their listing."""
 
-    def __init__(self, store: Store, published: PublishedResult, *, check: bool) -> None:
+    def __init__(self, store: Store, published: PublishedResult, limits: Limits, *, check: bool) -> None:
         self._store = store
         self._prefix = published.key
+        self._url = published.url
+        self._limits = limits
         self._near = published.type in _NEAR
         self.expected = published.checksum_sha256 if check else None
         self._digests: dict[str, str] = {}
@@ -228,7 +310,7 @@ class _Objects:
                 content, self._digests[name] = begun
                 yield entry, (content,)
                 continue
-            hashed = _Hashed(self._store.read(found.key), None)
+            hashed = _Hashed(self._content(found), None, "")
             yield entry, hashed
             self._digests[name] = hashed.checksum()
         self._check()
@@ -249,30 +331,43 @@ class _Objects:
 
     def _each(self, work: Callable[[Stat], Answer]) -> Iterator[tuple[Stat, Answer]]:
         """Each object with ``work(object)``; where the store has to be waited for, several at a time."""
-        found = self._store.list(self._prefix)
+        found = self._listed()
         return ((each, work(each)) for each in found) if self._near else in_order(work, found)
+
+    def _listed(self) -> Iterator[Stat]:
+        size = 0
+        for count, found in enumerate(self._store.list(self._prefix), 1):
+            if not found.key.startswith(self._prefix) or found.size < 0:
+                raise StoreError(f"{self._url}: the listing makes no sense: it has {found.key!r} of {found.size} bytes")
+            size += found.size
+            check_limit("members", count, self._limits.members)
+            check_limit("bytes", size, self._limits.bytes)
+            yield found
+
+    def _content(self, found: Stat) -> Iterator[bytes]:
+        return _as_announced(self._store.read(found.key), found, self._url + found.key[len(self._prefix) :])
 
     def _begin(self, found: Stat) -> tuple[bytes, str] | None:
         """A small object's content and SHA-256, read ahead; a large one is left to be streamed."""
         if found.size > _SMALL:
             return None
-        content = b"".join(self._store.read(found.key))
+        content = b"".join(self._content(found))
         return content, hashlib.sha256(content).hexdigest()
 
     def _digest(self, found: Stat) -> str:
         begun = self._begin(found)
         if begun is not None:
             return begun[1]
-        hashed = _Hashed(self._store.read(found.key), None)
+        hashed = _Hashed(self._content(found), None, "")
         hashed.drain()
         return hashed.checksum()
 
     def _check(self) -> None:
         if not self._digests:
-            raise NotFoundError(f"there is no object under {self._prefix!r}")
+            raise NotFoundError(f"there is no object under {self._url!r}")
         found = self.checksum()
         if self.expected is not None and found != self.expected:
             raise VerificationError(
-                f"the {len(self._digests)} objects under {self._prefix!r} are not those that were published: "
+                f"the {len(self._digests)} objects under {self._url!r} are not those that were published: "
                 f"their listing has the SHA-256 {found}, and {self.expected} was published"
             )

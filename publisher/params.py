@@ -5,7 +5,6 @@ from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
 _HEAD = ("Type", "Params")
-_TAKEN = {"s3": {"endpoint", "region", "engine"}, "gs": {"endpoint", "engine"}, "az": {"endpoint", "engine"}}
 
 
 class Params(NamedTuple):
@@ -38,13 +37,6 @@ def read_params(
         if name not in values:
             raise error(f"{wrapper}.Params needs {name}")
     return Params(kind.lower(), {name: str(value) for name, value in values.items()})
-
-
-def refuse_untaken(kind: str, given: Mapping[str, str | None], error: type[ValueError]) -> None:
-    """Raises ``error`` for a parameter that stores of the type ``kind`` do not have."""
-    for name, value in given.items():
-        if value is not None and name not in _TAKEN.get(kind, ()):
-            raise error(f"{'an' if kind[0] in 'aeiou' else 'a'} {kind} destination takes no {name}: leave it out")
 
 
 def nearest(name: str, known: Collection[str]) -> str:

@@ -6,14 +6,16 @@ scanned, then the store is opened, then bytes flow.
 
 import hashlib
 import mimetypes
+import os
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from os import PathLike
 from typing import Any, Literal
 
+from . import surroundings
 from .archive import Entry, SourceError, Tree, dereference, pack, scan
 from .archive.scan import Special, Symlinks
 from .backends import AlreadyExistsError, Store, Written, open_store
@@ -27,6 +29,7 @@ from .keys import Context, Key, check_key, object_key
 from .result import PublishedResult
 from .spec import PublisherSpec
 from .surroundings import job_context, processors, with_instant
+from .trust import Trust, admit
 
 IfExists = Literal["replace", "error", "skip"]
 Progress = Callable[[int, int], None]
@@ -59,13 +62,22 @@ class Plan:
 
 
 def plan(
-    destination: str | Mapping[str, object] | PublisherSpec, context: Context, *, archive: bool | None = None
+    destination: str | Mapping[str, object] | PublisherSpec,
+    context: Context,
+    *,
+    archive: bool | None = None,
+    trust: Trust | None = None,
 ) -> Plan:
     """Reads ``destination`` and works out the key for ``context``.
+
+    What a job says (``PublisherSpec.claimed``) is admitted by ``trust``; the default is the environment's.
 
     Raises ``SpecError``, ``TemplateError``, ``MissingValueError``, ``ValueRefusedError`` or ``KeyRuleError``.
     """
     spec = _spec(destination)
+    if spec.claimed:
+        allowed = surroundings.trust() if trust is None else trust
+        admit(spec.type, spec.endpoint, proven=False, trust=allowed, error=SpecError)
     try:
         engine_for(spec.engine)
     except ValueError as error:
@@ -86,6 +98,8 @@ def publish(
     special: Special = "error",
     mtime: int | None = None,
     progress: Progress | None = None,
+    allow: Collection[str] = (),
+    allow_endpoints: Collection[str] | None = None,
 ) -> PublishedResult:
     """Publishes the directory (or file) ``source`` and returns what was published.
 
@@ -99,13 +113,18 @@ def publish(
     (sockets, FIFOs and devices: ``"error"`` or ``"skip"``) are ``scan``'s. ``mtime`` (seconds since 1970) stands in for
     the times of all members. ``progress`` is called with the bytes read so far and in all.
 
+    A destination that is a mapping is taken for a job's, whoever wrote it: it names S3, Google Cloud Storage or Azure.
+    Other types of stores, such as ``"file"``, only if they are in ``allow``. ``allow_endpoints`` are URLs of servers
+    that it may name, and then no others (default: ``KEYSTOW_ALLOW_ENDPOINTS``); what ``keystow.trust`` says of them.
+
     Raises ``ValueError`` (``SpecError``, ``TemplateError``, …) for a call that is wrong, before anything is read;
     ``SourceError`` for a source that cannot be packed; ``StoreError`` for what the store refuses. Of an archive nothing
     is published then; of a prefix, the files that had arrived stay, and a note on the error counts them.
     """
     if if_exists not in {"replace", "error", "skip"}:
         raise SpecError(f"if_exists={if_exists!r} is no choice: use replace, error or skip")
-    planned = plan(destination, with_instant(job_context() if context is None else context), archive=archive)
+    context = with_instant(job_context() if context is None else context)
+    planned = plan(destination, context, archive=archive, trust=surroundings.trust(allow, allow_endpoints))
     tree = scanned(source, planned, symlinks, special)
     return carry_out(planned, tree, if_exists=if_exists, mtime=mtime, progress=progress)
 
@@ -114,6 +133,7 @@ def scanned(
     source: str | PathLike[str], planned: Plan, symlinks: Symlinks = "inside", special: Special = "error"
 ) -> Tree:
     """The tree to publish, with every key that it gives checked."""
+    _check_apart(source, planned)
     tree = scan(source, symlinks=symlinks, special=special)
     if planned.archive:
         return tree
@@ -123,6 +143,16 @@ def scanned(
         raise SourceError(f"there is no file in {str(source)!r}, so nothing would be published under {planned.key!r}")
     check_key(planned.key, planned.spec.rules, names=names)
     return tree
+
+
+def _check_apart(source: str | PathLike[str], planned: Plan) -> None:
+    """Raises ``SpecError`` for a directory that would hold what is published of it, to be published the next time."""
+    if planned.spec.type != "file" or not os.fspath(source):
+        return
+    root = os.path.realpath(source)
+    target = os.path.realpath(f"{planned.spec.bucket}/{planned.key}")
+    if target == root or target.startswith(os.path.join(root, "")):
+        raise SpecError(f"the destination {target!r} lies inside the source {root!r}: publish to another directory")
 
 
 def carry_out(
@@ -215,7 +245,8 @@ def _publish_files(store: Store, result: PublishedResult, tree: Tree, if_exists:
             if written is not None:
                 digests[entry.name] = written.sha256
     except BaseException as error:
-        error.add_note(f"{done} or more of {len(tree.files)} files had already been published under {result.key!r}")
+        how_many = f"at least {done}" if done else "perhaps some"
+        error.add_note(f"{how_many} of {len(tree.files)} files had already been published under {result.key!r}")
         raise
     if len(digests) < done:
         return result

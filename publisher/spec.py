@@ -3,32 +3,20 @@
 import csv
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Self
 
-from .backends.endpoints import check_endpoint, check_region
-from .backends.opening import ENGINES, is_known
+from .backends.opening import ENGINES
 from .errors import SpecError
-from .keys import AZURE, FILE, GCS, S3, KeyRules
-from .params import near_to, nearest, read_params, refuse_untaken
+from .keys import KeyRules
+from .params import near_to, nearest, read_params
+from .places import KINDS, check_place, check_type, kind_of
 
 _NAMES = ("Bucket", "Key", "Endpoint", "Region", "Encoding", "Engine")
 _OPTION = re.compile(r"([A-Za-z][A-Za-z0-9_-]*)=(.*)", re.DOTALL)
 _COMMA = re.compile(r",(?=\s*[A-Za-z][A-Za-z0-9_-]*=)")
 _QUOTED = re.compile(r'(?:^|,)"')
 _BRACES = re.compile(r"\{\{|\}\}|\{")
-_RULES = {"s3": S3, "gs": GCS, "az": AZURE, "memory": S3, "file": FILE}
-# S3 itself takes 3 to 63 of [a-z0-9.-]; its compatibles have more, and are asked.
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,254}")
-_NAMED = "a name of letters, digits, '.', '_' and '-'"
-_BUCKETS = {
-    "s3": (_NAME, _NAMED),
-    "gs": (_NAME, _NAMED),
-    "az": (re.compile(r"[a-z0-9-]{3,63}|\$root|\$web|\$logs"), "a container's name, 3 to 63 of a-z, 0-9 and '-'"),
-    "memory": (re.compile(r"[^/]+"), "a name without '/'"),
-    "file": (re.compile(r"/.*", re.DOTALL), "an absolute directory"),
-}
-_PLACE = (re.compile(r".+"), "a place and directories, such as user@host/directory")
 _ENCODINGS = ("gzip", "plain")
 _EXAMPLE = "s3://bucket/results/{jobID}"
 
@@ -38,8 +26,9 @@ class PublisherSpec:
     """A bucket and a key template in it (specification, "Publisher Parameters").
 
     ``encoding`` is ``"gzip"`` for one archive or ``"plain"`` for the files under a prefix. ``engine`` is what carries
-    the requests: ``"auto"``, ``"fsspec"`` or ``"obstore"``, as ``open_store`` has it. Raises ``SpecError`` for values
-    that cannot be.
+    the requests: ``"auto"``, ``"fsspec"`` or ``"obstore"``, as ``open_store`` has it. ``claimed`` says that a mapping was
+    read, a job's perhaps, whose author may be anybody: what it names is used only as far as ``keystow.trust`` admits it.
+    Raises ``SpecError`` for values that cannot be.
 
     >>> PublisherSpec.parse("s3://bucket/key,opt=endpoint=http://s3.example.com,opt=region=us-east-1").region
     'us-east-1'
@@ -52,27 +41,20 @@ class PublisherSpec:
     region: str | None = None
     encoding: str = "gzip"
     engine: str | None = None
+    claimed: bool = field(default=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
-        _check_type(self.type)
-        form, what = _BUCKETS.get(self.type, _PLACE)
-        if not form.fullmatch(self.bucket):
-            raise SpecError(f"{self.bucket!r} is no bucket for {self.type}: give {what}")
+        object.__setattr__(self, "type", check_type(self.type, SpecError))
+        given = {"endpoint": self.endpoint, "region": self.region, "engine": self.engine}
+        check_place(self.type, self.bucket, given, SpecError)
         if not self.key:
             raise SpecError(f"the destination needs a key: write s3://bucket/key, such as {_EXAMPLE}")
+        if self.type not in KINDS and "::" in self.key:
+            raise SpecError(f"the key {self.key!r} holds '::', which chains one file system to another: choose another")
         if self.encoding not in _ENCODINGS:
             raise SpecError(f"there is no encoding {self.encoding!r}: use gzip (one archive) or plain (a prefix)")
         if self.engine is not None and self.engine not in ENGINES:
             raise SpecError(f"there is no engine {self.engine!r}: use one of {', '.join(ENGINES)}")
-        given = {"endpoint": self.endpoint, "region": self.region, "engine": self.engine}
-        refuse_untaken(self.type, given, SpecError)
-        try:
-            if self.endpoint is not None:
-                check_endpoint(self.endpoint)
-            if self.region is not None:
-                check_region(self.region)
-        except ValueError as error:
-            raise SpecError(str(error)) from None
 
     @classmethod
     def parse(cls, text: str) -> Self:
@@ -90,7 +72,7 @@ class PublisherSpec:
         for name in ("Bucket", "Key"):
             if name not in options:
                 raise SpecError(f"{text!r} names no {name.lower()}: write s3://bucket/key, such as {_EXAMPLE}")
-        return cls._read({"Type": kind, "Params": options})
+        return cls._read({"Type": kind, "Params": options}, claimed=False)
 
     @classmethod
     def from_mapping(cls, mapping: Mapping[str, object]) -> Self:
@@ -111,10 +93,10 @@ class PublisherSpec:
         names = {str(name).casefold() for name in mapping} - {"type"}
         if publisher is None and names and not any(near_to(name, ("Publisher", "Params")) for name in names):
             raise SpecError("it has no Publisher: give it one, with Type and Params")
-        return cls._read(mapping if publisher is None else {"Publisher": publisher})
+        return cls._read(mapping if publisher is None else {"Publisher": publisher}, claimed=True)
 
     @classmethod
-    def _read(cls, mapping: Mapping[str, object]) -> Self:
+    def _read(cls, mapping: Mapping[str, object], *, claimed: bool) -> Self:
         kind, values = read_params(
             mapping, wrapper="Publisher", names=_NAMES, required=("Bucket", "Key"), error=SpecError
         )
@@ -126,6 +108,7 @@ class PublisherSpec:
             values.get("Region"),
             values.get("Encoding", "gzip").lower(),
             values["Engine"].lower() if "Engine" in values else None,
+            claimed,
         )
 
     def to_mapping(self) -> dict[str, object]:
@@ -138,7 +121,7 @@ class PublisherSpec:
     @property
     def rules(self) -> KeyRules:
         """What the provider accepts as a key."""
-        return _RULES.get(self.type, FILE)
+        return kind_of(self.type).rules
 
 
 def _named(mapping: Mapping[str, object], name: str) -> object:
@@ -202,9 +185,9 @@ def _located(destination: str) -> tuple[str, dict[str, str]]:
     kind, separator, rest = destination.partition("://")
     if not separator:
         return kind, {}
-    _check_type(kind.lower())
-    if kind.lower() not in _RULES or kind.lower() == "file":
-        return kind, _located_in_directories(kind.lower(), rest)
+    kind = check_type(kind, SpecError)
+    if kind not in KINDS or kind == "file":
+        return kind, _located_in_directories(kind, rest)
     bucket, _, key = rest.partition("/")
     return kind, {name: value for name, value in (("Bucket", bucket), ("Key", key)) if value}
 
@@ -217,8 +200,3 @@ def _located_in_directories(kind: str, path: str) -> dict[str, str]:
     cut = path.rstrip("/").rfind("/") if field is None else path.rfind("/", 0, field)
     bucket = path[: max(cut, 0)].replace("{{", "{").replace("}}", "}") or ("/" if kind == "file" else "")
     return {name: value for name, value in (("Bucket", bucket), ("Key", path[cut + 1 :])) if value}
-
-
-def _check_type(kind: str) -> None:
-    if kind not in _RULES and (kind in {"http", "https"} or not is_known(kind)):
-        raise SpecError(f"there is no publisher type {kind!r}: {nearest(kind, _RULES)}")

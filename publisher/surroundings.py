@@ -1,9 +1,17 @@
 """The clock and the environment of this process: read here, and nowhere else."""
 
 import os
+import re
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, tzinfo
 
 from .keys import Context
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .trust import Trust
+
+_ALLOWED = "KEYSTOW_ALLOW_ENDPOINTS"
 
 
 def job_context() -> Context:
@@ -25,6 +33,33 @@ def with_instant(context: Context, zone: tzinfo = UTC) -> Context:
         node_id=context.node_id,
         at=datetime.now(zone),
         labels=context.labels,
+    )
+
+
+def configured_endpoints(environment: Mapping[str, str]) -> Iterable[tuple[str, str]]:
+    """stub"""
+    return ()
+
+
+def trust(allow: Iterable[str] = (), allow_endpoints: Iterable[str] | None = None) -> "Trust":
+    """What the caller allows (types of stores, URLs of servers), and what this process's environment does.
+
+    ``KEYSTOW_ALLOW_ENDPOINTS`` holds URLs with blanks or commas between. Raises ``ValueError`` for what is no URL of a
+    server.
+    """
+    from .backends.endpoints import check_endpoint
+    from .backends.opening import canonical
+    from .trust import Trust
+
+    types = (allow,) if isinstance(allow, str) else allow
+    given = (allow_endpoints,) if isinstance(allow_endpoints, str) else allow_endpoints
+    listed = re.split(r"[\s,]+", os.environ.get(_ALLOWED, "").strip())
+    endpoints = {check_endpoint(url, _ALLOWED) for url in listed if url}
+    endpoints |= {check_endpoint(url, "allow_endpoints") for url in given or ()}
+    return Trust(
+        frozenset(canonical(name.lower()) for name in types),
+        frozenset(endpoints) if endpoints or given is not None else None,
+        frozenset(configured_endpoints(os.environ)),
     )
 
 

@@ -1,36 +1,55 @@
-"""Mappings as YAML and as JSON text."""
+"""Mappings as YAML and as JSON text, from whoever wrote them.
+
+Strategy: results and jobs are made of mappings, lists and text, so nothing else is read: YAML is taken as events, and
+what could make a small file large (aliases), a number slow, or a tag an object never comes to be. A scalar is text as
+it is written, and what is not written (``~``, ``null``) is ``None``. Size and depth are bounded.
+"""
 
 import json
-from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import yaml
 
 from .errors import ResultError
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any
+MOST_BYTES = 256 << 10
+"""What is longer is not read."""
+_DEEPEST = 64
+_NOTHING = {"", "~", "null", "Null", "NULL"}
+_TEXT = {None, "!", "tag:yaml.org,2002:str"}
+
+
+class _RefusedError(Exception):
+    """The text holds what no result and no job does."""
 
 
 class _SeveralError(Exception):
     """The text holds more than one mapping, or one that holds a key more than once."""
 
 
-class _Loader(yaml.SafeLoader):
-    def compose_mapping_node(self, anchor: "dict[Any, yaml.Node]") -> yaml.MappingNode:
-        node = super().compose_mapping_node(anchor)
-        _refuse_repeated([key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)])
-        return node
+def load_mapping_file(path: str, error: type[ValueError], absent: str) -> Mapping[str, object]:
+    """The mapping in the file at ``path``. Raises ``error``: ``absent`` says what a path without a file is not."""
+    try:
+        with open(path, "rb") as file:
+            text = file.read(MOST_BYTES + 1)
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
+        raise error(f"{path!r} {absent}") from None
+    except ValueError as problem:
+        raise error(f"{path!r} {absent} ({problem})") from None
+    return load_mapping(text, path, error)
 
 
 def load_mapping(text: bytes, name: str, error: type[ValueError]) -> Mapping[str, object]:
     """The mapping that ``text`` holds. Raises ``error`` for what is neither YAML nor JSON, no mapping, or several."""
+    if len(text) > MOST_BYTES:
+        raise error(f"{name!r} is longer than the {MOST_BYTES >> 10} KiB that are read: give the result or job alone")
     try:
         loaded = _loaded(text)
     except _SeveralError as problem:
         what = "results" if issubclass(error, ResultError) else "destinations"
         raise error(f"{name!r} holds several {what} ({problem}): give each in a file of its own") from None
+    except _RefusedError as problem:
+        raise error(f"{name!r} is no YAML that is read here: {problem}") from None
     except (yaml.YAMLError, ValueError) as problem:
         raise error(f"{name!r} is no YAML: {_what(problem)}") from None
     if loaded is None:
@@ -51,27 +70,109 @@ def dump_mapping(mapping: Mapping[str, object]) -> str:
 def _loaded(text: bytes) -> object:
     """JSON as JSON: PyYAML leaves the surrogate pairs in it as they are."""
     try:
-        return json.loads(text, object_pairs_hook=_unrepeated)
+        loaded = json.loads(text, object_pairs_hook=_unrepeated, parse_int=str, parse_float=str)
     except json.JSONDecodeError as problem:
         if problem.msg == "Extra data" and problem.doc[problem.pos] == "{":
             raise _SeveralError("one after another") from None
+    except RecursionError:
+        raise _too_deep("") from None
     except ValueError:
         pass
-    documents = [found for found in yaml.load_all(text, _Loader) if found is not None]
+    else:
+        _check_depth(loaded)
+        return loaded
+    documents = [found for found in _documents(text) if found is not None]
     if len(documents) > 1:
         raise _SeveralError(f"{len(documents)} documents")
     return documents[0] if documents else None
 
 
+def _documents(text: bytes) -> Iterator[object]:
+    """The documents of a YAML stream: dicts, lists, text, and ``None`` for what is not written."""
+    above: list[_Open] = []
+    for event in yaml.parse(text, yaml.SafeLoader):
+        if isinstance(event, yaml.NodeEvent):
+            _check_node(event)
+        if isinstance(event, yaml.CollectionStartEvent):
+            if len(above) == _DEEPEST:
+                raise _too_deep(_place(event))
+            above.append(_Mapping() if isinstance(event, yaml.MappingStartEvent) else _Sequence())
+            continue
+        if isinstance(event, yaml.ScalarEvent):
+            value: object = None if event.implicit[0] and event.value in _NOTHING else event.value
+        elif isinstance(event, yaml.CollectionEndEvent):
+            value = above.pop().made
+        else:
+            continue
+        if above:
+            above[-1].take(value, event)
+        else:
+            yield value
+
+
+class _Sequence:
+    def __init__(self) -> None:
+        self.made: list[object] = []
+
+    def take(self, value: object, event: yaml.Event) -> None:  # noqa: ARG002  a mapping needs it
+        self.made.append(value)
+
+
+class _Mapping:
+    def __init__(self) -> None:
+        self.made: dict[str, object] = {}
+        self._key: str | None = None
+
+    def take(self, value: object, event: yaml.Event) -> None:
+        if self._key is not None:
+            self.made[self._key], self._key = value, None
+            return
+        if not isinstance(event, yaml.ScalarEvent):
+            raise _RefusedError(f"a name must be text{_place(event)}")
+        if event.value in self.made:
+            raise _SeveralError(f"{event.value!r} stands twice")
+        self._key = event.value
+
+
+_Open = _Sequence | _Mapping
+
+
+def _check_node(event: yaml.NodeEvent) -> None:
+    if event.anchor is not None:
+        raise _RefusedError(f"it holds an anchor or an alias{_place(event)}: write the value out")
+    tag = getattr(event, "tag", None)
+    if tag not in _TEXT:
+        raise _RefusedError(f"it holds the tag {tag!r}{_place(event)}: leave it out")
+
+
+def _check_depth(loaded: object) -> None:
+    level = [loaded]
+    for _ in range(_DEEPEST + 1):
+        nested = [value.values() if isinstance(value, dict) else value for value in level if isinstance(value, _NESTED)]
+        level = [value for values in nested for value in values]
+    if level:
+        raise _too_deep("")
+
+
+_NESTED = (dict, list)
+
+
+def _too_deep(place: str) -> _RefusedError:
+    return _RefusedError(f"more than {_DEEPEST} mappings and lists stand one within the other{place}")
+
+
 def _unrepeated(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    _refuse_repeated([name for name, _ in pairs])
-    return dict(pairs)
-
-
-def _refuse_repeated(names: list[str]) -> None:
-    for name, count in Counter(names).items():
-        if count > 1:
+    found: dict[str, object] = {}
+    for name, value in pairs:
+        if name in found:
             raise _SeveralError(f"{name!r} stands twice")
+        found[name] = value
+    return found
+
+
+def _place(event: yaml.Event) -> str:
+    mark = event.start_mark
+    return f" (line {mark.line + 1}, column {mark.column + 1})" if mark else ""
 
 
 def _what(problem: Exception) -> str:

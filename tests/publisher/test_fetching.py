@@ -59,9 +59,7 @@ def test_a_change_is_noticed(distance, published, tmp_path):
 def test_a_refusal_ends_all_threads_before_it_is_handled(distance, published, tmp_path):
     store = open_store(f"memory://{published.bucket}")
     store.write(f"{published.key}d0/../../evil", [b"evil"])
-    unverified = PublishedResult.from_mapping(
-        {"Type": "memory", "Params": {"Bucket": published.bucket, "Key": published.key, "Encoding": "plain"}}
-    )
+    unverified = PublishedResult("memory", published.bucket, published.key, encoding="plain")
     before = threading.active_count()
     with pytest.raises(UnsafeArchiveError) as caught:
         fetch(unverified, tmp_path / "back")

@@ -125,16 +125,20 @@ def test_base64_is_what_coreutils_makes():
     assert Checksum(DIGEST).base64 == done.stdout.decode().strip()
 
 
-text = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=30)
-optional = st.none() | text
+names = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,30}", fullmatch=True)
+keys = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=30).filter(
+    lambda key: {".", ".."}.isdisjoint(key.split("/"))
+)
 results = st.builds(
     PublishedResult,
     type=st.just("s3"),
-    bucket=text,
-    key=text,
-    endpoint=optional,
-    region=optional,
-    version_id=optional | st.sampled_from(["null", "1", "0x1F", "yes", "2023-09-26", "~", "1e3", "- a", "a: b", "#"]),
+    bucket=names,
+    key=keys,
+    endpoint=st.none() | names.map(lambda host: f"https://{host}a:9000/path"),
+    region=st.none() | st.from_regex(r"[A-Za-z0-9_-]{1,30}", fullmatch=True),
+    version_id=st.none()
+    | keys
+    | st.sampled_from(["null", "1", "0x1F", "yes", "2023-09-26", "~", "1e3", "- a", "a: b", "#"]),
     checksum_sha256=st.none() | st.text(string.hexdigits, min_size=64, max_size=64).map(Checksum),
     encoding=st.sampled_from(["gzip", "plain"]),
 )

@@ -1,0 +1,113 @@
+"""HTTP connections that are watched: one that brings next to nothing is cut, whatever it is waited for.
+
+A timeout of a socket runs anew with each byte, so another thread looks at the clock.
+"""
+
+import contextlib
+import http.client
+import socket
+import ssl
+import threading
+import time
+import urllib.request
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+SECONDS = 60
+LEAST = 1 << 14
+"""The bytes that a connection must bring in ``SECONDS`` of waiting for it."""
+
+
+class Watch:
+    """Cuts a connection that brings less than ``LEAST`` bytes in ``SECONDS`` of waiting for it."""
+
+    def __init__(self) -> None:
+        self._line: socket.socket | None = None
+        self._waited = 0.0
+        self._came = 0
+        self._since: float | None = None
+        self._ended = threading.Event()
+        self.is_cut = False
+        threading.Thread(target=self._run, name="keystow-watch", daemon=True).start()
+
+    def holds(self, connection: socket.socket) -> None:
+        """``connection`` is the one to cut."""
+        before, self._line = self._line, connection.dup()
+        if before is not None:
+            before.close()
+        if self.is_cut:
+            self._cut()
+
+    @contextlib.contextmanager
+    def waiting(self) -> Iterator[None]:
+        """Within this, time counts."""
+        self._since = time.monotonic()
+        try:
+            yield
+        finally:
+            began, self._since = self._since, None
+            self._waited += time.monotonic() - began
+
+    def came(self, size: int) -> None:
+        """``size`` bytes were brought."""
+        self._came += size
+        if self._came >= LEAST:
+            self._came, self._waited = 0, 0.0
+
+    def end(self) -> None:
+        """Looks no more."""
+        self._ended.set()
+
+    def _run(self) -> None:
+        while not self._ended.wait(0.5):
+            since = self._since
+            if since is not None and self._waited + time.monotonic() - since > SECONDS:
+                self._cut()
+        if self._line is not None:
+            self._line.close()
+
+    def _cut(self) -> None:
+        self.is_cut = True
+        if self._line is not None:
+            with contextlib.suppress(OSError):
+                self._line.shutdown(socket.SHUT_RDWR)
+
+
+class Http(urllib.request.HTTPHandler):
+    """Opens HTTP under a watch."""
+
+    def __init__(self, watch: Watch) -> None:
+        super().__init__()
+        self._watch = watch
+
+    def http_open(self, request: urllib.request.Request) -> http.client.HTTPResponse:
+        """The answer to ``request``."""
+        watch = self._watch
+
+        class Watched(http.client.HTTPConnection):
+            def connect(self) -> None:
+                super().connect()
+                watch.holds(self.sock)
+
+        return self.do_open(Watched, request)
+
+
+class Https(urllib.request.HTTPSHandler):
+    """Opens HTTPS under a watch."""
+
+    def __init__(self, watch: Watch) -> None:
+        super().__init__()
+        self._watch = watch
+
+    def https_open(self, request: urllib.request.Request) -> http.client.HTTPResponse:
+        """The answer to ``request``."""
+        watch = self._watch
+        host = urlsplit(request.full_url).hostname
+
+        class Watched(http.client.HTTPSConnection):
+            def connect(self) -> None:
+                http.client.HTTPConnection.connect(self)  # TLS is begun once the connection can be cut
+                watch.holds(self.sock)
+                self.sock = ssl.create_default_context().wrap_socket(self.sock, server_hostname=host)
+
+        return self.do_open(Watched, request)
