@@ -358,9 +358,8 @@ def test_what_is_not_as_it_was_published_has_status_4(result, files, stored, tmp
     theirs = publish(files, f"memory://{tmp_path.name}/theirs")
     stored(published).write(published.key, stored(theirs).read(theirs.key))
     line = complaint(keystow(*command, result, *[tmp_path / "back"] * (command == ["get"])), 4)
-    assert line == (
-        f"what the store holds under '{published.url}' has the SHA-256 {theirs.checksum_sha256}, and {published.checksum_sha256} was published"
-    )
+    found, expected = theirs.checksum_sha256, published.checksum_sha256
+    assert line == f"what the store holds under '{published.url}' has the SHA-256 {found}, and {expected} was published"
     assert not (tmp_path / "back").exists()
 
 

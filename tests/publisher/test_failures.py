@@ -262,10 +262,8 @@ def test_an_interrupt_among_plain_files(file_place, long):
     with start("publish", long, file_place("plain"), "--plain") as process:
         wait_until((directory / "a").exists, process)
         said = interrupted(process)
-    assert re.fullmatch(
-        "keystow: interrupted\nkeystow: (at least 1|perhaps some) of 2 files had already been published under 'plain/'\n",
-        said,
-    )
+    counted = "(at least 1|perhaps some) of 2 files had already been published under 'plain/'"
+    assert re.fullmatch(f"keystow: interrupted\nkeystow: {counted}\n", said)
     assert os.listdir(directory) == ["a"]
 
 
