@@ -16,7 +16,6 @@ from functools import partial
 from typing import IO, NamedTuple
 from urllib.parse import urlsplit
 
-from . import watched
 from .backends import AccessDeniedError, NotFoundError, StoreError, StoreUnavailableError
 from .backends.settling import retried
 from .errors import ResultError
@@ -73,7 +72,7 @@ class Download:
                     yield chunk
             except StoreUnavailableError:
                 sound, breaks = (done, 0) if done - sound >= _ENOUGH else (sound, breaks + 1)
-                if body.etag is None or breaks > _MOST_BREAKS:
+                if body.announced.etag is None or breaks > _MOST_BREAKS:
                     raise
             else:
                 return
@@ -85,37 +84,39 @@ class Download:
         request = urllib.request.Request(self._url)  # noqa: S310  without_query admits http and https only
         if before is not None:
             request.add_header("Range", f"bytes={start}-")
-            request.add_header("If-Range", before.etag or "")
+            request.add_header("If-Range", before.announced.etag or "")
         handlers = (Http(watch), Https(watch), _Redirects(self._admit))
         try:
             with self._errors(watch), watch.waiting():
                 answer = urllib.request.build_opener(*handlers).open(request, timeout=_CONNECT_SECONDS)
-            self.address = without_query(answer.url)
-            length, etag = self._announced(answer, start, before)
         except BaseException:
             watch.end()
             raise
-        return _Body(answer, watch, length, etag, self)
+        try:
+            with self._errors(watch):
+                watch.check()  # a head that was cut looks whole
+            self.address = without_query(answer.url)
+            return _Body(answer, watch, self._announced(answer, start, before), self)
+        except BaseException:
+            watch.end()
+            answer.close()
+            raise
 
-    def _announced(
-        self, answer: http.client.HTTPResponse, start: int, before: "_Body | None"
-    ) -> tuple[int | None, str | None]:
-        """How long the body will be, and its strong ETag, if there is one."""
+    def _announced(self, answer: http.client.HTTPResponse, start: int, before: "_Body | None") -> "_Announced":
         etag = answer.headers.get("ETag")
         etag = etag if etag and not etag.startswith("W/") else None
         if before is not None:
             ranged = _RANGE.fullmatch(answer.headers.get("Content-Range", ""))
-            end = before.length and start + before.length
-            if answer.status != 206 or etag != before.etag or not ranged or int(ranged[1]) != start:
+            if answer.status != 206 or etag != before.announced.etag or not ranged or int(ranged[1]) != start:
                 raise StoreError(f"{self.address}: it changed, or cannot be read on where it broke off: fetch it again")
-            if end is not None and int(ranged[3]) != end:
+            if before.announced.end not in {None, int(ranged[3])}:
                 raise StoreError(f"{self.address}: it has another length than before: fetch it again")
-            return int(ranged[3]) - start, etag
+            return _Announced(start, int(ranged[3]), etag)
         if answer.status != 200:
             raise StoreUnavailableError(f"{self.address}: HTTP {answer.status} is no answer to this", hint=_HINT)
         if answer.length is not None and self._most is not None and answer.length > self._most:
             raise StoreError(f"{self.address}: {answer.length} bytes, and {self._most} may be fetched")
-        return answer.length, etag
+        return _Announced(0, answer.length, etag)
 
     @contextlib.contextmanager
     def _errors(self, watch: Watch) -> Iterator[None]:
@@ -125,7 +126,7 @@ class Download:
         except StoreError:
             raise
         except urllib.error.HTTPError as error:
-            with watch.waiting(), error:
+            with watch.waiting(), contextlib.closing(error):
                 failure = _refused(error, self.address)
         except (urllib.error.URLError, http.client.HTTPException, OSError, ValueError) as error:
             if isinstance(error, ResultError):
@@ -134,7 +135,7 @@ class Download:
             if isinstance(error, http.client.InvalidURL):
                 reason = "it leads to an address that is none"
             if watch.is_cut:
-                reason = f"it brought less than {watched.LEAST} bytes in {watched.SECONDS} s"
+                reason = watch.reason
             failure = StoreUnavailableError(f"{self.address}: {reason}", hint=_HINT)
         else:
             return
@@ -144,27 +145,37 @@ class Download:
             failure.__context__ = None  # it holds the URL
 
 
+class _Announced(NamedTuple):
+    """What an answer says of its body: where it starts and ends in the content, and the content's strong ETag."""
+
+    start: int
+    end: int | None
+    etag: str | None
+
+
 class _Body(NamedTuple):
-    """An answer whose content is still to be read: ``length`` bytes, if that was announced."""
+    """An answer whose body is still to be read."""
 
     answer: http.client.HTTPResponse
     watch: Watch
-    length: int | None
-    etag: str | None
+    announced: _Announced
     download: Download
 
     def pieces(self) -> Iterator[bytes]:
-        left = self.length
+        start, end, _ = self.announced
+        left = None if end is None else end - start
         try:
             while left is None or left > 0:
                 with self.download._errors(self.watch), self.watch.waiting():  # noqa: SLF001
                     chunk = self.answer.read1(_CHUNK if left is None else min(left, _CHUNK))
-                self.watch.came(len(chunk))
+                    self.watch.came(len(chunk))
+                    if not chunk:
+                        self.watch.check()
                 if not chunk:
                     break
                 yield chunk
                 left = None if left is None else left - len(chunk)
-            if left or self.watch.is_cut:
+            if left:
                 raise StoreUnavailableError(f"{self.download.address}: the answer was cut short", hint="fetch again")
         finally:
             self.watch.end()
@@ -186,15 +197,19 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
         headers: http.client.HTTPMessage,
         newurl: str,
     ) -> urllib.request.Request | None:
+        fp.close()  # or all of its body, however long, would be read
         shown = without_query(newurl)
         if req.full_url.lower().startswith("https:") and not newurl.lower().startswith("https:"):
             raise StoreError(f"{without_query(req.full_url)}: it leads on to {shown}, without TLS: ask for another URL")
         self._admit(newurl)
-        fp.close()  # or all of its body, however long, would be read
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
 def _refused(error: urllib.error.HTTPError, shown: str) -> StoreError:
+    if error.code in {301, 302, 303, 307, 308}:
+        return StoreError(
+            f"{shown}: it leads on more than {_MOST_REDIRECTS} times, or in a circle", code=str(error.code)
+        )
     body = error.read(1 << 16)
     code = _CODE.search(body)
     said = _MESSAGE.search(body)
@@ -207,10 +222,6 @@ def _refused(error: urllib.error.HTTPError, shown: str) -> StoreError:
         return AccessDeniedError(message, code="403", hint=_DENIED)
     if error.code == 404:
         return NotFoundError(message, code="404")
-    if error.code in {301, 302, 303, 307, 308}:
-        return StoreError(
-            f"{shown}: it leads on more than {_MOST_REDIRECTS} times, or in a circle", code=str(error.code)
-        )
     if error.code >= 500 or error.code in {408, 429}:
         return StoreUnavailableError(message, code=str(error.code), hint="fetch again later")
     return StoreError(message, code=str(error.code))

@@ -26,9 +26,9 @@ class PublisherSpec:
     """A bucket and a key template in it (specification, "Publisher Parameters").
 
     ``encoding`` is ``"gzip"`` for one archive or ``"plain"`` for the files under a prefix. ``engine`` is what carries
-    the requests: ``"auto"``, ``"fsspec"`` or ``"obstore"``, as ``open_store`` has it. ``claimed`` says that a mapping was
-    read, a job's perhaps, whose author may be anybody: what it names is used only as far as ``keystow.trust`` admits it.
-    Raises ``SpecError`` for values that cannot be.
+    the requests: ``"auto"``, ``"fsspec"`` or ``"obstore"``, as ``open_store`` has it. ``claimed`` says that a mapping
+    was read, a job's perhaps, whose author may be anybody: what it names is used only as far as ``keystow.trust``
+    admits it. Raises ``SpecError`` for values that cannot be.
 
     >>> PublisherSpec.parse("s3://bucket/key,opt=endpoint=http://s3.example.com,opt=region=us-east-1").region
     'us-east-1'
@@ -131,23 +131,23 @@ def _named(mapping: Mapping[str, object], name: str) -> object:
 def _taken_apart(text: str) -> tuple[str, dict[str, object]]:
     destinations = []
     options: dict[str, object] = {}
-    for index, field in enumerate(_fields(text.strip())):
-        if index and field[:1].isspace():
+    for index, written in enumerate(_fields(text.strip())):
+        if index and written[:1].isspace():
             raise SpecError(
-                f"a space stands before {field.strip()!r}: take it out, or quote the key if it belongs to it"
+                f"a space stands before {written.strip()!r}: take it out, or quote the key if it belongs to it"
             )
-        found = _OPTION.fullmatch(field)
+        found = _OPTION.fullmatch(written)
         name = found[1].lower() if found else ""
-        if found is None or (index == 0 and "://" in field.partition("=")[0]):
+        if found is None or (index == 0 and "://" in written.partition("=")[0]):
             if index:
-                raise SpecError(f"{field!r} is no option: write opt=name=value")
-            destinations.append(field)
+                raise SpecError(f"{written!r} is no option: write opt=name=value")
+            destinations.append(written)
         elif name in {"dst", "destination", "target"}:
             destinations.append(found[2])
         elif name in {"opt", "option"}:
             _add_option(options, found[2])
         else:
-            raise SpecError(_misplaced(found[1], field))
+            raise SpecError(_misplaced(found[1], written))
     if len(destinations) > 1:
         raise SpecError(f"the destination is given twice, as {destinations[0]!r} and as {destinations[1]!r}: give one")
     if not any(destinations):

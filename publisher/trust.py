@@ -1,8 +1,8 @@
 """What a stranger may name. Results, job files and URLs are handed on, so what they name is admitted, or refused, here.
 
 Strategy: two tables, of types of stores and of their endpoints, and pure functions that read them. What the caller
-wrote himself (a destination on the command line, a spec or a result made in code) does not come here; what was read from
-a mapping does, and says so (``claimed``).
+wrote himself (a destination on the command line, a spec or a result made in code) does not come here; what was read
+from a mapping does, and says so (``claimed``).
 """
 
 from collections.abc import Collection

@@ -54,6 +54,16 @@ class Watch:
         if self._came >= LEAST:
             self._came, self._waited = 0, 0.0
 
+    @property
+    def reason(self) -> str:
+        """Why it was cut."""
+        return f"it brought less than {LEAST} bytes in {SECONDS} s"
+
+    def check(self) -> None:
+        """Raises ``TimeoutError`` once it is cut."""
+        if self.is_cut:
+            raise TimeoutError(self.reason)
+
     def end(self) -> None:
         """Looks no more."""
         self._ended.set()

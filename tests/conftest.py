@@ -1,5 +1,7 @@
 """Fixtures for the whole suite: an environment without the user's credentials, and one real S3 server."""
 
+import datetime as dt
+import ipaddress
 import os
 import shutil
 import subprocess
@@ -89,3 +91,39 @@ def same_tree(one: Path, other: Path) -> bool:
     """Whether ``diff`` finds the same names, contents and links."""
     done = subprocess.run(["diff", "-r", "--no-dereference", one, other], capture_output=True, check=False)
     return done.returncode == 0
+
+
+@pytest.fixture(scope="session")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An authority nobody knows, and a server's certificate from it: ``ca.pem`` and ``server.pem``."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    now = dt.datetime.now(dt.UTC)
+
+    def certificate(name, issuer, key, signer, *extensions):
+        made = (
+            x509.CertificateBuilder()
+            .subject_name(x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)]))
+            .issuer_name(x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, issuer)]))
+            .public_key(key.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - dt.timedelta(hours=1))
+            .not_valid_after(now + dt.timedelta(hours=1))
+        )
+        for extension, critical in extensions:
+            made = made.add_extension(extension, critical)
+        return made.sign(signer, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+
+    directory = tmp_path_factory.mktemp("certificates")
+    authority, server = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
+    (directory / "ca.pem").write_bytes(
+        certificate("ours", "ours", authority, authority, (x509.BasicConstraints(ca=True, path_length=0), True))
+    )
+    address = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
+    private = server.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    (directory / "server.pem").write_bytes(private + certificate("server", "ours", server, authority, (address, False)))
+    return directory

@@ -1,0 +1,354 @@
+"""A URL is somebody's: its server is held to what it announces, to TLS, to a bound, and to some progress."""
+
+import itertools
+import socket
+import ssl
+import threading
+import time
+
+import pytest
+from lying import MOST, PIECE, Liar, Lie, chunked, endless
+
+from keystow import ResultError, fetch, publish
+from keystow.archive import ArchiveError, Limits
+from keystow.backends import AccessDeniedError, NotFoundError, StoreError, StoreUnavailableError
+from keystow.download import Download
+
+SECRET = "X-Amz-Signature=secret"
+CONTENT = bytes(range(256)) * 8000
+
+
+@pytest.fixture(autouse=True)
+def no_pauses(monkeypatch):
+    monkeypatch.setattr("keystow.backends.settling.PAUSES", (0, 0, 0))
+
+
+@pytest.fixture
+def liar():
+    """Starts a server that answers as it is told."""
+    started = []
+
+    def start(answer):
+        started.append(Liar(answer if callable(answer) else lambda _: answer))
+        return started[-1]
+
+    yield start
+    for server in started:
+        server.stop()
+
+
+def url(server, path="/bucket/k.tar.gz"):
+    return f"{server.url}{path}?{SECRET}"
+
+
+def content(address, **options):
+    return b"".join(Download(address, **options))
+
+
+def refused(address, error=StoreError, **options):
+    """What is said, which holds no signature, however it is looked at."""
+    with pytest.raises(error) as caught:
+        content(address, **options)
+    chain = [caught.value]
+    while chain[-1].__cause__ or chain[-1].__context__:
+        chain.append(chain[-1].__cause__ or chain[-1].__context__)
+    assert not any("secret" in f"{link!r} {link} {vars(link)}" for link in chain)
+    return str(caught.value)
+
+
+def ranged(asked, data=CONTENT, etag='"1"', most=None):
+    """An honest server's answer, of ``most`` bytes before the connection breaks."""
+    start = int(asked.headers.get("range", "bytes=0-")[6:-1])
+    headers = {"ETag": etag, "Content-Length": str(len(data) - start)}
+    if "range" in asked.headers and asked.headers.get("if-range") == etag:
+        headers["Content-Range"] = f"bytes {start}-{len(data) - 1}/{len(data)}"
+        return Lie(206, headers, [data[start:][:most]])
+    return Lie(200, headers | {"Content-Length": str(len(data))}, [data[:most]])
+
+
+def test_the_content(liar):
+    for lie in (Lie(body=CONTENT), Lie(body=[CONTENT]), Lie(200, {"Transfer-Encoding": "chunked"}, chunked([CONTENT]))):
+        server = liar(lambda _, lie=lie: lie)
+        assert content(url(server)) == CONTENT
+    assert content(url(liar(Lie()))) == b""
+
+
+# ---------------------------------------------------------------------------------------------------
+# Redirects
+
+
+def test_a_redirect_is_followed_and_shown(liar, small, tmp_path):
+    published = publish(small, f"file://{tmp_path}/store/k")
+    packed = (tmp_path / "store" / "k.tar.gz").read_bytes()
+    last = liar(Lie(body=packed))
+    first = liar(Lie(307, {"Location": url(last, "/moved")}))
+    fetched = fetch(url(first), tmp_path / "back")
+    assert fetched.sha256 == published.checksum_sha256
+    assert fetched.address == f"{last.url}/moved"
+    assert not {"authorization", "cookie"} & set(last.asked[0].headers)
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_redirects_are_bounded(liar, status):
+    numbers = itertools.count()
+    server = liar(lambda asked: Lie(status, {"Location": f"/next/{next(numbers)}?{SECRET}"}))
+    assert "it leads on more than 5 times, or in a circle" in refused(url(server))
+    assert len(server.asked) == 6
+    circle = liar(lambda asked: Lie(status, {"Location": asked.path}))
+    assert "in a circle" in refused(url(circle))
+    assert len(circle.asked) < 7
+
+
+@pytest.mark.parametrize(
+    "target", ["ftp://127.0.0.1/k", "file:///etc/passwd", "gopher://h", "data:,x", "http://u:p@h/"]
+)
+def test_a_redirect_leaves_http_for_nothing_else(liar, target):
+    server = liar(Lie(302, {"Location": target}))
+    with pytest.raises((ResultError, StoreError)) as caught:
+        content(url(server))
+    assert "secret" not in str(caught.value)
+    assert len(server.asked) == 1
+
+
+@pytest.mark.parametrize("target", ["http://127.0.0.1:1/k", "HTTP://127.0.0.1:1/k"])
+def test_a_redirect_does_not_leave_tls(liar, certificates, monkeypatch, target):
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificates / "ca.pem"))
+    server = liar(lambda asked: Lie(302, {"Location": target}) if "away" in asked.path else ranged(asked))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificates / "server.pem")
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    server.url = server.url.replace("http:", "https:")
+    assert content(url(server)) == CONTENT
+    assert f"it leads on to {target.lower()}, without TLS: ask for another URL" in refused(url(server, "/away"))
+
+
+def test_the_body_of_a_redirect_is_not_read(liar):
+    server = liar(
+        lambda asked: Lie(302, {"Location": "/there"}, endless()) if "there" not in asked.path else Lie(body=b"x")
+    )
+    assert content(url(server)) == b"x"
+    assert server.sent < MOST / 2
+
+
+def test_each_server_is_asked_for(liar):
+    asked = []
+    last = liar(Lie(body=b"x"))
+    first = liar(Lie(302, {"Location": url(last)}))
+    assert content(url(first), admit=asked.append) == b"x"
+    assert asked == [url(first), url(last)]
+
+    def admit(address):
+        if address.startswith(last.url):
+            raise ResultError("not that one")
+
+    assert refused(url(first), ResultError, admit=admit) == "not that one"
+    assert len(last.asked) == 1
+
+
+# ---------------------------------------------------------------------------------------------------
+# Lengths
+
+
+def test_no_more_than_was_announced_is_taken(liar):
+    server = liar(lambda _: Lie(200, {"Content-Length": "5"}, endless(b"12345")))
+    assert content(url(server)) == b"12345"
+    assert server.sent < MOST / 2
+
+
+@pytest.mark.parametrize("headers", [{}, {"Transfer-Encoding": "chunked"}, {"Content-Length": "-5"}])
+def test_an_endless_body_is_cut_at_the_limit(liar, headers):
+    server = liar(lambda _: Lie(200, headers, chunked(endless()) if "Transfer-Encoding" in headers else endless()))
+    assert "more than the 1000000 bytes that may be fetched came" in refused(url(server), most=1_000_000)
+    assert server.sent < MOST / 2
+
+
+def test_what_is_announced_to_be_too_long_is_not_read(liar):
+    server = liar(lambda _: Lie(200, {"Content-Length": str(1 << 40)}, endless()))
+    assert f"{1 << 40} bytes, and 1000000 may be fetched" in refused(url(server), most=1_000_000)
+    assert server.sent < MOST / 2
+
+
+def test_the_disk_and_the_limits_are_the_limit(liar, tmp_path):
+    server = liar(lambda _: Lie(200, {"Content-Length": str(1 << 60)}, endless()))
+    with pytest.raises(StoreError, match=f"{1 << 60} bytes, and [0-9]+ may be fetched"):
+        fetch(url(server), tmp_path / "back")
+    server = liar(lambda _: Lie(200, {}, endless()))
+    with pytest.raises((StoreError, ArchiveError), match=r"more than the [0-9]+ bytes that may be fetched came|gzip"):
+        fetch(url(server), tmp_path / "back", limits=Limits(bytes=1000))
+    assert server.sent < MOST / 2
+    assert not (tmp_path / "back").exists()
+
+
+@pytest.mark.parametrize(
+    ("lie", "said"),
+    [
+        (Lie(206, {"Content-Range": "bytes 0-3/9"}, b"1234"), "HTTP 206 is no answer to this"),
+        (Lie(204), "HTTP 204 is no answer to this"),
+        (Lie(200, {"Content-Length": "9"}, [b"1234"]), "the answer was cut short"),
+        (Lie(200, {"Transfer-Encoding": "chunked"}, [b"4\r\n12"]), "127.0.0.1"),
+        (Lie(200, {"Transfer-Encoding": "chunked"}, [b"zz\r\n12"]), "127.0.0.1"),
+        (Lie(304), "HTTP 304"),
+        (Lie(400, {}, b"<Error><Code>Bad</Code><Message>\x1b[2J</Message></Error>"), r"Bad: \x1b[2J"),
+        (Lie(500, {}, b"x" * 10), "HTTP 500: fetch again later"),
+    ],
+)
+def test_answers_that_are_none(liar, lie, said):
+    assert said in refused(url(liar(lambda _: lie)))
+
+
+@pytest.mark.parametrize(
+    ("status", "error"), [(403, AccessDeniedError), (404, NotFoundError), (503, StoreUnavailableError)]
+)
+def test_the_body_of_a_refusal_is_bounded(liar, status, error):
+    server = liar(lambda _: Lie(status, {}, endless(b"<Code>Denied</Code>")))
+    assert "Denied" in refused(url(server), error)
+    assert server.sent < MOST / 2
+
+
+# ---------------------------------------------------------------------------------------------------
+# What breaks off goes on
+
+
+@pytest.mark.parametrize("most", [0, 1, 100_000])
+def test_it_goes_on_where_it_broke(liar, most):
+    broken = iter([most, 3 * most, 0])
+    server = liar(lambda asked: ranged(asked, most=next(broken, None)))
+    assert content(url(server)) == CONTENT
+    assert [asked.headers.get("range") for asked in server.asked][1:] == [
+        f"bytes={start}-" for start in (most, 4 * most, 4 * most)
+    ]
+    assert all(asked.headers["if-range"] == '"1"' for asked in server.asked[1:])
+
+
+def test_passing_errors_are_waited_out(liar):
+    answers = iter([Lie(503), Lie(429), Lie(408)])
+    server = liar(lambda asked: next(answers, None) or ranged(asked))
+    assert content(url(server)) == CONTENT
+
+
+def test_it_breaks_off_for_ever(liar):
+    server = liar(lambda asked: ranged(asked, most=10))
+    assert "the answer was cut short: fetch again" in refused(url(server))
+    assert len(server.asked) == 9
+
+
+@pytest.mark.parametrize(
+    "second",
+    [
+        lambda asked: ranged(asked, etag='"2"'),
+        lambda asked: Lie(200, {"ETag": '"1"'}, CONTENT),
+        lambda asked: Lie(206, {"ETag": '"1"'}, CONTENT[10:]),
+        lambda asked: Lie(
+            206, {"ETag": '"1"', "Content-Range": f"bytes 11-{len(CONTENT) - 1}/{len(CONTENT)}"}, CONTENT[11:]
+        ),
+        lambda asked: Lie(206, {"ETag": '"1"', "Content-Range": "bytes 10-19/20"}, CONTENT[10:20]),
+        lambda asked: Lie(206, {"Content-Range": f"bytes 10-{len(CONTENT) - 1}/{len(CONTENT)}"}, CONTENT[10:]),
+    ],
+    ids=["another etag", "all of it", "no range", "another start", "another length", "no etag"],
+)
+def test_it_goes_on_with_nothing_else(liar, second):
+    answers = iter([lambda asked: ranged(asked, most=10)])
+    server = liar(lambda asked: next(answers, second)(asked))  # noqa: PLW0108  another one for each
+    assert "fetch it again" in refused(url(server))
+
+
+def test_without_a_strong_etag_nothing_goes_on(liar):
+    for etag in ('W/"1"', ""):
+        server = liar(lambda asked, etag=etag: ranged(asked, etag=etag, most=10))
+        assert "cut short" in refused(url(server))
+        assert len(server.asked) == 1
+
+
+# ---------------------------------------------------------------------------------------------------
+# Progress
+
+
+@pytest.fixture
+def impatient(monkeypatch):
+    monkeypatch.setattr("keystow.watched.SECONDS", 0.2)
+    monkeypatch.setattr("keystow.backends.settling.PAUSES", ())
+
+
+@pytest.fixture
+def drip():
+    """Starts a server that sends what it is told at once, then a byte now and then, until it is hung up on."""
+    ended = []
+
+    def start(first, then):
+        listening = socket.create_server(("127.0.0.1", 0))
+
+        def serve():
+            connection, _ = listening.accept()
+            with connection, listening:
+                connection.sendall(first)
+                try:
+                    while True:
+                        connection.sendall(then)
+                        time.sleep(0.02)
+                except OSError:
+                    ended.append(True)
+
+        threading.Thread(target=serve, daemon=True).start()
+        return f"http://127.0.0.1:{listening.getsockname()[1]}/k?{SECRET}", ended
+
+    return start
+
+
+@pytest.mark.parametrize(
+    ("first", "then"),
+    [
+        (b"", b"H"),
+        (b"HTTP/1.1 200 OK\r\n", b"x"),
+        (b"HTTP/1.1 200 OK\r\nA: ", b"x"),
+        (b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n", b"x"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"0"),
+        (b"HTTP/1.1 200 OK\r\n\r\n", b"x"),
+    ],
+    ids=["status line", "header name", "header", "100 Continue", "body", "chunk", "body without length"],
+)
+def test_what_makes_no_progress_is_cut(impatient, drip, first, then):
+    address, ended = drip(first, then)
+    assert "it brought less than 16384 bytes in 0.2 s" in refused(address, StoreUnavailableError)
+    for _ in range(100):
+        if ended:
+            break
+        time.sleep(0.05)
+    assert ended
+
+
+def test_a_refusal_that_drips_is_one(impatient, drip):
+    address, _ = drip(b"HTTP/1.1 403 No\r\n\r\n", b"x")
+    assert "HTTP 403: the URL has expired" in refused(address, AccessDeniedError)
+
+
+def test_a_slow_reader_is_not_cut(impatient, liar):
+    server = liar(Lie(body=CONTENT))
+    got = []
+    for chunk in Download(url(server)):
+        got.append(chunk)
+        time.sleep(1.0 if len(got) == 1 else 0)
+    assert b"".join(got) == CONTENT
+
+
+def test_who_stops_reading_hangs_up(liar):
+    before = threading.active_count()
+    server = liar(lambda _: Lie(200, {}, itertools.repeat(PIECE, 10_000)))
+    reading = iter(Download(url(server)))
+    next(reading)
+    reading.close()
+    for _ in range(100):
+        if threading.active_count() <= before + 1:
+            break
+        time.sleep(0.05)
+    assert threading.active_count() <= before + 1  # the server's own
+    assert server.sent < MOST
+
+
+@pytest.mark.parametrize(
+    "bad", ["https://user:PW@host/k", "https://host:0/k", "http://h ost/k", "https:/h/k", "http://[::1/k"]
+)
+def test_what_is_no_url(bad):
+    with pytest.raises(ResultError, match="the URL is none that can be fetched") as caught:
+        Download(f"{bad}?{SECRET}")
+    assert "PW" not in str(caught.value)
