@@ -41,6 +41,7 @@ KINDS = {
 }
 OTHER = Kind(re.compile(r".+"), "a place and directories, such as user@host/directory", FILE)
 """A file system of fsspec's."""
+_PASSWORD = re.compile(r"[^/@]*:[^@]*@")
 
 
 def kind_of(name: str) -> Kind:
@@ -64,6 +65,11 @@ def check_place(kind: str, bucket: str, given: Mapping[str, str | None], error: 
             raise error(f"{'an' if kind[0] in 'aeiou' else 'a'} {kind} destination takes no {name}: leave it out")
     if "::" in bucket:
         raise error(f"the bucket {bucket!r} holds '::', which chains one file system to another: name one place")
+    if kind not in KINDS and _PASSWORD.match(bucket):
+        raise error(
+            f"the {kind} destination holds a password, which results would repeat: leave it out, and set "
+            f"FSSPEC_{kind.upper()}_PASSWORD, or use a key"
+        )
     if not form.fullmatch(bucket):
         raise error(f"{bucket!r} is no bucket for {kind}: give {what}")
     endpoint, region = given.get("endpoint"), given.get("region")

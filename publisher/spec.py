@@ -1,6 +1,7 @@
 """Where to publish: the specification's publisher parameters, in its imperative and its declarative syntax."""
 
 import csv
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ _NAMES = ("Bucket", "Key", "Endpoint", "Region", "Encoding", "Engine")
 _OPTION = re.compile(r"([A-Za-z][A-Za-z0-9_-]*)=(.*)", re.DOTALL)
 _COMMA = re.compile(r",(?=\s*[A-Za-z][A-Za-z0-9_-]*=)")
 _QUOTED = re.compile(r'(?:^|,)"')
+_PATH = re.compile("[~./]")
 _BRACES = re.compile(r"\{\{|\}\}|\{")
 _ENCODINGS = ("gzip", "plain")
 _EXAMPLE = "s3://bucket/results/{jobID}"
@@ -69,6 +71,8 @@ class PublisherSpec:
         for name, value in located.items():
             if options.setdefault(name, value) != value:
                 raise SpecError(f"the {name.lower()} is given twice, as {value!r} and as {options[name]!r}: give one")
+        if _PATH.match(destination):
+            raise SpecError(f"{destination!r} is a path: write file://{_absolute(destination)} for a local directory")
         for name in ("Bucket", "Key"):
             if name not in options:
                 raise SpecError(f"{text!r} names no {name.lower()}: write s3://bucket/key, such as {_EXAMPLE}")
@@ -124,6 +128,11 @@ class PublisherSpec:
         return kind_of(self.type).rules
 
 
+def _absolute(path: str) -> str:
+    """``path`` as the shell would take it: from the home, or from the directory where we are."""
+    return os.path.join(os.getcwd(), os.path.expanduser(path).removeprefix("./"))
+
+
 def _named(mapping: Mapping[str, object], name: str) -> object:
     return next((value for key, value in mapping.items() if str(key).casefold() == name.casefold()), None)
 
@@ -131,7 +140,10 @@ def _named(mapping: Mapping[str, object], name: str) -> object:
 def _taken_apart(text: str) -> tuple[str, dict[str, object]]:
     destinations = []
     options: dict[str, object] = {}
-    for index, written in enumerate(_fields(text.strip())):
+    line = text.lstrip().rstrip("\r\n")
+    if line != line.rstrip():
+        raise SpecError(f"a space stands behind {line.rstrip()!r}: take it out, or quote the key if it belongs to it")
+    for index, written in enumerate(_fields(line)):
         if index and written[:1].isspace():
             raise SpecError(
                 f"a space stands before {written.strip()!r}: take it out, or quote the key if it belongs to it"
@@ -195,7 +207,8 @@ def _located(destination: str) -> tuple[str, dict[str, str]]:
 def _located_in_directories(kind: str, path: str) -> dict[str, str]:
     """The bucket is what stands before the segment with the first field, or before the last segment."""
     if kind == "file" and not path.startswith("/"):
-        raise SpecError(f"'file://{path}' is no absolute path: write file:///{path}")
+        meant = _absolute(path) if _PATH.match(path) else f"/{path}"
+        raise SpecError(f"'file://{path}' is no absolute path: write file://{meant}")
     field = next((found.start() for found in _BRACES.finditer(path) if found.group() == "{"), None)
     cut = path.rstrip("/").rfind("/") if field is None else path.rfind("/", 0, field)
     bucket = path[: max(cut, 0)].replace("{{", "{").replace("}}", "}") or ("/" if kind == "file" else "")

@@ -251,3 +251,45 @@ def test_any_key_may_be_quoted(bucket, key, region):
 @given(bucket=names, key=st.text(string.ascii_letters + "=?#%&+;:@!$'()* -_.~/{}", min_size=1, max_size=30))
 def test_a_key_without_commas_and_quotes_needs_no_quoting(bucket, key):
     assert SPEC.parse(f"s3://{bucket}/{key}x") == SPEC("s3", bucket, f"{key}x")
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("~/x", "/home/me/x"),
+        ("~/x/{jobID}.tar.gz", "/home/me/x/{jobID}.tar.gz"),
+        ("/abs/path", "/abs/path"),
+        ("./store/x", "/here/store/x"),
+        ("../store/x", "/here/../store/x"),
+        ("file://~/x", "/home/me/x"),
+        ("file://./store/x", "/here/store/x"),
+        ("local://./x", "/here/x"),
+    ],
+)
+def test_a_path_is_told_how_to_write_it(monkeypatch, written, meant):
+    monkeypatch.setenv("HOME", "/home/me")
+    monkeypatch.setattr("os.getcwd", lambda: "/here")
+    with pytest.raises(SpecError) as caught:
+        PublisherSpec.parse(written)
+    assert f"write file://{meant}" in str(caught.value)
+    assert PublisherSpec.parse(f"file://{meant}").type == "file"
+
+
+@pytest.mark.parametrize("text", ["s3://b/k ", "s3://b/k\t\n", "s3://b/k,opt=region=us-east-1 "])
+def test_no_space_at_the_end_is_dropped_without_a_word(text):
+    with pytest.raises(SpecError, match=r"a space stands behind .*: take it out, or quote the key if it belongs to it"):
+        PublisherSpec.parse(text)
+
+
+def test_a_quoted_key_may_end_with_a_space():
+    assert PublisherSpec.parse('"s3://b/k ",opt=region=us-east-1').key == "k "
+
+
+@pytest.mark.parametrize("made", [PublisherSpec.parse, lambda text: PublisherSpec("sftp", text.split("://")[1], "k")])
+def test_no_password_goes_into_a_result(made):
+    with pytest.raises(
+        SpecError, match=r"holds a password, which results would repeat: .* set FSSPEC_SFTP_PASSWORD"
+    ) as caught:
+        made("sftp://user:PW@host/d/k")
+    assert "PW" not in str(caught.value).replace("FSSPEC_SFTP_PASSWORD", "")
+    assert PublisherSpec.parse("sftp://user@host:22/d/k").bucket == "user@host:22/d"
