@@ -9,19 +9,17 @@ from .errors import TemplateError
 
 MOST_DIGITS = 20
 """As many as 2**64 has."""
-_WIDTH = re.compile("0([1-9][0-9]?)")
 
 
 def parse_width(spec: str, name: str, position: int) -> int:
     """The width in ``04``. ``position`` is where it starts in the template, for the ``TemplateError``."""
-    found = _WIDTH.fullmatch(spec)
-    if found is None or int(found[1]) > MOST_DIGITS:
+    if not re.fullmatch("0[1-9][0-9]?", spec) or int(spec) > MOST_DIGITS:
         raise TemplateError(
             f"{spec!r} is no width for {{{name}}}: write a zero and the number of digits, 1 to {MOST_DIGITS}, "
             f"such as {{{name}:04}}",
             position,
         )
-    return int(found[1])
+    return int(spec)
 
 
 def check_number(name: str, value: object) -> None:

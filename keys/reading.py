@@ -10,7 +10,7 @@ matching of patterns with variables, which is NP-complete), so the steps are cou
 import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from .errors import MatchTooCostlyError
 from .fields import Field
@@ -28,6 +28,9 @@ _ANY_INSTANT = datetime(2000, 1, 1, tzinfo=UTC)
 Parts = Sequence[str | Field]
 Reader = Callable[[str], dict[str, str] | None]
 """Gives the texts that stand in a key for the values, by name."""
+_Tail = tuple[int, int, tuple[str, ...]]
+_Read: TypeAlias = "tuple[str, str, _Read] | None"
+"""What was read last, as a field is written and its text, and what was read before."""
 
 
 def reader(parts: Parts, policy: Policy, names: Mapping[Field, str]) -> Reader:
@@ -92,18 +95,6 @@ def _has_many_readings(parts: Parts, policy: Policy) -> bool:
     return False
 
 
-class _Tail(NamedTuple):
-    """What stands behind a value up to the next ``/``, or the end, where only that value is not known in length.
-
-    ``own`` is how often the value itself is repeated there, ``fixed`` how many characters stand there in any case, and
-    ``known`` the earlier values that do.
-    """
-
-    own: int
-    fixed: int
-    known: tuple[str, ...]
-
-
 class _Search:
     """What is known of a template before there is a key; each list has an item for each part, and perhaps the end."""
 
@@ -121,6 +112,11 @@ class _Search:
         self.tails = [self._tail(index) for index in range(len(parts))]
 
     def _tail(self, index: int) -> _Tail | None:
+        """What stands behind a value up to the next ``/``, or the end, if only that value is not known in length.
+
+        It is how often the value itself is repeated there, how many characters stand there in any case, and the
+        earlier values that do.
+        """
         own, fixed, known = 0, 0, []
         for part in self.parts[index + 1 :]:
             if isinstance(part, Field) and part.format is None:
@@ -136,15 +132,7 @@ class _Search:
             fixed += len(before)
             if slash:
                 break
-        return _Tail(own, fixed, tuple(known))
-
-
-class _Read(NamedTuple):
-    """A value that was read, and what was read before it."""
-
-    written: str
-    text: str
-    before: "_Read | None"
+        return own, fixed, tuple(known)
 
 
 class _Place(NamedTuple):
@@ -158,7 +146,7 @@ class _Place(NamedTuple):
     at: int
     start: int | None
     known: Mapping[str, int]
-    read: _Read | None
+    read: _Read
 
 
 class _Reading:
@@ -186,11 +174,10 @@ class _Reading:
                 pending += self._following(place)
         return None
 
-    def _by_name(self, read: _Read | None) -> dict[str, str]:
+    def _by_name(self, read: _Read) -> dict[str, str]:
         texts = {}
         while read is not None:
-            texts[read.written] = read.text
-            read = read.before
+            written, texts[written], read = read
         return {name: texts[field.written] for field, name in self._search.names.items()}
 
     def _spend(self, steps: int) -> None:
@@ -235,9 +222,10 @@ class _Reading:
     def _only_end(self, place: _Place, tail: _Tail) -> int | None:
         """Where the value must end for what is behind it to have room, and nothing else."""
         slash = self._key.find("/", place.at) if self._search.ends_at_slash else -1
-        known = sum(place.known[name] % self._wide for name in tail.known)
-        room = (len(self._key) if slash < 0 else slash) - place.at - tail.fixed - known
-        length, left = divmod(room, 1 + tail.own)
+        own, fixed, known = tail
+        repeated = sum(place.known[name] % self._wide for name in known)
+        room = (len(self._key) if slash < 0 else slash) - place.at - fixed - repeated
+        length, left = divmod(room, 1 + own)
         return place.at + length if length >= 0 and not left else None
 
     def _ended(self, place: _Place, start: int, end: int) -> list[_Place]:
@@ -245,9 +233,9 @@ class _Reading:
         text = self._key[start:end]
         part = self._search.parts[place.step]
         known = self._kept(place.step + 1, place.known, {_slot(part): text})
-        return self._settled(place.step + 1, end, known, _Read(_written(part), text, place.read))
+        return self._settled(place.step + 1, end, known, (_written(part), text, place.read))
 
-    def _settled(self, step: int, at: int, known: Mapping[str, int], read: _Read | None) -> list[_Place]:
+    def _settled(self, step: int, at: int, known: Mapping[str, int], read: _Read) -> list[_Place]:
         """The place behind all that can be read in one way, if it can be read."""
         parts, key = self._search.parts, self._key
         while step < len(parts):
@@ -267,7 +255,7 @@ class _Reading:
             if not key.startswith(text, at):
                 return []
             if isinstance(part, Field):
-                read = _Read(part.written, text, read)
+                read = (part.written, text, read)
             at += len(text)
             step += 1
         return [_Place(step, at, None, known, read)] if step < len(parts) or at == len(key) else []
