@@ -42,7 +42,8 @@ class Written:
 
     ``version_id`` is that of this very write, ``None`` where the store keeps no versions. ``confirmed`` says what the
     store did to confirm it: verified a ``"checksum"``, answered with a ``"response"``, or, after an answer was lost,
-    was asked by ``"stat"``.
+    was asked by ``"stat"``. ``checksum`` is the SHA-256 that the store keeps and reports of the object, in its own
+    form; ``None`` where it keeps none or does not say.
     """
 
     size: int
@@ -50,6 +51,7 @@ class Written:
     etag: str | None = None
     version_id: str | None = None
     confirmed: Literal["checksum", "response", "stat"] = "response"
+    checksum: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,7 @@ _HEADERS = {
     "IfNoneMatch": "If-None-Match",
 }
 _METADATA = "x-amz-meta-"
+_IN_XML = ("ETag", "UploadId", "ChecksumSHA256")
 
 
 class MultipartBucket:
@@ -100,7 +101,7 @@ def _understood(operation: str, answer: Answer) -> dict[str, Any]:
     found = {"ETag": answer.headers.get("ETag"), "VersionId": answer.headers.get("x-amz-version-id")}
     if answer.content:
         said = answer.xml()
-        found |= {name: said.findtext(f"{{*}}{name}") or found.get(name) for name in ("ETag", "UploadId")}
+        found |= {name: said.findtext(f"{{*}}{name}") or found.get(name) for name in _IN_XML}
     if operation in _NEEDED and not found.get(_NEEDED[operation]):
         raise answer.not_understood()
     metadata = {

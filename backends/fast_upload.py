@@ -81,7 +81,7 @@ class FastS3Store(FastStore):
                 bucket = MultipartBucket(self._name, requests, checksums=self._verified)
                 digest = Digest(chunks)
                 answer = Upload(bucket, key, if_absent, content_type, dict(metadata or {})).in_parts(parts(digest))
-                return self._written(digest, answer.get("ETag"), answer.get("VersionId"), answer.get("confirmed"))
+                return self._written(digest, answer, answer.get("ChecksumSHA256"))
         return super().write(key, chunks, if_absent=if_absent, content_type=content_type, metadata=metadata)
 
     def stat(self, key: str, *, version_id: str | None = None) -> Stat:
@@ -142,22 +142,23 @@ class FastS3Store(FastStore):
             return decided(once, lambda: self._found(key, mark), f"{self.cloud.url}/{key}")
 
         answer = interruptible(put)
-        return self._written(digest, answer["e_tag"], answer["version"], answer.get("confirmed"))
+        said = {"ETag": answer["e_tag"], "VersionId": answer["version"], "confirmed": answer.get("confirmed")}
+        # obstore does not tell the checksum that it sent, and that S3 took.
+        return self._written(digest, said, digest.base64() if self._verified else None)
 
     def _found(self, key: str, mark: str) -> Any:
         """The answer for our own object, if it is ours that stands under the key."""
         found = self._head(key)
         return found.meta | {"confirmed": "stat"} if found.attributes.get(MARK) == mark else None
 
-    def _written(
-        self, digest: Digest, etag: str | None, version_id: str | None, confirmed: Literal["stat"] | None
-    ) -> Written:
+    def _written(self, digest: Digest, answer: Mapping[str, Any], checksum: str | None) -> Written:
         return Written(
             digest.size,
             digest.hexdigest(),
-            etag=etag,
-            version_id=version_id,
-            confirmed=confirmed or ("checksum" if self._verified else "response"),
+            etag=answer.get("ETag"),
+            version_id=answer.get("VersionId"),
+            confirmed=answer.get("confirmed") or ("checksum" if self._verified else "response"),
+            checksum=checksum,
         )
 
 

@@ -73,6 +73,7 @@ class S3Store:
             etag=answer.get("ETag"),
             version_id=answer.get("VersionId"),
             confirmed=answer.get("confirmed") or ("checksum" if self._bucket.checksums else "response"),
+            checksum=answer.get("ChecksumSHA256"),
         )
 
     def read(

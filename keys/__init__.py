@@ -5,7 +5,7 @@ read, so the same template and context give the same key on every machine.
 """
 
 from .context import Context
-from .errors import KeyRuleError, MissingValueError, TemplateError, ValueRefusedError
+from .errors import KeyRuleError, MatchTooCostlyError, MissingValueError, TemplateError, ValueRefusedError
 from .naming import archive_key, object_key, prefix_key
 from .rules import AZURE, FILE, GCS, S3, Key, KeyRules, check_key
 from .template import Template
@@ -19,6 +19,7 @@ __all__ = [
     "Key",
     "KeyRuleError",
     "KeyRules",
+    "MatchTooCostlyError",
     "MissingValueError",
     "Template",
     "TemplateError",

@@ -8,12 +8,14 @@ class TemplateError(ValueError):
     """The template itself is wrong.
 
     ``position`` is the index of the offending character in the template's text, or ``None`` where the fault
-    has no place in it (a label's name, an argument of ``bind``).
+    has no place in it (a label's name, an argument of ``bind``). ``field`` is the name that no field has, where that
+    is the fault and a label may have it.
     """
 
-    def __init__(self, message: str, position: int | None = None) -> None:
-        super().__init__(message, position)
+    def __init__(self, message: str, position: int | None = None, field: str | None = None) -> None:
+        super().__init__(message, position, field)
         self.position = position
+        self.field = field
 
     def __str__(self) -> str:
         return self.args[0] if self.position is None else f"{self.args[0]} (at position {self.position})"
@@ -39,6 +41,10 @@ class ValueRefusedError(ValueError):
 
     def __str__(self) -> str:
         return "the value of {{{}}} {}".format(*self.args)
+
+
+class MatchTooCostlyError(ValueError):
+    """The key can be divided among the template's fields in more ways than ``match`` tries."""
 
 
 class KeyRuleError(ValueError):

@@ -118,9 +118,13 @@ def calendar(seen: set[str]) -> str:
 
 def exists(directives: Mapping[str, str]) -> bool:
     """Whether there is an instant for which these directives give these texts."""
+    return _instants("".join(directives)).fullmatch("".join(directives.values())) is not None
+
+
+@functools.lru_cache
+def _instants(letters: str) -> re.Pattern[str]:
     seen: set[str] = set()
-    form = InstantFormat("".join(f"%{letter}" for letter in directives))
-    return re.fullmatch(pattern(form, seen) + calendar(seen), "".join(directives.values())) is not None
+    return re.compile(pattern(InstantFormat("".join(f"%{letter}" for letter in letters)), seen) + calendar(seen))
 
 
 def related(directives: set[str]) -> set[str]:

@@ -50,6 +50,8 @@ FILE = KeyRules(
     segments=r"\.{0,2}",
     any_bytes=True,
 )
+LONGEST = max(rules.max_length for rules in (S3, GCS, AZURE, FILE))
+"""More characters than this has no key of any provider."""
 
 
 def check_key(key: str, rules: KeyRules, *, names: Iterable[str] | None = None) -> Key:

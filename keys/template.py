@@ -11,16 +11,19 @@ from datetime import datetime
 from operator import itemgetter
 from typing import Literal
 
-from .context import Context
+from .context import ARGUMENTS, NUMBERS, Context
 from .errors import TemplateError
-from .fields import HINTS, Field
+from .fields import Field, label_hint
 from .instants import DATE, TIME, parse_format
+from .numbers import parse_width
 from .reading import Reader, reader
+from .rules import LONGEST
 from .values import PERCENT, REFUSE, VERBATIM, Policy
 
 _INSTANTS = {"date": DATE, "time": TIME}
 _TOKEN = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
-_BACALHAU_TOKEN = r"\{(" + "|".join(HINTS) + r")\}"
+_SPECIFIED = tuple(name for name in ARGUMENTS if name not in NUMBERS)
+_BACALHAU_TOKEN = r"\{(" + "|".join(_SPECIFIED) + r")\}"
 _LABEL = "[A-Za-z_][A-Za-z0-9_.-]*"
 _MOST_RENDERED = 1000
 
@@ -28,8 +31,9 @@ _MOST_RENDERED = 1000
 class Template:
     """A key with placeholders, parsed once.
 
-    The fields are ``{executionID}``, ``{jobID}``, ``{nodeID}``, ``{date}`` (YYYYMMDD), ``{time}`` (HHMMSS) and the
-    names in ``labels``. ``{date:%Y/%m/%d}`` and ``{time:%H}`` take the strftime directives whose output is all digits.
+    The fields are ``{executionID}``, ``{jobID}``, ``{nodeID}``, ``{date}`` (YYYYMMDD), ``{time}`` (HHMMSS),
+    ``{partitionIndex}``, ``{partitionCount}`` and the names in ``labels``. ``{date:%Y/%m/%d}`` and ``{time:%H}`` take
+    the strftime directives whose output is all digits, ``{partitionIndex:04}`` fills up with zeros to 4 digits.
     ``{{`` and ``}}`` are literal braces.
 
     ``values`` says what becomes of a value that would change the shape of a key (empty, ``/``, a backslash, a control
@@ -37,7 +41,7 @@ class Template:
     gives it back. ``dialect="bacalhau"`` knows the five fields of the specification and nothing else: no formats, no
     escapes, other braces are text and values are taken as they come.
 
-    Raises ``TemplateError`` with the position, and for an unknown field the nearest known name.
+    Raises ``TemplateError`` with the position, and for an unknown field its name and the nearest known one.
 
     >>> from datetime import UTC, datetime
     >>> template = Template("results/{jobID}/{date}/{time}/")
@@ -74,7 +78,7 @@ class Template:
         names = (labels,) if isinstance(labels, str) else tuple(labels)
         if dialect == "keystow":
             _check_labels(names)
-            self._set(_parse(text, (*HINTS, *names)), PERCENT if values == "percent" else REFUSE, dialect)
+            self._set(_parse(text, (*ARGUMENTS, *names)), PERCENT if values == "percent" else REFUSE, dialect)
         elif names or values != "refuse":
             raise TemplateError("the bacalhau dialect has no labels and takes values as they come")
         else:
@@ -137,10 +141,15 @@ class Template:
     def match(self, key: str) -> dict[str, str] | None:
         """The values that give ``key``, or ``None`` if the template cannot give it.
 
-        Repeated fields must agree. A date or time is given as it stands in the key; where one field is written in
-        several formats, each goes under its own name as written (``date:%Y``). Where a key can be read in several
-        ways, earlier values are as short as they can be. ``bind(**match(key))`` gives the key again.
+        Repeated fields must agree. A date, a time or a number is given as it stands in the key; where one field is
+        written in several formats, each goes under its own name as written (``date:%Y``). Where a key can be read in
+        several ways, earlier values are as short as they can be. ``bind(**match(key))`` gives the key again.
+
+        A key of more characters than any provider takes is no match. Raises ``MatchTooCostlyError`` for one that can be
+        read in too many ways to try them all, which fields with a ``/`` between them never are.
         """
+        if len(key) > LONGEST:
+            return None
         if self._reader is None:
             self._reader = reader(self._parts, self._policy, self._names())
         values = self._reader(key)
@@ -154,12 +163,12 @@ class Template:
         forms = [field.name for field in distinct]
         return {field: field.name if forms.count(field.name) == 1 else field.written for field in distinct}
 
-    def bind(self, /, **values: str | datetime) -> "Template":
+    def bind(self, /, **values: str | datetime | int) -> "Template":
         """A template with these fields filled in and the others left.
 
         Names are those of the template (``jobID=…``). A date or time is given as it stands in a key, or as a
-        ``datetime``. Raises ``TemplateError`` for a name that the template does not have, ``ValueRefusedError`` for
-        a value that it does not admit.
+        ``datetime``; a number as it stands in a key, or as an ``int``. Raises ``TemplateError`` for a name that the
+        template does not have, ``ValueRefusedError`` for a value that it does not admit.
 
         >>> Template("{jobID}/{date}").bind(jobID="abc123").text
         'abc123/{date}'
@@ -175,7 +184,7 @@ class Template:
         return bound
 
     def _bound(
-        self, part: str | Field, names: Mapping[Field, str], values: Mapping[str, str | datetime]
+        self, part: str | Field, names: Mapping[Field, str], values: Mapping[str, str | datetime | int]
     ) -> str | Field:
         if isinstance(part, str):
             return part
@@ -183,12 +192,13 @@ class Template:
         value = values.get(name, values.get(part.name))
         if value is None:
             return part
-        if name not in values and not isinstance(value, datetime):
+        if name not in values and isinstance(value, str):
             forms = ", ".join(repr(n) for f, n in names.items() if f.name == part.name)
-            raise TemplateError(f"{{{part.name}}} is written in several formats: bind each ({forms}), or a datetime")
+            at_once = "a datetime" if part.format else "an int"
+            raise TemplateError(f"{{{part.name}}} is written in several formats: bind each ({forms}), or {at_once}")
         return part.admit(value, self._policy)
 
-    def prefix(self, /, **values: str | datetime) -> str:
+    def prefix(self, /, **values: str | datetime | int) -> str:
         """The longest prefix under which to list keys once these fields are known.
 
         Raises what ``bind`` raises.
@@ -234,15 +244,19 @@ def _check_labels(labels: tuple[str, ...]) -> None:
                 f"the label {label!r} is no field name: use letters, digits, '_', '-' and '.', "
                 "starting with a letter or '_'"
             )
-        if label in HINTS:
-            raise TemplateError(f"the label {label!r} has the name of a built-in field: choose another")
+        if label in ARGUMENTS:
+            given = f"Context({ARGUMENTS[label]}=…)"
+            raise TemplateError(
+                f"the label {label!r} has the name of a built-in field: choose another, or give {given}"
+            )
 
 
-def _unknown(name: str, known: Iterable[str]) -> str:
+def _unknown(name: str, known: Iterable[str], otherwise: str = "") -> str:
+    """What to say of a field that is not known; ``otherwise`` what else it may be, if its name is like none."""
     known = list(known)
     folded = {candidate.casefold(): candidate for candidate in known}
     near = difflib.get_close_matches(name.strip().casefold(), folded, n=1, cutoff=0.5)
-    hint = f"did you mean {{{folded[near[0]]}}}?" if near else "known are " + ", ".join(known or ["none"])
+    hint = f"did you mean {{{folded[near[0]]}}}?" if near else "known are " + ", ".join(known or ["none"]) + otherwise
     return f"unknown field {{{name}}}: {hint}"
 
 
@@ -266,15 +280,20 @@ def _parse(text: str, known: tuple[str, ...]) -> Iterable[str | Field]:
 def _field(written: str, known: tuple[str, ...], position: int) -> Field:
     name, colon, spec = written.partition(":")
     if name not in known:
-        hint = "; for a literal brace write '{{'" if not name else ""
-        raise TemplateError(_unknown(name, known) + hint, position)
+        if not re.fullmatch(_LABEL, name):
+            hint = "; for a literal brace write '{{'" if not name else ""
+            raise TemplateError(_unknown(name, known) + hint, position)
+        label = f"; for a label, give labels=[{name!r}] to the Template, or {label_hint(name)}"
+        raise TemplateError(_unknown(name, known, label), position, name)
     if name in _INSTANTS:
         return Field(name, written, parse_format(spec if colon else _INSTANTS[name], position + len(name) + 1))
+    if name in NUMBERS:
+        return Field(name, written, width=parse_width(spec, name, position + len(name) + 1) if colon else 1)
     if colon:
         raise TemplateError(f"{{{name}}} takes no format: write {{{name}}}", position)
-    return Field(name, written, None)
+    return Field(name, written)
 
 
 def _parse_bacalhau(text: str) -> Iterable[str | Field]:
     for index, piece in enumerate(re.split(_BACALHAU_TOKEN, text)):
-        yield _field(piece, tuple(HINTS), 0) if index % 2 else piece
+        yield _field(piece, _SPECIFIED, 0) if index % 2 else piece

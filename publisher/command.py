@@ -171,6 +171,7 @@ def _publish(options: argparse.Namespace) -> int:
     archive = False if options.plain else None
     trusted = trust(options.allow, options.allow_endpoint)
     plans = [plan(destination, context, archive=archive, trust=trusted) for destination in _destinations(options)]
+    _check_form(options.output, plans)
     mtime = _source_date_epoch()
     for planned in plans:
         _note(planned)
@@ -218,6 +219,13 @@ def _note(planned: "Plan") -> None:
         _say(f"note: an archive's key ends with .tar.gz, which is added to .tgz: {planned.key}")
 
 
+def _check_form(form: str, plans: "Sequence[Plan]") -> None:
+    """Raises ``ResultError`` if a result cannot be printed in ``form``, before anything is read or sent."""
+    if form == "bacalhau-input":
+        for planned in plans:
+            planned.result().to_input_source(_target(0))
+
+
 def _destinations(options: argparse.Namespace) -> "Sequence[str | dict[str, object]]":
     from .errors import SpecError
 
@@ -257,7 +265,13 @@ class _Progress:
 def _print_result(result: "PublishedResult", form: str, printed: int) -> None:
     """Prints ``result``, of which there are ``printed`` before it on stdout."""
     wrapped = {"PublishedResult": result.to_mapping()}
-    if form == "key":
+    if form == "bacalhau-input":
+        from .yaml_files import dump_mapping
+
+        source = result.to_input_source(_target(printed))
+        written = dump_mapping({"InputSources": [source]})
+        print(written.partition("\n")[2] if printed else written, end="")  # one list, however many results
+    elif form == "key":
         print(result.key)
     elif form == "json":
         import json
@@ -267,6 +281,11 @@ def _print_result(result: "PublishedResult", form: str, printed: int) -> None:
         from .yaml_files import dump_mapping
 
         print("---\n" * bool(printed) + dump_mapping(wrapped), end="")
+
+
+def _target(printed: int) -> str:
+    """Where a Bacalhau job finds its input: at its own default, and each further one beside it."""
+    return f"/inputs-{printed + 1}" if printed else "/inputs"
 
 
 def _get(options: argparse.Namespace) -> int:
@@ -358,6 +377,8 @@ def _context(options: argparse.Namespace) -> "Context":
         execution_id=options.execution_id if options.execution_id is not None else job.execution_id,
         node_id=options.node_id if options.node_id is not None else job.node_id,
         at=at,
+        partition_index=options.partition_index if options.partition_index is not None else job.partition_index,
+        partition_count=options.partition_count if options.partition_count is not None else job.partition_count,
         labels=labels,
     )
     return with_instant(context, zone)
@@ -387,7 +408,7 @@ def _take_source(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--symlinks", choices=("inside", "follow", "skip", "error"), default="inside", help=_SYMLINKS)
     parser.add_argument("--special", choices=("error", "skip"), default="error", help=_SPECIAL)
     parser.add_argument("--dry-run", action="store_true", help="say what would be published; open no store")
-    parser.add_argument("--output", choices=("yaml", "json", "key"), default="yaml", help="form of the result")
+    parser.add_argument("--output", choices=_FORMS, default="yaml", help=_OUTPUT)
     _take_trust(parser)
 
 
@@ -440,6 +461,9 @@ _SYMLINKS = "keep those that stay inside (default), follow, skip them all, or ta
 _SPECIAL = "what becomes of sockets, FIFOs and devices: error (default), or skip them"
 _ALLOW = "a type of store that a result or job may name, beside s3, gs, az and what a checksum proves; again for more"
 _ALLOW_ENDPOINT = "a server that a result or job may name; then no other is called. Default: KEYSTOW_ALLOW_ENDPOINTS"
+_FORMS = ("yaml", "json", "key", "bacalhau-input")
+_OUTPUT = "form of the result; bacalhau-input: as InputSources of a Bacalhau job, at /inputs"
+_PARTITION = "for {{partition{0}}}, or {{partition{0}:04}}; default: BACALHAU_PARTITION_{1}"
 _KEYSTOW = "Publish a directory of results under a name you can predict."
 _PUBLISH = "Publish SOURCE as one .tar.gz, or with --plain as files under a prefix, and print the published result."
 _GET = "Fetch what was published, and verify it."
@@ -459,7 +483,9 @@ def _take_context(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--plain", action="store_true", help="publish files under a prefix, not an archive")
     parser.add_argument("--job-id", metavar="ID", help="for {jobID}; default: BACALHAU_JOB_ID")
     parser.add_argument("--execution-id", metavar="ID", help="for {executionID}; default: BACALHAU_EXECUTION_ID")
-    parser.add_argument("--node-id", metavar="ID", help="for {nodeID}; default: BACALHAU_NODE_ID")
+    parser.add_argument("--node-id", metavar="ID", help="for {nodeID}; default: BACALHAU_NODE_ID, if set")
+    parser.add_argument("--partition-index", metavar="N", type=_number, help=_PARTITION.format("Index", "INDEX"))
+    parser.add_argument("--partition-count", metavar="N", type=_number, help=_PARTITION.format("Count", "COUNT"))
     parser.add_argument("--label", metavar="NAME=VALUE", type=_label, action="append", default=[], help="for {NAME}")
     parser.add_argument("--at", metavar="ISO-TIME", type=_instant, help="the instant of {date}, {time}; default: now")
     parser.add_argument("--timezone", metavar="ZONE", type=_zone, help="the zone of --at and now; default: UTC")
@@ -517,6 +543,12 @@ def _label(text: str) -> tuple[str, str]:
     if not equals:
         raise argparse.ArgumentTypeError(f"{text!r} is no NAME=VALUE")
     return name, value
+
+
+def _number(text: str) -> int:
+    if not re.fullmatch("[0-9]{1,20}", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 0 on")
+    return int(text)
 
 
 def _instant(text: str) -> datetime:

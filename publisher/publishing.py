@@ -216,7 +216,8 @@ def _publish_archive(
         if if_exists == "error":
             raise
         return result
-    return replace(result, version_id=written.version_id, checksum_sha256=Checksum(written.sha256))
+    checksum = Checksum(written.sha256)
+    return replace(result, version_id=written.version_id, checksum_sha256=checksum, store_checksum=written.checksum)
 
 
 def _publish_files(store: Store, result: PublishedResult, tree: Tree, if_exists: IfExists) -> PublishedResult:

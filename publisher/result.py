@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Self
 
+from .bacalhau import Source, is_input, read_input, written_input
 from .checksum import Checksum
 from .errors import ResultError
 from .params import read_params
@@ -28,8 +29,10 @@ class PublishedResult:
     ``checksum_sha256`` is the SHA-256 of the whole object, also where the store reports a composite. For a prefix
     (``encoding="plain"``) it is that of the list which ``sha256sum -z`` prints of the files, in the order of their
     names' bytes. It may be given as hex, as hex after ``0x``, or as base64. ``version_id`` is ``None`` where the store
-    keeps no versions. ``claimed`` says that a mapping was read, whose author may be anybody: what it names is used only
-    as far as ``keystow.trust`` admits it. Raises ``ResultError`` for values that cannot be.
+    keeps no versions. ``store_checksum`` is the SHA-256 that S3 keeps of the object, as it reports it; it is known of
+    what was just published, stands in no mapping but an input source's, and makes no difference between results.
+    ``claimed`` says that a mapping was read, whose author may be anybody: what it names is used only as far as
+    ``keystow.trust`` admits it. Raises ``ResultError`` for values that cannot be.
     """
 
     type: str
@@ -40,6 +43,7 @@ class PublishedResult:
     version_id: str | None = None
     checksum_sha256: Checksum | None = None
     encoding: str = "gzip"
+    store_checksum: str | None = field(default=None, compare=False)
     claimed: bool = field(default=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -59,13 +63,15 @@ class PublishedResult:
 
     @classmethod
     def from_mapping(cls, mapping: Mapping[str, object]) -> Self:
-        """Reads what ``to_mapping`` gives, with or without the wrapper ``PublishedResult``.
+        """Reads what ``to_mapping`` gives, with or without the wrapper ``PublishedResult``, and ``to_input_source``.
 
-        Raises ``ResultError``.
+        An input source may stand alone, or as the only one under ``InputSources``. Raises ``ResultError``.
 
         >>> PublishedResult.from_mapping({"Type": "s3", "Params": {"Bucket": "b", "Key": "k.tar.gz"}}).key
         'k.tar.gz'
         """
+        if is_input(mapping):
+            return cls._from_source(read_input(mapping))
         kind, values = read_params(
             mapping, wrapper=WRAPPER, names=_NAMES, required=("Bucket", "Key"), error=ResultError
         )
@@ -78,6 +84,45 @@ class PublishedResult:
             checksum_sha256=None if checksum is None else Checksum(checksum),
             claimed=True,
         )
+
+    @classmethod
+    def _from_source(cls, source: Source) -> Self:
+        whole = source.whole_checksum
+        return cls(
+            type="s3",
+            bucket=source.bucket,
+            key=source.key,
+            endpoint=source.endpoint,
+            region=source.region,
+            version_id=source.version_id,
+            checksum_sha256=None if whole is None else Checksum(whole),
+            encoding="plain" if source.is_prefix else "gzip",
+            store_checksum=source.kept_checksum,
+            claimed=True,
+        )
+
+    def to_input_source(self, target: str) -> dict[str, object]:
+        """The entry of a Bacalhau job's ``InputSources`` that mounts what was published at the path ``target``.
+
+        It holds the checksum that S3 keeps, with which Bacalhau compares, where that is known: of a result that was
+        just published to AWS, or read from such an entry. Of a prefix, Bacalhau looks at no version and no checksum.
+        Raises ``ResultError`` for what is not in S3, and for a key that Bacalhau would read as another.
+
+        >>> PublishedResult("s3", "b", "k.tar.gz").to_input_source("/inputs")["Target"]
+        '/inputs'
+        """
+        if self.type != "s3":
+            raise ResultError(f"a Bacalhau job takes its input from s3, and this result is of {self.type}")
+        source = Source(
+            bucket=self.bucket,
+            key=self.key,
+            is_prefix=self.encoding == "plain",
+            endpoint=self.endpoint,
+            region=self.region,
+            version_id=self.version_id,
+            checksum=self.store_checksum,
+        )
+        return written_input(source, target)
 
     def to_mapping(self) -> dict[str, object]:
         """``{"Type": …, "Params": {…}}`` as in the specification, without what is not known."""

@@ -15,12 +15,27 @@ _ALLOWED = "KEYSTOW_ALLOW_ENDPOINTS"
 
 
 def job_context() -> Context:
-    """The ids of the running job as Bacalhau hands them to it, without an instant."""
+    """The ids and the partition of the running job as Bacalhau hands them to it, without an instant.
+
+    No Bacalhau sets ``BACALHAU_NODE_ID`` (its ``pkg/compute/envvars.go``); who starts a job may. Raises ``ValueError``
+    for a partition that is no number.
+    """
     return Context(
         job_id=os.environ.get("BACALHAU_JOB_ID"),
         execution_id=os.environ.get("BACALHAU_EXECUTION_ID"),
         node_id=os.environ.get("BACALHAU_NODE_ID"),
+        partition_index=_number("BACALHAU_PARTITION_INDEX"),
+        partition_count=_number("BACALHAU_PARTITION_COUNT"),
     )
+
+
+def _number(name: str) -> int | None:
+    text = os.environ.get(name)
+    if text is None:
+        return None
+    if not re.fullmatch("[0-9]{1,20}", text):
+        raise ValueError(f"{name} is {text!r}: set it to a whole number from 0 on, or unset it")
+    return int(text)
 
 
 def with_instant(context: Context, zone: tzinfo = UTC) -> Context:
@@ -32,6 +47,8 @@ def with_instant(context: Context, zone: tzinfo = UTC) -> Context:
         execution_id=context.execution_id,
         node_id=context.node_id,
         at=datetime.now(zone),
+        partition_index=context.partition_index,
+        partition_count=context.partition_count,
         labels=context.labels,
     )
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from keystow.keys import Context, Template
 
 IDS = {"executionID": "execution_id", "jobID": "job_id", "nodeID": "node_id"}
+NUMBERS = {"partitionIndex": "partition_index", "partitionCount": "partition_count"}
 DIRECTIVES = "YmdHMSfjyVGu"
 SPECIFIED = {"date": "%Y%m%d", "time": "%H%M%S"}
 CONTROL = "\x00\n\x1f\x7f\x80\x9f"
@@ -21,19 +22,27 @@ def directive(at: datetime, letter: str) -> str:
 
 
 class Hole(NamedTuple):
-    """A placeholder; ``form`` alternates literal text and directives' letters, and is empty for an id or a label."""
+    """A placeholder; ``form`` alternates literal text and directives' letters, and is empty for an id or a label.
+
+    ``width`` is what stands behind the colon of a number, if there is one.
+    """
 
     name: str
     form: tuple[str, ...] = ()
+    width: int | None = None
 
     @property
     def written(self) -> str:
+        if self.name in NUMBERS:
+            return f"{{{self.name}}}" if self.width is None else f"{{{self.name}:0{self.width}}}"
         spec = "".join(f"%{part}" if index % 2 else part for index, part in enumerate(self.form))
         return f"{{{self.name}}}" if SPECIFIED.get(self.name, "") == spec else f"{{{self.name}:{spec}}}"
 
     def value(self, context: Context) -> str:
         if self.form:
             return "".join(directive(context.at, part) if i % 2 else part for i, part in enumerate(self.form))
+        if self.name in NUMBERS:
+            return str(getattr(context, NUMBERS[self.name])).zfill(self.width or 0)
         return getattr(context, IDS[self.name]) if self.name in IDS else context.labels[self.name]
 
 
@@ -60,9 +69,14 @@ class Case:
         return [piece for piece in self.pieces if isinstance(piece, Hole)]
 
     @property
-    def values(self) -> dict[str, str | datetime]:
+    def values(self) -> dict[str, str | datetime | int]:
         """One value for each field, as ``bind`` takes it."""
-        return {hole.name: self.context.at if hole.form else hole.value(self.context) for hole in self.holes}
+        return {hole.name: self._value(hole) for hole in self.holes}
+
+    def _value(self, hole: Hole) -> str | datetime | int:
+        if hole.name in NUMBERS:
+            return getattr(self.context, NUMBERS[hole.name])
+        return self.context.at if hole.form else hole.value(self.context)
 
     def template(self, **options) -> Template:
         return Template(self.text, labels=self.context.labels, **options)
@@ -115,8 +129,13 @@ def formats(draw, between: st.SearchStrategy[str] = _BETWEEN) -> tuple[str, ...]
 dates = st.one_of(
     st.just(Hole("date", ("", "Y", "", "m", "", "d", ""))),
     st.just(Hole("time", ("", "H", "", "M", "", "S", ""))),
-    st.builds(Hole, st.sampled_from(["date", "time"]), formats()),
+    st.builds(Hole, st.sampled_from(["date", "time"]), formats(), st.none()),
 )
+
+whole = st.integers(0, 12) | st.integers(0, 10**20 - 1)
+"""Whole numbers as a partition's index and count can be."""
+
+numbers = st.builds(Hole, st.sampled_from([*NUMBERS]), st.just(()), st.none() | st.integers(1, 20) | st.integers(1, 3))
 
 
 def contexts(values: st.SearchStrategy[str] = safe_values) -> st.SearchStrategy[Context]:
@@ -125,12 +144,12 @@ def contexts(values: st.SearchStrategy[str] = safe_values) -> st.SearchStrategy[
 
 @st.composite
 def cases(draw, values: st.SearchStrategy[str] = safe_values, *, unambiguous: bool = False) -> Case:
-    """A case; an unambiguous one has at most one id or label between any two slashes.
+    """A case; an unambiguous one has at most one id, label or number between any two slashes.
 
     Such a key can be read in one way: its slashes are those of the template, and all directives have a fixed width.
     """
     names = tuple(draw(st.lists(labels, max_size=2, unique=True)))
-    named = st.sampled_from([*IDS, *names]).map(Hole)
+    named = st.sampled_from([*IDS, *names]).map(Hole) | numbers
     if unambiguous:
         segment = st.tuples(literals, dates | st.just(""), named | st.just(""), dates | st.just(""), literals)
         segments = draw(st.lists(segment, min_size=1, max_size=4))
@@ -140,7 +159,8 @@ def cases(draw, values: st.SearchStrategy[str] = safe_values, *, unambiguous: bo
     used = {piece.name for piece in pieces if isinstance(piece, Hole)}
     ids = {argument: draw(values) if name in used else "unused" for name, argument in IDS.items()}
     given = {name: draw(values) if name in used else "unused" for name in names}
-    return Case(tuple(pieces), Context(**ids, at=draw(instants), labels=given))
+    counted = {argument: draw(whole) for argument in NUMBERS.values()}
+    return Case(tuple(pieces), Context(**ids, **counted, at=draw(instants), labels=given))
 
 
 def lengthened(pieces: st.SearchStrategy[str], sizes: st.SearchStrategy[int]) -> st.SearchStrategy[str]:

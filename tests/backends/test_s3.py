@@ -794,7 +794,8 @@ def checksums_sent(proxy: FaultProxy) -> list[str]:
 
 @KINDS
 def test_a_store_that_is_not_aws_is_sent_no_checksum(store, proxy, key, size) -> None:
-    assert store.write(key, [content(size)]).confirmed == "response"
+    written = store.write(key, [content(size)])
+    assert (written.confirmed, written.checksum) == ("response", None)
     fetched(store, key)
     assert checksums_sent(proxy) == []
 
@@ -836,12 +837,14 @@ def test_aws_is_asked_to_verify(opened, monkeypatch, seaweed, key, size) -> None
 @KINDS
 def test_a_checksum_that_was_verified_is_kept(checking_store, seaweed, versioned_bucket, key, size) -> None:
     store = checking_store
-    assert store.write(key, [content(size)], if_absent=True).confirmed == "checksum"
+    written = store.write(key, [content(size)], if_absent=True)
+    assert written.confirmed == "checksum"
     head = seaweed.client().head_object(Bucket=versioned_bucket, Key=key, ChecksumMode="ENABLED")
     if size < PART:
         assert head["ChecksumSHA256"] == sha256(content(size))
     else:
         assert head["ChecksumSHA256"].endswith("-3")
+    assert written.checksum == head["ChecksumSHA256"]
     assert fetched(store, key) == content(size)
 
 

@@ -72,11 +72,12 @@ def test_a_value_that_ends_in_the_suffix_brings_it():
         ("{date:%Y}-{nodeID}", "{date:%Y}-n"),
         ("{ jobID }{jobid}{}", "{ jobID }{jobid}{}"),
         ("}{jobID}{", "}j{"),
+        ("{partitionIndex}-{partitionCount:04}", "{partitionIndex}-{partitionCount:04}"),
     ],
 )
 def test_anything_else_in_braces_stays_as_it_is(text, key):
     """DESIGN: "anything else in braces stays as it is" """
     template = Template(text, dialect="bacalhau")
-    context = Context(job_id="j", node_id="n")
+    context = Context(job_id="j", node_id="n", partition_index=3, partition_count=8)
     assert template.expand(context) == key
     assert template.bind(**template.match(key)).expand(Context()) == key

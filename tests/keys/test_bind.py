@@ -82,6 +82,11 @@ AT = datetime(2023, 9, 26, 14, 5, 30, tzinfo=UTC)
         ("{date:%Y}/{date:%m}", {"date:%Y": "2023"}, "2023/{date:%m}"),
         ("{date:%Y}/{date:%Y}", {"date": "2023"}, "2023/2023"),
         ("{jobID}", {}, "{jobID}"),
+        ("{partitionIndex}-of-{partitionCount:04}", {"partitionIndex": 3}, "3-of-{partitionCount:04}"),
+        ("{partitionIndex}/{partitionIndex:04}", {"partitionIndex": 3}, "3/0003"),
+        ("{partitionIndex}/{partitionIndex:04}", {"partitionIndex:04": "0003"}, "{partitionIndex}/0003"),
+        ("{partitionIndex:02}", {"partitionIndex": 123}, "123"),
+        ("{partitionIndex:02}", {"partitionIndex": "00"}, "00"),
     ],
 )
 def test_field_names_are_as_in_the_template(text, values, bound):

@@ -24,9 +24,18 @@ from keystow.keys import (
 )
 
 AT = datetime(2023, 9, 26, 14, 5, 30, tzinfo=UTC)
-GIVEN = {"job_id": "j", "execution_id": "e", "node_id": "n", "at": AT, "labels": {"campaign": "c"}}
+GIVEN = {
+    "job_id": "j",
+    "execution_id": "e",
+    "node_id": "n",
+    "at": AT,
+    "partition_index": 0,
+    "partition_count": 8,
+    "labels": {"campaign": "c"},
+}
 FULL = Context(**GIVEN)
 FIELDS = {"jobID": "job_id", "executionID": "execution_id", "nodeID": "node_id"}
+NUMBERS = {"partitionIndex": "partition_index", "partitionCount": "partition_count"}
 
 
 @pytest.mark.parametrize(
@@ -48,6 +57,13 @@ FIELDS = {"jobID": "job_id", "executionID": "execution_id", "nodeID": "node_id"}
         ("{a{jobID}", 0, ["stray '{'"]),
         ("{jobID:%Y}", 1, ["{jobID} takes no format", "write {jobID}"]),
         ("{campaign:x}", 1, ["{campaign} takes no format"]),
+        ("{partition}", 1, ["did you mean {partitionIndex}?"]),
+        ("é/{partitionIndex:4}", 18, ["'4'", "{partitionIndex:04}"]),
+        ("{partitionIndex:}", 16, ["''", "{partitionIndex:04}"]),
+        ("{partitionCount:00}", 16, ["'00'", "{partitionCount:04}"]),
+        ("{partitionCount:021}", 16, ["'021'", "1 to 20"]),
+        ("{partitionCount:04d}", 16, ["'04d'"]),
+        ("{partitionCount:٠٤}", 16, ["'٠٤'"]),
         ("é/{date:%Y%B}", 10, ["'%B'", "%Y %m %d"]),
         ("{date:%-d}", 6, ["'%-'"]),
         ("{date:%Y%%}", 8, ["'%%'"]),
@@ -69,9 +85,41 @@ def test_a_bad_template(text, position, says):
 
 
 @pytest.mark.parametrize(
+    ("text", "field", "says"),
+    [
+        ("{run}", "run", ["known are", "Context(labels={'run': …})", "labels=['run']"]),
+        ("{jobId}", "jobId", ["did you mean"]),
+        ("{}", None, ["literal brace"]),
+        ("{a b}", None, ["unknown field {a b}"]),
+        ("{1}", None, ["unknown field {1}"]),
+        ("{", None, ["stray"]),
+        ("{jobID:x}", None, ["takes no format"]),
+    ],
+)
+def test_an_unknown_field_may_be_a_label(text, field, says):
+    """The error carries the name, so that a command can say how its user gives a label."""
+    with pytest.raises(TemplateError) as raised:
+        Template(text)
+    assert raised.value.field == field
+    for part in says:
+        assert part in str(raised.value)
+    assert ("labels=" in str(raised.value)) == (field == "run")
+
+
+def test_python_is_told_of_arguments():
+    """Not of a command's options: whoever wrote the call reads the message."""
+    for text in ("{jobID}", "{date}", "{partitionIndex}", "{campaign}", "{run}"):
+        with pytest.raises((MissingValueError, TemplateError)) as raised:
+            Template(text, labels=["campaign"]).expand(Context())
+        assert "--" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
     ("options", "says"),
     [
-        ({"labels": ["jobID"]}, ["'jobID'", "built-in", "choose another"]),
+        ({"labels": ["jobID"]}, ["'jobID'", "built-in", "choose another", "Context(job_id=…)"]),
+        ({"labels": ["partitionIndex"]}, ["built-in", "Context(partition_index=…)"]),
+        ({"labels": ["partitionCount"]}, ["built-in"]),
         ({"labels": ["ok", "date"]}, ["'date'", "built-in"]),
         *[
             ({"labels": [bad]}, [repr(bad), "letters"])
@@ -95,17 +143,19 @@ def test_a_bad_option(options, says):
 @pytest.mark.parametrize(
     ("field", "says"),
     [
-        ("jobID", ["Context(job_id=…)", "--job-id"]),
-        ("executionID", ["Context(execution_id=…)", "--execution-id"]),
-        ("nodeID", ["Context(node_id=…)", "--node-id"]),
-        ("date", ["Context(at=…)", "--at"]),
-        ("time", ["Context(at=…)", "--at"]),
-        ("campaign", ["labels={'campaign': …}", "--label campaign=…"]),
+        ("jobID", ["set Context(job_id=…)"]),
+        ("executionID", ["set Context(execution_id=…)"]),
+        ("nodeID", ["set Context(node_id=…)"]),
+        ("date", ["set Context(at=…)"]),
+        ("time", ["set Context(at=…)"]),
+        ("partitionIndex", ["set Context(partition_index=…)"]),
+        ("partitionCount", ["set Context(partition_count=…)"]),
+        ("campaign", ["set Context(labels={'campaign': …})"]),
     ],
 )
 def test_a_missing_value(field, says):
     """DESIGN: "A field whose value is missing is a `MissingValueError` that names it." """
-    argument = FIELDS.get(field, {"campaign": "labels"}.get(field, "at"))
+    argument = {**FIELDS, **NUMBERS, "campaign": "labels"}.get(field, "at")
     context = Context(**GIVEN | {argument: {} if argument == "labels" else None})
     template = Template(f"a/{{{field}}}", labels=["campaign"])
     assert template.expand(FULL)
@@ -190,6 +240,20 @@ def test_percent_refuses_nothing_else(value):
             ["several formats", "'date:%Y'", "'date:%m'", "datetime"],
         ),
         ("{jobID}", {"jobID": AT}, TypeError, ["{jobID}", "as text"]),
+        ("{jobID}", {"jobID": 7}, TypeError, ["{jobID}", "as text"]),
+        ("{date}", {"date": 20230926}, TypeError, ["{date}", "as text"]),
+        ("{partitionIndex}", {"partitionIndex": AT}, TypeError, ["{partitionIndex}", "as text"]),
+        ("{partitionIndex}", {"partitionIndex": True}, TypeError, ["{partitionIndex}", "whole number"]),
+        ("{partitionIndex}", {"partitionIndex": -1}, ValueError, ["{partitionIndex}", "below 0"]),
+        ("{partitionIndex}", {"partitionIndex": "01"}, ValueRefusedError, ["'01'", "{partitionIndex}"]),
+        ("{partitionIndex:04}", {"partitionIndex": "12"}, ValueRefusedError, ["'12'", "{partitionIndex:04}"]),
+        ("{partitionIndex:04}", {"partitionIndex": "0012\n"}, ValueRefusedError, ["{partitionIndex:04}"]),
+        (
+            "{partitionIndex}/{partitionIndex:04}",
+            {"partitionIndex": "3"},
+            TemplateError,
+            ["several formats", "'partitionIndex'", "'partitionIndex:04'", "an int"],
+        ),
     ],
 )
 def test_a_bad_binding(text, values, error, says):
@@ -209,6 +273,11 @@ def test_a_bad_binding(text, values, error, says):
         ({"execution_id": b"e"}, TypeError, ["execution_id"]),
         ({"node_id": ["n"]}, TypeError, ["node_id"]),
         ({"labels": {"shard": 3}}, TypeError, ["shard", "3"]),
+        ({"partition_index": "3"}, TypeError, ["partition_index", "'3'", "whole number"]),
+        ({"partition_index": 3.0}, TypeError, ["partition_index", "3.0", "whole number"]),
+        ({"partition_count": False}, TypeError, ["partition_count", "False", "whole number"]),
+        ({"partition_index": -1}, ValueError, ["partition_index", "below 0"]),
+        ({"partition_count": 10**20}, ValueError, ["partition_count", "too large", "20 digits"]),
     ],
 )
 def test_a_bad_context(given, error, says):
@@ -217,6 +286,12 @@ def test_a_bad_context(given, error, says):
         Context(**given)
     for part in says:
         assert part in str(raised.value)
+
+
+def test_a_number_that_python_does_not_print():
+    """Not of over 4,300 digits, unless it is told to."""
+    with pytest.raises(ValueError, match="the value of partition_count is too large: give a whole number"):
+        Context(partition_count=10**5000)
 
 
 def test_a_context_is_its_instant_and_its_zone():
@@ -292,11 +367,13 @@ def test_a_long_key_is_not_repeated_whole():
     "cause",
     [
         lambda: Template("{jobId}"),
+        lambda: Template("{run}"),
+        lambda: Template("{a}{b}{c}{a}{b}!", labels="abc").match("a" * 1024),
         lambda: Template("{jobID}").expand(Context()),
         lambda: Template("{jobID}").expand(Context(job_id="..")),
         lambda: object_key("a/../b", Context(), archive=True),
     ],
-    ids=["template", "missing", "refused", "rule"],
+    ids=["template", "label", "costly", "missing", "refused", "rule"],
 )
 def test_errors_cross_processes(cause):
     """An error that a worker raises arrives whole: an exception that cannot be unpickled breaks the pool."""

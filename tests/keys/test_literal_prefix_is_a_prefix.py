@@ -45,12 +45,34 @@ def test_prefix_begins_every_key_with_these_values(values, policy, data):
 
 
 _ONE = Context(
-    job_id="a", execution_id="a", node_id="a", at=datetime(1111, 11, 11, 11, 11, 11, 111111, UTC), labels={"run": "a"}
+    job_id="a",
+    execution_id="a",
+    node_id="a",
+    at=datetime(1111, 11, 11, 11, 11, 11, 111111, UTC),
+    partition_index=1111,
+    labels={"run": "a"},
 )
 _OTHER = Context(
-    job_id="b", execution_id="b", node_id="b", at=datetime(2222, 2, 3, 2, 2, 2, 222222, UTC), labels={"run": "b"}
+    job_id="b",
+    execution_id="b",
+    node_id="b",
+    at=datetime(2222, 2, 3, 2, 2, 2, 222222, UTC),
+    partition_index=2222,
+    labels={"run": "b"},
 )
-_FIELDS = ["{jobID}", "{nodeID}", "{executionID}", "{run}", "{date}", "{time}", "{date:%Y/%m/%d}", "{time:%H}", "a/"]
+_FIELDS = [
+    "{partitionIndex}",
+    "{partitionIndex:04}",
+    "{jobID}",
+    "{nodeID}",
+    "{executionID}",
+    "{run}",
+    "{date}",
+    "{time}",
+    "{date:%Y/%m/%d}",
+    "{time:%H}",
+    "a/",
+]
 
 
 @given(st.lists(st.sampled_from(_FIELDS), max_size=6), st.sets(st.sampled_from(["jobID", "nodeID", "run"])))

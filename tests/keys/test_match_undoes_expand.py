@@ -1,5 +1,7 @@
 """`.match(key)`: "the values that give this key; repeated fields must agree"."""
 
+import re
+import tracemalloc
 from collections import Counter
 
 import pytest
@@ -7,7 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strategies import any_values, cases, safe_values, texts
 
-from keystow.keys import Context, Template
+from keystow.keys import Context, MatchTooCostlyError, Template
+from keystow.keys.reading import _Reading
+from keystow.keys.rules import LONGEST
 
 policies = pytest.mark.parametrize(
     ("values", "policy"),
@@ -75,6 +79,20 @@ def test_a_match_is_a_key_of_the_template(values, policy, data):
         ("{jobID}-{date:%m}-{nodeID}-{time:%d}-{executionID}", "a-02-x-30-b", None),
         ("{jobID}{nodeID}", "..a.", None),
         ("{jobID}{nodeID}", "..ab", {"jobID": "..a", "nodeID": "b"}),
+        ("{partitionIndex}/{partitionIndex:04}", "7/0007", {"partitionIndex": "7", "partitionIndex:04": "0007"}),
+        ("{partitionIndex}/{partitionIndex:04}", "7/0008", None),
+        ("{partitionIndex:04}-{partitionIndex}", "0012-12", {"partitionIndex:04": "0012", "partitionIndex": "12"}),
+        ("{partitionIndex:04}-{partitionIndex}", "0012-012", None),
+        ("{jobID}-{partitionIndex}", "a-1-12", {"jobID": "a-1", "partitionIndex": "12"}),
+        ("{jobID}{partitionIndex}", "a012", {"jobID": "a0", "partitionIndex": "12"}),
+        ("{partitionIndex}{partitionCount}", "0012", None),
+        ("{partitionIndex}{partitionCount}", "1200", {"partitionIndex": "1", "partitionCount": "200"}),
+        ("{partitionIndex}{partitionCount}", "100", {"partitionIndex": "10", "partitionCount": "0"}),
+        ("{partitionIndex}.{partitionIndex}{jobID}", "7.70", {"partitionIndex": "7", "jobID": "0"}),
+        ("{jobID}{jobID}", "abab", {"jobID": "ab"}),
+        ("{jobID}{jobID}", "ababa", None),
+        ("{jobID}-{jobID}/{nodeID}{jobID}", "a-a/ba", {"jobID": "a", "nodeID": "b"}),
+        ("{jobID}-{jobID}/{nodeID}{jobID}", "a-a/a", None),
         ("{{{jobID}}}", "{a}", {"jobID": "a"}),
         ("a/{jobID}", "a/b/c", None),
         ("a/{jobID}", "a/..", None),
@@ -88,6 +106,96 @@ def test_a_match_is_a_key_of_the_template(values, policy, data):
 def test_repeated_fields_must_agree(text, key, found):
     """DESIGN: "repeated fields must agree" """
     assert Template(text).match(key) == found
+
+
+@pytest.mark.parametrize("width", [1, 2, 19, 20])
+@pytest.mark.parametrize("beside", ["", "{jobID}"])
+def test_a_number_is_matched_by_what_it_is_written_as(width, beside):
+    """`match`: "the values that give this key": one number has one text."""
+    template = Template(f"{{partitionIndex:0{width}}}{beside}/{beside}")
+    other = "x" if beside else ""
+    numbers = {str(10**places + digit) for places in range(20) for digit in (0, 1, 9)} | {"0", "9" * 20}
+    texts = numbers | {text.zfill(places) for text in numbers for places in range(22)} | {"1" + "0" * 20, "", "-1", "٣"}
+    read = {text for text in texts if template.match(f"{text}{other}/{other}") is not None}
+    assert read == {text.zfill(width) for text in numbers}
+
+
+def test_a_key_that_no_provider_takes_is_no_match():
+    """A listing gives no longer one, and it is not read at all."""
+    template = Template("{jobID}")
+    assert template.match("a" * LONGEST) == {"jobID": "a" * LONGEST}
+    assert template.match("a" * (LONGEST + 1)) is None
+
+
+def steps(template, key, monkeypatch):
+    """The steps that reading a key takes, as the reader counts them."""
+    spent = 0
+
+    def spend(reading, steps):
+        nonlocal spent
+        spent += steps
+
+    with monkeypatch.context() as patched:
+        patched.setattr(_Reading, "_spend", spend)
+        template.match(key)
+    return spent
+
+
+SAME = "{jobID}-{executionID}-{nodeID}"
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "most"),
+    [
+        (f"{SAME}.tar.gz", "-" * 1017 + ".tar.gz", 40),
+        (f"{SAME}.tar.gz", "-" * 1024, 4 * 3 * 1024),
+        (f"{SAME}.tar.gz", "ab-" * 341, 3 * 3 * 1024),
+        (f"{SAME}.tar.gz", "\\" * 1017 + ".tar.gz", 10),
+        (f"{SAME}/{SAME}.tar.gz", f"{'a-b' * 168}/{'a-b' * 168}.tar.gz", 50),
+        ("{jobID}{jobID}/{jobID}", "a" * 600 + "/" + "a" * 300, 10),
+        ("{jobID}{nodeID}{executionID}{jobID}{nodeID}!", "a" * 200, 5 * 200 * 200),
+        ("{jobID}-{partitionIndex:04}.tar.gz", "1-" * 512, 2 * 3 * 1024),
+    ],
+)
+def test_a_value_ends_where_the_rest_has_room(text, key, most, monkeypatch):
+    """What stands behind a value is often of a known length, and then there is one end to try."""
+    assert steps(Template(text), key, monkeypatch) <= most
+
+
+COSTLY = [
+    ("{a}{b}{c}{a}{b}!", "a" * 1024),
+    ("{a}{b}{c}{d}{a}{b}{c}!", "a" * 1024),
+    (f"{SAME}/{SAME}.tar.gz", "-" * 508 + "/" + "-" * 507 + "a.tar.gz"),
+    ("{a}{date:%H}{b}{date:%M}{c}{date:%S}{d}{time:%H}!", "0102030405060708091011121314151617181920" * 25 + "1" * 24),
+    ("{a}{partitionIndex}{b}{partitionCount}{c}{partitionIndex}{d}{partitionCount}!", "1" * 1024),
+    ("".join(f"{{{first}{second}}}" for first in "abcdefghij" for second in "abcdefghijklmnopqrst") + "!", "a" * 1024),
+    ("{a}{b}{a}{b}" * 60 + "{c}{d}{c}!", "a" * 1024),
+]
+
+
+@pytest.mark.parametrize(("text", "key"), COSTLY, ids=range(len(COSTLY)))
+@pytest.mark.parametrize("policy", ["refuse", "percent"])
+def test_a_reading_takes_no_more_than_so_many_steps(text, key, policy):
+    """To match patterns with variables takes time without bound, and a key may be a stranger's."""
+    labels = re.findall(r"\{([a-z]{1,2})\}", text)
+    template = Template(text, labels=labels, values=policy)
+    tracemalloc.start()
+    try:
+        with pytest.raises(MatchTooCostlyError) as raised:
+            template.match(key)
+        held = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert isinstance(raised.value, ValueError)
+    assert "a key of 1024 characters" in str(raised.value)
+    assert "put a '/' between the fields, or do not repeat them" in str(raised.value)
+    assert held < 50 << 20
+
+
+def test_every_part_that_is_passed_is_a_step(monkeypatch):
+    """So that a place with many parts behind it costs no more for each step than another."""
+    template = Template("{jobID}{nodeID}-" + "{jobID}-" * 300)
+    assert steps(template, "ab-" + "a-" * 300, monkeypatch) > 2 * 300
 
 
 @pytest.mark.timeout(20)
