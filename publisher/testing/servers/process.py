@@ -2,8 +2,8 @@
 
 A server listens on the loopback address only, writes only below the directory handed in, and sees none of the
 machine's environment but ``PATH``. It is ready when it has done its work once, not when its port is open; a start
-that fails raises with the end of the server's log, and leaves no process behind. Nor does a test process that is killed:
-beside each server a shell reads from a pipe that only the test process holds, and ends the server when the pipe ends.
+that fails raises with the end of the server's log, and leaves no process behind. Nor does a test process that is
+killed: beside each server a shell reads from a pipe that only the test process holds, and ends the server with it.
 """
 
 import atexit
