@@ -9,7 +9,6 @@ import functools
 import multiprocessing
 import sys
 import tomllib
-from itertools import groupby
 from pathlib import Path
 
 from .judging import Judged, Verdict, accepted, judge, report
@@ -39,13 +38,13 @@ def package_name(module: str) -> str:
 def main(modules: list[str]) -> int:
     """The exit status."""
     load_libraries()
+    chosen = modules or MODULES
+    folders = {Path(module).parts[0] for module in chosen}
+    watched = {folder: watch(folder, [m for m in chosen if Path(m).parts[0] == folder]) for folder in folders}
     judged = []
-    for folder, group in groupby(modules or MODULES, key=lambda module: Path(module).parts[0]):
-        chosen = list(group)
-        watched = watch(folder, chosen)
-        for module in chosen:
-            made = mutants(module, (ROOT / module).read_text("utf-8"))
-            judged += _judged(module, made, watched)
+    for module in chosen:
+        made = mutants(module, (ROOT / module).read_text("utf-8"))
+        judged += _judged(module, made, watched[Path(module).parts[0]])
     verdict = Verdict(judged, accepted())
     REPORT.parent.mkdir(exist_ok=True)
     REPORT.write_text(report(verdict), "utf-8")

@@ -38,8 +38,7 @@ BROKE = 70
 NOT_SEEN = 71
 """The status of a run in which the mutant was not what the tests imported."""
 MOST_MEMORY = 4 << 30
-MOST_WRITTEN = 1 << 30
-"""Bytes that a run may take, and write to one file: what a mutant does knows no bound."""
+"""Bytes that a run may take, as what a mutant does knows no bound."""
 
 
 class Ended(NamedTuple):
@@ -136,7 +135,6 @@ def _be_alone(scratch: str, output: Path) -> None:
     for number in (1, 2):
         os.dup2(printed, number)
     resource.setrlimit(resource.RLIMIT_AS, (MOST_MEMORY, MOST_MEMORY))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (MOST_WRITTEN, MOST_WRITTEN))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
