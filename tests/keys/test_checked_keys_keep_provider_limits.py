@@ -131,3 +131,11 @@ def test_the_disk_agrees_about_the_longest_name(tmp_path, character):
     assert not passes(padded + "a", FILE)
     with pytest.raises(OSError, match="too long"):
         (tmp_path / (padded + "a")).touch()
+
+
+@providers
+def test_every_letter_and_most_signs_may_stand_in_a_key(rules, fits):
+    for character in map(chr, range(0x20, 0x7F)):
+        key = f"a{character}b"
+        assert passes(key, rules) == fits(key), character
+        assert fits(key) or (character, rules) == ("\\", AZURE)

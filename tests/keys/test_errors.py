@@ -308,6 +308,7 @@ def test_a_context_is_its_ids_and_its_labels():
         assert other != FULL
         assert getattr(other, name) in (None, {})
     assert Context(**GIVEN) == FULL != GIVEN
+    assert len({hash(Context(job_id=str(number))) for number in range(10)}) > 1
 
 
 def test_a_context_is_written_as_it_is_made():
@@ -340,6 +341,7 @@ def test_a_context_is_frozen():
         (".well-known/acme-challenge/x", GCS, "start", 0, [".well-known/acme-challenge/"]),
         ("a/b/", AZURE, "end", 3, ["'/'"]),
         ("éé/../c", S3, "segment", 3, ["'..'"]),
+        ("a/bc/..", S3, "segment", 5, ["'..'"]),
         ("./a", GCS, "segment", 0, ["'.'"]),
         ("a/b./c", AZURE, "segment", 2, ["'b.'"]),
         ("a//b", FILE, "segment", 2, ["''"]),
@@ -355,6 +357,21 @@ def test_a_key_that_a_provider_cannot_store(key, rules, rule, position, says):
     assert (raised.value.rule, raised.value.position) == (rule, position)
     for part in [rules.provider, *says, "" if position is None else f"position {position}"]:
         assert part in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("key", "said"),
+    [
+        ("a" * 118 + "/.", f"S3 cannot store the key '{'a' * 118}/.': it has the segment '.' (at position 119)"),
+        ("a" * 119 + "/.", f"S3 cannot store the key '{'a' * 119}/'…: it has the segment '.' (at position 120)"),
+        ("", "S3 cannot store the key '': it is empty"),
+    ],
+)
+def test_the_message_about_a_key(key, said):
+    """It shows the key, up to 120 characters of it."""
+    with pytest.raises(KeyRuleError) as raised:
+        check_key(key, S3)
+    assert str(raised.value) == said
 
 
 def test_a_long_key_is_not_repeated_whole():

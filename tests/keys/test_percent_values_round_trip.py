@@ -3,6 +3,7 @@ value back".
 """
 
 import re
+import string
 from urllib.parse import unquote
 
 import pytest
@@ -70,3 +71,23 @@ def test_percent_encoding(value, encoded):
 @pytest.mark.parametrize("key", ["a%2fb", "%41", "%", "%2", "a%2E", "%2E%2E%2E", "%C3%A9", "%C2%A0", "%80", ".", ".."])
 def test_what_is_never_written_is_not_read(key):
     assert Template("{jobID}", values="percent").match(key) is None
+
+
+@pytest.mark.parametrize("values", ["refuse", "percent"])
+@pytest.mark.parametrize("text", ["{jobID}", "{jobID}/x", "{jobID}-x", "{jobID}-{nodeID}"])
+@pytest.mark.parametrize("form", ["{}", ".{}", "..{}", "a{}b"])
+def test_every_letter_and_sign_comes_back(values, text, form):
+    """Whichever way the template is read, and wherever in a value the character stands."""
+    template = Template(text, values=values)
+    for character in [*string.ascii_letters, *string.digits, *"!#$&'()*+,:;<=>?@[]^_`{|}~ é界", "-"]:
+        context = Context(job_id=form.format(character), node_id="n")
+        found = template.match(template.expand(context))
+        assert found is not None, character
+        if (character, text) != ("-", "{jobID}-{nodeID}"):  # there the first value is as short as it can be
+            assert found["jobID"] == context.job_id, character
+
+
+@pytest.mark.parametrize("value", ["%41", "100%25", "%2F"])
+def test_only_what_was_encoded_is_decoded(value):
+    assert Template("{jobID}").match(value) == {"jobID": value}
+    assert Template("{jobID}", dialect="bacalhau").match(value) == {"jobID": value}

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strategies import cases, keys, texts
 
-from keystow.keys import KeyRules, archive_key, object_key, prefix_key
+from keystow.keys import S3, Context, KeyRules, archive_key, check_key, object_key, prefix_key
 
 rules = pytest.mark.parametrize(("rule", "suffix"), [(archive_key, ".tar.gz"), (prefix_key, "/")])
 tails = st.sampled_from(["", "/", ".tar.gz", ".tar.gz/", ".TAR.GZ", ".tgz", ".tar", "tar.gz", "//", "\n"])
@@ -34,3 +34,14 @@ def test_object_key_has_the_suffix_of_the_expanded_key(archive, rule, case, tail
     """`object_key`: "expand, then the suffix rule on the expanded key" """
     key = object_key(case.text + tail, case.context, archive=archive, rules=ANYTHING)
     assert key == rule(case.key + tail)
+
+
+def test_a_suffix_may_come_from_several_parts():
+    """It is looked for in the expanded key, not in what stands last in the template."""
+    context = Context(job_id="j", labels={"end": ".gz"})
+    assert object_key("{jobID}.tar{end}", context, archive=True) == "j.tar.gz"
+
+
+def test_an_archive_needs_no_room_for_names_below_it():
+    longest = "a" * (1024 - len(".tar.gz")) + ".tar.gz"
+    assert object_key(longest, Context(), archive=True) == check_key(longest, S3)

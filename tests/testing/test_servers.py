@@ -1,5 +1,7 @@
 """The servers that others may use: what they cost, how they are reached, started and ended."""
 
+import os
+import signal
 import socket
 import subprocess
 import sys
@@ -86,6 +88,44 @@ def test_the_environment_of_s3_has_keys_and_no_endpoint(seaweed):
         "AWS_SECRET_ACCESS_KEY": seaweed.secret_key,
         "AWS_EC2_METADATA_DISABLED": "true",
     }
+
+
+STARTS_ONE_AND_WAITS = """
+import importlib, pathlib, sys
+kind = getattr(importlib.import_module(sys.argv[1]), sys.argv[2])
+server = kind(*map(pathlib.Path, sys.argv[3:]))
+print(server.port, getattr(server, "pid", ""), flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.mark.server
+@pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_server_ends_with_the_process_that_started_it(kind, ending, tmp_path):
+    directory = [] if kind is Moto else [tmp_path]
+    tests = subprocess.Popen(
+        [sys.executable, "-c", STARTS_ONE_AND_WAITS, kind.__module__, kind.__name__, *directory],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).parent.parent)},
+    )
+    with tests:
+        port, *pids = tests.stdout.readline().split()
+        assert pids or kind is Moto
+        assert all(map(alive, pids))
+        tests.send_signal(ending)
+        assert tests.wait() == -ending
+    deadline = time.monotonic() + 20
+    while any(map(alive, pids)) or listens(int(port)):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def listens(port):
+    with socket.socket() as probe:
+        return probe.connect_ex((servers.LOOPBACK, port)) == 0
 
 
 class Scripted(Server):

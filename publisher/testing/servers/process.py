@@ -2,7 +2,8 @@
 
 A server listens on the loopback address only, writes only below the directory handed in, and sees none of the
 machine's environment but ``PATH``. It is ready when it has done its work once, not when its port is open; a start
-that fails raises with the end of the server's log, and leaves no process behind.
+that fails raises with the end of the server's log, and leaves no process behind. Nor does a test process that is
+killed: beside each server a shell reads from a pipe that only the test process holds, and ends the server with it.
 """
 
 import atexit
@@ -30,6 +31,9 @@ LOOPBACK = "127.0.0.1"
 _DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 """Requests that no proxy of the machine's sees."""
 
+_KEEPER = ("/bin/sh", "-c", 'read -r _; kill -s KILL -- "-$1"', "keeper")
+"""Waits for the end of its input and then ends a process group, the id of which is its argument."""
+
 _reserved: dict[int, int] = {}
 """The file descriptors that keep ports from other processes."""
 
@@ -37,7 +41,8 @@ _reserved: dict[int, int] = {}
 class Server(ABC):
     """One process that serves on loopback, on as many ports as ``PORTS`` has names.
 
-    It starts when it is made, ends with ``stop()`` or the ``with`` block, and in any case with the interpreter.
+    It starts when it is made, ends with ``stop()`` or the ``with`` block, and in any case with the interpreter, however
+    that ends.
     """
 
     PORTS: ClassVar[tuple[str, ...]] = ("http",)
@@ -52,6 +57,7 @@ class Server(ABC):
         self.ports = dict(zip(self.PORTS, free_ports(len(self.PORTS)), strict=True))
         weakref.finalize(self, _give_back, list(self.ports.values()))
         self._process: subprocess.Popen[bytes] | None = None
+        self._keeper: subprocess.Popen[bytes] | None = None
         self._prepare()
         self.start()
 
@@ -95,7 +101,15 @@ class Server(ABC):
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
+                start_new_session=True,
             )
+        self._keeper = subprocess.Popen(
+            [*_KEEPER, str(self._process.pid)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,  # what a terminal sends to the tests does not reach it
+        )
         atexit.register(self.kill)
         try:
             self._wait_until_ready(self._process)
@@ -125,6 +139,7 @@ class Server(ABC):
         process, self._process = self._process, None
         if process is None:
             return
+        self._dismiss_keeper()
         children = _descendants(process.pid)
         if seconds:
             process.terminate()
@@ -137,6 +152,13 @@ class Server(ABC):
                 os.kill(child, signal.SIGKILL)
         self._clean_up()
         atexit.unregister(self.kill)
+
+    def _dismiss_keeper(self) -> None:
+        """Before the server has ended, as its process id may be another's afterwards."""
+        keeper, self._keeper = self._keeper, None
+        if keeper is not None:
+            with keeper:
+                keeper.kill()
 
     def _wait_until_ready(self, process: subprocess.Popen[bytes]) -> None:
         deadline = time.monotonic() + self.START_SECONDS

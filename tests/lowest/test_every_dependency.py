@@ -1,0 +1,71 @@
+"""One use of each dependency, quick enough to be repeated with the lowest version of each (``make lowest``)."""
+
+import sys
+
+import pytest
+from archive_strategies import Link, lay, seen
+from commands import run
+
+from keystow import Context, PublishedResult, fetch, presign, publish, verify
+from keystow.archive import pack, scan, unpack
+from keystow.backends import open_store
+
+KINDS = [("memory", None), ("file", None)] + [
+    (kind, engine) for kind in ("s3", "gcs", "azure") for engine in ("fsspec", "obstore")
+]
+TREE = {"a.txt": b"a", "d/empty": b"", "d/link": Link("../a.txt"), "large": bytes(range(256)) * 50_000}
+"""Of more than 8 MiB in its plain form, so that there are several parts."""
+
+
+@pytest.mark.server
+@pytest.mark.parametrize(("kind", "engine"), KINDS)
+@pytest.mark.parametrize("archive", [True, False], ids=["archive", "plain"])
+def test_a_round_trip_on_every_store_and_engine(kind, engine, archive, tmp_path, request, monkeypatch):
+    sandbox = request.getfixturevalue(f"keystow_{kind}")
+    if engine:
+        monkeypatch.setenv("KEYSTOW_ENGINE", engine)
+    tree = lay(tmp_path / "source", TREE)
+    result = publish(tree, sandbox.destination("results/{jobID}"), Context(job_id="j1"), archive=archive)
+    assert verify(result).sha256 == result.checksum_sha256
+    assert fetch(PublishedResult.from_mapping(result.to_mapping()), tmp_path / "back").verified
+    assert (tmp_path / "back" / "large").read_bytes() == TREE["large"]
+    store = sandbox.open()
+    names = [found.key for found in store.list("results/")]
+    assert len(names) == (1 if archive else 4)
+    if archive and kind in {"s3", "azure"}:  # Google's emulator signs nothing
+        fetch(presign(result, expires=60), tmp_path / "by url")
+        assert seen(tmp_path / "by url") == seen(tree)
+    for name in names:
+        store.delete(name)
+    assert list(store.list()) == []
+    store.close()
+
+
+def test_a_store_that_only_fsspec_knows(tmp_path):
+    store = open_store(f"local://{tmp_path}/inner", auto_mkdir=True)
+    store.write("d/key", [b"con", b"tent"])
+    assert [(found.key, found.size) for found in store.list()] == [("d/key", 7)]
+    assert b"".join(store.read("d/key", start=3)) == b"tent"
+    store.close()
+
+
+@pytest.mark.parametrize("level", [0, 1, 6, 9])
+def test_archives(level, tmp_path):
+    source = lay(tmp_path / "source", TREE)
+    unpack(pack(scan(source), level=level), tmp_path / "back")
+    assert seen(tmp_path / "back") == seen(source)
+
+
+def test_the_command_reads_and_writes_yaml(tmp_path):
+    lay(tmp_path / "source", TREE)
+    spec = tmp_path / "spec.yaml"
+    spec.write_text(f"Publisher:\n  Type: file\n  Params:\n    Bucket: {tmp_path}/store\n    Key: '{{jobID}}'\n")
+    keystow = (sys.executable, "-m", "keystow")
+    published = run(*keystow, "publish", tmp_path / "source", "--spec", spec, "--job-id", "j1")
+    assert published.status == 0, published.err
+    (tmp_path / "result.yaml").write_text(published.out)
+    fetched = run(*keystow, "get", tmp_path / "result.yaml", tmp_path / "back")
+    assert fetched.status == 0, fetched.err
+    assert seen(tmp_path / "back") == seen(tmp_path / "source")
+    verified = run(*keystow, "verify", "-", stdin=published.out)
+    assert verified.status == 0, verified.err

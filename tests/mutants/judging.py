@@ -1,0 +1,128 @@
+"""Whether a test sees a mutant, and what all of them together say."""
+
+import enum
+import tomllib
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from .making import Mutant
+from .running import NOT_SEEN, TEST_SECONDS, Watched, run_with
+
+ACCEPTED = Path(__file__).with_name("accepted.toml")
+LEAST_KILLED = 0.95
+GRACE_SECONDS = 60.0
+MOST_TIMES = 4
+"""A run is ended after the grace and this many times of what its tests took without a mutant."""
+NO_TEST_RAN = 5
+
+Name = tuple[str, str, str, str]
+
+
+class Fate(enum.StrEnum):
+    """What became of a mutant."""
+
+    KILLED = "killed"
+    TIMEOUT = "timeout"
+    SURVIVED = "survived"
+
+
+class Judged(NamedTuple):
+    """A mutant and its fate."""
+
+    mutant: Mutant
+    fate: Fate
+
+
+def judge(mutant: Mutant, package_name: str, watched: Watched) -> Judged:
+    """Runs the tests that run the mutant's lines, and if none fails, all that run its module.
+
+    The second look is for what runs once for several tests: a cache, a fixture.
+    """
+    for tests in (watched.of(mutant.module, mutant.lines), watched.all_of(mutant.module)):
+        if not tests:
+            continue
+        seconds = GRACE_SECONDS + MOST_TIMES * sum(watched.seconds[test] for test in tests)
+        ended = run_with(package_name, mutant.source, tests, seconds)
+        if ended.status is None:
+            return Judged(mutant, Fate.TIMEOUT)
+        if ended.status in {NO_TEST_RAN, NOT_SEEN}:
+            raise RuntimeError(f"nothing was shown to the tests of {mutant.name}:\n{ended.output}")
+        if ended.status:
+            return Judged(mutant, Fate.TIMEOUT if f"Timeout (>{TEST_SECONDS}" in ended.output else Fate.KILLED)
+    return Judged(mutant, Fate.SURVIVED)
+
+
+def accepted() -> dict[Name, str]:
+    """The mutants that may survive, each with the reason."""
+    listed = tomllib.loads(ACCEPTED.read_text("utf-8")).get("survivor", [])
+    return {(one["module"], one["scope"], one["was"], one["becomes"]): one["why"] for one in listed}
+
+
+class Verdict(NamedTuple):
+    """What a run found."""
+
+    judged: Sequence[Judged]
+    accepted: Mapping[Name, str]
+
+    @property
+    def survivors(self) -> list[Mutant]:
+        """Those that survived without being accepted."""
+        return [mutant for mutant, fate in self.judged if fate is Fate.SURVIVED and mutant.name not in self.accepted]
+
+    @property
+    def outdated(self) -> list[Name]:
+        """Those that are accepted and did not survive, or are no mutants any more."""
+        survived = {mutant.name for mutant, fate in self.judged if fate is Fate.SURVIVED}
+        modules = {mutant.module for mutant, _ in self.judged}
+        return [name for name in self.accepted if name[0] in modules and name not in survived]
+
+    def killed(self, module: str | None = None) -> float:
+        """The part that was killed, of those that can be: what is accepted as ``equivalent: …`` cannot."""
+        counts = self.counts(module)
+        possible = sum(counts.values()) - counts["equivalent"]
+        return (counts["killed"] + counts["timeout"]) / possible if possible else 1.0
+
+    def counts(self, module: str | None = None) -> dict[str, int]:
+        """How many there are of each fate, in a module or in all."""
+        counts = dict.fromkeys([*map(str, Fate), "equivalent"], 0)
+        for mutant, fate in self.judged:
+            if module in {None, mutant.module}:
+                equivalent = fate is Fate.SURVIVED and self.accepted.get(mutant.name, "").startswith("equivalent:")
+                counts["equivalent" if equivalent else str(fate)] += 1
+        return counts
+
+    def __bool__(self) -> bool:
+        return self.killed() >= LEAST_KILLED and not self.survivors
+
+
+def report(verdict: Verdict) -> str:
+    """The verdict as Markdown: a table of modules, and the survivors as differences."""
+    modules: Collection[str] = dict.fromkeys(mutant.module for mutant, _ in verdict.judged)
+    rows = [_row(module, verdict.counts(module), verdict.killed(module)) for module in modules]
+    lines = [
+        "| module | mutants | killed | by timeout | equivalent | survived | of those that can be killed |",
+        "|---|---|---|---|---|---|---|",
+        *rows,
+        _row("all", verdict.counts(), verdict.killed()),
+    ]
+    for mutant in verdict.survivors:
+        lines += ["", f"{mutant.module}:{mutant.lines.start} {mutant.scope}", "```diff", *_diff(mutant.name), "```"]
+    for name in verdict.outdated:
+        lines += [
+            "",
+            f"{name[0]} {name[1]}: accepted, but it does not survive (any more)",
+            "```diff",
+            *_diff(name),
+            "```",
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def _row(module: str, counts: Mapping[str, int], killed: float) -> str:
+    cells = (sum(counts.values()), counts["killed"], counts["timeout"], counts["equivalent"], counts["survived"])
+    return f"| {module} | {' | '.join(map(str, cells))} | {killed:.1%} |"
+
+
+def _diff(name: Name) -> Iterable[str]:
+    return [*(f"-{line}" for line in name[2].splitlines()), *(f"+{line}" for line in name[3].splitlines())]
