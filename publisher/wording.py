@@ -12,10 +12,10 @@ _OPTIONS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"\ballow_endpoints=\{'([^']*)'\}", r"--allow-endpoint \1"),
         (r"^allow_endpoints\b", "--allow-endpoint"),
         (r"\bLimits\((\w+)=…\)", r"--max-\1"),
-        (r"\bset Context\((job|execution|node)_id=…\)", r"give --\1-id"),
-        (r"\bset Context\(partition_(index|count)=…\)", r"give --partition-\1"),
-        (r"\bset Context\(at=…\)", "give --at"),
-        (r"\b(?:set )?Context\(labels=\{'([^']*)': …\}\)", r"--label \1=…"),
+        (r"\bgive labels=\['([^']*)'\] to the Template, or Context\(labels=[^)]*\)", r"give --label \1=…"),
+        (r"\b(?:set |give )?Context\(labels=\{'([^']*)': …\}\)", r"give --label \1=…"),
+        (r"\b(?:set |give )?Context\(at=…\)", "give --at"),
+        (r"\b(?:set |give )?Context\(([a-z]+)_([a-z]+)=…\)", r"give --\1-\2"),
         (r' \(or, with a Template of your own, choose values="percent"\)', ""),
     )
 )

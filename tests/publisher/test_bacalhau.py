@@ -219,14 +219,16 @@ def test_a_composite_is_a_checksum_in_an_entry_alone():
         PublishedResult.from_mapping({"Type": "s3", "Params": {"Bucket": "b", "Key": "k", "ChecksumSHA256": COMPOSITE}})
 
 
-text = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20)
+text = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=20).filter(
+    lambda key: {".", ".."}.isdisjoint(key.split("/"))
+)
 
 
 @settings(deadline=None, database=None)
 @given(
     key=text,
     plain=st.booleans(),
-    endpoint=st.none() | text,
+    endpoint=st.none() | st.integers(1, 65535).map(lambda port: f"https://h:{port}"),
     version=st.none() | text,
     kept=st.sampled_from([None, BASE64, COMPOSITE]),
 )
