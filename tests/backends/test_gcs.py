@@ -2,6 +2,7 @@
 
 import base64
 import contextlib
+import functools
 import json
 import re
 import subprocess
@@ -67,6 +68,11 @@ def crc32c_of(data):
         for _ in range(8):
             value = (value >> 1) ^ (0x82F63B78 if value & 1 else 0)
     return base64.b64encode((value ^ 0xFFFFFFFF).to_bytes(4, "big")).decode()
+
+
+@functools.cache
+def crc32c_of_large():
+    return crc32c_of(LARGE)
 
 
 @pytest.fixture(autouse=True)
@@ -271,13 +277,16 @@ def test_no_credentials() -> None:
         open_store("gs://bucket")
 
 
-@pytest.mark.parametrize("file", ["{}", "nonsense", None])
+@pytest.mark.parametrize(
+    "file", ["{}", "nonsense", "[]", '{"type": "unheard-of"}', '{"type": "service_account"}', None]
+)
 def test_credentials_that_are_none(monkeypatch, tmp_path, file) -> None:
     if file is not None:
         (tmp_path / "key.json").write_text(file)
     monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(tmp_path / "key.json"))
-    with pytest.raises(CredentialsError, match="GOOGLE_APPLICATION_CREDENTIALS"):
+    with pytest.raises(ValueError, match=r"^GOOGLE_APPLICATION_CREDENTIALS: .*key\.json") as refused:
         open_store("gs://bucket")
+    assert not isinstance(refused.value, StoreError)
 
 
 def test_signing_needs_a_key_that_signs(store, proxy, key, monkeypatch, tmp_path) -> None:
@@ -354,7 +363,8 @@ class SessionHandler(QuietHandler):
         if self.server.made is None and "X-Goog-Hash" not in self.headers:
             return 400, b"no checksum", {}
         self.server.made = bytes(taken)
-        return 200, json.dumps({"generation": "7", "etag": "e"}).encode(), {}
+        made = {"name": "a/key", "size": str(len(taken)), "crc32c": crc32c_of_large(), "generation": "7", "etag": "e"}
+        return 200, json.dumps(made).encode(), {}
 
     def do_DELETE(self) -> None:  # noqa: N802
         self.server.ended += "upload_id=s3cr3t" in self.path
