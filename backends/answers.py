@@ -70,4 +70,4 @@ def redirect(location: str, asked: str) -> str:
         host = urlsplit(urljoin(asked, location)).netloc.rpartition("@")[2]
     except ValueError:
         host = ""
-    return f"the server redirects to {host or location!r}, which is not followed"
+    return f"the server redirects to {host or repr(location)}, which is not followed"
