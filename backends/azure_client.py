@@ -121,8 +121,11 @@ class Container:
         return self.loop.run(self.sound(key, work))
 
     def _translated(self, error: Any, key: str) -> StoreError:
+        from aiohttp import ClientResponseError
         from azure.core import exceptions as azure
 
+        if isinstance(getattr(error, "inner_exception", None), ClientResponseError):
+            return self.not_understood(key)
         response = getattr(error, "response", None)
         if isinstance(error, azure.HttpResponseError) and response is not None:
             return self._refused(error, response, key)

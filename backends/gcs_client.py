@@ -153,16 +153,18 @@ class Bucket:
 
         They are not kept, not even as context: they hold the request, and that the token.
         """
-        from aiohttp import ClientError
+        from aiohttp import ClientError, ClientResponseError
         from gcsfs.retry import HttpError, NonRetryableError
         from google.auth.exceptions import GoogleAuthError, TransportError
 
         try:
             return await work
+        except ClientResponseError:
+            failure: StoreError = self.not_understood(key)
         except (ClientError, TimeoutError, TransportError) as error:
             said = str(error).split("?", 1)[0] or type(error).__name__
             hint = "check the endpoint and the network"
-            failure: StoreError = StoreUnavailableError(f"{self.where(key)}: {said}", hint=hint)
+            failure = StoreUnavailableError(f"{self.where(key)}: {said}", hint=hint)
         except (GoogleAuthError, HttpError, NonRetryableError) as error:
             failure = CredentialsError(f"{self.where(key)}: {error}", hint=_CREDENTIALS)
         raise failure

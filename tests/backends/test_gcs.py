@@ -1,8 +1,6 @@
 """Google Cloud Storage alone: what is requested and what is not, sessions that break, and what the service refuses."""
 
-import base64
 import contextlib
-import functools
 import json
 import re
 import subprocess
@@ -12,6 +10,7 @@ import urllib.request
 import uuid
 
 import pytest
+from other_clouds import crc32c_of
 
 from keystow.backends import (
     AccessDeniedError,
@@ -58,21 +57,6 @@ def is_look(method, path):
 
 def told(error):
     return "\n".join([str(error), *getattr(error, "__notes__", [])])
-
-
-def crc32c_of(data):
-    """CRC-32C bit by bit (RFC 3720, appendix B.4), as Google writes it."""
-    value = 0xFFFFFFFF
-    for byte in data:
-        value ^= byte
-        for _ in range(8):
-            value = (value >> 1) ^ (0x82F63B78 if value & 1 else 0)
-    return base64.b64encode((value ^ 0xFFFFFFFF).to_bytes(4, "big")).decode()
-
-
-@functools.cache
-def crc32c_of_large():
-    return crc32c_of(LARGE)
 
 
 @pytest.fixture(autouse=True)
@@ -363,7 +347,7 @@ class SessionHandler(QuietHandler):
         if self.server.made is None and "X-Goog-Hash" not in self.headers:
             return 400, b"no checksum", {}
         self.server.made = bytes(taken)
-        made = {"name": "a/key", "size": str(len(taken)), "crc32c": crc32c_of_large(), "generation": "7", "etag": "e"}
+        made = {"name": "a/key", "size": str(len(taken)), "crc32c": crc32c_of(LARGE), "generation": "7", "etag": "e"}
         return 200, json.dumps(made).encode(), {}
 
     def do_DELETE(self) -> None:  # noqa: N802
