@@ -4,6 +4,7 @@ import base64
 import contextlib
 import datetime as dt
 import json
+import os
 import ssl
 import subprocess
 import sys
@@ -106,6 +107,59 @@ def test_an_upload_session_elsewhere_is_not_used(first, second, place) -> None:
     with contextlib.closing(store), pytest.raises(StoreError, match="redirects to"):
         store.write("a/key", [bytes(PART + 1)])
     assert (len(first.asked), second.asked) == (1, [])
+
+
+# -- nor in a text
+
+
+def held(error):
+    """All that hangs on an error, and that a handler of it might show."""
+    found = []
+    while error is not None:
+        found += [str(error), repr(error), repr(vars(error)), *getattr(error, "__notes__", [])]
+        assert not {"request", "response", "request_info"} & set(vars(error))
+        error = error.__cause__ or error.__context__
+    return "\n".join(found)
+
+
+@EACH
+@pytest.mark.parametrize("kind", ["sas", "key"])
+@pytest.mark.parametrize("how", ["echoes", "hangs up", "html"])
+def test_no_text_shows_what_opens_an_account(first, monkeypatch, caplog, kind, operation, how) -> None:
+    def answer(asked):
+        if how == "hangs up":
+            raise ConnectionResetError
+        echo = f"{asked.path} {asked.headers} {SIGNATURE if kind == 'sas' else KEY}"
+        body = f"<Error><Code>Denied</Code><Message>{echo}</Message></Error>" if how == "echoes" else f"<html>{echo}"
+        return Lie(403, {"x-ms-request-id": echo, "Content-Type": "application/xml"}, body.encode())
+
+    first.answer = answer
+    first.handle_error = lambda *_: None
+    with caplog.at_level("DEBUG"), contextlib.closing(opened(kind, first, monkeypatch)) as store:
+        with pytest.raises(StoreError) as refused:
+            operation(store)
+        shown = held(refused.value) + caplog.text + repr(store) + store.endpoint
+    assert first.asked != []
+    for secret in (SIGNATURE, KEY, SAS, "SharedKey account:"):
+        assert secret not in shown
+
+
+def test_no_credential_is_said_in_one_sentence() -> None:
+    code = (
+        "from keystow.backends import CredentialsError, open_store\n"
+        "store = open_store('az://container')\n"
+        "try: store.write('key', [b'x'])\n"
+        "except CredentialsError as error: print(error, error.__context__)\n"
+        "store.close()"
+    )
+    environment = os.environ | {
+        "AZURE_STORAGE_ACCOUNT_NAME": "mine",
+        "AZURE_TOKEN_CREDENTIALS": "EnvironmentCredential",  # which asks nobody
+    }
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("az://container/key: no Azure credential was found: set AZURE_STORAGE_")
+    assert done.stdout.endswith("az login None\n")
+    assert done.stderr == ""
 
 
 # -- the obstore engine, which follows redirects of what it reads
@@ -213,8 +267,9 @@ def service_account(tmp_path):
 
 
 ASK = """
-import sys
+import logging, sys
 from keystow.backends import StoreError, open_store
+logging.basicConfig(level=logging.DEBUG)
 endpoint, engine, operation = sys.argv[1:]
 store = open_store("gs://bucket", endpoint=endpoint, engine=engine)
 try:
@@ -226,14 +281,14 @@ try:
         print(store.write("a/key", [b"x"]))
 except StoreError as error:
     print(type(error).__name__, error)
+    if engine == "fsspec":
+        print(error.__cause__, error.__context__)
 store.close()
 """
 
 
 def asked_by_google(endpoint, engine, operation, authority, service_account):
     """In a process of its own, because what is trusted is decided once in each."""
-    import os
-
     environment = os.environ | {
         "SSL_CERT_FILE": str(authority / "ca.pem"),
         "GOOGLE_APPLICATION_CREDENTIALS": str(service_account),
@@ -245,6 +300,8 @@ def asked_by_google(endpoint, engine, operation, authority, service_account):
     )  # fmt: skip
     assert done.returncode == 0, presentable(done.stderr)
     assert TOKEN not in done.stdout + done.stderr
+    assert "PRIVATE KEY" not in done.stdout + done.stderr
+    assert "DEBUG:" in done.stderr
     return done.stdout
 
 
@@ -256,6 +313,19 @@ def test_a_token_goes_to_the_endpoint(secure, authority, service_account, engine
     said = asked_by_google(secure.url, engine, "read", authority, service_account)
     assert said == "b'hello'\n"
     assert [asked.headers["authorization"] for asked in secure.asked] == [f"Bearer {TOKEN}"]
+
+
+@pytest.mark.parametrize("engine", ["fsspec", "obstore"])
+@pytest.mark.parametrize("operation", ["read", "stat", "write"])
+def test_a_server_that_says_the_token_again(secure, authority, service_account, engine, operation) -> None:
+    def answer(asked):
+        said = {"error": {"message": f"who is {asked.headers['authorization']}? {asked.headers}"}}
+        return Lie(403, {"x-guploader-uploadid": asked.headers["authorization"]}, json.dumps(said).encode())
+
+    secure.answer = answer
+    said = asked_by_google(secure.url, engine, operation, authority, service_account)
+    assert said.startswith("AccessDeniedError")
+    assert said.endswith("None None\n") or engine == "obstore"
 
 
 @pytest.mark.parametrize("engine", ["fsspec", "obstore"])
