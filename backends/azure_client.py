@@ -179,7 +179,8 @@ def _clients() -> tuple[Any, Any]:
 
 def _opened(file_system: Any, opened: Account) -> Any:
     # Without a handler anywhere, Python prints the warnings of a library that has not said otherwise.
-    logging.getLogger("azure").addHandler(logging.NullHandler())
+    if not (logger := logging.getLogger("azure")).handlers:
+        logger.addHandler(logging.NullHandler())
     options: dict[str, Any] = (
         {"connection_string": opened.connection}
         if opened.connection is not None

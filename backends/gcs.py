@@ -31,6 +31,7 @@ from .errors import (
     UnsupportedError,
 )
 from .gcs_client import Answer, Bucket
+from .gcs_settings import CREDENTIALS
 from .loop import following
 from .parts import alone, parts
 from .settling import MARK, PAUSES, decided, retried
@@ -198,16 +199,16 @@ class GCSStore:
         from google.oauth2.service_account import Credentials
 
         credentials = self._bucket.credentials
-        file = os.environ.get("GOOGLE_APPLICATION_CREDENTIALS")
+        file = os.environ.get(CREDENTIALS)
         if not isinstance(credentials, Signing) and file:
             try:
                 credentials = Credentials.from_service_account_file(file)
             except (OSError, ValueError) as error:
-                raise CredentialsError(f"{file!r} is no service account's key file: {error}") from error
+                raise CredentialsError(f"{CREDENTIALS}: {file!r} is no service account's key file: {error}") from None
         if not isinstance(credentials, Signing):
             raise UnsupportedError(
                 f"{self._bucket.where('')}: these credentials cannot sign URLs: "
-                "set GOOGLE_APPLICATION_CREDENTIALS to a service account's key file"
+                f"set {CREDENTIALS} to a service account's key file"
             )
         return credentials
 

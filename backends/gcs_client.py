@@ -188,6 +188,7 @@ class Bucket:
             ours = False
         if not url:
             raise self.not_understood(key)
+        keep_secret(url.partition("upload_id=")[2].partition("&")[0])
         if not ours:
             raise StoreError(f"{self.where(key)}: {redirect(url, self.base)}", hint=f"check the endpoint {self.base}")
         return url
