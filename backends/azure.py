@@ -1,30 +1,41 @@
 """Objects in Azure Blob Storage, as block blobs (https://learn.microsoft.com/rest/api/storageservices).
 
 Strategy: up to 1 MiB goes in one Put Blob; more is staged as blocks, some under way while the next are produced,
-and appears with the block list. Blocks that were staged and never committed are invisible and gone after a week.
+and appears with the block list. Blocks that were staged and never committed are invisible and gone after a week. A blob
+is read range by range, all of the same ETag.
 """
 
 import asyncio
 import hashlib
 import io
 import uuid
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 from .arguments import is_empty, signature_seconds
 from .azure_client import Container
 from .contract import Capabilities, Stat, Written
 from .digest import Digest
-from .errors import InvalidKeyError, NotFoundError, StoreError, StoreUnavailableError, UnsupportedError
+from .errors import (
+    AlreadyExistsError,
+    ConflictError,
+    InvalidKeyError,
+    NotFoundError,
+    StoreError,
+    StoreUnavailableError,
+    UnsupportedError,
+)
 from .in_flight import in_flight
-from .loop import following
 from .parts import Body, alone, parts
 from .settling import PAUSES, decided, retried
 
 _MARK = "keystow_write"
 _PAGE = 1000
+_WINDOW = 8 << 20
+"""How many bytes of a blob one request reads."""
 _LARGEST_PUT = 1 << 20
 """Beyond this the SDK holds up the event loop with one request's body; blocks it sends piece by piece."""
 
@@ -76,57 +87,71 @@ class AzureStore:
         if is_empty(start, stop):
             self.stat(key, version_id=version_id)
             return
-        content = self._content(key, version_id, start, None if stop is None else stop - start)
-        try:
-            while chunk := self._container.loop.run(following(content)):
-                yield chunk
-        finally:
-            self._container.loop.run(content.aclose())
+        etag = None
+        while stop is None or start < stop:
+            length = _WINDOW if stop is None else min(_WINDOW, stop - start)
+            content, end, etag = retried(partial(self._read, key, version_id, start, length, etag))
+            if content:
+                yield content
+            start += len(content)
+            if start >= end:
+                return
 
-    async def _content(self, key: str, version_id: str | None, start: int, length: int | None) -> Any:
-        span = {"offset": start, "length": length} if start or length is not None else {}
-        named = {"version_id": version_id} if version_id is not None else {}
+    def _read(
+        self, key: str, version_id: str | None, start: int, length: int, etag: str | None
+    ) -> tuple[bytes, int, str | None]:
+        """Bytes of one blob, its size, and its ETag, which has to be ``etag`` if there is one."""
+        from azure.core import MatchConditions
+
+        named: dict[str, Any] = {"version_id": version_id} if version_id is not None else {}
+        if etag is not None:
+            named |= {"etag": etag, "match_condition": MatchConditions.IfNotModified}
+
+        async def content() -> tuple[bytes, int, str | None]:
+            # A body that is decompressed may be of any length, and is not what was stored.
+            download = await self._container.blob(key).download_blob(
+                start, length, max_concurrency=1, decompress=False, **named
+            )
+            whole = await download.readall()
+            if len(whole) != download.size:
+                raise StoreUnavailableError(f"{self._container.where(key)}: the answer was cut short")
+            return whole, int(download.properties.content_range.rpartition("/")[2]), download.properties.etag
+
         try:
-            with self._container.errors(key):
-                download = await self._container.blob(key).download_blob(max_concurrency=1, **span, **named)
-                async for chunk in download.chunks():
-                    if chunk:
-                        yield chunk
+            return self._container.run(key, content())
+        except AlreadyExistsError:
+            raise ConflictError(f"{self._container.where(key)}: it was replaced while it was read") from None
         except StoreError as error:
             if error.code != "InvalidRange":
                 raise
+            return b"", 0, None
 
     def stat(self, key: str, *, version_id: str | None = None) -> Stat:
         _check(key)
-        return _stat(retried(lambda: self._container.loop.run(self._properties(key, version_id))))
+        return retried(lambda: self._container.run(key, self._stat(key, version_id)))
 
-    async def _properties(self, key: str, version_id: str | None) -> Any:
+    async def _stat(self, key: str, version_id: str | None) -> Stat:
         named = {"version_id": version_id} if version_id is not None else {}
-        with self._container.errors(key):
-            return await self._container.blob(key).get_blob_properties(**named, **self._container.once)
+        return _stat(await self._container.blob(key).get_blob_properties(**named))
 
     def list(self, prefix: str = "") -> Iterator[Stat]:
         pages = self._container.pages(prefix, _PAGE)
-        while page := self._container.loop.run(self._page(pages, prefix)):
-            yield from map(_stat, page)
-
-    async def _page(self, pages: Any, prefix: str) -> Sequence[Any]:
-        with self._container.errors(prefix):
-            async for page in pages:
-                if found := [blob async for blob in page]:
-                    return found
-        return []
+        seen: set[str | None] = set()
+        while (page := retried(lambda: self._container.run(prefix, _page(pages)))) is not None:
+            try:
+                yield from list(map(_stat, page))
+            except ValueError:
+                raise self._container.not_understood(prefix) from None
+            if pages.continuation_token in seen:
+                raise self._container.not_understood(prefix)
+            seen.add(pages.continuation_token)
 
     def delete(self, key: str) -> None:
         _check(key)
         try:
-            retried(lambda: self._container.loop.run(self._remove(key)))
+            retried(lambda: self._container.run(key, self._container.blob(key).delete_blob()))
         except NotFoundError:
             return
-
-    async def _remove(self, key: str) -> None:
-        with self._container.errors(key):
-            await self._container.blob(key).delete_blob(**self._container.once)
 
     def presign(
         self, key: str, *, expires: timedelta | float, method: str = "GET", version_id: str | None = None
@@ -190,7 +215,6 @@ class _Upload:
                 content_settings=settings,
                 validate_content=True,
                 max_concurrency=1,
-                **self._container.once,
             )
         )
 
@@ -213,7 +237,6 @@ class _Upload:
                 content_settings=self._settings(content_type=self._content_type),
                 validate_content=True,
                 **self._condition,
-                **self._container.once,
             )
         )
 
@@ -222,10 +245,10 @@ class _Upload:
         pauses = iter(PAUSES)
         while True:
             try:
-                with self._container.errors(self._key):
-                    await self._blob.stage_block(
-                        identifier, Body(piece), length=len(piece), validate_content=True, **self._container.once
-                    )
+                await self._container.sound(
+                    self._key,
+                    self._blob.stage_block(identifier, Body(piece), length=len(piece), validate_content=True),
+                )
             except StoreUnavailableError:
                 pause = next(pauses, None)
                 if pause is None:
@@ -234,26 +257,39 @@ class _Upload:
             else:
                 return
 
-    def _decided(self, request: Any) -> dict[str, Any]:
+    def _decided(self, request: Callable[[], Awaitable[dict[str, Any]]]) -> dict[str, Any]:
         async def sent() -> dict[str, Any]:
-            with self._container.errors(self._key):
-                answer: dict[str, Any] = await request()
+            answer = await request()
+            if not answer.get("etag"):
+                raise self._container.not_understood(self._key)
             return answer
 
-        return decided(lambda: self._container.loop.run(sent()), self._find, self._container.where(self._key))
+        where = self._container.where(self._key)
+        return decided(lambda: self._container.run(self._key, sent()), self._find, where)
 
     def _find(self) -> dict[str, Any] | None:
         async def properties() -> Any:
-            with self._container.errors(self._key):
-                return await self._blob.get_blob_properties(**self._container.once)
+            found = await self._blob.get_blob_properties()
+            _stat(found)
+            return found
 
-        found = self._container.loop.run(properties())
+        found = self._container.run(self._key, properties())
         if (found.metadata or {}).get(_MARK) != self._id:
             return None
         return {"etag": found.etag, "version_id": found.version_id, "confirmed": "stat"}
 
 
+async def _page(pages: Any) -> Sequence[Any] | None:
+    """The next page of a listing, if there is one."""
+    async for page in pages:
+        return [blob async for blob in page]
+    return None
+
+
 def _stat(found: Any) -> Stat:
+    """What Azure says of a blob. Raises ``ValueError`` for what it would not say."""
+    if not (isinstance(found.name, str) and isinstance(found.size, int) and found.size >= 0 and found.etag):
+        raise ValueError(found)
     return Stat(found.name, found.size, _bare(found.etag), found.version_id, found.last_modified)
 
 

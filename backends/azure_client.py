@@ -1,16 +1,18 @@
-"""The connection to one Azure Blob container: adlfs's service client and loop, and its errors translated.
+"""The connection to one Azure Blob container: adlfs's account and loop, a client of our own, and its errors translated.
 
-Requests are made on that client, because adlfs drops the metadata or the precondition on its way to it. Its own
-retries, and those of the HTTP library below, are off: a conditional write must know whether it was sent before.
+Requests are made on the SDK's client, because adlfs drops the metadata or the precondition on its way to it. Its own
+retries are off: a conditional write must know whether it was sent before.
 """
 
-import contextlib
+import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Awaitable
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
+from .answers import redirect
+from .azure_settings import HINT, Account, account
 from .errors import (
     AccessDeniedError,
     AlreadyExistsError,
@@ -23,8 +25,8 @@ from .errors import (
     StoreUnavailableError,
 )
 from .loop import Loop
+from .texts import guard_logs, keep_secret
 
-_CREDENTIALS = "set AZURE_STORAGE_CONNECTION_STRING, or AZURE_STORAGE_ACCOUNT_NAME and a key or SAS, or az login"
 _ERRORS: dict[str, tuple[type[StoreError], str]] = {
     "BlobAlreadyExists": (AlreadyExistsError, ""),
     "ConditionNotMet": (AlreadyExistsError, ""),
@@ -34,13 +36,16 @@ _ERRORS: dict[str, tuple[type[StoreError], str]] = {
     "BlobNotFound": (NotFoundError, ""),
     "404": (NotFoundError, ""),
     "InvalidBlockList": (ConflictError, "another writer wrote the same key at the same time: publish again"),
-    "AuthenticationFailed": (CredentialsError, _CREDENTIALS),
-    "AuthorizationFailure": (CredentialsError, _CREDENTIALS),
-    "401": (CredentialsError, _CREDENTIALS),
+    "AuthenticationFailed": (CredentialsError, HINT),
+    "AuthorizationFailure": (CredentialsError, HINT),
+    "401": (CredentialsError, HINT),
     "403": (AccessDeniedError, "allow it to these credentials (Storage Blob Data Contributor), or use others"),
     "408": (StoreUnavailableError, "try again later"),
     "429": (StoreUnavailableError, "try again later"),
 }
+_LOGGERS = ("azure", "adlfs", "msal", "fsspec", "aiohttp", "urllib3")
+
+Result = TypeVar("Result")
 
 
 class Container:
@@ -48,11 +53,13 @@ class Container:
 
     def __init__(self, name: str, *, endpoint: str | None) -> None:
         self.name = name
-        self._files = _file_system(endpoint)
-        self._service = self._files.service_client
+        file_system, guarded = _clients()
+        self.account = account(endpoint, os.environ)
+        self._files = _opened(file_system, self.account)
+        self._service = guarded(self._files.service_client)
         self._client = self._service.get_container_client(name)
         self.loop = Loop(self._files.loop)
-        self.once: dict[str, Any] = {"retry_total": 0, "middlewares": (_send_once,)}
+        guard_logs(*_LOGGERS)
 
     @property
     def endpoint(self) -> str:
@@ -71,15 +78,13 @@ class Container:
 
     @property
     def secret(self) -> dict[str, Any]:
-        """What the account was opened with: an ``access_key``, a ``sas_token``, or a ``token`` of this moment."""
+        """What the account was opened with, if it is not sent in URLs: an ``access_key``, or a ``token`` of now."""
         if self.account_key is not None:
             return {"access_key": self.account_key, "expires_at": None}
-        credential = self._service.credential
-        if hasattr(credential, "get_token"):
-            token = self.loop.run(credential.get_token("https://storage.azure.com/.default"))
-            return {"token": token.token, "expires_at": datetime.fromtimestamp(token.expires_on, UTC)}
-        signed = getattr(credential, "signature", None) or str(self._service.url).partition("?")[2]
-        return {"sas_token": signed.lstrip("?"), "expires_at": None}
+        asked = self._service.credential.get_token("https://storage.azure.com/.default")
+        token = self.run("", asked)
+        keep_secret(token.token)
+        return {"token": token.token, "expires_at": datetime.fromtimestamp(token.expires_on, UTC)}
 
     def blob(self, key: str) -> Any:
         """The client of one blob."""
@@ -87,34 +92,60 @@ class Container:
 
     def pages(self, prefix: str, size: int) -> Any:
         """The listing, page by page."""
-        return self._client.list_blobs(name_starts_with=prefix, results_per_page=size, **self.once).by_page()
+        return self._client.list_blobs(name_starts_with=prefix, results_per_page=size).by_page()
 
     def where(self, key: str) -> str:
         """The blob's name for people."""
         return f"az://{self.name}/{key}"
 
-    @contextlib.contextmanager
-    def errors(self, key: str) -> Iterator[None]:
-        """Within this, the client's errors become the store's."""
-        from azure.core import exceptions as azure
+    async def sound(self, key: str, work: Awaitable[Result]) -> Result:
+        """What ``work`` gives, and the client's errors as the store's.
+
+        They are not kept, not even as context: they hold the request, and that its credentials. What an answer that
+        is not Azure's makes the client raise has no common class.
+        """
+        from azure.core.exceptions import AzureError
 
         try:
-            yield
-        except azure.HttpResponseError as error:
-            if error.status_code is None:
-                raise StoreUnavailableError(f"{self.where(key)}: the answer was cut short") from error
-            raise self._refused(error, key) from error
-        except azure.ClientAuthenticationError as error:
-            raise CredentialsError(f"{self.where(key)}: {error.message}", hint=_CREDENTIALS) from error
-        except (azure.ServiceRequestError, azure.ServiceResponseError, azure.IncompleteReadError) as error:
-            said = str(error).split("?", 1)[0]
-            raise StoreUnavailableError(f"{self.where(key)}: {said}", hint="check the endpoint and network") from error
+            return await work
+        except StoreError:
+            raise
+        except AzureError as error:
+            failure = self._translated(error, key)
+        except (ValueError, LookupError, AttributeError, TypeError, RecursionError):
+            failure = self.not_understood(key)
+        raise failure
 
-    def _refused(self, error: Any, key: str) -> StoreError:
-        status = str(error.status_code)
-        code = str(getattr(error.error_code, "value", error.error_code) or "")
-        request_id = error.response.headers.get("x-ms-request-id", "") if error.response is not None else ""
-        return self.refused(status, code, code or (error.reason or "").strip(), request_id, key)
+    def run(self, key: str, work: Awaitable[Result]) -> Result:
+        """``sound``, waited for."""
+        return self.loop.run(self.sound(key, work))
+
+    def _translated(self, error: Any, key: str) -> StoreError:
+        from aiohttp import ClientResponseError
+        from azure.core import exceptions as azure
+
+        if isinstance(getattr(error, "inner_exception", None), ClientResponseError):
+            return self.not_understood(key)
+        response = getattr(error, "response", None)
+        if isinstance(error, azure.HttpResponseError) and response is not None:
+            return self._refused(error, response, key)
+        if isinstance(error, azure.ClientAuthenticationError):
+            return CredentialsError(f"{self.where(key)}: no Azure credential was found", hint=HINT)
+        if isinstance(error, azure.HttpResponseError):
+            return StoreUnavailableError(f"{self.where(key)}: the answer was cut short")
+        said = str(error).split("?", 1)[0]
+        return StoreUnavailableError(f"{self.where(key)}: {said}", hint="check the endpoint and network")
+
+    def _refused(self, error: Any, response: Any, key: str) -> StoreError:
+        if response.status_code < 300:
+            return self.not_understood(key)
+        if response.status_code < 400:
+            said = redirect(response.headers.get("Location", ""), self.endpoint)
+            return StoreError(f"{self.where(key)}: {response.status_code}: {said}", code=str(response.status_code))
+        given = getattr(error, "error_code", None)
+        code = str(getattr(given, "value", given) or "")
+        request_id = response.headers.get("x-ms-request-id", "")
+        return self.refused(str(response.status_code), code, code or (error.reason or "").strip(), request_id, key)
 
     def refused(self, status: str, code: str, said: str, request_id: str, key: str) -> StoreError:
         """The error for an answer that refused."""
@@ -124,51 +155,39 @@ class Container:
         what = "already exists" if kind is AlreadyExistsError else f"{status}: {said}"
         return kind(f"{self.where(key)}: {what}", code=code or status, request_id=request_id, hint=hint)
 
+    def not_understood(self, key: str) -> StoreUnavailableError:
+        """The error for an answer that Azure would not give."""
+        from .azure_transport import NOT_AZURES
+
+        return StoreUnavailableError(f"{self.where(key)}: {NOT_AZURES}", hint=f"check the endpoint {self.endpoint}")
+
     def close(self) -> None:
         """Closes the connections."""
         self.loop.run(self._service.close())
 
 
-async def _send_once(request: Any, handler: Any) -> Any:
-    """Aiohttp repeats a PUT whose connection broke; here it learns another name for that, and does not."""
-    from aiohttp import ClientConnectorError, ClientOSError, ClientPayloadError, ServerDisconnectedError
-
-    try:
-        return await handler(request)
-    except ClientConnectorError:
-        raise
-    except (ClientOSError, ServerDisconnectedError) as error:
-        raise ClientPayloadError(f"the connection was lost: {error}") from error
-
-
-def _file_system(endpoint: str | None) -> Any:
+def _clients() -> tuple[Any, Any]:
+    """Adlfs's file system, and what makes a client of its account's safe."""
     try:
         from adlfs import AzureBlobFileSystem
+
+        from .azure_transport import guarded
     except ImportError as error:
         raise MissingExtraError("Azure Blob Storage needs the extra azure: pip install 'keystow[azure]'") from error
+    return AzureBlobFileSystem, guarded
+
+
+def _opened(file_system: Any, opened: Account) -> Any:
+    # Without a handler anywhere, Python prints the warnings of a library that has not said otherwise.
+    if not (logger := logging.getLogger("azure")).handlers:
+        logger.addHandler(logging.NullHandler())
+    options: dict[str, Any] = (
+        {"connection_string": opened.connection}
+        if opened.connection is not None
+        else {"account_name": opened.name, "account_host": urlsplit(opened.endpoint).netloc}
+    )
     try:
-        return AzureBlobFileSystem(
-            **_account(endpoint), skip_instance_cache=True, use_listings_cache=False, max_concurrency=1
-        )
+        return file_system(**options, skip_instance_cache=True, use_listings_cache=False, max_concurrency=1)
     except ValueError as error:
-        raise CredentialsError(f"Azure Blob Storage cannot be opened: {error}", hint=_CREDENTIALS) from error
-
-
-def _account(endpoint: str | None) -> dict[str, Any]:
-    """The options with which adlfs opens the account at ``endpoint``, or the one that the environment names."""
-    connection = os.environ.get("AZURE_STORAGE_CONNECTION_STRING")
-    if endpoint is None or (connection and endpoint.rstrip("/") in connection):
-        return {}
-    host = urlsplit(endpoint).hostname or ""
-    name = host.partition(".")[0]
-    if host.endswith(".blob.core.windows.net"):
-        return {"account_name": name, "anon": False}
-    name = urlsplit(endpoint).path.strip("/") or name
-    key, sas = os.environ.get("AZURE_STORAGE_ACCOUNT_KEY"), os.environ.get("AZURE_STORAGE_SAS_TOKEN")
-    secret = f"AccountKey={key}" if key else f"SharedAccessSignature={sas}" if sas else ""
-    if not secret:
-        raise CredentialsError(
-            f"there are no credentials for {endpoint}",
-            hint="set AZURE_STORAGE_CONNECTION_STRING, AZURE_STORAGE_ACCOUNT_KEY or AZURE_STORAGE_SAS_TOKEN",
-        )
-    return {"connection_string": f"BlobEndpoint={endpoint};AccountName={name};{secret}"}
+        said = str(error)
+    raise CredentialsError(f"Azure Blob Storage cannot be opened: {said}", hint=HINT)

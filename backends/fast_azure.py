@@ -1,4 +1,8 @@
-"""The obstore engine on Azure Blob Storage: it reads, with the credentials and the endpoint of the fsspec engine."""
+"""The obstore engine on Azure Blob Storage: it reads, with the credentials and the endpoint of the fsspec engine.
+
+obstore follows redirects. It takes the ``Authorization`` off for another host; but a SAS stands in the URL, and goes
+there as the ``Referer``. So what a SAS opens is left to the fsspec engine.
+"""
 
 from collections.abc import Mapping
 from typing import Any
@@ -14,6 +18,8 @@ def open_azure(container: str, **options: Any) -> Store:
     rest = Late(lambda: AzureStore(container, **options))
     plain = rest()
     client = plain.client
+    if client.account.by not in {"key", "token"}:
+        return plain
 
     def connect(client_options: Mapping[str, Any], retry_config: Mapping[str, Any]) -> Any:
         from obstore.store import AzureStore as ObstoreAzure

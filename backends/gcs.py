@@ -9,12 +9,15 @@ import asyncio
 import base64
 import json
 import os
+import re
 import uuid
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 from urllib.parse import urlencode
 
+from .answers import MOST, Bounded, announced
 from .arguments import is_empty, range_header, signature_seconds
 from .contract import Capabilities, Stat, Written
 from .digest import Digest
@@ -28,12 +31,15 @@ from .errors import (
     UnsupportedError,
 )
 from .gcs_client import Answer, Bucket
+from .gcs_settings import CREDENTIALS
 from .loop import following
 from .parts import alone, parts
 from .settling import MARK, PAUSES, decided, retried
 
 _CHUNK = 1 << 20
 _PAGE = 1000
+_SIZE = re.compile(r"[0-9]{1,18}")
+_TAKEN = re.compile(r"bytes=0-([0-9]{1,18})")
 
 
 class GCSStore:
@@ -85,50 +91,83 @@ class GCSStore:
             return
         query = {"alt": "media"} | ({"generation": version_id} if version_id is not None else {})
         url = f"{self._bucket.object_url(key)}?{urlencode(query)}"
-        ranged = range_header(start, stop)
-        content = self._content(url, key, {"Range": ranged} if ranged else {})
+        content = self._content(url, key, start, stop)
         try:
-            while chunk := self._bucket.loop.run(following(content)):
+            while chunk := self._bucket.loop.run(self._bucket.sound(key, following(content))):
                 yield chunk
         finally:
             self._bucket.loop.run(content.aclose())
 
-    async def _content(self, url: str, key: str, headers: Mapping[str, str]) -> Any:
-        async with self._bucket.response("GET", url, key=key, headers=headers) as response:
-            if response.status == 416:
+    async def _content(self, url: str, key: str, start: int, stop: int | None) -> Any:
+        """The bytes of the object as they are stored, which may be compressed, and no more than were announced."""
+        ranged = range_header(start, stop)
+        headers = {"Accept-Encoding": "gzip"} | ({"Range": ranged} if ranged else {})
+        async with self._bucket.response("GET", url, headers=headers) as response:
+            if response.status == 416 and ranged:
                 return
-            if response.status >= 400:
-                raise self._bucket.refused(Answer(response.status, response.headers, await response.read()), key)
-            async for chunk in response.content.iter_chunked(_CHUNK):
+            if response.status >= 300:
+                said = await Bounded(response.content, MOST).read()
+                raise self._bucket.refused(Answer(response.status, response.headers, said), key)
+            left = announced(response.status, response.headers, start, stop)
+            if left is None:
+                raise self._bucket.not_understood(key)
+            content = Bounded(response.content, left)
+            while chunk := await content.read(_CHUNK):
+                left -= len(chunk)
                 yield chunk
+            if left:
+                raise StoreUnavailableError(f"{self._bucket.where(key)}: the answer was cut short")
 
     def stat(self, key: str, *, version_id: str | None = None) -> Stat:
         _check(key)
         query = f"?{urlencode({'generation': version_id})}" if version_id is not None else ""
         url = f"{self._bucket.object_url(key)}{query}"
-        return _stat(retried(lambda: self._bucket.call("GET", url, key=key)).resource)
+        return retried(partial(self._stat, url, key))
+
+    def _stat(self, url: str, key: str) -> Stat:
+        found = self._bucket.resource(self._bucket.call("GET", url, key=key), key)
+        try:
+            return _stat(found, key)
+        except (ValueError, TypeError):
+            raise self._bucket.not_understood(key) from None
 
     def list(self, prefix: str = "") -> Iterator[Stat]:
         query: dict[str, str | int] = {
             "prefix": prefix,
             "maxResults": _PAGE,
-            "fields": "items(name,size,etag,generation,updated),nextPageToken",
+            "fields": "kind,items(name,size,etag,generation,updated),nextPageToken",
         }
+        seen: set[str] = set()
         while True:
             url = f"{self._bucket.objects_url}?{urlencode(query)}"
-            page = retried(lambda url=url: self._bucket.call("GET", url, key=prefix)).resource  # type: ignore[misc]
-            for resource in page.get("items", []):
-                yield _stat(resource)
-            if "nextPageToken" not in page:
+            found, token = retried(partial(self._page, url, prefix))
+            if token in seen:
+                raise self._bucket.not_understood(prefix)
+            yield from found
+            if not token:
                 return
-            query["pageToken"] = page["nextPageToken"]
+            seen.add(token)
+            query["pageToken"] = token
+
+    def _page(self, url: str, prefix: str) -> tuple[Sequence[Stat], str]:
+        """The objects of a page of the listing, and the next page's token, empty if there is none."""
+        page = self._bucket.resource(self._bucket.call("GET", url, key=prefix), prefix)
+        items, token = page.get("items", []), page.get("nextPageToken", "")
+        if page.get("kind") != "storage#objects" or not isinstance(token, str):
+            raise self._bucket.not_understood(prefix)
+        try:
+            return [_stat(resource) for resource in items], token
+        except (ValueError, TypeError, AttributeError):
+            raise self._bucket.not_understood(prefix) from None
 
     def delete(self, key: str) -> None:
         _check(key)
         try:
-            retried(lambda: self._bucket.call("DELETE", self._bucket.object_url(key), key=key))
+            answer = retried(lambda: self._bucket.call("DELETE", self._bucket.object_url(key), key=key))
         except NotFoundError:
             return
+        if answer.body.strip() not in {b"", b"null"}:
+            raise self._bucket.not_understood(key)
 
     def presign(
         self, key: str, *, expires: timedelta | float, method: str = "GET", version_id: str | None = None
@@ -160,16 +199,16 @@ class GCSStore:
         from google.oauth2.service_account import Credentials
 
         credentials = self._bucket.credentials
-        file = os.environ.get("GOOGLE_APPLICATION_CREDENTIALS")
+        file = os.environ.get(CREDENTIALS)
         if not isinstance(credentials, Signing) and file:
             try:
                 credentials = Credentials.from_service_account_file(file)
             except (OSError, ValueError) as error:
-                raise CredentialsError(f"{file!r} is no service account's key file: {error}") from error
+                raise CredentialsError(f"{CREDENTIALS}: {file!r} is no service account's key file: {error}") from None
         if not isinstance(credentials, Signing):
             raise UnsupportedError(
                 f"{self._bucket.where('')}: these credentials cannot sign URLs: "
-                "set GOOGLE_APPLICATION_CREDENTIALS to a service account's key file"
+                f"set {CREDENTIALS} to a service account's key file"
             )
         return credentials
 
@@ -196,7 +235,8 @@ class _Upload:
     def single(self, body: bytes) -> dict[str, Any]:
         """One request with the resource and the content (RFC 2387); the server verifies the checksum."""
         boundary = uuid.uuid4().hex
-        resource = json.dumps(self._resource | {"crc32c": _Checksum().add(body).text()})
+        checksum = _Checksum().add(body).text()
+        resource = json.dumps(self._resource | {"crc32c": checksum})
         content = b"\r\n".join(
             [
                 f"--{boundary}\r\nContent-Type: application/json; charset=UTF-8\r\n\r\n{resource}".encode(),
@@ -207,10 +247,19 @@ class _Upload:
         url = f"{self._bucket.upload_url}?{urlencode({'uploadType': 'multipart'} | self._query)}"
         headers = {"Content-Type": f"multipart/related; boundary={boundary}"}
         return decided(
-            lambda: self._bucket.call("POST", url, key=self._key, headers=headers, body=content).resource,
+            lambda: self._made(
+                self._bucket.call("POST", url, key=self._key, headers=headers, body=content), len(body), checksum
+            ),
             self._find,
             self._bucket.where(self._key),
         )
+
+    def _made(self, answer: Answer, size: int, checksum: str) -> dict[str, Any]:
+        """The object that the answer describes. Raises ``StoreUnavailableError`` if it is not the one that was sent."""
+        made = self._bucket.resource(answer, self._key)
+        if (made.get("name"), str(made.get("size")), made.get("crc32c")) != (self._key, str(size), checksum):
+            raise self._bucket.not_understood(self._key)
+        return made
 
     def resumable(self, pieces: Iterator[bytes]) -> dict[str, Any]:
         """A session (https://cloud.google.com/storage/docs/resumable-uploads), ended with a checksum."""
@@ -230,7 +279,7 @@ class _Upload:
         headers = {"Content-Type": "application/json; charset=UTF-8", "X-Upload-Content-Type": self._content_type}
         body = json.dumps(self._resource).encode()
         answer = retried(lambda: self._bucket.call("POST", url, key=self._key, headers=headers, body=body))
-        return answer.headers["Location"]
+        return self._bucket.session(answer, self._key)
 
     def _send(self, session: str, pieces: Iterator[bytes]) -> dict[str, Any]:
         checksum = _Checksum()
@@ -273,9 +322,11 @@ class _Upload:
                     answer = await self._ask(session, total)
                 else:
                     answer = await self._put(session, bytes(view[sent:]), offset + sent, total, checksum)
-                if answer.status != 308:
-                    return answer.resource
-                sent = self._progress(_taken(answer) - offset, sent, len(piece), idle=lost)
+                if not answer.is_unfinished:
+                    if total is None or checksum is None:
+                        raise self._bucket.not_understood(self._key)
+                    return self._made(answer, total, checksum)
+                sent = self._progress(self._taken(answer) - offset, sent, len(piece), idle=lost)
                 if sent == len(piece) and total is None:
                     return None
                 lost = False
@@ -306,11 +357,21 @@ class _Upload:
         headers = {"Content-Range": f"bytes */{'*' if total is None else total}"}
         return await self._bucket.request("POST", session, key=self._key, headers=headers)
 
+    def _taken(self, answer: Answer) -> int:
+        """How many bytes of the session have been taken, by its ``Range`` header."""
+        held = answer.headers.get("Range")
+        found = _TAKEN.fullmatch(held or "bytes=0-0")
+        if found is None:
+            raise self._bucket.not_understood(self._key)
+        return int(found[1]) + 1 if held else 0
+
     def _find(self) -> dict[str, Any] | None:
-        found = self._bucket.call("GET", self._bucket.object_url(self._key), key=self._key).resource
-        if found.get("metadata", {}).get(MARK) != self._id:
-            return None
-        return found | {"confirmed": "stat"}
+        answer = self._bucket.call("GET", self._bucket.object_url(self._key), key=self._key)
+        found = self._bucket.resource(answer, self._key)
+        metadata = found.get("metadata", {})
+        if found.get("name") != self._key or not isinstance(metadata, dict):
+            raise self._bucket.not_understood(self._key)
+        return found | {"confirmed": "stat"} if metadata.get(MARK) == self._id else None
 
 
 class _Checksum:
@@ -329,17 +390,14 @@ class _Checksum:
         return base64.b64encode(self._value.to_bytes(4, "big")).decode()
 
 
-def _taken(answer: Answer) -> int:
-    """How many bytes of the session have been taken, by its ``Range`` header."""
-    held = answer.headers.get("Range", "")
-    return int(held.rpartition("-")[2]) + 1 if held else 0
-
-
-def _stat(resource: Mapping[str, Any]) -> Stat:
-    modified = resource.get("updated")
+def _stat(resource: Mapping[str, Any], key: str | None = None) -> Stat:
+    """What Google says of an object, ``key`` or any. Raises ``ValueError`` or ``TypeError`` for what it would not."""
+    name, size, modified = resource.get("name"), resource.get("size"), resource.get("updated")
+    if not isinstance(name, str) or key not in {None, name} or not _SIZE.fullmatch(str(size)):
+        raise ValueError(resource)
     return Stat(
-        resource["name"],
-        int(resource.get("size", 0)),
+        name,
+        int(str(size)),
         resource.get("etag"),
         resource.get("generation"),
         datetime.fromisoformat(modified) if modified else None,

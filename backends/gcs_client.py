@@ -1,7 +1,7 @@
 """The connection to one Google Cloud Storage bucket: gcsfs's session, loop and credentials, and its errors translated.
 
 Requests are made on that session, because gcsfs's own hide the status, repeat for minutes and ask a second API for each
-bucket's layout first.
+bucket's layout first. No redirect is followed: aiohttp would take what holds a token or an upload elsewhere.
 """
 
 import asyncio
@@ -9,10 +9,12 @@ import contextlib
 import io
 import json
 import os
-from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Awaitable, Mapping
+from typing import Any, NamedTuple, TypeVar
 from urllib.parse import quote
 
+from .answers import MOST, Bounded, redirect
+from .endpoints import check_endpoint, is_provider, origin
 from .errors import (
     AccessDeniedError,
     AlreadyExistsError,
@@ -24,9 +26,11 @@ from .errors import (
     StoreError,
     StoreUnavailableError,
 )
+from .gcs_settings import CREDENTIALS, credentials_file, emulator
 from .loop import Loop
+from .texts import guard_logs, keep_secret, presentable
 
-_CREDENTIALS = "run gcloud auth application-default login, or set GOOGLE_APPLICATION_CREDENTIALS"
+_CREDENTIALS = f"run gcloud auth application-default login, or set {CREDENTIALS}"
 _ERRORS: dict[int, tuple[type[StoreError], str]] = {
     401: (CredentialsError, _CREDENTIALS),
     403: (AccessDeniedError, "grant the permission that it names, or use other credentials"),
@@ -36,6 +40,10 @@ _ERRORS: dict[int, tuple[type[StoreError], str]] = {
     412: (AlreadyExistsError, ""),
     429: (StoreUnavailableError, "try again later"),
 }
+_MOST_SAID = 1 << 16
+_LOGGERS = ("gcsfs", "fsspec", "google", "requests_oauthlib", "aiohttp", "urllib3")
+
+Result = TypeVar("Result")
 
 
 class Answer(NamedTuple):
@@ -46,10 +54,9 @@ class Answer(NamedTuple):
     body: bytes
 
     @property
-    def resource(self) -> dict[str, Any]:
-        """The JSON in the body."""
-        loaded: dict[str, Any] = json.loads(self.body) if self.body else {}
-        return loaded
+    def is_unfinished(self) -> bool:
+        """Whether an upload session awaits more, which is no redirect ("308 Resume Incomplete")."""
+        return self.status == 308 and "Location" not in self.headers
 
 
 class Bucket:
@@ -57,10 +64,12 @@ class Bucket:
 
     def __init__(self, name: str, *, endpoint: str | None) -> None:
         self.name = name
-        self.endpoint = endpoint or _emulator()
-        self._files = _file_system(self.endpoint)
-        self.base = self.endpoint or "https://storage.googleapis.com"
+        self.endpoint = emulator(os.environ) if endpoint is None else check_endpoint(endpoint)
+        self.base = (self.endpoint or "https://storage.googleapis.com").rstrip("/")
+        self._files = _file_system(self.endpoint, emulated=self.emulated)
         self.loop = Loop(self._files.loop)
+        self._token = ""
+        guard_logs(*_LOGGERS)
 
     @property
     def credentials(self) -> Any:
@@ -70,12 +79,21 @@ class Bucket:
     @property
     def emulated(self) -> bool:
         """Whether requests go unsigned to an emulator."""
-        return self.endpoint is not None and not self.endpoint.startswith("https://")
+        return origin(self.base)[0] != "https"
 
     def token(self) -> str:
         """An access token of this moment."""
-        headers: dict[str, str] = self._files._get_headers(None)  # noqa: SLF001  as in ``response``
-        return headers["Authorization"].removeprefix("Bearer ")
+        headers: Mapping[str, str] = self._signed({})
+        return next(value for name, value in headers.items() if name.lower() == "authorization").partition(" ")[2]
+
+    def _signed(self, headers: Mapping[str, str]) -> dict[str, str]:
+        """``headers`` with the credentials of this moment, which from now on no text shows."""
+        signed: dict[str, str] = self._files._get_headers(dict(headers))  # noqa: SLF001  as in ``response``
+        token = next((value for name, value in signed.items() if name.lower() == "authorization"), "")
+        if token != self._token:
+            self._token = token
+            keep_secret(token.partition(" ")[2])
+        return signed
 
     def object_url(self, key: str) -> str:
         """The object's resource in the JSON API."""
@@ -92,30 +110,37 @@ class Bucket:
         return f"{self.base}/upload/storage/v1/b/{quote(self.name, safe='')}/o"
 
     @contextlib.asynccontextmanager
-    async def response(self, method: str, url: str, *, key: str, headers: Mapping[str, str], body: bytes = b"") -> Any:
-        """The answer to one request, its body not read yet; nothing is repeated."""
+    async def response(self, method: str, url: str, *, headers: Mapping[str, str], body: bytes = b"") -> Any:
+        """The answer to one request, its body not read yet; nothing is repeated, and nothing decompressed."""
         from aiohttp import ClientTimeout
         from yarl import URL
 
         timeout = ClientTimeout(total=None, sock_connect=10, sock_read=60)
-        with _errors(self.where(key)):
-            session = await self._files._set_session()  # noqa: SLF001  gcsfs has no public way to its session
-            signed = await asyncio.to_thread(self._files._get_headers, dict(headers))  # noqa: SLF001  as above
-            content = io.BytesIO(body) if body else None
-            async with session.request(
-                method, URL(url, encoded=True), headers=signed, data=content, timeout=timeout
-            ) as answer:
-                yield answer
+        session = await self._files._set_session()  # noqa: SLF001  gcsfs has no public way to its session
+        signed = await asyncio.to_thread(self._signed, {"Accept-Encoding": "identity", **headers})
+        async with session.request(
+            method,
+            URL(url, encoded=True),
+            headers=signed,
+            data=io.BytesIO(body) if body else None,
+            timeout=timeout,
+            allow_redirects=False,
+            auto_decompress=False,
+        ) as answer:
+            yield answer
 
     async def request(
         self, method: str, url: str, *, key: str, headers: Mapping[str, str] | None = None, body: bytes = b""
     ) -> Answer:
-        """The whole answer to one request. Raises for a status of 400 or more."""
-        async with self.response(method, url, key=key, headers=headers or {}, body=body) as response:
-            answer = Answer(response.status, response.headers, await response.read())
-        if answer.status >= 400:
+        """The whole answer to one request. Raises for a redirect, and for a status of 400 or more."""
+        answer = await self.sound(key, self._answer(method, url, headers or {}, body))
+        if answer.status >= 300 and not answer.is_unfinished:
             raise self.refused(answer, key, uploading=url.startswith(self.upload_url))
         return answer
+
+    async def _answer(self, method: str, url: str, headers: Mapping[str, str], body: bytes) -> Answer:
+        async with self.response(method, url, headers=headers, body=body) as response:
+            return Answer(response.status, response.headers, await Bounded(response.content, MOST).read())
 
     def call(
         self, method: str, url: str, *, key: str, headers: Mapping[str, str] | None = None, body: bytes = b""
@@ -123,14 +148,66 @@ class Bucket:
         """``request``, waited for."""
         return self.loop.run(self.request(method, url, key=key, headers=headers, body=body))
 
+    async def sound(self, key: str, work: Awaitable[Result]) -> Result:
+        """What ``work`` gives, and the errors of the client as the store's.
+
+        They are not kept, not even as context: they hold the request, and that the token.
+        """
+        from aiohttp import ClientError, ClientResponseError
+        from gcsfs.retry import HttpError, NonRetryableError
+        from google.auth.exceptions import GoogleAuthError, TransportError
+
+        try:
+            return await work
+        except ClientResponseError:
+            failure: StoreError = self.not_understood(key)
+        except (ClientError, TimeoutError, TransportError) as error:
+            said = str(error).split("?", 1)[0] or type(error).__name__
+            hint = "check the endpoint and the network"
+            failure = StoreUnavailableError(f"{self.where(key)}: {said}", hint=hint)
+        except (GoogleAuthError, HttpError, NonRetryableError) as error:
+            failure = CredentialsError(f"{self.where(key)}: {error}", hint=_CREDENTIALS)
+        raise failure
+
+    def resource(self, answer: Answer, key: str) -> dict[str, Any]:
+        """The JSON that describes what was asked for. Raises ``StoreUnavailableError`` if it is something else."""
+        try:
+            loaded = json.loads(answer.body)
+        except (ValueError, RecursionError):
+            loaded = None
+        if answer.status >= 300 or not isinstance(loaded, dict):
+            raise self.not_understood(key)
+        return loaded
+
+    def session(self, answer: Answer, key: str) -> str:
+        """The URL of the upload session that ``answer`` begins; it has to be the endpoint's own."""
+        url = answer.headers.get("Location", "")
+        try:
+            ours = origin(url) == origin(self.base) or (is_provider("gs", self.base) and is_provider("gs", url))
+        except ValueError:
+            ours = False
+        if not url:
+            raise self.not_understood(key)
+        keep_secret(url.partition("upload_id=")[2].partition("&")[0])
+        if not ours:
+            raise StoreError(f"{self.where(key)}: {redirect(url, self.base)}", hint=f"check the endpoint {self.base}")
+        return url
+
+    def not_understood(self, key: str) -> StoreUnavailableError:
+        """The error for an answer that Google would not give."""
+        hint = f"check the endpoint {self.base}"
+        return StoreUnavailableError(f"{self.where(key)}: the answer is not Google's", hint=hint)
+
     def refused(self, answer: Answer, key: str, *, uploading: bool = False) -> StoreError:
-        """The error for an answer that refused."""
+        """The error for an answer that refused, or leads elsewhere."""
         kind, hint = _ERRORS.get(answer.status, (StoreError, ""))
         if answer.status >= 500:
             kind, hint = StoreUnavailableError, "try again later"
         if answer.status == 404 and uploading:
             kind, hint = BucketNotFoundError, "create the bucket, or correct its name"
         said = "already exists" if kind is AlreadyExistsError else f"{answer.status}: {_message(answer.body)}"
+        if answer.status < 400:
+            said = f"{answer.status}: {redirect(answer.headers.get('Location', ''), self.base)}"
         return kind(
             f"{self.where(key)}: {said}",
             code=str(answer.status),
@@ -148,20 +225,13 @@ class Bucket:
             self.loop.run(self._files.session.close())
 
 
-def _emulator() -> str | None:
-    host = os.environ.get("STORAGE_EMULATOR_HOST")
-    if not host or host == "default":
-        return None
-    return host if "://" in host else f"http://{host}"
-
-
-def _file_system(endpoint: str | None) -> Any:
+def _file_system(endpoint: str | None, *, emulated: bool) -> Any:
     try:
         import gcsfs
         from google.auth.exceptions import DefaultCredentialsError, GoogleAuthError
     except ImportError as error:
         raise MissingExtraError("Google Cloud Storage needs the extra gcs: pip install 'keystow[gcs]'") from error
-    emulated = endpoint is not None and not endpoint.startswith("https://")
+    file = None if emulated else credentials_file(os.environ)
     options: dict[str, Any] = {"endpoint_url": endpoint} if endpoint else {}
     try:
         return gcsfs.GCSFileSystem(
@@ -172,30 +242,18 @@ def _file_system(endpoint: str | None) -> Any:
             **options,
         )
     except DefaultCredentialsError as error:
+        said = str(error.args[0]) if error.args else ""
+        if file is not None:
+            raise ValueError(presentable(f"{CREDENTIALS}: {file!r} cannot be used: {said}")) from None
         raise CredentialsError("no Google credentials were found", hint=_CREDENTIALS) from error
     except GoogleAuthError as error:
         raise CredentialsError(str(error), hint=_CREDENTIALS) from error
 
 
 def _message(body: bytes) -> str:
-    text = body.decode("utf-8", "replace").strip()
+    """What Google says of a refusal, as JSON or as a line of text; a page of somebody else's says nothing."""
+    text = body[:_MOST_SAID].decode("utf-8", "replace").strip()
     try:
-        said = str(json.loads(text)["error"]["message"])
-    except (ValueError, KeyError, TypeError):
-        said = text[:200]
-    return said or "no reason was given"
-
-
-@contextlib.contextmanager
-def _errors(where: str) -> Iterator[None]:
-    from aiohttp import ClientError
-    from gcsfs.retry import HttpError
-    from google.auth.exceptions import GoogleAuthError, TransportError
-
-    try:
-        yield
-    except (ClientError, TimeoutError, TransportError) as error:
-        said = str(error).split("?", 1)[0] or type(error).__name__
-        raise StoreUnavailableError(f"{where}: {said}", hint="check the endpoint and the network") from error
-    except (GoogleAuthError, HttpError) as error:
-        raise CredentialsError(f"{where}: {error}", hint=_CREDENTIALS) from error
+        return str(json.loads(text)["error"]["message"])
+    except (ValueError, LookupError, TypeError, RecursionError):
+        return text[:200] if text and "<" not in text else "no reason was given"

@@ -7,12 +7,15 @@ uniform way to promise (conditions, versions, signed URLs) is refused.
 """
 
 import contextlib
+import inspect
 import secrets
 import tempfile
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 from .arguments import is_empty
 from .contract import Capabilities, Stat, Written
@@ -25,11 +28,15 @@ from .errors import (
     NotFoundError,
     StoreError,
     StoreUnavailableError,
+    UnknownStoreError,
     UnsupportedError,
 )
+from .texts import guard_logs, keep_secret
 
 _CHUNK = 1 << 20
 _TEMPORARY = ".keystow-"
+_SECRETS = frozenset({"password", "passwd", "passphrase", "token", "secret", "key", "auth", "access_token", "api_key"})
+_LOGGERS = ("fsspec", "paramiko", "urllib3", "aiohttp", "requests", "httpx", "httpcore")
 
 
 class GenericStore:
@@ -41,7 +48,9 @@ class GenericStore:
     def __init__(self, url: str, *, whole_puts: bool = False, **options: Any) -> None:
         self._url = url
         self._lock = threading.RLock()
+        _keep_secrets(url, options)
         self._files, self._root = _opened(url, options)
+        guard_logs(*_LOGGERS, type(self._files).__module__.partition(".")[0])
         self._renames = _renames(self._files) and url.partition("://")[0] not in _COPY_AND_REMOVE
         self.capabilities = Capabilities(if_absent=False, atomic=self._renames or whole_puts)
 
@@ -61,8 +70,8 @@ class GenericStore:
             )
         if not self.capabilities.atomic:
             raise UnsupportedError(
-                f"{self._url} cannot promise to write all or nothing, as it has no rename: "
-                "open it with whole_puts=True if its uploads are whole or nothing by nature"
+                f"{self._url} cannot promise to write all or nothing, as it has no rename: publish elsewhere, or, if "
+                "its uploads are whole or nothing by nature, open it in Python, with open_store(…, whole_puts=True)"
             )
         digest = Digest(chunks)
         (self._write_and_rename if self._renames else self._spool_and_put)(path, digest)
@@ -71,23 +80,19 @@ class GenericStore:
     def _write_and_rename(self, path: str, chunks: Iterable[bytes]) -> None:
         parent = path.rpartition("/")[0]
         hidden = f"{parent}/{_TEMPORARY}{secrets.token_hex(8)}"
-        with self._errors(path):
-            self._make(parent)
-            file = self._files.open(hidden, "wb")
-            _unhurried(file, "set_pipelined", True)
+        self._ask(path, lambda: self._make(parent))
+        file = self._ask(path, lambda: self._files.open(hidden, "wb"))
         try:
+            self._ask(path, lambda: _unhurried(file, "set_pipelined", True))
             for chunk in chunks:
-                with self._errors(path):
-                    file.write(chunk)
-            with self._errors(path):
-                file.close()
-                self._files.mv(hidden, path)
+                self._ask(path, partial(file.write, chunk))
+            self._ask(path, file.close)
+            self._ask(path, lambda: self._files.mv(hidden, path))
         except BaseException as error:
-            with contextlib.suppress(StoreError), self._errors(path):
-                file.close()
+            with contextlib.suppress(StoreError):
+                self._ask(path, file.close)
             try:
-                with self._errors(path):
-                    self._files.rm_file(hidden)
+                self._ask(path, lambda: self._files.rm_file(hidden))
             except NotFoundError:
                 pass
             except StoreError as failure:
@@ -99,9 +104,8 @@ class GenericStore:
             for chunk in chunks:
                 spool.write(chunk)
             spool.flush()
-            with self._errors(path):
-                self._make(path.rpartition("/")[0])
-                self._files.put_file(spool.name, path)
+            self._ask(path, lambda: self._make(path.rpartition("/")[0]))
+            self._ask(path, lambda: self._files.put_file(spool.name, path))
 
     def read(
         self, key: str, *, version_id: str | None = None, start: int = 0, stop: int | None = None
@@ -112,19 +116,18 @@ class GenericStore:
             self.stat(key)
             return
         left = (self.stat(key).size if stop is None else stop) - start
-        with self._errors(path):
-            file = self._files.open(path, "rb")
+        file = self._ask(path, lambda: self._files.open(path, "rb"))
         try:
-            with self._errors(path):
-                file.seek(start)
-                if not start and stop is None:
-                    _unhurried(file, "prefetch", left, 64)
+            self._ask(path, lambda: file.seek(start))
+            if not start and stop is None:
+                self._ask(path, lambda: _unhurried(file, "prefetch", left, 64))
             while left > 0:
-                with self._errors(path):
-                    chunk = file.read(min(left, _CHUNK))
+                chunk = self._ask(path, partial(file.read, min(left, _CHUNK)))
                 if not chunk:
                     return
                 left -= len(chunk)
+                if left < 0:
+                    raise StoreUnavailableError(f"{self._url}/{key}: the server sends more than it was asked for")
                 yield chunk
         finally:
             file.close()
@@ -132,11 +135,10 @@ class GenericStore:
     def stat(self, key: str, *, version_id: str | None = None) -> Stat:
         self._no_versions(version_id)
         path = self._path(key)
-        with self._errors(path):
-            found = self._files.info(path)
-        if found["type"] != "file":
+        found = self._ask(path, lambda: self._files.info(path))
+        if found.get("type") != "file":
             raise NotFoundError(f"{self._url}/{key} is no file")
-        return _stat(key, found)
+        return self._stat(key, found)
 
     def list(self, prefix: str = "") -> Iterator[Stat]:
         directory = prefix.rpartition("/")[0]
@@ -144,24 +146,25 @@ class GenericStore:
             return
         self._files.invalidate_cache()
         walk = self._files.walk(self._root + (f"/{directory}" if directory else ""), detail=True)
-        while True:
-            with self._errors(self._root):
-                step = next(walk, None)
-            if step is None:
-                return
+        while (step := self._ask(self._root, lambda: next(walk, None))) is not None:
             where, _, files = step
             below = where.rstrip("/")[len(self._root) :].lstrip("/")
             for name in sorted(files):
                 key = f"{below}/{name}" if below else name
                 if name and key.startswith(prefix) and not name.startswith(_TEMPORARY):
-                    yield _stat(key, files[name])
+                    yield self._stat(key, files[name])
+
+    def _stat(self, key: str, found: Mapping[str, Any]) -> Stat:
+        size = found.get("size")
+        if not isinstance(size, int) or size < 0:
+            raise StoreUnavailableError(f"{self._url}/{key}: the server says no size of it")
+        return Stat(key, size, modified=_modified(found))
 
     def delete(self, key: str) -> None:
         path = self._path(key)
         with contextlib.suppress(NotFoundError):
             self.stat(key)
-            with self._errors(path):
-                self._files.rm_file(path)
+            self._ask(path, lambda: self._files.rm_file(path))
 
     def presign(
         self, key: str, *, expires: timedelta | float, method: str = "GET", version_id: str | None = None
@@ -173,8 +176,7 @@ class GenericStore:
         for holder in (self._files, getattr(client, "http", None), client):
             close = getattr(holder, "close", None)
             if callable(close):
-                with self._errors(self._root):
-                    close()
+                self._ask(self._root, close)
                 return
 
     def _make(self, directory: str) -> None:
@@ -191,22 +193,19 @@ class GenericStore:
         if version_id is not None:
             raise UnsupportedError(f"{self._url} keeps no versions that keystow knows of: leave version_id out")
 
-    @contextlib.contextmanager
-    def _errors(self, path: str) -> Iterator[None]:
-        """One request at a time, and its errors as the store's: file systems raise what their libraries do."""
+    def _ask(self, path: str, call: Callable[[], Any]) -> Any:
+        """What ``call`` gives: one request at a time, and its errors, of whatever library, as the store's.
+
+        They are not kept, not even as context: some hold the request, and that the credentials.
+        """
         with self._lock:
             try:
-                yield
+                return call()
             except StoreError:
                 raise
-            except Exception as error:
-                kind = next((ours for theirs, ours in _ERRORS if isinstance(error, theirs)), StoreError)
-                if (
-                    kind is StoreError and str(error) == "Socket is closed"
-                ):  # all that paramiko says of a lost connection
-                    kind = StoreUnavailableError
-                said = str(error) or type(error).__name__
-                raise kind(f"{self._url}: {path!r}: {said}", code=type(error).__name__) from error
+            except Exception as error:  # noqa: BLE001  file systems raise what their libraries do
+                failure = _translated(error, f"{self._url}: {path!r}")
+        raise failure
 
 
 _COPY_AND_REMOVE = {"webdav", "webdavs"}
@@ -226,16 +225,53 @@ _ERRORS: tuple[tuple[type[Exception], type[StoreError]], ...] = (
 def _opened(url: str, options: Mapping[str, Any]) -> tuple[Any, str]:
     from fsspec.core import url_to_fs
 
+    protocol = url.partition("://")[0]
     try:
         files, root = url_to_fs(url, skip_instance_cache=True, **options)
     except ImportError as error:
-        raise MissingExtraError(f"{url.partition('://')[0]} needs a package that is not installed: {error}") from error
-    except TypeError:
-        raise
-    except Exception as error:
+        raise MissingExtraError(f"{protocol} needs a package that is not installed: {error}") from error
+    except TypeError as error:
+        missing = _missing(url, options)
+        if options and not missing:
+            raise
+        what = ", ".join(missing) or f"more than its URL says ({error})"
+        raise UnknownStoreError(
+            f"{protocol}:// needs {what}: open it in Python, with open_store(…, {missing[0] if missing else 'name'}=…)"
+        ) from None
+    except Exception as error:  # noqa: BLE001  file systems raise what their libraries do
         kind = CredentialsError if "Authentication" in type(error).__name__ else StoreUnavailableError
-        raise kind(f"{url} cannot be opened: {error}", code=type(error).__name__) from error
-    return files, root.rstrip("/")
+        failure = kind(f"{url} cannot be opened: {error}", code=type(error).__name__)
+    else:
+        return files, root.rstrip("/")
+    raise failure
+
+
+def _missing(url: str, options: Mapping[str, Any]) -> list[str]:
+    """The arguments that the file system of ``url`` has to have, and that nobody gave."""
+    from fsspec import get_filesystem_class
+
+    files = get_filesystem_class(url.partition("://")[0])
+    given = {*options, *files._get_kwargs_from_urls(url)}  # noqa: SLF001  as ``url_to_fs`` does
+    return [
+        each.name
+        for each in [*inspect.signature(files.__init__).parameters.values()][1:]
+        if each.default is each.empty and each.name not in given and each.kind is each.POSITIONAL_OR_KEYWORD
+    ]
+
+
+def _keep_secrets(url: str, options: Mapping[str, Any]) -> None:
+    """What opens the file system is masked in all texts from now on, its libraries' too."""
+    with contextlib.suppress(ValueError):
+        password = urlsplit(url).password
+        keep_secret(password, unquote(password or ""))
+    keep_secret(*(value for name, value in options.items() if name in _SECRETS and isinstance(value, str)))
+
+
+def _translated(error: Exception, where: str) -> StoreError:
+    kind = next((ours for theirs, ours in _ERRORS if isinstance(error, theirs)), StoreError)
+    if kind is StoreError and str(error) == "Socket is closed":  # all that paramiko says of a lost connection
+        kind = StoreUnavailableError
+    return kind(f"{where}: {str(error) or type(error).__name__}", code=type(error).__name__)
 
 
 def _unhurried(file: Any, method: str, *arguments: Any) -> None:
@@ -260,21 +296,24 @@ def _renames(files: Any) -> bool:
     )
 
 
-def _stat(key: str, found: Mapping[str, Any]) -> Stat:
+def _modified(found: Mapping[str, Any]) -> datetime | None:
     modified = next((found[name] for name in ("mtime", "modified", "LastModified") if found.get(name)), None)
     if isinstance(modified, int | float):
-        modified = datetime.fromtimestamp(modified, UTC)
+        try:
+            modified = datetime.fromtimestamp(modified, UTC)
+        except (ValueError, OverflowError, OSError):
+            return None
     if not isinstance(modified, datetime):
-        modified = None
-    elif modified.tzinfo is None:
-        modified = modified.replace(tzinfo=UTC)
-    return Stat(key, found["size"], modified=modified)
+        return None
+    return modified if modified.tzinfo is not None else modified.replace(tzinfo=UTC)
 
 
 def _refused(key: str) -> str | None:
     segments = key.split("/")
     if not {"", ".", ".."}.isdisjoint(segments):
         return "an empty, '.' or '..' segment is no file name"
+    if "::" in key:
+        return "fsspec would take '::' for two file systems, one in the other"
     if segments[-1].startswith(_TEMPORARY):
         return f"names that start with {_TEMPORARY!r} are kept for files that are being written"
     return None

@@ -1,11 +1,13 @@
 """From a URL to a store."""
 
 import os
+import re
 from collections.abc import Callable
 from importlib.util import find_spec
-from typing import Any
+from typing import Any, NamedTuple
 
 from .contract import Store
+from .endpoints import is_provider
 from .errors import MissingExtraError, UnknownStoreError
 
 _FORMS = {
@@ -15,12 +17,29 @@ _FORMS = {
     "file": "file:///directory",
     "memory": "memory://name",
 }
+ALIASES = {
+    "gcs": "gs",
+    "s3a": "s3",
+    "s3n": "s3",
+    "azure": "az",
+    "abfs": "az",
+    "abfss": "az",
+    "wasb": "az",
+    "wasbs": "az",
+    "local": "file",
+}
+"""What other tools call these protocols."""
+_AT_ACCOUNT = re.compile(r"([^@/]+)@([^/]*)(.*)", re.DOTALL)
+_ACCOUNT = re.compile(r"([a-z0-9-]+)\.(?:dfs|blob)\.(.+)", re.IGNORECASE)
 ENGINES = ("auto", "fsspec", "obstore")
 """What can carry requests to S3, Google Cloud Storage and Azure."""
 
 
 def open_store(url: str, *, engine: str | None = None, **options: Any) -> Store:
     """The store that ``url`` names. Nothing is written.
+
+    The protocol may have the name that other tools have for it (``ALIASES``), and Azure's URLs the account in them
+    (``abfss://container@account.dfs.core.windows.net``).
 
     ``s3://bucket`` takes ``endpoint``, ``region``, ``profile``, ``ca_file``, ``addressing`` and ``conditions``;
     ``gs://bucket`` and ``az://container`` take ``endpoint``; ``file:///directory`` and ``memory://name`` take nothing.
@@ -31,23 +50,30 @@ def open_store(url: str, *, engine: str | None = None, **options: Any) -> Store:
     ``"obstore"``, or ``"auto"``: obstore for S3 where it is installed and does everything as fsspec's would, else
     fsspec.
 
-    Raises ``UnknownStoreError`` for another kind of URL, ``MissingExtraError`` where an extra is not installed,
-    ``ValueError`` for an engine that there is not, and ``TypeError`` for an option that the store does not have.
+    Raises ``UnknownStoreError`` for another kind of URL, and for a file system that needs more than its URL says;
+    ``MissingExtraError`` where an extra is not installed; ``ValueError`` for an engine that there is not, and for an
+    endpoint or a variable that is set wrongly; and ``TypeError`` for an option that the store does not have.
 
     >>> store = open_store("memory://results")
     >>> store.write("a.txt", [b"hello"]).size
     5
     """
     protocol, separator, rest = url.partition("://")
-    form = _FORMS.get(protocol)
+    form = _FORMS.get(canonical(protocol))
     if not separator or (form is None and not is_known(protocol)):
         raise UnknownStoreError(
             f"{url!r} names no store: use one of {', '.join(_FORMS.values())}, or a protocol of fsspec's"
         )
-    if (not rest.strip("/") and protocol != "file") or not rest:
+    if (not rest.strip("/") and canonical(protocol) != "file") or not rest:
         raise UnknownStoreError(f"{url!r} names no bucket: write {form or f'{protocol}://place/directory'}")
+    protocol, rest, endpoint = located(url)
+    if endpoint is not None and options.setdefault("endpoint", endpoint) != endpoint:
+        raise ValueError(f"{url!r} and the endpoint {options['endpoint']!r} name two places: leave one out")
     if protocol in _CLOUDS:
-        return _CLOUDS[protocol](rest.rstrip("/"), engine_for(engine), **options)
+        bucket, _, below = rest.rstrip("/").partition("/")
+        if below:
+            raise UnknownStoreError(f"{url!r} names more than a bucket: write {protocol}://{bucket}")
+        return _CLOUDS[protocol](bucket, engine_for(engine), **options)
     if engine is not None:
         raise TypeError(f"{protocol}:// has no choice of engines: leave engine out")
     if form is None:
@@ -67,24 +93,61 @@ def engine_for(given: str | None) -> str:
 
 
 def canonical(protocol: str) -> str:
-    """stub"""
-    return protocol
+    """The protocol that is meant: ``protocol`` itself, if it is no other name of one.
+
+    >>> canonical("gcs"), canonical("abfss"), canonical("sftp")
+    ('gs', 'az', 'sftp')
+    """
+    return ALIASES.get(protocol, protocol)
 
 
 def is_known(protocol: str) -> bool:
     """Whether there is a store for URLs that start with ``protocol``."""
-    if protocol in _FORMS:
+    if canonical(protocol) in _FORMS:
         return True
     from fsspec import available_protocols
 
     return protocol in available_protocols()
 
 
+class Located(NamedTuple):
+    """What a URL says: the protocol, what stands behind it, and the endpoint, if it has one in it."""
+
+    protocol: str
+    rest: str
+    endpoint: str | None
+
+
+def located(url: str) -> Located:
+    """Takes a URL of a store, or of an object in one, apart.
+
+    Azure's own form has the account behind the container
+    (https://learn.microsoft.com/azure/storage/blobs/data-lake-storage-introduction-abfs-uri). Raises
+    ``UnknownStoreError`` for an account that is none of Azure's.
+
+    >>> located("abfss://results@account.dfs.core.windows.net/a/b")
+    Located(protocol='az', rest='results/a/b', endpoint='https://account.blob.core.windows.net')
+    """
+    protocol, _, rest = url.partition("://")
+    protocol = canonical(protocol)
+    found = _AT_ACCOUNT.fullmatch(rest) if protocol == "az" else None
+    if found is None:
+        return Located(protocol, rest, None)
+    container, host, path = found.groups()
+    account = _ACCOUNT.fullmatch(host)
+    endpoint = f"https://{account[1]}.blob.{account[2]}".lower() if account else ""
+    if not is_provider("az", endpoint):
+        raise UnknownStoreError(f"{host!r} is no account of Azure's: write {container}@ACCOUNT.dfs.core.windows.net")
+    return Located(protocol, container + path, endpoint)
+
+
 def _open_file(rest: str) -> Store:
     from .file import FileStore
 
     if not rest.startswith("/"):
-        raise UnknownStoreError(f"'file://{rest}' is no absolute path: write file:///{rest}")
+        here = os.path.abspath(os.path.expanduser(rest))
+        other = "" if rest.startswith("~") else f", or file:///{rest}"
+        raise UnknownStoreError(f"'file://{rest}' is no absolute path: write file://{here}{other}")
     return FileStore(rest)
 
 

@@ -77,11 +77,14 @@ def keep_secret(*values: str | None) -> None:
 
 
 def guard_logs(*loggers: str) -> None:
-    """Has ``presentable`` prepare what these loggers record, for whoever turns them on."""
+    """Has ``presentable`` prepare what these loggers, and those below them that there are, record."""
     import logging
 
-    for name in loggers:
-        logger = logging.getLogger(name)
+    # A filter is asked for what its own logger records, and not for what comes from those below.
+    below = [
+        name for name in list(logging.root.manager.loggerDict) if name.startswith(tuple(f"{top}." for top in loggers))
+    ]
+    for logger in map(logging.getLogger, (*loggers, *below)):
         if _prepare_record not in logger.filters:
             logger.addFilter(_prepare_record)
 

@@ -330,10 +330,83 @@ def test_a_disk_without_hard_links_cannot_promise_if_absent(store, root, disk, n
     assert bool(sent) == (disk == "nameless")
 
 
-@pytest.mark.parametrize("key", ["link/object", "link/below/object"])
-def test_a_directory_that_is_a_link_to_nowhere(store, root, key) -> None:
+def test_a_store_that_is_a_link_to_nowhere(store, root) -> None:
+    root.symlink_to("nowhere")
+    with pytest.raises(NotFoundError, match=r"/store' is a link that leads nowhere: make the directory"):
+        store.write("object", [b"x"])
+
+
+def test_a_store_that_is_a_link(store, root, tmp_path) -> None:
+    (tmp_path / "disk").mkdir()
+    root.symlink_to("disk")
+    store.write("a/object", [b"x"])
+    assert [found.key for found in store.list()] == ["a/object"]
+    assert b"".join(store.read("a/object")) == (tmp_path / "disk/a/object").read_bytes() == b"x"
+
+
+@pytest.mark.parametrize("key", ["link/secret", "link/below/secret", "inner/link/secret"])
+@pytest.mark.parametrize("target", ["elsewhere", "nowhere"])
+def test_no_link_below_the_store_is_followed(store, root, tmp_path, key, target) -> None:
+    """Who may write into the store shall not lead its other users out of it."""
+    elsewhere = tmp_path / "elsewhere"
+    (elsewhere / "below").mkdir(parents=True)
+    for name in ("secret", "below/secret"):
+        (elsewhere / name).write_bytes(b"theirs")
+    link = root / key[: key.index("link") + 4]
+    link.parent.mkdir(parents=True)
+    link.symlink_to(tmp_path / target)
+    before = files(tmp_path)
+    for if_absent in (False, True):
+        with pytest.raises(InvalidKeyError, match="below a symbolic link"):
+            store.write(key, [b"ours"], if_absent=if_absent)
+    for attempt in (lambda: store.stat(key), lambda: next(store.read(key))):
+        with pytest.raises(NotFoundError, match="below one"):
+            attempt()
+    store.delete(key)
+    assert list(store.list()) == list(store.list(key.rpartition("/")[0] + "/")) == []
+    assert files(tmp_path) == before
+
+
+def test_an_object_that_is_a_link_is_none_and_is_replaced(store, root, tmp_path) -> None:
+    theirs = tmp_path / "theirs"
+    theirs.write_bytes(b"theirs")
     root.mkdir()
-    (root / "link").symlink_to("nowhere")
-    with pytest.raises(NotFoundError, match=r"/link' is a link that leads nowhere: make the directory"):
-        store.write(key, [b"x"])
-    assert files(root) == ["link"]
+    (root / "link").symlink_to(theirs)
+    for attempt in (lambda: store.stat("link"), lambda: next(store.read("link"))):
+        with pytest.raises(NotFoundError, match="symbolic link"):
+            attempt()
+    with pytest.raises(AlreadyExistsError):
+        store.write("link", [b"ours"], if_absent=True)
+    store.write("link", [b"ours"])
+    assert (theirs.read_bytes(), (root / "link").read_bytes()) == (b"theirs", b"ours")
+    assert not (root / "link").is_symlink()
+
+
+def test_a_directory_that_is_swapped_for_a_link_while_it_is_written(store, root, tmp_path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    store.write("dir/old", [b"x"])
+
+    def chunks():
+        yield b"ours"
+        (root / "dir").rename(root / "moved")
+        (root / "dir").symlink_to(tmp_path / "elsewhere")
+
+    with pytest.raises(InvalidKeyError, match="symbolic link"):
+        store.write("dir/object", chunks())
+    assert files(tmp_path / "elsewhere") == []
+    assert files(root) == ["moved/old"]
+
+
+def test_directories_of_any_depth_are_listed(store, root) -> None:
+    depth = 1500
+    root.mkdir()
+    here = os.open(root, os.O_PATH)
+    for _ in range(depth):
+        os.mkdir("d", dir_fd=here)
+        below = os.open("d", os.O_PATH, dir_fd=here)
+        os.close(here)
+        here = below
+    os.close(os.open("object", os.O_CREAT | os.O_WRONLY, dir_fd=here))
+    os.close(here)
+    assert [found.key for found in store.list()] == ["d/" * depth + "object"]
+    subprocess.run(["rm", "-rf", root], check=True)

@@ -1,6 +1,5 @@
 """Google Cloud Storage alone: what is requested and what is not, sessions that break, and what the service refuses."""
 
-import base64
 import contextlib
 import json
 import re
@@ -11,6 +10,7 @@ import urllib.request
 import uuid
 
 import pytest
+from other_clouds import crc32c_of
 
 from keystow.backends import (
     AccessDeniedError,
@@ -57,16 +57,6 @@ def is_look(method, path):
 
 def told(error):
     return "\n".join([str(error), *getattr(error, "__notes__", [])])
-
-
-def crc32c_of(data):
-    """CRC-32C bit by bit (RFC 3720, appendix B.4), as Google writes it."""
-    value = 0xFFFFFFFF
-    for byte in data:
-        value ^= byte
-        for _ in range(8):
-            value = (value >> 1) ^ (0x82F63B78 if value & 1 else 0)
-    return base64.b64encode((value ^ 0xFFFFFFFF).to_bytes(4, "big")).decode()
 
 
 @pytest.fixture(autouse=True)
@@ -271,13 +261,16 @@ def test_no_credentials() -> None:
         open_store("gs://bucket")
 
 
-@pytest.mark.parametrize("file", ["{}", "nonsense", None])
+@pytest.mark.parametrize(
+    "file", ["{}", "nonsense", "[]", '{"type": "unheard-of"}', '{"type": "service_account"}', None]
+)
 def test_credentials_that_are_none(monkeypatch, tmp_path, file) -> None:
     if file is not None:
         (tmp_path / "key.json").write_text(file)
     monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(tmp_path / "key.json"))
-    with pytest.raises(CredentialsError, match="GOOGLE_APPLICATION_CREDENTIALS"):
+    with pytest.raises(ValueError, match=r"^GOOGLE_APPLICATION_CREDENTIALS: .*key\.json") as refused:
         open_store("gs://bucket")
+    assert not isinstance(refused.value, StoreError)
 
 
 def test_signing_needs_a_key_that_signs(store, proxy, key, monkeypatch, tmp_path) -> None:
@@ -354,7 +347,8 @@ class SessionHandler(QuietHandler):
         if self.server.made is None and "X-Goog-Hash" not in self.headers:
             return 400, b"no checksum", {}
         self.server.made = bytes(taken)
-        return 200, json.dumps({"generation": "7", "etag": "e"}).encode(), {}
+        made = {"name": "a/key", "size": str(len(taken)), "crc32c": crc32c_of(LARGE), "generation": "7", "etag": "e"}
+        return 200, json.dumps(made).encode(), {}
 
     def do_DELETE(self) -> None:  # noqa: N802
         self.server.ended += "upload_id=s3cr3t" in self.path

@@ -1,6 +1,7 @@
 """Any other fsspec file system: what it cannot promise is refused, and what breaks leaves the old object."""
 
 import contextlib
+import io
 import os
 import select
 import socket
@@ -190,7 +191,7 @@ def test_a_key_that_the_server_does_not_know(server, tmp_path) -> None:
         open_store(server.url, key_filename=str(tmp_path / "other"), allow_agent=False, look_for_keys=False)
 
 
-@pytest.mark.parametrize("key", ["", "/a", "a//b", "a/", ".", "a/../b", "../a", "a/.keystow-x"])
+@pytest.mark.parametrize("key", ["", "/a", "a//b", "a/", ".", "a/../b", "../a", "a/.keystow-x", "a::b", "::memory://x"])
 def test_keys_that_are_no_file_names(tmp_path, key) -> None:
     store = open_store(f"dir://store::file://{tmp_path}/inner", auto_mkdir=True)
     chunks = iter([b"unread"])
@@ -271,6 +272,95 @@ def test_an_unknown_protocol_is_told_what_there_is() -> None:
         open_store("gopher://host/directory")
     for form in ("s3://bucket", "gs://bucket", "az://container", "file:///directory", "memory://name"):
         assert form in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "needs"),
+    [
+        ("github://foo/r/x", "org, repo"),
+        ("webdav://store", "base_url"),
+        ("reference://x", "fo"),
+        ("asyncwrapper://x", "more"),
+    ],
+)
+def test_a_file_system_that_needs_more_than_its_url_says(url, needs) -> None:
+    with pytest.raises(UnknownStoreError, match=f"needs {needs}.*open_store") as refused:
+        open_store(url)
+    assert isinstance(refused.value, ValueError)
+
+
+def test_an_option_that_a_file_system_does_not_have_stays_a_mistake_in_the_code(tmp_path) -> None:
+    with pytest.raises(TypeError, match="colour"):
+        open_store("webdav://store", base_url="http://127.0.0.1:9", colour="red")
+
+
+def test_a_password_is_in_no_text(caplog) -> None:
+    secret = "s3cr3t-p%40ssword"
+    with socket.socket() as bound, caplog.at_level("DEBUG"):
+        bound.bind(("127.0.0.1", 0))
+        place = f"127.0.0.1:{bound.getsockname()[1]}/dir"
+        for url, options in (
+            (f"ftp://user:{secret}@{place}", {}),
+            (f"ftp://user@{place}", {"password": "s3cr3t-other"}),
+            (f"sftp://user:{secret}@{place}", {}),
+            (f"reference://user:{secret}@{place}", {}),
+        ):
+            with pytest.raises((StoreError, UnknownStoreError)) as refused:
+                open_store(url, **options)
+            shown = f"{refused.value!r} {refused.value} {vars(refused.value)} {caplog.text}"
+            assert refused.value.__cause__ is None
+            for text in (secret, "s3cr3t-p@ssword", "s3cr3t-other"):
+                assert text not in shown
+
+
+class Telling:
+    """A file system that tells of one file what it is told to."""
+
+    def __init__(self, **told):
+        self.told = {"name": "/x/key", "type": "file"} | told
+
+    def info(self, path):
+        return self.told
+
+    def invalidate_cache(self):
+        pass
+
+    def walk(self, path, detail):
+        yield "/x", {}, {"key": self.told}
+
+    def open(self, path, mode):
+        class Endless(io.RawIOBase):
+            def seek(self, *_):
+                return 0
+
+            def read(self, size=-1):
+                return bytes(size + 1)
+
+        return Endless()
+
+
+def telling(**told):
+    store = open_store("dir://x::memory://nothing")
+    store._files, store._root = Telling(**told), "/x"
+    return store
+
+
+@pytest.mark.parametrize("size", [None, -1, "3", 1.5])
+def test_a_server_that_says_no_size(size) -> None:
+    store = telling(size=size)
+    for call in (lambda: store.stat("key"), lambda: list(store.list()), lambda: next(store.read("key"))):
+        with pytest.raises(StoreUnavailableError, match="no size"):
+            call()
+
+
+def test_a_server_that_sends_more_than_was_asked_for() -> None:
+    with pytest.raises(StoreUnavailableError, match="more than it was asked for"):
+        list(telling(size=3).read("key"))
+
+
+@pytest.mark.parametrize("modified", [float("inf"), 10**30, -(10**30), "yesterday", []])
+def test_a_time_that_cannot_be_is_none(modified) -> None:
+    assert telling(size=3, mtime=modified).stat("key").modified is None
 
 
 def test_a_missing_package_is_named() -> None:

@@ -1,0 +1,350 @@
+"""Servers that are not Google's or Azure's, or that lie: one clear error, and no more read than was announced."""
+
+import base64
+import contextlib
+import itertools
+import json
+
+import pytest
+from lying import MOST, Liar, Lie, chunked, endless
+from other_clouds import crc32c_of
+
+from keystow.backends import ConflictError, StoreError, StoreUnavailableError, UnknownOutcomeError, open_store, settling
+from keystow.backends import azure as azure_module
+from keystow.backends import gcs as gcs_module
+from keystow.backends.parts import part_size
+
+pytestmark = pytest.mark.server
+
+PART = part_size(1)
+KEY = base64.b64encode(b"the key of an account, 32 bytes!").decode()
+DATED = {"ETag": '"e"', "Last-Modified": "Tue, 24 Nov 2026 17:55:09 GMT"}
+OPERATIONS = {
+    "put": lambda store: store.write("key", [b"x"]),
+    "put if absent": lambda store: store.write("key", [b"x"], if_absent=True),
+    "parts": lambda store: store.write("key", [bytes(PART + 1)]),
+    "read": lambda store: list(store.read("key")),
+    "range": lambda store: list(store.read("key", start=1, stop=9)),
+    "stat": lambda store: store.stat("key"),
+    "list": lambda store: list(store.list("k")),
+    "delete": lambda store: store.delete("key"),
+}
+PAGES = {
+    "nothing": b"",
+    "html": b"<html><body>It works!</body></html>",
+    "json": b'{"hello": "world", "items": 3}',
+    "a list": b"[1, 2]",
+    "null": b"null",
+    "deep": b"[" * 50_000,
+    "deep xml": b"<a>" * 50_000,
+    "xml": b"<?xml version='1.0'?><EnumerationResults/>",
+    "a number": b"1" * 5000,
+    "bytes": bytes(range(256)),
+}
+
+
+@pytest.fixture(autouse=True)
+def alone(monkeypatch, clean_environment):
+    for module in (settling, gcs_module, azure_module):
+        monkeypatch.setattr(module, "PAUSES", (0.01,))
+    for name in ("CONNECTION_STRING", "ACCOUNT_NAME", "SAS_TOKEN", "CLIENT_ID", "ANON"):
+        monkeypatch.delenv(f"AZURE_STORAGE_{name}", raising=False)
+    monkeypatch.setenv("AZURE_STORAGE_ACCOUNT_KEY", KEY)
+    monkeypatch.delenv("STORAGE_EMULATOR_HOST", raising=False)
+
+
+@pytest.fixture
+def server():
+    with Liar(lambda asked: Lie()) as running:
+        yield running
+
+
+@pytest.fixture(params=["gs", "az"])
+def kind(request):
+    return request.param
+
+
+def opened(kind, server, **options):
+    url, endpoint = {"gs": ("gs://bucket", server.url), "az": ("az://container", f"{server.url}/account")}[kind]
+    return open_store(url, endpoint=endpoint, **options)
+
+
+@pytest.fixture
+def store(kind, server):
+    with contextlib.closing(opened(kind, server)) as made:
+        yield made
+
+
+@pytest.fixture
+def google(server):
+    with contextlib.closing(opened("gs", server)) as made:
+        yield made
+
+
+@pytest.fixture
+def azure(server):
+    with contextlib.closing(opened("az", server)) as made:
+        yield made
+
+
+@pytest.mark.parametrize("content", ["text/html", "application/json", "application/xml", None])
+@pytest.mark.parametrize("operation", list(OPERATIONS.values()), ids=list(OPERATIONS))
+@pytest.mark.parametrize("status", [200, 201, 204, 206])
+def test_a_stranger_that_says_yes_to_everything(server, store, kind, operation, status, content) -> None:
+    for body in PAGES.values():
+        if status == 204 and body:
+            continue
+        server.answer = lambda asked, body=body: Lie(status, {"Content-Type": content} if content else {}, body)
+        if is_plausible(kind, operation, status, body):
+            operation(store)
+            continue
+        with pytest.raises(StoreUnavailableError, match=r"the answer is not (Google|Azure)'s") as refused:
+            operation(store)
+        assert "hello" not in str(refused.value)
+        assert "It works" not in str(refused.value)
+
+
+def is_plausible(kind, operation, status, body):
+    """What cannot be told from an answer of theirs: the content of an object, and that one is gone."""
+    if operation is OPERATIONS["read"]:
+        return (kind, status) == ("gs", 200)
+    return operation is OPERATIONS["delete"] and kind == "gs" and body in {b"", b"null"}
+
+
+@pytest.mark.parametrize("operation", list(OPERATIONS.values()), ids=list(OPERATIONS))
+@pytest.mark.parametrize("status", [200, 201, 206, 403, 404, 503])
+@pytest.mark.parametrize("how", ["chunked", "to the end"])
+def test_a_body_without_end_is_left(server, store, operation, status, how) -> None:
+    def answer(asked):
+        if how == "chunked":
+            return Lie(status, {"Transfer-Encoding": "chunked"} | DATED, chunked(endless()))
+        return Lie(status, DATED, endless())
+
+    server.answer = answer
+    with pytest.raises(StoreError):
+        operation(store)
+    assert server.sent < len(server.asked) * MOST / 2
+
+
+@pytest.mark.parametrize("announces", ["3", "-3", "x", "3, 3", "9" * 30, ""])
+def test_no_more_is_read_than_was_announced(server, store, kind, announces) -> None:
+    """Where bytes are announced and more or fewer come, or it is not said how many."""
+
+    def answer(asked):
+        partial = {"Content-Range": f"bytes 0-2/{announces or 3}"} if kind == "az" else {}
+        return Lie(206 if partial else 200, DATED | partial | {"Content-Length": announces}, endless(b"abc"))
+
+    server.answer = answer
+    try:
+        assert (announces, b"".join(store.read("key"))) == ("3", b"abc")
+    except StoreUnavailableError as refused:  # which the bytes behind the end may be, if they come at once
+        assert len(str(refused)) < 500  # noqa: PT017
+    assert server.sent < len(server.asked) * MOST / 2
+
+
+@pytest.mark.parametrize(
+    ("status", "headers"),
+    [
+        (200, {}),
+        (206, {}),
+        (206, {"Content-Range": "bytes 0-2/10"}),
+        (206, {"Content-Range": "bytes 2-4/10"}),
+        (206, {"Content-Range": "bytes 3-4/10"}),
+        (206, {"Content-Range": "bytes 2-5/10"}),
+        (206, {"Content-Range": "bytes 2-4/4"}),
+        (206, {"Content-Range": "bytes 2-4/-5"}),
+        (206, {"Content-Range": "bytes 2-4/*"}),
+        (206, {"Content-Range": "bytes=2-4/10"}),
+        (206, {"Content-Range": "2-4"}),
+        (206, {"Content-Range": ""}),
+        (206, {"Content-Range": "bytes 2-4/5", "Content-Encoding": "gzip"}),
+    ],
+)
+def test_a_range_is_the_one_that_was_asked_for(server, store, status, headers) -> None:
+    server.answer = lambda asked: Lie(status, DATED | headers, b"cde")
+    if headers.get("Content-Range") == "bytes 2-4/5":
+        assert b"".join(store.read("key", start=2, stop=9)) == b"cde"
+    else:
+        with pytest.raises(StoreUnavailableError, match="the answer is not"):
+            list(store.read("key", start=2, stop=9))
+
+
+def test_what_is_compressed_is_read_as_it_is_stored(server, store, kind) -> None:
+    """A small answer shall not become a large one."""
+    import gzip
+
+    bomb = gzip.compress(bytes(64 << 20))
+    partial = {"Content-Range": f"bytes 0-{len(bomb) - 1}/{len(bomb)}"} if kind == "az" else {}
+    server.answer = lambda asked: Lie(206 if partial else 200, DATED | partial | {"Content-Encoding": "gzip"}, bomb)
+    assert b"".join(store.read("key")) == bomb
+
+
+# -- Google
+
+
+def described(**changed):
+    made = {
+        "kind": "storage#object",
+        "name": "key",
+        "size": "1",
+        "crc32c": crc32c_of(b"x"),
+        "generation": "7",
+    } | changed
+    return json.dumps({name: value for name, value in made.items() if value is not None}).encode()
+
+
+def test_a_made_object_is_described(server, google) -> None:
+    server.answer = lambda asked: Lie(body=described())
+    assert google.write("key", [b"x"]).version_id == "7"
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"name": None},
+        {"name": "other"},
+        {"size": None},
+        {"size": "2"},
+        {"size": -1},
+        {"crc32c": None},
+        {"crc32c": "AAAAAA=="},
+    ],
+)
+def test_an_object_that_is_described_otherwise_was_not_made(server, google, changed) -> None:
+    server.answer = lambda asked: Lie(body=described(**changed))
+    with pytest.raises(StoreUnavailableError, match="not Google's"):
+        google.write("key", [b"x"])
+
+
+@pytest.mark.parametrize("size", [None, -1, "-1", "x", "1.5", [], True, "9" * 30])
+def test_a_size_is_a_number(server, google, size) -> None:
+    server.answer = lambda asked: Lie(body=described(size=size))
+    with pytest.raises(StoreUnavailableError, match="not Google's"):
+        google.stat("key")
+    page = {"kind": "storage#objects", "items": [json.loads(described(size=size))]}
+    server.answer = lambda asked: Lie(body=json.dumps(page).encode())
+    with pytest.raises(StoreUnavailableError, match="not Google's"):
+        list(google.list())
+
+
+@pytest.mark.parametrize(
+    "items", [{}, 3, "x", ["x"], [None], [{"name": 3}], [{"name": "a", "size": "1", "updated": "x"}]]
+)
+def test_a_page_of_nonsense(server, google, items) -> None:
+    server.answer = lambda asked: Lie(body=json.dumps({"kind": "storage#objects", "items": items}).encode())
+    if items == {}:
+        assert list(google.list()) == []
+    else:
+        with pytest.raises(StoreUnavailableError, match="not Google's"):
+            list(google.list())
+
+
+@pytest.mark.parametrize("tokens", [["a", "a"], ["a", "b", "a"], [3]])
+def test_a_token_that_comes_again_ends_the_listing(server, google, tokens) -> None:
+    following = itertools.cycle(tokens)
+    server.answer = lambda asked: Lie(
+        body=json.dumps({"kind": "storage#objects", "nextPageToken": next(following)}).encode()
+    )
+    with pytest.raises(StoreUnavailableError, match="not Google's"):
+        list(google.list())
+    assert len(server.asked) <= len(tokens) + 1
+
+
+@pytest.mark.parametrize(
+    "answer", [Lie(200), Lie(200, {}, described()), Lie(201, {}, b"<html>"), Lie(308, {"Range": "x"})]
+)
+def test_a_piece_that_is_not_taken_is_no_success(server, google, answer) -> None:
+    """More is to come, so nothing but 308 is an answer."""
+    server.answer = lambda asked: (
+        answer if "upload_id=" in asked.path else Lie(200, {"Location": f"{server.url}/session?upload_id=1"})
+    )
+    with pytest.raises(StoreError):
+        google.write("key", [bytes(PART + 1)])
+    assert {asked.headers["content-range"] for asked in server.asked if "content-range" in asked.headers} <= {
+        f"bytes 0-{PART - 1}/*",
+        "bytes */*",
+    }
+
+
+def test_a_stranger_does_not_say_whose_object_it_is(server, google) -> None:
+    answers = iter([Lie(503), Lie(412), Lie(200, {}, b"<html>")])
+    server.answer = lambda asked: next(answers)
+    with pytest.raises(UnknownOutcomeError):
+        google.write("key", [b"x"], if_absent=True)
+
+
+def test_a_page_of_somebody_elses_is_not_repeated(server, google) -> None:
+    server.answer = lambda asked: Lie(404, {"Content-Type": "text/html"}, b"<html><title>nginx</title></html>")
+    with pytest.raises(StoreError) as refused:
+        google.stat("key")
+    assert "nginx" not in str(refused.value)
+
+
+# -- Azure
+
+
+def listing(name="key", size="1", marker="", properties=""):
+    found = (
+        f"<Blob><Name>{name}</Name><Properties><Content-Length>{size}</Content-Length><Etag>0x1</Etag>"
+        f"<BlobType>BlockBlob</BlobType>{properties}</Properties></Blob>"
+    )
+    page = f"<Blobs>{found}</Blobs><NextMarker>{marker}</NextMarker>"
+    whole = f"<?xml version='1.0'?><EnumerationResults ContainerName='container'>{page}</EnumerationResults>"
+    return Lie(200, {"Content-Type": "application/xml"}, whole.encode())
+
+
+def test_a_listing_of_azures(server, azure) -> None:
+    server.answer = lambda asked: listing()
+    assert [(found.key, found.size) for found in azure.list()] == [("key", 1)]
+
+
+@pytest.mark.parametrize("size", ["-1", "x", "", "1.5", "9" * 30])
+def test_a_listed_size_is_a_number(server, azure, size) -> None:
+    server.answer = lambda asked: listing(size=size)
+    if size == "9" * 30:
+        assert next(azure.list()).size == int(size)
+    else:
+        with pytest.raises(StoreUnavailableError, match="not Azure's"):
+            list(azure.list())
+
+
+@pytest.mark.parametrize("markers", [["a", "a"], ["a", "b", "a"]])
+def test_a_marker_that_comes_again_ends_the_listing(server, azure, markers) -> None:
+    following = itertools.cycle(markers)
+    server.answer = lambda asked: listing(marker=next(following))
+    with pytest.raises(StoreUnavailableError, match="not Azure's"):
+        list(azure.list())
+    assert len(server.asked) <= len(markers) + 1
+
+
+@pytest.mark.parametrize("headers", [{}, {"ETag": ""}, {"Last-Modified": "yesterday", "ETag": '"e"'}])
+@pytest.mark.parametrize("operation", ["put", "put if absent", "parts"])
+def test_without_an_etag_nothing_was_made(server, azure, headers, operation) -> None:
+    server.answer = lambda asked: Lie(201, headers)
+    with pytest.raises(StoreUnavailableError, match="not Azure's"):
+        OPERATIONS[operation](azure)
+
+
+def test_another_checksum_in_the_answer_is_no_success(server, azure) -> None:
+    server.answer = lambda asked: Lie(201, DATED | {"Content-MD5": "AAAAAAAAAAAAAAAAAAAAAA=="})
+    with pytest.raises(StoreUnavailableError):
+        azure.write("key", [b"x"])
+
+
+def test_a_head_without_an_etag_does_not_say_whose_object_it_is(server, azure) -> None:
+    answers = iter([Lie(503), Lie(412), Lie(200)])
+    server.answer = lambda asked: next(answers)
+    with pytest.raises(UnknownOutcomeError):
+        azure.write("key", [b"x"], if_absent=True)
+
+
+def test_a_blob_that_is_replaced_while_it_is_read(server, azure) -> None:
+    window = azure_module._WINDOW
+    first = Lie(206, DATED | {"Content-Range": f"bytes 0-{window - 1}/{window + 1}"}, bytes(window))
+    answers = iter([first, Lie(412, {"x-ms-error-code": "ConditionNotMet"})])
+    server.answer = lambda asked: next(answers)
+    reading = azure.read("key")
+    assert len(next(reading)) == window
+    with pytest.raises(ConflictError, match="replaced while it was read"):
+        next(reading)
+    assert server.asked[1].headers["if-match"] == '"e"'
