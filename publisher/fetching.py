@@ -164,7 +164,14 @@ def _open(published: PublishedResult, trust: Trust, *, proven: bool) -> Store:
     """The store that ``published`` names, if it may; ``proven`` says whether its checksum will have to hold."""
     if published.claimed:
         proven = proven and published.checksum_sha256 is not None
-        admit(published.type, published.endpoint, proven=proven, trust=trust, error=ResultError)
+        admit(
+            published.type,
+            published.endpoint,
+            proven=proven,
+            trust=trust,
+            configured=surroundings.configured_endpoints(published.type),
+            error=ResultError,
+        )
     return open_result_store(published)
 
 

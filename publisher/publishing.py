@@ -77,7 +77,14 @@ def plan(
     spec = _spec(destination)
     if spec.claimed:
         allowed = surroundings.trust() if trust is None else trust
-        admit(spec.type, spec.endpoint, proven=False, trust=allowed, error=SpecError)
+        admit(
+            spec.type,
+            spec.endpoint,
+            proven=False,
+            trust=allowed,
+            configured=surroundings.configured_endpoints(spec.type),
+            error=SpecError,
+        )
     try:
         engine_for(spec.engine)
     except ValueError as error:

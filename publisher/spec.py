@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Self
 
-from .backends.opening import ENGINES
+from .backends.errors import UnknownStoreError
+from .backends.opening import ENGINES, located
 from .errors import SpecError
 from .keys import KeyRules
 from .params import near_to, nearest, read_params
@@ -67,8 +68,8 @@ class PublisherSpec:
         before the last segment.
         """
         destination, options = _taken_apart(text)
-        kind, located = _located(destination)
-        for name, value in located.items():
+        kind, place = _located(destination)
+        for name, value in place.items():
             if options.setdefault(name, value) != value:
                 raise SpecError(f"the {name.lower()} is given twice, as {value!r} and as {options[name]!r}: give one")
         if _PATH.match(destination):
@@ -200,8 +201,12 @@ def _located(destination: str) -> tuple[str, dict[str, str]]:
     kind = check_type(kind, SpecError)
     if kind not in KINDS or kind == "file":
         return kind, _located_in_directories(kind, rest)
+    try:
+        _, rest, endpoint = located(f"{kind}://{rest}")
+    except UnknownStoreError as error:
+        raise SpecError(str(error)) from None
     bucket, _, key = rest.partition("/")
-    return kind, {name: value for name, value in (("Bucket", bucket), ("Key", key)) if value}
+    return kind, {name: value for name, value in (("Bucket", bucket), ("Key", key), ("Endpoint", endpoint)) if value}
 
 
 def _located_in_directories(kind: str, path: str) -> dict[str, str]:

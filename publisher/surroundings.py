@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable
 from datetime import UTC, datetime, tzinfo
 
 from .keys import Context
@@ -53,13 +53,8 @@ def with_instant(context: Context, zone: tzinfo = UTC) -> Context:
     )
 
 
-def configured_endpoints(environment: Mapping[str, str]) -> Iterable[tuple[str, str]]:
-    """stub"""
-    return ()
-
-
 def trust(allow: Iterable[str] = (), allow_endpoints: Iterable[str] | None = None) -> "Trust":
-    """What the caller allows (types of stores, URLs of servers), and what this process's environment does.
+    """What the caller allows (types of stores, URLs of servers), and this process's environment with him.
 
     ``KEYSTOW_ALLOW_ENDPOINTS`` holds URLs with blanks or commas between. Raises ``ValueError`` for what is no URL of a
     server.
@@ -76,8 +71,15 @@ def trust(allow: Iterable[str] = (), allow_endpoints: Iterable[str] | None = Non
     return Trust(
         frozenset(canonical(name.lower()) for name in types),
         frozenset(endpoints) if endpoints or given is not None else None,
-        frozenset(configured_endpoints(os.environ)),
     )
+
+
+def configured_endpoints(kind: str) -> Collection[str]:
+    """The endpoints of stores of the type ``kind`` that this process's environment holds. Raises ``ValueError``."""
+    from .backends import azure_settings, gcs_settings
+
+    settings = {"gs": gcs_settings, "az": azure_settings}.get(kind)
+    return settings.configured_endpoints(os.environ) if settings else ()
 
 
 def processors() -> int:

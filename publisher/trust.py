@@ -32,22 +32,29 @@ class Trust(NamedTuple):
     """What the caller allows.
 
     ``types`` are types of stores beyond the table. ``endpoints`` are URLs of servers that may be called; with any given
-    (``None`` is none given), no other server that a stranger names is called. ``configured`` are the endpoints that the
-    caller's environment holds, as (type, URL).
+    (``None`` is none given), no other server that a stranger names is called.
     """
 
     types: frozenset[str] = frozenset()
     endpoints: frozenset[str] | None = None
-    configured: frozenset[tuple[str, str]] = frozenset()
 
 
-def admit(kind: str, endpoint: str | None, *, proven: bool, trust: Trust, error: type[ValueError]) -> None:
+def admit(
+    kind: str,
+    endpoint: str | None,
+    *,
+    proven: bool,
+    trust: Trust,
+    configured: Collection[str],
+    error: type[ValueError],
+) -> None:
     """Raises ``error`` for a store, of this type and at this endpoint, that a stranger may not name.
 
-    ``proven`` says that a checksum came along, which will have to hold.
+    ``proven`` says that a checksum came along, which will have to hold. ``configured`` are the endpoints that the
+    caller's environment holds for stores of the type.
     """
     _admit_type(kind, proven=proven, trust=trust, error=error)
-    _admit_endpoint(kind, endpoint, trust=trust, error=error)
+    _admit_endpoint(kind, endpoint, trust=trust, configured=configured, error=error)
 
 
 def _admit_type(kind: str, *, proven: bool, trust: Trust, error: type[ValueError]) -> None:
@@ -58,11 +65,12 @@ def _admit_type(kind: str, *, proven: bool, trust: Trust, error: type[ValueError
     raise error(f"{what}: allow it with allow={{{kind!r}}}")
 
 
-def _admit_endpoint(kind: str, endpoint: str | None, *, trust: Trust, error: type[ValueError]) -> None:
+def _admit_endpoint(
+    kind: str, endpoint: str | None, *, trust: Trust, configured: Collection[str], error: type[ValueError]
+) -> None:
     if endpoint is None or _is_among(endpoint, trust.endpoints or ()):
         return
     if trust.endpoints is None:
-        configured = {url for named, url in trust.configured if named == kind}
         if kind in _BOUND or is_provider(kind, endpoint) or is_loopback(endpoint) or _is_among(endpoint, configured):
             return
         why = "the credentials that it would get work elsewhere too"

@@ -293,3 +293,30 @@ def test_no_password_goes_into_a_result(made):
         made("sftp://user:PW@host/d/k")
     assert "PW" not in str(caught.value).replace("FSSPEC_SFTP_PASSWORD", "")
     assert PublisherSpec.parse("sftp://user@host:22/d/k").bucket == "user@host:22/d"
+
+
+@pytest.mark.parametrize(
+    ("written", "spec"),
+    [
+        ("gcs://b/k", PublisherSpec("gs", "b", "k")),
+        ("S3A://b/k", PublisherSpec("s3", "b", "k")),
+        ("s3n://b/k,opt=region=r", PublisherSpec("s3", "b", "k", region="r")),
+        ("azure://container/k", PublisherSpec("az", "container", "k")),
+        ("abfs://container/a/k", PublisherSpec("az", "container", "a/k")),
+        (
+            "abfss://container@account.dfs.core.windows.net/a/k",
+            PublisherSpec("az", "container", "a/k", "https://account.blob.core.windows.net"),
+        ),
+        (
+            "wasbs://container@account.blob.core.windows.net/k",
+            PublisherSpec("az", "container", "k", "https://account.blob.core.windows.net"),
+        ),
+    ],
+)
+def test_an_alias_means_what_people_mean(written, spec):
+    assert PublisherSpec.parse(written) == spec
+
+
+def test_an_account_of_somebody_else_is_none_of_azures():
+    with pytest.raises(SpecError, match="'account.dfs.evil.example.com' is no account of Azure's"):
+        PublisherSpec.parse("abfss://container@account.dfs.evil.example.com/k")

@@ -13,7 +13,8 @@ import yaml
 from commands import complaint, keystow
 
 from keystow import PublishedResult, PublisherSpec, ResultError, SpecError, fetch, presign, publish, verify
-from keystow.surroundings import trust
+from keystow.backends import NotFoundError
+from keystow.surroundings import configured_endpoints, trust
 from keystow.trust import Trust, admit, admit_url
 
 SHA = "0" * 64
@@ -21,9 +22,9 @@ NOTHING = Trust()
 LISTED = Trust(endpoints=frozenset({"https://minio.example.com:9000/base"}))
 
 
-def admitted(kind, endpoint=None, *, proven=False, given=NOTHING):
+def admitted(kind, endpoint=None, *, proven=False, given=NOTHING, configured=()):
     try:
-        admit(kind, endpoint, proven=proven, trust=given, error=ResultError)
+        admit(kind, endpoint, proven=proven, trust=given, configured=configured, error=ResultError)
     except ResultError as error:
         return str(error)
     return ""
@@ -83,15 +84,14 @@ def test_endpoints(kind, place):
             f"elsewhere too: allow it with allow_endpoints={{{endpoint!r}}}"
         )
         assert not admitted(kind, endpoint, given=Trust(endpoints=frozenset({endpoint})))
-        assert not admitted(kind, endpoint, given=Trust(configured=frozenset({(kind, f"{endpoint}/other/path")})))
-        assert admitted(kind, endpoint, given=Trust(configured=frozenset({("memory", endpoint)})))
+        assert not admitted(kind, endpoint, configured=[f"{endpoint}/other/path"])
+        assert admitted(kind, endpoint, configured=["https://example.com"])
 
 
 @pytest.mark.parametrize(("kind", "place"), list(itertools.product(PROVIDERS, ENDPOINTS)))
 def test_with_a_list_nothing_else_is_called(kind, place):
     endpoint, _ = ENDPOINTS[place]
-    configured = frozenset({(kind, str(endpoint))})
-    assert (not admitted(kind, endpoint, given=LISTED._replace(configured=configured))) is (endpoint is None)
+    assert (not admitted(kind, endpoint, given=LISTED, configured=[str(endpoint)])) is (endpoint is None)
     assert (not admitted(kind, endpoint, given=Trust(endpoints=frozenset()))) is (endpoint is None)
     assert not admitted(kind, "HTTPS://MinIO.example.com:9000/elsewhere", given=LISTED)
     for other in ("http://minio.example.com:9000", "https://minio.example.com", "https://a.minio.example.com:9000"):
@@ -153,11 +153,20 @@ def test_what_the_call_and_the_environment_allow(monkeypatch):
     ],
 )
 def test_what_is_configured_may_be_named(monkeypatch, kind, variables, endpoint):
-    assert admitted(kind, endpoint, given=trust())
+    assert admitted(kind, endpoint, configured=configured_endpoints(kind))
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    assert not admitted(kind, endpoint, given=trust())
-    assert admitted({"gs": "az", "az": "gs"}[kind], endpoint, given=trust())
+    assert not admitted(kind, endpoint, configured=configured_endpoints(kind))
+    other = {"gs": "az", "az": "gs"}[kind]
+    assert admitted(other, endpoint, configured=configured_endpoints(other))
+
+
+def test_a_variable_that_is_wrong_is_told_where_it_counts(monkeypatch, tmp_path):
+    monkeypatch.setenv("AZURE_STORAGE_CONNECTION_STRING", "nonsense")
+    with pytest.raises(ValueError, match="AZURE_STORAGE_CONNECTION_STRING: it is no connection string"):
+        verify(mapping("az", "bucket", ChecksumSHA256=SHA))
+    with pytest.raises(NotFoundError):
+        verify(mapping("file", f"{tmp_path}/x", ChecksumSHA256=SHA))
 
 
 # ---------------------------------------------------------------------------------------------------
