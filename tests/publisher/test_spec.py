@@ -318,5 +318,5 @@ def test_an_alias_means_what_people_mean(written, spec):
 
 
 def test_an_account_of_somebody_else_is_none_of_azures():
-    with pytest.raises(SpecError, match="'account.dfs.evil.example.com' is no account of Azure's"):
+    with pytest.raises(SpecError, match=r"'account\.dfs\.evil\.example\.com' is no account of Azure's"):
         PublisherSpec.parse("abfss://container@account.dfs.evil.example.com/k")
