@@ -151,17 +151,15 @@ def test_a_ca_bundle_from_the_environment_lets_us_in(secure, bucket, certificate
     round_trip(open_store(f"s3://{bucket}", endpoint=secure.url, engine=engine))
 
 
-@pytest.mark.parametrize(
-    ("engine", "says"), [("fsspec", "certificate verify failed"), ("obstore", "certificate is not trusted")]
-)
-def test_a_certificate_that_nobody_vouches_for_is_refused(secure, bucket, monkeypatch, engine, says) -> None:
+@pytest.mark.parametrize("engine", ["fsspec", "obstore"])
+def test_a_certificate_that_nobody_vouches_for_is_refused(secure, bucket, monkeypatch, engine) -> None:
     monkeypatch.setattr(s3_client, "_ATTEMPTS", 1)
     store = open_store(f"s3://{bucket}", endpoint=secure.url, engine=engine)
     with contextlib.closing(store):
-        with pytest.raises(StoreUnavailableError, match=says):
-            store.write("key", [b"x"])
-        with pytest.raises(StoreUnavailableError, match="certificate verify failed"):
-            store.write("key", [LARGE, b"x"])
+        for content in ([b"x"], [LARGE, b"x"]):
+            with pytest.raises(StoreUnavailableError, match=r"certificate is not trusted.*AWS_CA_BUNDLE") as refused:
+                store.write("key", content)
+            assert str(refused.value).startswith(f"s3://{bucket}/key: ")
 
 
 @pytest.mark.parametrize("engine", ["fsspec", "obstore"])
