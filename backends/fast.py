@@ -22,7 +22,7 @@ RETRIES: dict[str, Any] = {"max_retries": 3, "retry_timeout": timedelta(seconds=
 CLIENT: dict[str, Any] = {"connect_timeout": timedelta(seconds=10), "allow_invalid_certificates": False}
 _READING: dict[str, Any] = {"timeout": timedelta(days=7), "read_timeout": timedelta(seconds=60)}
 _NOT_KEPT = re.compile(r"(?:^|/)\.{0,2}(?:/|\Z)|[\x00-\x1f\x7f\\\ud800-\udfff]")
-_STATUS = re.compile(r"status code: (\d{3})")
+_STATUS = re.compile(r"status code: (\d{3})[^:<]{0,100}:?\s*(\ufeff?(?:<\?xml[^>]{0,200}>\s*)?<Error[\s>])?")
 _CODE = re.compile(r"<Code>([^<]{1,80})</Code>")
 _MESSAGE = re.compile(r"<Message>([^<]{1,300})")
 _REASON = re.compile(r'(?:message|error): "([^"]{1,200})"')
@@ -149,11 +149,15 @@ class FastStore:
                 if "range" in options and _refusal(error).status in {"", "416"}:
                     return None
                 raise
-            if not found.meta["e_tag"]:
-                raise self.cloud.unanswered(f"{self.cloud.url}/{key}", self.endpoint, NO_ETAG, "")
+            self.check(found.meta, key)
             first, last = found.range
             stream: Iterator[bytes] = found.stream(min_chunk_size=_CHUNK)
             return stream, last - first
+
+    def check(self, said: Mapping[str, Any], key: str) -> None:
+        """Raises ``StoreUnavailableError`` for an object without an ETag: all stores have one, and strangers do not."""
+        if not said["e_tag"]:
+            raise self.cloud.unanswered(f"{self.cloud.url}/{key}", self.endpoint, NO_ETAG, "")
 
     def stat(self, key: str, *, version_id: str | None = None) -> Stat:
         return self._rest().stat(key, version_id=version_id)
@@ -240,7 +244,7 @@ def _refusal(error: BaseException) -> Refusal:
     """What obstore tells of an answer, or of there being none; the URL, and what is for debugging, is left out."""
     text, _, debug = str(error).partition("\n\nDebug source:")
     status = _STATUS.search(text)
-    told = refusal(status[1] if status else "", text)
+    told = refusal(status[1] if status else "", text if status and status[2] else "")
     if "redirect without LOCATION" in text:
         return Refusal("301", "PermanentRedirect", "", "")
     if told.message:

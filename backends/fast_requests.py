@@ -15,7 +15,7 @@ from xml.etree import ElementTree as ET
 
 from .errors import CredentialsError, StoreError, StoreUnavailableError, raise_alone
 from .fast import Cloud, refusal
-from .s3_answers import MOST, begins, strange
+from .s3_answers import MOST, begins, parsed, strange
 from .settling import retried
 
 _CONNECT_SECONDS = 10
@@ -81,12 +81,10 @@ class Answer(NamedTuple):
 
     def xml(self, root: str) -> ET.Element:
         """The content. Raises ``StoreUnavailableError`` if it is something else than a ``root``, or not all there."""
-        if not begins(self.content, root):
+        found = parsed(self.content, root)
+        if found is None:
             raise self.not_understood()
-        try:
-            return ET.fromstring(self.content.strip())  # noqa: S314  begins without a DTD
-        except ET.ParseError:
-            raise self.not_understood() from None
+        return found
 
     def not_understood(self) -> StoreUnavailableError:
         """The error for an answer that S3 would not give."""

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from datetime import datetime
 from typing import Any
+from xml.etree import ElementTree as ET
 
 from .contract import Stat
 from .errors import StoreUnavailableError
@@ -49,6 +50,16 @@ def begins(content: bytes, root: str) -> bool:
     """Whether ``content`` is XML whose first element is ``root``, in the encoding that S3 has, and without a DTD."""
     found = _BEGINNING.match(content)
     return found is not None and found[1].decode() == root
+
+
+def parsed(content: bytes, root: str) -> ET.Element | None:
+    """The XML of ``content``, or ``None`` if it is something else than a ``root``, or not all there."""
+    if not begins(content, root):
+        return None
+    try:
+        return ET.fromstring(content.strip())  # noqa: S314  begins without a DTD
+    except ET.ParseError:
+        return None
 
 
 def stat_of(found: Mapping[str, Any]) -> Stat:

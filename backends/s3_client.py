@@ -67,7 +67,7 @@ class Bucket:
     def _check_credentials(self) -> None:
         if self._credentials is None and self._files.key is None:
             raise no_credentials()
-        check_keys(self.loop.run(self._learnt()), self._credentials and self._credentials.method)
+        check_keys(self.loop.run(self._learnt()), self._credentials.method if self._credentials else "s3fs")
 
     async def _learnt(self) -> dict[str, str | None]:
         """The credentials of this moment, which the client renews by itself; they are masked from now on."""

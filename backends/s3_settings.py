@@ -107,16 +107,16 @@ def guard() -> None:
     guard_logs(*_LOGGERS)
 
 
-def check_keys(keys: Mapping[str, Any], source: str | None = None) -> None:
+def check_keys(keys: Mapping[str, Any], source: str = "env") -> None:
     """Has these credentials masked wherever they would be shown. Raises ``ValueError`` if no header can hold them.
 
-    ``source`` says where they come from; without it, that are the variables of ``KEYS``.
+    ``source`` is botocore's name for the place where they come from; ``env`` are the variables of ``KEYS``.
     """
     keep_secret(keys["secret_access_key"], keys["token"])
     for name, variable in KEYS.items():
         value = keys[name] or ""
         if not (value.isascii() and value.isprintable()):
-            what = f"the {name} ({source})" if source else variable
+            what = variable if source == "env" else f"the {name} ({source})"
             raise ValueError(f"{what} holds a line break, or a character that is not ASCII: correct it")
 
 
@@ -126,9 +126,12 @@ def set_in(environment: Mapping[str, str], variables: tuple[str, ...]) -> tuple[
 
 
 def configured(session: Any) -> Any:
-    """``session``, of botocore or aiobotocore, with a short wait for instance metadata."""
+    """``session``, of botocore or aiobotocore, with a short wait for instance metadata. Raises ``ValueError``."""
     from botocore.configprovider import ConstantProvider
 
+    if not isinstance(session.get_scoped_config().get("s3", {}), dict):
+        where = _source("", (), "s3", session)
+        raise ValueError(f"{where}: write the settings of s3 below it, indented")  # noqa: TRY004  as for others
     if session.get_config_variable("metadata_service_timeout") == 1:
         # As a config variable it would be cut to whole seconds, and 0 is no limit at all.
         provider = ConstantProvider(_METADATA_SECONDS)
