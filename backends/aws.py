@@ -20,6 +20,7 @@ from .s3_answers import CHECK, STRANGE
 
 _MOST_SAID = 300
 """Characters of what a server says that are told."""
+_HOST = re.compile(r"(?:[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::\d{1,5})?")
 _AWS = re.compile(r"(?:^|\.)amazonaws\.com(?:\.cn)?$")
 _REGION = re.compile(
     r"(?:^|\.)s3(?:-fips)?[.-](?:dualstack\.)?([a-z]{2}(?:-[a-z]+)+-\d+)(?:\.vpce)?\.amazonaws\.com(?:\.cn)?$"
@@ -136,4 +137,6 @@ def _host(location: str) -> str:
     except ValueError:
         return ""
     server = parts.netloc.rpartition("@")[2]
-    return f"{parts.scheme}://{server}" if parts.scheme and server else server
+    if not _HOST.fullmatch(server):
+        return ""
+    return f"{parts.scheme}://{server}" if parts.scheme else server

@@ -5,7 +5,6 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -186,6 +185,8 @@ def _refused(bucket: str, endpoint: str | None, refusal: Refusal, key: str, oper
 
 
 def _phrase(status: str) -> str:
+    from http import HTTPStatus
+
     return next((known.phrase for known in HTTPStatus if str(known.value) == status), "")
 
 
@@ -255,6 +256,7 @@ def _from_botocore(endpoint: str | None, region: str | None, profile: str | None
         session = configured(Session(profile=profile))
         where = endpoint_of(endpoint, session)
         named = region_for(region, where, session)
+        trusted = ca_file_for(ca_file, session)
         found = session.get_credentials()
         if found is None:
             raise no_credentials()
@@ -271,7 +273,7 @@ def _from_botocore(endpoint: str | None, region: str | None, profile: str | None
             where,
             named or DEFAULT_REGION,
             named is None,
-            ca_file_for(ca_file, session),
+            trusted,
             credentials=lambda: _frozen(found),
             lasting=False,
             hindrance=f"{special[0]} endpoints" if special else "",

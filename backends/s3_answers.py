@@ -7,11 +7,13 @@ import re
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from datetime import datetime
-from typing import Any
-from xml.etree import ElementTree as ET
+from typing import TYPE_CHECKING, Any
 
 from .contract import Stat
 from .errors import StoreUnavailableError
+
+if TYPE_CHECKING:
+    from xml.etree import ElementTree as ET
 
 MOST = 8 << 20
 """Bytes of an answer that is no object's content. S3's longest is a page of 1,000 keys, with less than half of that."""
@@ -52,8 +54,10 @@ def begins(content: bytes, root: str) -> bool:
     return found is not None and found[1].decode() == root
 
 
-def parsed(content: bytes, root: str) -> ET.Element | None:
+def parsed(content: bytes, root: str) -> "ET.Element | None":
     """The XML of ``content``, or ``None`` if it is something else than a ``root``, or not all there."""
+    from xml.etree import ElementTree as ET
+
     if not begins(content, root):
         return None
     try:

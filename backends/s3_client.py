@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import os
 from collections.abc import Iterator
 from concurrent.futures import Future
 from typing import Any
@@ -183,14 +184,16 @@ def _errors(operation: str, bucket: str, key: str, endpoint: str | None) -> Iter
         HTTPClientError,
         TimeoutError,
     ) as error:
-        raise_alone(unanswered(where, endpoint, _reasons(error)))
+        raise_alone(unanswered(where, endpoint, *_reasons(error)))
     except UnicodeEncodeError:
         raise_alone(InvalidKeyError(f"the key {key!r} holds half a character"))
     except botocore.BotoCoreError as error:
         raise_alone(StoreError(f"{where}: {str(error).rstrip('.')}"))
 
 
-def _reasons(error: BaseException) -> str:
-    """What the error says, and what the one in it does."""
+def _reasons(error: BaseException) -> tuple[str, str]:
+    """All that the error says, with what the one in it does; and what of that is fit to be told."""
     inner = getattr(error, "kwargs", {}).get("error")
-    return f"{error} {inner}" if inner is not None and str(inner) not in str(error) else str(error)
+    number = getattr(getattr(inner, "os_error", None), "errno", None)
+    reason = os.strerror(number) if isinstance(number, int) and number > 0 else ""
+    return f"{error} {inner}", ": ".join(filter(None, (str(error).rstrip("."), reason)))

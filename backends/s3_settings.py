@@ -3,6 +3,7 @@
 What is set is checked before anything is sent; an error names the variable, or the file and the profile.
 """
 
+import binascii
 import contextlib
 import os
 import re
@@ -26,6 +27,8 @@ KEYS = {
 """The variables that hold credentials, by obstore's names for them."""
 _METADATA_SECONDS = 0.5
 _MOST_CERTIFICATES = 64 << 20
+_CERTIFICATE = re.compile(rb"-----BEGIN CERTIFICATE-----(.*?)-----END CERTIFICATE-----", re.DOTALL)
+_DER_SEQUENCE = b"\x30"
 _BUCKET = re.compile(r"(?!\.{1,2}\Z)[A-Za-z0-9._-]{1,255}|arn:aws[a-z0-9-]*:[a-z0-9-]+:[A-Za-z0-9:/._-]{1,500}")
 _LOGGERS = (
     "aiobotocore.credentials",
@@ -81,24 +84,23 @@ def check_bucket(name: str) -> str:
     return name
 
 
-def check_ca_file(path: str | None, source: str) -> str | None:
+def check_ca_file(path: str, source: str) -> str:
     """Gives ``path`` back if certificates can be read from it. Raises ``ValueError``, which names ``source``."""
-    if path is None:
-        return None
-    import ssl
-
+    if not os.path.isfile(path):
+        raise ValueError(f"{source}: {path!r} is {'no file' if os.path.exists(path) else 'not there'}")
     try:
-        if not os.path.isfile(path):
-            raise ValueError(f"{source}: {path!r} is {'no file' if os.path.exists(path) else 'not there'}")
         with open(path, "rb") as file:
-            content = file.read(_MOST_CERTIFICATES)
-        if b"-----BEGIN CERTIFICATE-----" not in content:
-            raise ValueError(f"{source}: {path!r} holds no certificate in PEM form")
-        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(path)
-    except ssl.SSLError:
-        raise ValueError(f"{source}: the certificates in {path!r} cannot be understood") from None
+            certificates = _CERTIFICATE.findall(file.read(_MOST_CERTIFICATES))
     except OSError as error:
         raise ValueError(f"{source}: {path!r} cannot be read ({error.strerror})") from None
+    if not certificates:
+        raise ValueError(f"{source}: {path!r} holds no certificate in PEM form")
+    try:
+        sound = all(binascii.a2b_base64(one).startswith(_DER_SEQUENCE) for one in certificates)
+    except binascii.Error:
+        sound = False
+    if not sound:
+        raise ValueError(f"{source}: the certificates in {path!r} cannot be understood")
     return path
 
 
@@ -169,7 +171,7 @@ def ca_file_for(given: str | None, session: Any) -> str | None:
     if given:
         return check_ca_file(given, "ca_file")
     found: str | None = session.get_config_variable("ca_bundle") or None
-    return check_ca_file(found, _source(found or "", CA_BUNDLES, "ca_bundle", session))
+    return check_ca_file(found, _source(found, CA_BUNDLES, "ca_bundle", session)) if found else None
 
 
 def _source(value: str, variables: tuple[str, ...], setting: str, session: Any) -> str:
