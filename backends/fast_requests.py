@@ -226,7 +226,10 @@ def _received(connection: http.client.HTTPConnection) -> tuple[http.client.HTTPR
     """The answer, and its body; of one that is longer than S3's are, no more than is needed to tell."""
     try:
         with contextlib.closing(connection.getresponse()) as answer:
-            return answer, answer.read(MOST + 1)
+            content = answer.read(MOST + 1)
+            if answer.length and len(content) <= MOST:
+                raise http.client.IncompleteRead(content, answer.length)
+            return answer, content
     except ValueError as error:
         raise http.client.HTTPException(f"BadStatusLine: {error}") from None
 

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from .aws import is_aws, region_of, translated
 from .contract import Store
 from .endpoints import check_endpoint, check_region, is_provider
-from .errors import CredentialsError, StoreError, UnsupportedError, raise_alone
+from .errors import StoreError, UnsupportedError, raise_alone
 from .fast import Cloud, Late, Refusal, no_panic
 from .fast_upload import FastS3Store
 from .s3_answers import strangers
@@ -24,6 +24,7 @@ from .s3_settings import (
     KEYS,
     REGIONS,
     ca_file_for,
+    check_addressing,
     check_bucket,
     check_ca_file,
     check_keys,
@@ -32,6 +33,7 @@ from .s3_settings import (
     guard,
     no_credentials,
     region_for,
+    renewal_errors,
     set_in,
     setting_errors,
 )
@@ -101,6 +103,7 @@ def open_s3(
 ) -> Store:
     """The store; unless ``forced``, that of ``open_rest`` where obstore would do anything otherwise than it."""
     check_bucket(bucket)
+    check_addressing(addressing)
     guard()
     simple = _from_environment(endpoint, region) if profile is None and ca_file is None else None
     settings = simple or _from_botocore(endpoint, region, profile, ca_file)
@@ -282,12 +285,8 @@ def _from_botocore(endpoint: str | None, region: str | None, profile: str | None
 
 def _frozen(credentials: Any) -> dict[str, Any]:
     """The credentials of this moment; botocore renews them ahead of time, so they are asked for again before long."""
-    from botocore.exceptions import BotoCoreError, ClientError
-
-    try:
+    with renewal_errors():
         frozen = credentials.get_frozen_credentials()
-    except (BotoCoreError, ClientError) as error:
-        raise_alone(CredentialsError(str(error).rstrip("."), hint="renew the credentials"))
     keep_secret(frozen.secret_key, frozen.token)
     return {
         "access_key_id": frozen.access_key,

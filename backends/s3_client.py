@@ -16,6 +16,7 @@ from .s3_failures import unanswered
 from .s3_settings import (
     DEFAULT_REGION,
     ca_file_for,
+    check_addressing,
     check_bucket,
     check_keys,
     configured,
@@ -24,6 +25,7 @@ from .s3_settings import (
     guard,
     no_credentials,
     region_for,
+    renewal_errors,
     setting_errors,
 )
 from .texts import keep_secret
@@ -48,6 +50,7 @@ class Bucket:
         addressing: str | None,
     ) -> None:
         self.name = check_bucket(name)
+        check_addressing(addressing)
         from aiobotocore.session import AioSession
 
         from .s3_http import check_answers
@@ -75,7 +78,8 @@ class Bucket:
         found = self._files
         keys = {"access_key_id": found.key, "secret_access_key": found.secret, "token": found.token}
         if self._credentials is not None:
-            frozen = await self._credentials.get_frozen_credentials()
+            with renewal_errors():
+                frozen = await self._credentials.get_frozen_credentials()
             keys = {"access_key_id": frozen.access_key, "secret_access_key": frozen.secret_key, "token": frozen.token}
         keep_secret(keys["secret_access_key"], keys["token"])
         return keys

@@ -21,20 +21,18 @@ def careful_session() -> Any:
 
         async def read(self) -> bytes:
             if self._body is None:
+                body = bytearray()
                 try:
-                    self._body = await self._taken()
-                finally:
-                    self.release()
-            return self._body
-
-        async def _taken(self) -> bytes:
-            body = bytearray()
-            async for piece in self.content.iter_any():
-                body += piece
-                if len(body) > MOST:
+                    async for piece in self.content.iter_any():
+                        body += piece
+                        if len(body) > MOST:
+                            raise ClientPayloadError(TOO_LONG)  # noqa: TRY301  as whatever else ends it
+                except BaseException:
                     self.close()
-                    raise ClientPayloadError(TOO_LONG)
-            return bytes(body)
+                    raise
+                self.release()
+                self._body = bytes(body)
+            return self._body
 
     class Careful(AIOHTTPSession):  # type: ignore[misc]
         """Sends each request once, and to nobody else.

@@ -84,23 +84,31 @@ def check_bucket(name: str) -> str:
     return name
 
 
+def check_addressing(style: str | None) -> None:
+    """Raises ``ValueError`` for a way to address a bucket that there is not."""
+    if style not in {None, "path", "virtual"}:
+        raise ValueError(f"addressing={style!r} is unknown: use 'path' or 'virtual'")
+
+
 def check_ca_file(path: str, source: str) -> str:
     """Gives ``path`` back if certificates can be read from it. Raises ``ValueError``, which names ``source``."""
-    if not os.path.isfile(path):
-        raise ValueError(f"{source}: {path!r} is {'no file' if os.path.exists(path) else 'not there'}")
+    wrong = ""
     try:
-        with open(path, "rb") as file:
-            certificates = _CERTIFICATE.findall(file.read(_MOST_CERTIFICATES))
+        if not os.path.isfile(path):
+            wrong = "is no file" if os.path.exists(path) else "is not there"
+        else:
+            with open(path, "rb") as file:
+                certificates = _CERTIFICATE.findall(file.read(_MOST_CERTIFICATES))
+            if not certificates:
+                wrong = "holds no certificate"
+            elif not all(binascii.a2b_base64(one).startswith(_DER_SEQUENCE) for one in certificates):
+                wrong = "holds a broken certificate"
     except OSError as error:
-        raise ValueError(f"{source}: {path!r} cannot be read ({error.strerror})") from None
-    if not certificates:
-        raise ValueError(f"{source}: {path!r} holds no certificate in PEM form")
-    try:
-        sound = all(binascii.a2b_base64(one).startswith(_DER_SEQUENCE) for one in certificates)
+        wrong = f"cannot be read ({error.strerror})"
     except binascii.Error:
-        sound = False
-    if not sound:
-        raise ValueError(f"{source}: the certificates in {path!r} cannot be understood")
+        wrong = "holds a broken certificate"
+    if wrong:
+        raise ValueError(f"{source}: {path!r} {wrong}: name a file of certificates in PEM form")
     return path
 
 
@@ -222,4 +230,18 @@ def credential_errors() -> Iterator[None]:
     except (botocore.NoCredentialsError, botocore.PartialCredentialsError, botocore.ProfileNotFound) as error:
         raise_alone(CredentialsError(str(error).rstrip("."), hint="correct the profile, or the credentials"))
     except (botocore.CredentialRetrievalError, botocore.TokenRetrievalError, botocore.MetadataRetrievalError) as error:
+        raise_alone(CredentialsError(str(error).rstrip("."), hint="renew the credentials"))
+
+
+@contextlib.contextmanager
+def renewal_errors() -> Iterator[None]:
+    """Within this, whatever keeps credentials from being renewed becomes a ``CredentialsError``."""
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    try:
+        with credential_errors():
+            yield
+    except CredentialsError:
+        raise
+    except (BotoCoreError, ClientError, OSError, ValueError) as error:
         raise_alone(CredentialsError(str(error).rstrip("."), hint="renew the credentials"))

@@ -237,6 +237,16 @@ def test_an_answer_without_end_is_not_taken_in(lied_to, engine, operation, statu
     assert liar.sent < len(liar.asked) * (MOST + BUFFERS)
 
 
+@pytest.mark.parametrize("operation", ["read", "list", "multipart"])
+def test_an_answer_that_breaks_off(lied_to, engine, operation):
+    """All of its XML is there, and not all that was announced."""
+    whole = BEGUN if operation == "multipart" else page("")
+    answer = whole._replace(headers=OBJECT | {"Content-Length": str(len(whole.body) + 10)})
+    store, _ = lied_to(answer, engine)
+    with pytest.raises(StoreUnavailableError):
+        OPERATIONS[operation](store)
+
+
 # -- listings
 
 

@@ -178,7 +178,12 @@ def test_credentials_that_no_header_can_hold_are_not_told(odd):
 
 @pytest.mark.parametrize(
     "failure",
-    [UnauthorizedSSOTokenError(), ClientError({"Error": {"Code": "AccessDenied", "Message": "no"}}, "AssumeRole")],
+    [
+        UnauthorizedSSOTokenError(),
+        ClientError({"Error": {"Code": "AccessDenied", "Message": "no"}}, "AssumeRole"),
+        FileNotFoundError(2, "No such file or directory", "/token"),
+        ValueError("no JSON"),
+    ],
 )
 def test_credentials_that_cannot_be_renewed(failure):
     class Expired:
@@ -187,6 +192,23 @@ def test_credentials_that_cannot_be_renewed(failure):
 
     with pytest.raises(CredentialsError, match="renew the credentials"):
         fast_s3._frozen(Expired())
+
+
+def test_credentials_that_fsspecs_client_cannot_renew(monkeypatch):
+    """A file that is not there is no object that is not there."""
+
+    class Expired:
+        async def get_frozen_credentials(self):
+            raise FileNotFoundError(2, "No such file or directory", "/token")
+
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "id")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    store = open_store("s3://bucket", endpoint="http://127.0.0.1:9", engine="fsspec")
+    store._bucket._credentials = Expired()
+    with contextlib.closing(store):
+        for attempt in (lambda: store.stat("key"), lambda: store.presign("key", expires=60)):
+            with pytest.raises(CredentialsError, match=r"/token.*renew the credentials"):
+                attempt()
 
 
 @pytest.mark.parametrize(

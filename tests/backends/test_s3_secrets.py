@@ -11,7 +11,7 @@ import traceback
 import pytest
 from lying import Liar, Lie
 
-from keystow.backends import StoreError, fast_s3, open_store, s3_client, settling
+from keystow.backends import StoreError, fast_s3, open_store, s3_client, s3_settings, settling
 from keystow.backends.parts import part_size
 from keystow.backends.texts import presentable
 from keystow.testing.servers import Moto, free_ports
@@ -22,6 +22,7 @@ SECRET = "MARKEDsecret/of+the/tests"
 TOKEN = "MARKEDtoken/of+the/tests=="
 RENEWED = "MARKEDtoken/that+was/renewed=="
 SIGNATURE = re.compile(r"\b[0-9a-f]{64}\b")
+FAMILIES = ("aiobotocore", "aiohttp", "asyncio", "boto", "fsspec", "s3fs", "urllib3")
 OPERATIONS = {
     "read": lambda store: list(store.read("key")),
     "range": lambda store: list(store.read("key", start=2, stop=5)),
@@ -174,7 +175,9 @@ def test_what_is_logged(monkeypatch, caplog, moto, engine):
             with contextlib.suppress(StoreError):
                 operation(store)
     told = [f"{record.name}: {record.getMessage()} {record.exc_text} {record.exc_info}" for record in caplog.records]
-    assert any("botocore.auth" in line for line in told)
+    names = {record.name for record in caplog.records}
+    assert "botocore.auth" in names
+    assert {name for name in names if name.startswith(FAMILIES)} <= set(s3_settings._LOGGERS)
     signature = signed.partition("X-Amz-Signature=")[2][:64]
     assert len(signature) == 64
     secrets = (SECRET, TOKEN, "MARKED", signature)

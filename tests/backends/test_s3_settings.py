@@ -134,8 +134,8 @@ def test_a_file_that_cannot_be_read(engine, files, variable, name):
         ("nowhere.pem", "is not there"),
         (".", "is no file"),
         ("empty.pem", "holds no certificate"),
-        ("broken.pem", "cannot be understood"),
-        ("text.pem", "cannot be understood"),
+        ("broken.pem", "holds a broken certificate"),
+        ("text.pem", "holds a broken certificate"),
     ],
 )
 def test_a_file_of_certificates_that_is_none(engine, files, name, says):
@@ -174,6 +174,7 @@ def test_what_is_no_bucket(engine, bucket):
 def test_wrong_options_in_code(engine):
     assert "is no endpoint" in refusal(engine, endpoint="127.0.0.1:9000")
     assert "is no region" in refusal(engine, endpoint="http://127.0.0.1:9", region="eu/west")
+    assert "use 'path' or 'virtual'" in refusal(engine, endpoint="http://127.0.0.1:9", addressing="virtuel")
 
 
 def test_credentials_that_cannot_be_had_are_another_matter(engine, monkeypatch, files):
