@@ -15,7 +15,7 @@ from xml.etree import ElementTree as ET
 
 from .errors import CredentialsError, StoreError, StoreUnavailableError, raise_alone
 from .fast import Cloud, refusal
-from .s3_answers import MOST, begins, parsed, strange
+from .s3_answers import MOST, is_error, parsed, strange
 from .settling import retried
 
 _CONNECT_SECONDS = 10
@@ -156,7 +156,7 @@ class Requests:
         if len(content) > MOST:
             raise strange(where, self._cloud.endpoint)
         # S3 may answer "200 OK", and tell of a failure in the body ("CompleteMultipartUpload", of the S3 API).
-        told_in_body = begins(content, "Error")
+        told_in_body = is_error(content)
         if answer.status < 300 and not told_in_body:
             return Answer(where, self._cloud.endpoint, answer.headers, content)
         status = 500 if answer.status < 300 else answer.status

@@ -34,6 +34,9 @@ ROOTS = {
     "create_multipart_upload": "InitiateMultipartUploadResult",
     "complete_multipart_upload": "CompleteMultipartUploadResult",
 }
+_MOST_OF_AN_ERROR = 1 << 16
+_MOST_TAGS = 200_000
+"""A page of 1,000 keys has some 30,000; each costs a hundred times its bytes."""
 _BEGINNING = re.compile(rb"(?:\xef\xbb\xbf)?\s*(?:<\?xml[^>]{0,200}>\s*)?<(?:\w{1,80}:)?(\w{1,80})[\s/>]")
 _RANGE = re.compile(r"bytes (\d{1,20})-(\d{1,20})/(\d{1,20})")
 
@@ -54,11 +57,16 @@ def begins(content: bytes, root: str) -> bool:
     return found is not None and found[1].decode() == root
 
 
+def is_error(content: bytes) -> bool:
+    """Whether ``content`` tells of a failure, as S3 does."""
+    return len(content) <= _MOST_OF_AN_ERROR and begins(content, "Error")
+
+
 def parsed(content: bytes, root: str) -> "ET.Element | None":
     """The XML of ``content``, or ``None`` if it is something else than a ``root``, or not all there."""
     from xml.etree import ElementTree as ET
 
-    if not begins(content, root):
+    if not begins(content, root) or content.count(b"<") > _MOST_TAGS:
         return None
     try:
         return ET.fromstring(content.strip())  # noqa: S314  begins without a DTD

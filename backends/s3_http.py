@@ -7,7 +7,7 @@ import functools
 from http import HTTPStatus
 from typing import Any
 
-from .s3_answers import MOST, ROOTS, TOO_LONG, begins, parsed, strangers
+from .s3_answers import MOST, ROOTS, TOO_LONG, is_error, parsed, strangers
 
 
 @functools.cache
@@ -72,7 +72,7 @@ def check_answers(client: Any, endpoint: str | None) -> None:
     ) -> None:
         status, body = response_dict["status_code"], response_dict["body"]
         root = None if status >= 300 else ROOTS.get(xform_name(operation_model.name))
-        if not isinstance(body, bytes) or begins(body, "Error") or (root and parsed(body, root) is not None):
+        if not isinstance(body, bytes) or is_error(body) or (root and parsed(body, root) is not None):
             return
         response_dict["body"] = b""
         if root or (body and status >= 300):

@@ -247,6 +247,22 @@ def test_an_answer_that_breaks_off(lied_to, engine, operation):
         OPERATIONS[operation](store)
 
 
+@pytest.mark.parametrize("operation", sorted(set(OPERATIONS) - {"stat"}))
+@pytest.mark.parametrize("inside", ["<a>" * 500_000 + "</a>" * 500_000, "<Key>k</Key>" * 300_000], ids=["deep", "wide"])
+@pytest.mark.parametrize(("status", "root"), [(200, "ListBucketResult"), (200, "Error"), (404, "Error")])
+def test_xml_that_would_take_a_hundred_times_its_room(lied_to, engine, operation, inside, status, root, monkeypatch):
+    """The parser would need seconds, and hundreds of megabytes."""
+
+    class Parser(ET.XMLParser):
+        def __init__(self, *_, **__):
+            raise AssertionError("parsed")
+
+    store, _ = lied_to(Lie(status, body=f"<{root}>{inside}</{root}>".encode()), engine)
+    monkeypatch.setattr(ET, "XMLParser", Parser)
+    with pytest.raises(StoreError):
+        OPERATIONS[operation](store)
+
+
 # -- listings
 
 
