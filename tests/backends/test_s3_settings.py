@@ -171,6 +171,13 @@ def test_what_is_no_bucket(engine, bucket):
         open_store(f"s3://{bucket}", endpoint="http://127.0.0.1:9", engine=engine)
 
 
+@pytest.mark.parametrize(
+    "bucket", ["My_Bucket", "a.b-c", "arn:aws:s3:us-west-2:123456789012:accesspoint/name", "b--use1-az4--x-s3"]
+)
+def test_what_is_a_bucket(bucket):
+    open_store(f"s3://{bucket}", region="us-west-2").close()
+
+
 def test_wrong_options_in_code(engine):
     assert "is no endpoint" in refusal(engine, endpoint="127.0.0.1:9000")
     assert "is no region" in refusal(engine, endpoint="http://127.0.0.1:9", region="eu/west")
