@@ -52,9 +52,12 @@ def strangers(endpoint: str | None) -> str:
 
 
 def begins(content: bytes, root: str) -> bool:
-    """Whether ``content`` is XML whose first element is ``root``, in the encoding that S3 has, and without a DTD."""
+    """Whether ``content`` is XML whose first element is ``root``, in the encoding that S3 has, and without a DTD.
+
+    Not all who speak S3 write ``Result`` at the end of its name (rclone).
+    """
     found = _BEGINNING.match(content)
-    return found is not None and found[1].decode() == root
+    return found is not None and found[1].decode().removesuffix("Result") == root.removesuffix("Result")
 
 
 def is_error(content: bytes) -> bool:
@@ -103,14 +106,15 @@ def announced(status: int, length: Any, content_range: str | None, start: int, s
     """The bytes of content that an answer to GET promises, where those from ``start`` up to ``stop`` were asked for.
 
     Raises ``ValueError`` for a length that is not given, and for an answer of anything else: the whole object where a
-    range was asked for, a range where the whole was, another range.
+    range was asked for, a range where the whole was, another range. What says which range it is may do so with a status
+    of 200 (rclone).
     """
     size = natural(length)
     if not start and stop is None:
-        if status != 200:
+        if status != 200 or content_range is not None:
             raise ValueError("a range was not asked for")
         return size
-    found = _RANGE.fullmatch(content_range or "") if status == 206 else None
+    found = _RANGE.fullmatch(content_range or "")
     if found is None:
         raise ValueError("a range was asked for")
     first, last, total = map(int, found.groups())
