@@ -7,7 +7,10 @@ _LONGEST = timedelta(days=7)
 
 def signature_seconds(expires: timedelta | float, method: str, version_id: str | None) -> int:
     """The whole seconds that a signed URL lasts. Raises ``ValueError`` for what no cloud signs."""
-    duration = expires if isinstance(expires, timedelta) else timedelta(seconds=expires)
+    try:
+        duration = expires if isinstance(expires, timedelta) else timedelta(seconds=expires)
+    except OverflowError:
+        raise ValueError(f"a signed URL cannot last {expires} seconds: ask for 1 second to 7 days") from None
     if not timedelta(seconds=1) <= duration <= _LONGEST:
         raise ValueError(f"a signed URL cannot last {duration}: ask for 1 second to 7 days")
     if method not in {"GET", "PUT"}:

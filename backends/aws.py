@@ -16,7 +16,11 @@ from .errors import (
     StoreError,
     StoreUnavailableError,
 )
+from .s3_answers import CHECK, STRANGE
 
+_MOST_SAID = 300
+"""Characters of what a server says that are told."""
+_HOST = re.compile(r"(?:[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::\d{1,5})?")
 _AWS = re.compile(r"(?:^|\.)amazonaws\.com(?:\.cn)?$")
 _REGION = re.compile(
     r"(?:^|\.)s3(?:-fips)?[.-](?:dualstack\.)?([a-z]{2}(?:-[a-z]+)+-\d+)(?:\.vpce)?\.amazonaws\.com(?:\.cn)?$"
@@ -63,9 +67,9 @@ _ERRORS: dict[str, tuple[type[StoreError], str]] = {
     "ConditionalRequestConflict": (ConflictError, "publish again"),
     "OperationAborted": (ConflictError, "publish again"),
     "409": (ConflictError, "publish again"),
-    "PermanentRedirect": (StoreError, "the bucket is in another region: set opt=region="),
-    "AuthorizationHeaderMalformed": (StoreError, "the bucket may be in another region: set opt=region="),
-    "IllegalLocationConstraintException": (StoreError, "the bucket is in another region: set opt=region="),
+    "PermanentRedirect": (StoreError, "the bucket is in another region: set its region"),
+    "AuthorizationHeaderMalformed": (StoreError, "the bucket may be in another region: set its region"),
+    "IllegalLocationConstraintException": (StoreError, "the bucket is in another region: set its region"),
     **dict.fromkeys(
         (
             "SlowDown",
@@ -95,22 +99,44 @@ _NEEDS = {
 
 
 def translated(response: Mapping[str, Any], operation: str, bucket: str, key: str) -> StoreError:
-    """The error for an S3 answer that refused ``operation`` (a client's method, such as ``put_object``)."""
+    """The error for an S3 answer that refused ``operation`` (a client's method, such as ``put_object``).
+
+    A redirect is a refusal too, as none is followed: the answer's ``Location`` says where it leads.
+    """
     error = response.get("Error", {})
-    status = str(response.get("ResponseMetadata", {}).get("HTTPStatusCode", ""))
-    code = str(error.get("Code", "")) or status
+    metadata = response.get("ResponseMetadata", {})
+    status = str(metadata.get("HTTPStatusCode", ""))
+    code = str(error.get("Code", ""))[:_MOST_SAID] or status
     kind, hint = _ERRORS.get(code) or _ERRORS.get(status) or (StoreError, "")
-    said = str(error.get("Message", "")).rstrip(".")
+    said = str(error.get("Message", ""))[:_MOST_SAID].rstrip(".")
+    if status.startswith("3"):
+        leads = _host(str(metadata.get("HTTPHeaders", {}).get("location") or f"//{error.get('Endpoint', '')}"))
+        said = f"a redirect{f' to {leads}' if leads else ''}, which is not followed"
+        hint = hint or "set the endpoint to it, or the region, if the bucket is there"
     if kind is AccessDeniedError:
         need = _NEEDS.get(operation, operation)
         resource = bucket if need == "s3:ListBucket" else f"{bucket}/*"
         hint = f"allow {need} on arn:aws:s3:::{resource}, or use other credentials"
     what = "already exists" if kind is AlreadyExistsError else ": ".join(filter(None, (code, said)))
+    if STRANGE in said:
+        what, hint = f"{code}: {said}", CHECK
     found = kind(
         f"s3://{bucket}/{key}: {what}",
         code=code,
-        request_id=str(response.get("ResponseMetadata", {}).get("RequestId") or ""),
+        request_id=str(metadata.get("RequestId") or "")[:_MOST_SAID],
         hint=hint,
     )
-    found.retries = response.get("ResponseMetadata", {}).get("RetryAttempts", 0)
+    found.retries = metadata.get("RetryAttempts", 0)
     return found
+
+
+def _host(location: str) -> str:
+    """The server that ``location`` names, if it names one; of the path and the query nothing: they may hold secrets."""
+    try:
+        parts = urlsplit(location)
+    except ValueError:
+        return ""
+    server = parts.netloc.rpartition("@")[2]
+    if not _HOST.fullmatch(server):
+        return ""
+    return f"{parts.scheme}://{server}" if parts.scheme else server

@@ -1,5 +1,7 @@
 """What a store can answer, each error also the builtin that a user would catch."""
 
+from typing import NoReturn
+
 from .texts import presentable
 
 
@@ -73,3 +75,14 @@ class MissingExtraError(ImportError):
 
     def __init__(self, message: str) -> None:
         super().__init__(presentable(message))
+
+
+def raise_alone(error: Exception) -> NoReturn:
+    """Raises ``error`` without what is being handled, which may hold a request, and in it credentials.
+
+    ``from None`` would only hide that: it stays in ``__context__``, for whoever walks the chain.
+    """
+    try:
+        raise error
+    finally:
+        error.__cause__ = error.__context__ = None

@@ -15,19 +15,28 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 from .arguments import is_empty
 from .contract import Capabilities, Stat, Store, Written
-from .errors import CredentialsError, StoreError, StoreUnavailableError
+from .errors import CredentialsError, StoreError, StoreUnavailableError, raise_alone
 
 _CHUNK = 1 << 20
 RETRIES: dict[str, Any] = {"max_retries": 3, "retry_timeout": timedelta(seconds=60)}
 CLIENT: dict[str, Any] = {"connect_timeout": timedelta(seconds=10), "allow_invalid_certificates": False}
 _READING: dict[str, Any] = {"timeout": timedelta(days=7), "read_timeout": timedelta(seconds=60)}
 _NOT_KEPT = re.compile(r"(?:^|/)\.{0,2}(?:/|\Z)|[\x00-\x1f\x7f\\\ud800-\udfff]")
-_STATUS = re.compile(r"status code: (\d{3})")
+_STATUS = re.compile(r"status code: (\d{3})[^:<]{0,100}:?\s*(\ufeff?(?:<\?xml[^>]{0,200}>\s*)?<Error[\s>])?")
 _CODE = re.compile(r"<Code>([^<]{1,80})</Code>")
 _MESSAGE = re.compile(r"<Message>([^<]{1,300})")
 _REASON = re.compile(r'(?:message|error): "([^"]{1,200})"')
 _REQUEST = re.compile(r"<RequestId>([^<]{1,100})</RequestId>")
 
+_SIGNS = {
+    "InvalidCertificate": "the server's certificate is not trusted",
+    "InvalidContentType": "the server does not speak TLS there",
+    "IncompleteMessage": "the connection was closed before an answer came",
+    "TimedOut": "no answer came in time",
+}
+"""What hides in obstore's debugging text."""
+TOO_LONG = "the server sent more than it had announced"
+NO_ETAG = "the answer names no ETag"
 _NEVER = threading.Event()
 
 Result = TypeVar("Result")
@@ -35,12 +44,18 @@ Made_co = TypeVar("Made_co", covariant=True)
 
 
 class Refusal(NamedTuple):
-    """What a server's answer said, as far as it said it."""
+    """What a server's answer said, as far as it said it; ``location`` is where a redirect leads."""
 
     status: str
     code: str
     message: str
     request_id: str
+    location: str = ""
+
+
+def _unanswered(where: str, endpoint: str | None, said: str, told: str = "") -> StoreUnavailableError:
+    at = f" ({endpoint})" if endpoint else ""
+    return StoreUnavailableError(f"{where}: {told or said}{at}", hint="check the endpoint and the network")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +63,15 @@ class Cloud:
     """What the engine has to know of one bucket.
 
     ``connect`` takes obstore's ``client_options`` and ``retry_config``; ``refused`` makes the error of a refusal, for a
-    key and an operation of S3's.
+    key and an operation of S3's; ``unanswered`` that for a request without an answer that makes sense, from where it
+    went, the endpoint, what obstore says of it, and what of that may be told.
     """
 
     url: str
     endpoint: str | None
     connect: Callable[[Mapping[str, Any], Mapping[str, Any]], Any]
     refused: Callable[[Refusal, str, str], StoreError]
+    unanswered: Callable[[str, str | None, str, str], StoreError] = _unanswered
 
 
 class Late(Generic[Made_co]):
@@ -106,19 +123,23 @@ class FastStore:
         options: dict[str, Any] = {"version": version_id} if version_id is not None else {}
         if start or stop is not None:
             options["range"] = {"offset": start} if stop is None else (start, stop)
-        stream = self._stream(key, options) if is_kept(key) else None
-        if stream is None:
+        found = self._stream(key, options) if is_kept(key) else None
+        if found is None:
             yield from self._rest().read(key, version_id=version_id, start=start, stop=stop)
             return
+        stream, left = found
         while True:
             with self.errors(key, "get_object"):
                 chunk = interruptible(lambda _: next(stream, b""))
             if not chunk:
                 return
+            left -= len(chunk)
+            if left < 0:
+                raise self.cloud.unanswered(f"{self.cloud.url}/{key}", self.endpoint, TOO_LONG, "")
             yield chunk
 
-    def _stream(self, key: str, options: dict[str, Any]) -> Iterator[bytes] | None:
-        """The content, or ``None`` for a range that obstore and the server see in different ways."""
+    def _stream(self, key: str, options: dict[str, Any]) -> tuple[Iterator[bytes], int] | None:
+        """The content, and its announced length; ``None`` for a range that obstore and the server see differently."""
         import obstore
 
         with self.errors(key, "get_object"):
@@ -128,11 +149,15 @@ class FastStore:
                 if "range" in options and _refusal(error).status in {"", "416"}:
                     return None
                 raise
+            self.check(found.meta, key)
             first, last = found.range
-            if last - first <= _CHUNK:
-                return iter([interruptible(lambda _: bytes(found.bytes()))])
             stream: Iterator[bytes] = found.stream(min_chunk_size=_CHUNK)
-            return stream
+            return stream, last - first
+
+    def check(self, said: Mapping[str, Any], key: str) -> None:
+        """Raises ``StoreUnavailableError`` for an object without an ETag: all stores have one, and strangers do not."""
+        if not said["e_tag"]:
+            raise self.cloud.unanswered(f"{self.cloud.url}/{key}", self.endpoint, NO_ETAG, "")
 
     def stat(self, key: str, *, version_id: str | None = None) -> Stat:
         return self._rest().stat(key, version_id=version_id)
@@ -160,20 +185,31 @@ class FastStore:
         """
         import obstore
 
+        where = f"{self.cloud.url}/{key}"
         try:
-            yield
+            with no_panic(where):
+                yield
         except StoreError:
             raise
         except (obstore.exceptions.BaseError, OSError, NotImplementedError) as error:
             refusal = _refusal(error)
-            where = f"{self.cloud.url}/{key}"
             if refusal.status:
-                raise self.cloud.refused(refusal, key, operation) from None
+                raise_alone(self.cloud.refused(refusal, key, operation))
             if isinstance(error, obstore.exceptions.UnauthenticatedError):
-                raise CredentialsError(f"{where}: {refusal.message}", hint="renew the credentials") from None
-            at = f" ({self.endpoint})" if self.endpoint else ""
-            hint = "check the endpoint and the network"
-            raise StoreUnavailableError(f"{where}: {refusal.message}{at}", hint=hint) from None
+                raise_alone(CredentialsError(f"{where}: {refusal.message}", hint="renew the credentials"))
+            raise_alone(self.cloud.unanswered(where, self.endpoint, str(error), refusal.message))
+
+
+@contextlib.contextmanager
+def no_panic(where: str) -> Iterator[None]:
+    """Within this, a panic of obstore's is an error like others; it is a ``BaseException``, which nobody catches."""
+    try:
+        yield
+    except BaseException as error:
+        if type(error).__name__ != "PanicException":
+            raise
+        said = str(error).partition("\n")[0]
+        raise_alone(StoreError(f"{where}: obstore failed: {said}", hint="use engine=fsspec"))
 
 
 def interruptible(work: Callable[[threading.Event], Result]) -> Result:
@@ -208,17 +244,19 @@ def _refusal(error: BaseException) -> Refusal:
     """What obstore tells of an answer, or of there being none; the URL, and what is for debugging, is left out."""
     text, _, debug = str(error).partition("\n\nDebug source:")
     status = _STATUS.search(text)
-    told = refusal(status[1] if status else "", text)
+    told = refusal(status[1] if status else "", text if status and status[2] else "")
     if "redirect without LOCATION" in text:
         return Refusal("301", "PermanentRedirect", "", "")
     if told.message:
         return told
-    reason = "the server's certificate is not trusted" if "InvalidCertificate" in debug else _reason(debug)
-    return told._replace(message=": ".join(filter(None, (text.rpartition(" - ")[2].strip(), reason))))
+    return told._replace(message=": ".join(filter(None, (text.rpartition(" - ")[2].strip(), _reason(debug)))))
 
 
 def _reason(debug: str) -> str:
-    """Why there was no connection, as the system or the resolver says it."""
+    """Why there was no answer, as the system or the resolver says it."""
+    for sign, reason in _SIGNS.items():
+        if sign in debug:
+            return reason
     found = _REASON.search(debug)
     return found[1] if found else ""
 

@@ -11,6 +11,7 @@ from typing import Any
 from xml.sax.saxutils import escape
 
 from .fast_requests import Answer, Line, Request, Requests
+from .s3_answers import NEEDED, ROOTS
 
 _METHODS = {
     "create_multipart_upload": "POST",
@@ -19,7 +20,6 @@ _METHODS = {
     "abort_multipart_upload": "DELETE",
     "head_object": "HEAD",
 }
-_NEEDED = {"create_multipart_upload": "UploadId", "upload_part": "ETag"}
 _QUERY = {"UploadId": "uploadId", "PartNumber": "partNumber"}
 _HEADERS = {
     "ContentType": "Content-Type",
@@ -99,10 +99,10 @@ def _listed(parts: list[Mapping[str, Any]]) -> bytes:
 def _understood(operation: str, answer: Answer) -> dict[str, Any]:
     """What ``Upload`` reads, under botocore's names; what the store did not say is not there."""
     found = {"ETag": answer.headers.get("ETag"), "VersionId": answer.headers.get("x-amz-version-id")}
-    if answer.content:
-        said = answer.xml()
+    if operation in ROOTS:
+        said = answer.xml(ROOTS[operation])
         found |= {name: said.findtext(f"{{*}}{name}") or found.get(name) for name in _IN_XML}
-    if operation in _NEEDED and not found.get(_NEEDED[operation]):
+    if operation in NEEDED and not found.get(NEEDED[operation]):
         raise answer.not_understood()
     metadata = {
         name.lower().removeprefix(_METADATA): value

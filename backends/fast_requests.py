@@ -2,7 +2,6 @@
 
 import contextlib
 import http.client
-import re
 import socket
 import ssl
 import threading
@@ -14,16 +13,14 @@ from typing import Any, NamedTuple, TypeVar
 from urllib.parse import quote, urlencode, urlsplit
 from xml.etree import ElementTree as ET
 
-from .errors import CredentialsError, StoreError, StoreUnavailableError
-from .fast import Refusal, refusal
+from .errors import CredentialsError, StoreError, StoreUnavailableError, raise_alone
+from .fast import Cloud, refusal
+from .s3_answers import MOST, is_error, parsed, strange
 from .settling import retried
 
 _CONNECT_SECONDS = 10
 _SECONDS = 60
 _BLOCK = 1 << 20
-_HINT = "check the endpoint and the network"
-_ERROR = re.compile(rb"\s*(?:<\?xml[^>]*>\s*)?<Error[\s>]")
-"""S3 may answer "200 OK", and tell of a failure in the body ("CompleteMultipartUpload", of the S3 API)."""
 
 Result = TypeVar("Result")
 
@@ -75,26 +72,27 @@ class Request(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """What was answered, with a status below 300."""
+    """What was answered, with a status below 300; ``where`` is what was asked for."""
 
-    url: str
+    where: str
+    endpoint: str | None
     headers: Message
     content: bytes
 
-    def xml(self) -> ET.Element:
-        """The content. Raises ``StoreUnavailableError`` if it is something else, or not all there."""
-        try:
-            return ET.fromstring(self.content.strip())  # noqa: S314  from a store that we trust
-        except ET.ParseError:
-            raise self.not_understood() from None
+    def xml(self, root: str) -> ET.Element:
+        """The content. Raises ``StoreUnavailableError`` if it is something else than a ``root``, or not all there."""
+        found = parsed(self.content, root)
+        if found is None:
+            raise self.not_understood()
+        return found
 
     def not_understood(self) -> StoreUnavailableError:
         """The error for an answer that S3 would not give."""
-        return StoreUnavailableError(f"{self.url}: the answer is not S3's", hint=_HINT)
+        return strange(self.where, self.endpoint)
 
 
 class Requests:
-    """The way to the bucket at ``url``, for who ``credentials`` gives (as obstore wants them).
+    """The way to the bucket of ``cloud`` at ``url``, for who ``credentials`` gives (as obstore wants them).
 
     Trusted are the certificates of ``ca_file``; without it, those that obstore and fsspec's client trust, which are the
     system's and botocore's. No proxy is used.
@@ -106,12 +104,12 @@ class Requests:
         region: str,
         ca_file: str | None,
         credentials: Callable[[], Mapping[str, Any]],
-        refused: Callable[[Refusal, str, str], StoreError],
+        cloud: Cloud,
     ) -> None:
         self._url = url.rstrip("/")
         self._region = region
         self._credentials = credentials
-        self._refused = refused
+        self._cloud = cloud
         self._tls = _trusting(ca_file) if url.startswith("https:") else None
         self._idle: list[http.client.HTTPConnection] = []
         self._finished = weakref.finalize(self, _close, self._idle)
@@ -125,41 +123,50 @@ class Requests:
         self._finished()
 
     def _once(self, request: Request, line: Line) -> Answer:
+        where = f"{self._cloud.url}/{request.key}"
         query = urlencode(request.query, quote_via=quote)
         url = f"{self._url}/{quote(request.key, safe='/~')}{'?' if query else ''}{query}"
         try:
             line.check()
-            return self._exchanged(request, url, line)
+            return self._exchanged(request, where, url, line)
         except (OSError, http.client.HTTPException) as error:
             line.check()
             if isinstance(error, StoreError):
                 raise
             _close(self._idle)  # which may be as dead as this one was
-            raise StoreUnavailableError(f"{self._url}: {str(error) or type(error).__name__}", hint=_HINT) from error
+            said = f"{type(error).__name__}: {error}" if isinstance(error, http.client.HTTPException) else str(error)
+            raise_alone(self._cloud.unanswered(where, self._cloud.endpoint, said or type(error).__name__, ""))
 
-    def _exchanged(self, request: Request, url: str, line: Line) -> Answer:
+    def _exchanged(self, request: Request, where: str, url: str, line: Line) -> Answer:
         headers = {**self._signed(request, url), "User-Agent": "keystow"}
         connection = self._kept() or self._connected()
         try:
             with line.over(connection):
                 whole = _sent(connection, request, url, headers)
-                with contextlib.closing(connection.getresponse()) as answer:
-                    content = answer.read()
+                answer, content = _received(connection)
         except BaseException:
             connection.close()
             raise
-        if whole and not answer.will_close:
+        if whole and not answer.will_close and len(content) <= MOST:
             self._idle.append(connection)
             if not self._finished.alive:
                 _close(self._idle)
         else:
             connection.close()
-        if answer.status < 300 and not _ERROR.match(content):
-            return Answer(self._url, answer.headers, content)
+        if len(content) > MOST:
+            raise strange(where, self._cloud.endpoint)
+        # S3 may answer "200 OK", and tell of a failure in the body ("CompleteMultipartUpload", of the S3 API).
+        told_in_body = is_error(content)
+        if answer.status < 300 and not told_in_body:
+            return Answer(where, self._cloud.endpoint, answer.headers, content)
         status = 500 if answer.status < 300 else answer.status
-        told = refusal(str(status), content.decode(errors="replace"))
-        told = told._replace(request_id=told.request_id or answer.headers.get("x-amz-request-id", ""))
-        raise self._refused(told, request.key, request.operation)
+        told = refusal(str(status), content.decode(errors="replace") if told_in_body else "")
+        told = told._replace(
+            message=told.message if told_in_body else content[:80].decode(errors="replace"),
+            request_id=told.request_id or answer.headers.get("x-amz-request-id", ""),
+            location=answer.headers.get("Location", ""),
+        )
+        raise self._cloud.refused(told, request.key, request.operation)
 
     def _kept(self) -> http.client.HTTPConnection | None:
         """A connection that the server has not closed since it was used."""
@@ -213,6 +220,18 @@ def _trusting(ca_file: str | None) -> ssl.SSLContext:
 
         context.load_verify_locations(get_cert_path(True))
     return context
+
+
+def _received(connection: http.client.HTTPConnection) -> tuple[http.client.HTTPResponse, bytes]:
+    """The answer, and its body; of one that is longer than S3's are, no more than is needed to tell."""
+    try:
+        with contextlib.closing(connection.getresponse()) as answer:
+            content = answer.read(MOST + 1)
+            if answer.length and len(content) <= MOST:
+                raise http.client.IncompleteRead(content, answer.length)
+            return answer, content
+    except ValueError as error:
+        raise http.client.HTTPException(f"BadStatusLine: {error}") from None
 
 
 def _sent(connection: http.client.HTTPConnection, request: Request, url: str, headers: Mapping[str, str]) -> bool:

@@ -5,17 +5,39 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from .aws import is_aws, region_of, translated
 from .contract import Store
-from .errors import CredentialsError, MissingExtraError, StoreError, UnsupportedError
-from .fast import Cloud, Late, Refusal
+from .endpoints import check_endpoint, check_region, is_provider
+from .errors import StoreError, UnsupportedError, raise_alone
+from .fast import Cloud, Late, Refusal, no_panic
 from .fast_upload import FastS3Store
-from .s3_settings import DEFAULT_REGION, configured, credential_errors, endpoint_of, no_credentials, region_for
+from .s3_answers import strangers
+from .s3_failures import proxy_variable, unanswered
+from .s3_settings import (
+    CA_BUNDLES,
+    DEFAULT_REGION,
+    ENDPOINTS,
+    KEYS,
+    REGIONS,
+    ca_file_for,
+    check_addressing,
+    check_bucket,
+    check_ca_file,
+    check_keys,
+    configured,
+    endpoint_of,
+    guard,
+    no_credentials,
+    region_for,
+    renewal_errors,
+    set_in,
+    setting_errors,
+)
+from .texts import keep_secret
 
 if TYPE_CHECKING:
     from .fast_requests import Requests
@@ -46,6 +68,7 @@ _HEEDED_BY_OBSTORE_ALONE = (
 _REGIONS = re.compile(r"(?:af|ap|ca|eu|il|me|mx|sa|us)-(?!iso)")
 """Those in the domain ``amazonaws.com``."""
 _NAMES = re.compile(r"[A-Za-z0-9._-]{1,255}")
+_BODY = re.compile(r"\A(?:Server returned non-2xx status code: [^:]{1,100}:)?(.*)\Z", re.DOTALL)
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 
 
@@ -79,6 +102,9 @@ def open_s3(
     conditions: bool = True,
 ) -> Store:
     """The store; unless ``forced``, that of ``open_rest`` where obstore would do anything otherwise than it."""
+    check_bucket(bucket)
+    check_addressing(addressing)
+    guard()
     simple = _from_environment(endpoint, region) if profile is None and ca_file is None else None
     settings = simple or _from_botocore(endpoint, region, profile, ca_file)
     hindrance = settings.hindrance or _hindrance(bucket, settings)
@@ -93,33 +119,37 @@ def open_s3(
     virtual, url = _address(bucket, settings, addressing)
 
     def refused(refusal: Refusal, key: str, operation: str) -> StoreError:
-        return _refused(bucket, refusal, key, operation)
+        return _refused(bucket, settings.endpoint, refusal, key, operation)
+
+    connect = _connector(bucket, settings, url, virtual=virtual)
+    cloud = Cloud(f"s3://{bucket}", settings.endpoint, connect, refused, unanswered)
 
     def open_requests() -> "Requests | None":
-        if find_spec("botocore") is None or _is_proxied(url):
+        if proxy_variable(url):
             return None
         from .fast_requests import Requests
 
         place = url if virtual else f"{url}/{bucket}"
-        return Requests(place, settings.region, settings.ca_file, settings.credentials, refused)
+        return Requests(place, settings.region, settings.ca_file, settings.credentials, cloud)
 
     from obstore.exceptions import BaseError
 
     try:
-        return FastS3Store(
-            Cloud(f"s3://{bucket}", settings.endpoint, _connector(bucket, settings, url, virtual=virtual), refused),
-            Late(open_rest),
-            name=bucket,
-            region=settings.region,
-            conditions=conditions,
-            verified=is_aws(settings.endpoint),
-            open_requests=open_requests,
-        )
+        with no_panic(f"s3://{bucket}"):
+            return FastS3Store(
+                cloud,
+                Late(open_rest),
+                name=bucket,
+                region=settings.region,
+                conditions=conditions,
+                verified=is_aws(settings.endpoint),
+                open_requests=open_requests,
+            )
     except BaseError as error:
         if not forced:
             return open_rest()
         said = str(error).partition("\n")[0]
-        raise StoreError(f"s3://{bucket}: obstore cannot be started: {said}", hint="use engine=fsspec") from None
+        raise_alone(StoreError(f"s3://{bucket}: obstore cannot be started: {said}", hint="use engine=fsspec"))
 
 
 def _connector(
@@ -133,7 +163,7 @@ def _connector(
         return S3Store(
             bucket,
             config=_config(settings, url, virtual=virtual),
-            client_options={**client_options, **trusted, "allow_http": True},
+            client_options={**client_options, **trusted, "allow_http": url.startswith("http:")},
             retry_config=retry_config,
             credential_provider=None if settings.lasting else settings.credentials,
         )
@@ -141,12 +171,26 @@ def _connector(
     return connect
 
 
-def _refused(bucket: str, refusal: Refusal, key: str, operation: str) -> StoreError:
+def _refused(bucket: str, endpoint: str | None, refusal: Refusal, key: str, operation: str) -> StoreError:
+    message = refusal.message
+    if not refusal.code:
+        body = _BODY.search(message)
+        message = _phrase(refusal.status) if body and not body[1].strip() else strangers(endpoint)
     response = {
-        "Error": {"Code": refusal.code or refusal.status, "Message": refusal.message},
-        "ResponseMetadata": {"HTTPStatusCode": refusal.status, "RequestId": refusal.request_id},
+        "Error": {"Code": refusal.code or refusal.status, "Message": message},
+        "ResponseMetadata": {
+            "HTTPStatusCode": refusal.status,
+            "HTTPHeaders": {"location": refusal.location},
+            "RequestId": refusal.request_id,
+        },
     }
     return translated(response, operation, bucket, key)
+
+
+def _phrase(status: str) -> str:
+    from http import HTTPStatus
+
+    return next((known.phrase for known in HTTPStatus if str(known.value) == status), "")
 
 
 def _address(bucket: str, settings: _Settings, addressing: str | None) -> tuple[bool, str]:
@@ -184,53 +228,55 @@ def _from_environment(endpoint: str | None, region: str | None) -> _Settings | N
     files = [os.path.expanduser(environment.get(name, usual)) for name, usual in _FILES.items()]
     if any(map(environment.get, _TAKES_BOTOCORE)) or any(map(os.path.exists, files)):
         return None
-    keys = {
-        "access_key_id": environment.get("AWS_ACCESS_KEY_ID"),
-        "secret_access_key": environment.get("AWS_SECRET_ACCESS_KEY"),
-        "token": environment.get("AWS_SESSION_TOKEN"),
-        "expires_at": None,
-    }
+    keys = {name: environment.get(variable) for name, variable in KEYS.items()} | {"expires_at": None}
     if not keys["access_key_id"] or not keys["secret_access_key"]:
         return None
-    where = endpoint or environment.get("AWS_ENDPOINT_URL_S3") or environment.get("AWS_ENDPOINT_URL")
-    regions = (region, region_of(where), environment.get("AWS_REGION"), environment.get("AWS_DEFAULT_REGION"))
-    named = next(filter(None, regions), None)
+    check_keys(keys)
+    where = check_endpoint(endpoint) if endpoint else _checked(set_in(environment, ENDPOINTS), check_endpoint)
+    named = region or region_of(where)
+    named = check_region(named) if named else _checked(set_in(environment, REGIONS), check_region)
     special = [name for name in ("fips", "dualstack") if _is_true(environment.get(f"AWS_USE_{name}_ENDPOINT".upper()))]
     return _Settings(
         where,
         named or DEFAULT_REGION,
         named is None,
-        environment.get("AWS_CA_BUNDLE"),
+        _checked(set_in(environment, CA_BUNDLES), check_ca_file),
         credentials=lambda: keys,
         lasting=True,
         hindrance=f"{special[0]} endpoints" if special else "",
     )
 
 
-def _from_botocore(endpoint: str | None, region: str | None, profile: str | None, ca_file: str | None) -> _Settings:
-    try:
-        from botocore.session import Session
-    except ImportError as error:
-        raise MissingExtraError(
-            "S3 without keys in the environment needs the extra s3: pip install 'keystow[s3]'"
-        ) from error
+def _checked(found: tuple[str, str] | None, check: Callable[[str, str], str | None]) -> str | None:
+    """The value of a variable, if it is set, ``check``-ed under the variable's name."""
+    return check(found[1], found[0]) if found else None
 
-    with credential_errors():
+
+def _from_botocore(endpoint: str | None, region: str | None, profile: str | None, ca_file: str | None) -> _Settings:
+    from botocore.session import Session
+
+    with setting_errors():
         session = configured(Session(profile=profile))
-        where = endpoint or endpoint_of(session)
+        where = endpoint_of(endpoint, session)
         named = region_for(region, where, session)
+        trusted = ca_file_for(ca_file, session)
         found = session.get_credentials()
         if found is None:
             raise no_credentials()
-        _frozen(found)
-        s3 = session.get_scoped_config().get("s3") or {}
+        check_keys(_frozen(found), found.method)
+        s3 = session.get_scoped_config().get("s3")
         special = [name for name in ("fips", "dualstack") if session.get_config_variable(f"use_{name}_endpoint")]
-        special += [name for name in ("use_accelerate_endpoint", "use_dualstack_endpoint") if _is_true(s3.get(name))]
+        if isinstance(s3, dict):
+            special += [
+                f"use_{name}_endpoint"
+                for name in ("accelerate", "dualstack")
+                if _is_true(s3.get(f"use_{name}_endpoint"))
+            ]
         return _Settings(
             where,
             named or DEFAULT_REGION,
             named is None,
-            ca_file or session.get_config_variable("ca_bundle") or None,
+            trusted,
             credentials=lambda: _frozen(found),
             lasting=False,
             hindrance=f"{special[0]} endpoints" if special else "",
@@ -239,12 +285,9 @@ def _from_botocore(endpoint: str | None, region: str | None, profile: str | None
 
 def _frozen(credentials: Any) -> dict[str, Any]:
     """The credentials of this moment; botocore renews them ahead of time, so they are asked for again before long."""
-    from botocore.exceptions import BotoCoreError, ClientError
-
-    try:
+    with renewal_errors():
         frozen = credentials.get_frozen_credentials()
-    except (BotoCoreError, ClientError) as error:
-        raise CredentialsError(str(error).rstrip("."), hint="renew the credentials") from error
+    keep_secret(frozen.secret_key, frozen.token)
     return {
         "access_key_id": frozen.access_key,
         "secret_access_key": frozen.secret_key,
@@ -254,25 +297,18 @@ def _frozen(credentials: Any) -> dict[str, Any]:
 
 
 def _hindrance(bucket: str, settings: _Settings) -> str:
-    for name in _HEEDED_BY_OBSTORE_ALONE:
-        if os.environ.get(name):
-            return f"without {name}, which it alone heeds"
-    if not _NAMES.fullmatch(bucket):
-        return f"the bucket {bucket}"
+    if heeded := set_in(os.environ, _HEEDED_BY_OBSTORE_ALONE):
+        return f"without {heeded[0]}, which it alone heeds"
     if bucket.endswith("--x-s3"):
         return "directory buckets"
+    if settings.credentials()["token"] and not is_provider("s3", settings.endpoint or "https://s3.amazonaws.com"):
+        return f"a session token at {settings.endpoint}, which it would carry along a redirect"
     if settings.endpoint is None and not _REGIONS.match(settings.region):
         return f"the region {settings.region}"
-    if is_aws(settings.endpoint) and (bucket.endswith(".mrap") or not _BUCKET.fullmatch(bucket)):
+    on_aws = is_aws(settings.endpoint) and (bucket.endswith(".mrap") or not _BUCKET.fullmatch(bucket))
+    if on_aws or not _NAMES.fullmatch(bucket):
         return f"the bucket {bucket}"
     return ""
-
-
-def _is_proxied(url: str) -> bool:
-    from botocore.utils import get_environ_proxies
-
-    proxies = get_environ_proxies(url)
-    return bool(proxies.get(urlsplit(url).scheme) or proxies.get("all"))
 
 
 def _is_encrypted(endpoint: str | None) -> bool:

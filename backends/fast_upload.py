@@ -106,7 +106,9 @@ class FastS3Store(FastStore):
 
         options = {"head": True} | ({"version": version_id} if version_id is not None else {})
         with self.errors(key, "head_object"):
-            return interruptible(lambda _: obstore.get(self._reader, key, options=options))
+            found = interruptible(lambda _: obstore.get(self._reader, key, options=options))
+        self.check(found.meta, key)
+        return found
 
     def _single(
         self,
@@ -135,7 +137,9 @@ class FastS3Store(FastStore):
                 if ending.is_set():
                     raise CancelledError
                 with self.errors(key, "put_object"):
-                    return obstore.put(self._writer, key, body, attributes=attributes, mode=mode, use_multipart=False)
+                    told = obstore.put(self._writer, key, body, attributes=attributes, mode=mode, use_multipart=False)
+                self.check(told, key)
+                return told
 
             if not if_absent:
                 return retried(once)

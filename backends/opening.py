@@ -158,6 +158,9 @@ def _open_memory(rest: str) -> Store:
 
 
 def _open_s3(bucket: str, engine: str, **options: Any) -> Store:
+    if any(find_spec(name) is None for name in ("s3fs", "aiobotocore", "botocore")):
+        raise MissingExtraError("S3 needs the extra s3: pip install 'keystow[s3]'")
+
     def plain() -> Store:
         from .s3 import S3Store
 

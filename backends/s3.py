@@ -12,6 +12,7 @@ from .arguments import is_empty, range_header, signature_seconds
 from .contract import Capabilities, Stat, Written
 from .digest import Digest
 from .errors import StoreError, UnsupportedError
+from .s3_answers import announced, natural, next_page, stat_of
 from .s3_client import Bucket
 from .s3_upload import Upload
 
@@ -93,10 +94,21 @@ class S3Store:
             raise
         body = answer["Body"]
         try:
+            left = self._announced(answer, key, start, stop)
             while chunk := self._bucket.loop.run(self._piece(body, key)):
+                left -= len(chunk)
+                if left < 0:
+                    raise self._bucket.strange(key)
                 yield chunk
         finally:
             self._bucket.loop.soon(body.close)
+
+    def _announced(self, answer: Mapping[str, Any], key: str, start: int, stop: int | None) -> int:
+        status = answer["ResponseMetadata"]["HTTPStatusCode"]
+        try:
+            return announced(status, answer.get("ContentLength"), answer.get("ContentRange"), start, stop)
+        except ValueError:
+            raise self._bucket.strange(key) from None
 
     async def _piece(self, body: Any, key: str) -> bytes:
         pieces = []
@@ -110,19 +122,27 @@ class S3Store:
     def stat(self, key: str, *, version_id: str | None = None) -> Stat:
         extra = {"VersionId": version_id} if version_id is not None else {}
         answer = self._bucket.call("head_object", key, **extra)
-        return Stat(
-            key, answer["ContentLength"], answer.get("ETag"), answer.get("VersionId"), answer.get("LastModified")
-        )
+        try:
+            size = natural(answer.get("ContentLength"))
+        except ValueError:
+            raise self._bucket.strange(key) from None
+        return Stat(key, size, answer.get("ETag"), answer.get("VersionId"), answer.get("LastModified"))
 
     def list(self, prefix: str = "") -> Iterator[Stat]:
         extra: dict[str, str] = {}
+        seen: set[str] = set()
         while True:
             page = self._bucket.call("list_objects_v2", None, Prefix=prefix, **extra)
-            for found in page.get("Contents", []):
-                yield Stat(found["Key"], found["Size"], found.get("ETag"), modified=found.get("LastModified"))
-            if not page.get("IsTruncated"):
+            try:
+                objects = [stat_of(found) for found in page.get("Contents", [])]
+                token = next_page(page.get("NextContinuationToken"), seen) if page.get("IsTruncated") else None
+            except ValueError:
+                raise self._bucket.strange(prefix) from None
+            yield from objects
+            if token is None:
                 return
-            extra = {"ContinuationToken": page["NextContinuationToken"]}
+            seen.add(token)
+            extra = {"ContinuationToken": token}
 
     def delete(self, key: str) -> None:
         self._bucket.call("delete_object", key)

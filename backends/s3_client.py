@@ -2,19 +2,35 @@
 
 import contextlib
 import functools
-import re
+import os
 from collections.abc import Iterator
 from concurrent.futures import Future
 from typing import Any
 
 from .aws import is_aws, translated
-from .errors import InvalidKeyError, MissingExtraError, StoreError, StoreUnavailableError
+from .errors import InvalidKeyError, StoreError, StoreUnavailableError, raise_alone
 from .loop import Loop
 from .parts import Body
-from .s3_settings import DEFAULT_REGION, configured, credential_errors, endpoint_of, no_credentials, region_for
+from .s3_answers import NEEDED, strange
+from .s3_failures import unanswered
+from .s3_settings import (
+    DEFAULT_REGION,
+    ca_file_for,
+    check_addressing,
+    check_bucket,
+    check_keys,
+    configured,
+    credential_errors,
+    endpoint_of,
+    guard,
+    no_credentials,
+    region_for,
+    renewal_errors,
+    setting_errors,
+)
+from .texts import keep_secret
 
 _ATTEMPTS = 4
-_QUERY = re.compile(r"\?[^\s\"']*")
 
 
 class Bucket:
@@ -33,23 +49,40 @@ class Bucket:
         ca_file: str | None,
         addressing: str | None,
     ) -> None:
-        self.name = name
-        _require_extra()
+        self.name = check_bucket(name)
+        check_addressing(addressing)
         from aiobotocore.session import AioSession
 
-        with _errors("open", name, ""):
+        from .s3_http import check_answers
+
+        guard()
+        with setting_errors():
             session = configured(AioSession(profile=profile))
-            self.endpoint = endpoint or endpoint_of(session)
+            self.endpoint = endpoint_of(endpoint, session)
             self.region = region_for(region, self.endpoint, session) or DEFAULT_REGION
             self.checksums = is_aws(self.endpoint)
-            self._files = _file_system(session, self.endpoint, self.region, ca_file, addressing)
+            self._files = _file_system(session, self.endpoint, self.region, ca_file_for(ca_file, session), addressing)
             self.loop = Loop(self._files.loop)
-            self._check_credentials(session)
+            self._credentials = self.loop.run(session.get_credentials()) if self._files.key is None else None
+            self._check_credentials()
             self._client = self._files.connect()
+        check_answers(self._client, self.endpoint)
 
-    def _check_credentials(self, session: Any) -> None:
-        if self._files.key is None and self.loop.run(session.get_credentials()) is None:
+    def _check_credentials(self) -> None:
+        if self._credentials is None and self._files.key is None:
             raise no_credentials()
+        check_keys(self.loop.run(self._learnt()), self._credentials.method if self._credentials else "s3fs")
+
+    async def _learnt(self) -> dict[str, str | None]:
+        """The credentials of this moment, which the client renews by itself; they are masked from now on."""
+        found = self._files
+        keys = {"access_key_id": found.key, "secret_access_key": found.secret, "token": found.token}
+        if self._credentials is not None:
+            with renewal_errors():
+                frozen = await self._credentials.get_frozen_credentials()
+            keys = {"access_key_id": frozen.access_key, "secret_access_key": frozen.secret_key, "token": frozen.token}
+        keep_secret(keys["secret_access_key"], keys["token"])
+        return keys
 
     def call(self, operation: str, key: str | None, **params: Any) -> dict[str, Any]:
         """The answer to one request on ``key``, or on the bucket itself."""
@@ -63,6 +96,7 @@ class Bucket:
     def sign(self, operation: str, params: dict[str, Any], seconds: int, method: str) -> str:
         """A signed URL for one request."""
         with self.errors(operation, params["Key"]):
+            self.loop.run(self._learnt())
             url: str = self.loop.run(
                 self._client.generate_presigned_url(
                     operation, {"Bucket": self.name} | params, ExpiresIn=seconds, HttpMethod=method
@@ -72,7 +106,11 @@ class Bucket:
 
     def errors(self, operation: str, key: str | None) -> "contextlib.AbstractContextManager[None]":
         """Within this, the client's errors become the store's."""
-        return _errors(operation, self.name, key or "")
+        return _errors(operation, self.name, key or "", self.endpoint)
+
+    def strange(self, key: str | None) -> StoreUnavailableError:
+        """The error for an answer that S3 would not give."""
+        return strange(f"s3://{self.name}/{key or ''}", self.endpoint)
 
     def close(self) -> None:
         """Closes the connections."""
@@ -81,34 +119,32 @@ class Bucket:
     async def _request(self, operation: str, key: str | None, **params: Any) -> dict[str, Any]:
         target = {"Bucket": self.name} if key is None else {"Bucket": self.name, "Key": key}
         with self.errors(operation, key):
-            answer: dict[str, Any] = await getattr(self._client, operation)(**target, **params)
+            await self._learnt()
+            try:
+                answer: dict[str, Any] = await getattr(self._client, operation)(**target, **params)
+            except UnicodeEncodeError:
+                raise
+            except _not_understood():
+                raise_alone(self.strange(key))
+        if operation in NEEDED and not answer.get(NEEDED[operation]):
+            if "Body" in answer:
+                answer["Body"].close()
+            raise self.strange(key)
         return answer
 
 
-def _require_extra() -> None:
-    try:
-        import s3fs  # noqa: F401
-    except ImportError as error:
-        raise MissingExtraError("S3 needs the extra s3: pip install 'keystow[s3]'") from error
-
-
 @functools.cache
-def _http_session() -> Any:
-    from aiobotocore.httpsession import AIOHTTPSession
+def _not_understood() -> tuple[type[Exception], ...]:
+    """What botocore's parsers raise for answers of strangers."""
+    from botocore.parsers import ResponseParserError
 
-    class Once(AIOHTTPSession):  # type: ignore[misc]
-        """Sends each request once: aiohttp repeats a PUT on its own, and a lost answer would go unnoticed."""
-
-        async def _get_session(self, proxy_url: str | None) -> Any:
-            session = await super()._get_session(proxy_url)
-            session._retry_connection = False  # noqa: SLF001
-            return session
-
-    return Once
+    return ResponseParserError, ValueError, LookupError, TypeError, AttributeError, RecursionError
 
 
 def _file_system(session: Any, endpoint: str | None, region: str, ca_file: str | None, addressing: str | None) -> Any:
     from s3fs import S3FileSystem
+
+    from .s3_http import careful_session
 
     options: dict[str, Any] = {"endpoint_url": endpoint} if endpoint else {}
     client: dict[str, Any] = {"region_name": region} | ({"verify": ca_file} if ca_file else {})
@@ -119,7 +155,7 @@ def _file_system(session: Any, endpoint: str | None, region: str, ca_file: str |
         "connect_timeout": 10,
         "read_timeout": 60,
         "max_pool_connections": 32,
-        "http_session_cls": _http_session(),
+        "http_session_cls": careful_session(),
         "request_checksum_calculation": "when_required",
         "response_checksum_validation": "when_required",
     }
@@ -134,7 +170,8 @@ def _file_system(session: Any, endpoint: str | None, region: str, ca_file: str |
 
 
 @contextlib.contextmanager
-def _errors(operation: str, bucket: str, key: str) -> Iterator[None]:
+def _errors(operation: str, bucket: str, key: str, endpoint: str | None) -> Iterator[None]:
+    """The client's own errors hold requests, and in them credentials: they are not kept as the cause."""
     from aiohttp import ClientError as HTTPClientError
     from botocore import exceptions as botocore
 
@@ -143,7 +180,7 @@ def _errors(operation: str, bucket: str, key: str) -> Iterator[None]:
         with credential_errors():
             yield
     except botocore.ClientError as error:
-        raise translated(error.response, operation, bucket, key) from error
+        raise_alone(translated(error.response, operation, bucket, key))
     except (
         botocore.ConnectionError,
         botocore.HTTPClientError,
@@ -151,15 +188,16 @@ def _errors(operation: str, bucket: str, key: str) -> Iterator[None]:
         HTTPClientError,
         TimeoutError,
     ) as error:
-        raise StoreUnavailableError(
-            f"{where}: {_without_query(error)}", hint="check the endpoint and the network"
-        ) from error
-    except UnicodeEncodeError as error:
-        raise InvalidKeyError(f"the key {key!r} holds half a character") from error
+        raise_alone(unanswered(where, endpoint, *_reasons(error)))
+    except UnicodeEncodeError:
+        raise_alone(InvalidKeyError(f"the key {key!r} holds half a character"))
     except botocore.BotoCoreError as error:
-        raise StoreError(f"{where}: {_without_query(error)}") from error
+        raise_alone(StoreError(f"{where}: {str(error).rstrip('.')}"))
 
 
-def _without_query(error: Exception) -> str:
-    """What the error says, without the queries of URLs in it: a signature may be part of one."""
-    return _QUERY.sub("", str(error)).rstrip(".")
+def _reasons(error: BaseException) -> tuple[str, str]:
+    """All that the error says, with what the one in it does; and what of that is fit to be told."""
+    inner = getattr(error, "kwargs", {}).get("error")
+    number = getattr(getattr(inner, "os_error", None), "errno", None)
+    reason = os.strerror(number) if isinstance(number, int) and number > 0 else ""
+    return f"{error} {inner}", ": ".join(filter(None, (str(error).rstrip("."), reason)))

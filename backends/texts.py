@@ -34,6 +34,7 @@ _MASKS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (rf"\b({_HEADER})(['\"\s]{{0,2}}[:=,]\s?b?['\"]?)[^\r\n'\"<>\\]+", rf"\1\2{MASK}"),
         (rf"(?<![\w-])({_PARAMETER})(\s?=\s?['\"]?|['\"]\s?:\s?b?['\"])[^\s&;,'\"<>\\]+", rf"\1\2{MASK}"),
         (rf"<({_PARAMETER})>[^<]+", rf"<\1>{MASK}"),
+        (r"\b(signature:\s+)[0-9a-f]{64}\b", rf"\1{MASK}"),
         (r"\b(bearer|basic)(\s+)[\w.~+/=-]{12,}", rf"\1\2{MASK}"),
         (r"\b(sharedkey(?:lite)?)(\s+)[^\s:]+:\S+", rf"\1\2{MASK}"),
         (r"\b(?:eyJ[\w-]{8,}\.[\w-]+\.[\w-]*|ya29\.[\w.-]+|gh[pousr]_\w{20,})", MASK),
@@ -91,6 +92,8 @@ def guard_logs(*loggers: str) -> None:
 
 def _prepare_record(record: "LogRecord") -> bool:
     record.msg, record.args = presentable(record.getMessage()), ()
+    if record.exc_info and record.exc_info[1] is not None:
+        record.exc_text, record.exc_info = presentable(repr(record.exc_info[1])), None
     return True
 
 

@@ -11,10 +11,12 @@ from botocore.exceptions import ClientError, UnauthorizedSSOTokenError
 
 from keystow.backends import AccessDeniedError, CredentialsError, StoreUnavailableError, fast_s3, open_store, settling
 from keystow.backends.aws import translated
+from keystow.backends.fast import Cloud
 from keystow.backends.fast_listing import listed
 from keystow.backends.fast_multipart import MultipartBucket
 from keystow.backends.fast_requests import Answer, Line, Request, Requests
 from keystow.backends.parts import part_size
+from keystow.backends.s3_failures import proxy_variable, unanswered
 from keystow.testing.servers import LOOPBACK, FaultProxy, Moto
 from keystow.testing.servers.proxy import Loopback, QuietHandler
 
@@ -52,7 +54,8 @@ def refused(refusal, key, operation):
 
 @contextlib.contextmanager
 def requests_to(url, keys=KEYS):
-    requests = Requests(f"{url}/bucket", "us-east-1", None, lambda: keys, refused)
+    cloud = Cloud("s3://bucket", url, lambda *options: None, refused, unanswered)
+    requests = Requests(f"{url}/bucket", "us-east-1", None, lambda: keys, cloud)
     with contextlib.closing(requests):
         yield requests
 
@@ -175,7 +178,12 @@ def test_credentials_that_no_header_can_hold_are_not_told(odd):
 
 @pytest.mark.parametrize(
     "failure",
-    [UnauthorizedSSOTokenError(), ClientError({"Error": {"Code": "AccessDenied", "Message": "no"}}, "AssumeRole")],
+    [
+        UnauthorizedSSOTokenError(),
+        ClientError({"Error": {"Code": "AccessDenied", "Message": "no"}}, "AssumeRole"),
+        FileNotFoundError(2, "No such file or directory", "/token"),
+        ValueError("no JSON"),
+    ],
 )
 def test_credentials_that_cannot_be_renewed(failure):
     class Expired:
@@ -186,29 +194,48 @@ def test_credentials_that_cannot_be_renewed(failure):
         fast_s3._frozen(Expired())
 
 
+def test_credentials_that_fsspecs_client_cannot_renew(monkeypatch):
+    """A file that is not there is no object that is not there."""
+
+    class Expired:
+        async def get_frozen_credentials(self):
+            raise FileNotFoundError(2, "No such file or directory", "/token")
+
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "id")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    store = open_store("s3://bucket", endpoint="http://127.0.0.1:9", engine="fsspec")
+    store._bucket._credentials = Expired()
+    with contextlib.closing(store):
+        for attempt in (lambda: store.stat("key"), lambda: store.presign("key", expires=60)):
+            with pytest.raises(CredentialsError, match=r"/token.*renew the credentials"):
+                attempt()
+
+
 @pytest.mark.parametrize(
-    ("variables", "proxied"),
+    ("variables", "named"),
     [
-        ({}, False),
-        ({"NO_PROXY": "other.example"}, False),
-        ({"HTTP_PROXY": "http://proxy:1"}, False),
-        ({"HTTPS_PROXY": "http://proxy:1"}, True),
-        ({"ALL_PROXY": "http://proxy:1"}, True),
-        ({"HTTPS_PROXY": "http://proxy:1", "NO_PROXY": "objects.example"}, False),
+        ({}, None),
+        ({"NO_PROXY": "other.example"}, None),
+        ({"HTTP_PROXY": "http://proxy:1"}, None),
+        ({"HTTPS_PROXY": "http://proxy:1"}, "HTTPS_PROXY"),
+        ({"https_proxy": "http://proxy:1", "ALL_PROXY": "http://proxy:2"}, "https_proxy"),
+        ({"ALL_PROXY": "http://proxy:1"}, "ALL_PROXY"),
+        ({"HTTPS_PROXY": "http://proxy:1", "NO_PROXY": "objects.example"}, None),
     ],
 )
-def test_whether_there_is_a_proxy(monkeypatch, variables, proxied):
+def test_whether_there_is_a_proxy(monkeypatch, variables, named):
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"):
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.lower(), raising=False)
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    assert fast_s3._is_proxied("https://objects.example") == proxied
+    assert proxy_variable("https://objects.example") == named
 
 
 @pytest.mark.server
 def test_parts_on_aws_with_the_bucket_in_the_host_name_and_a_session_token(monkeypatch):
     """AWS's own names lead to moto, for what Python resolves: obstore and what it does are not asked."""
+    monkeypatch.setattr(fast_s3, "is_provider", lambda kind, url: True)
     found = socket.getaddrinfo
     monkeypatch.setattr(socket, "getaddrinfo", lambda host, *more, **options: found(LOOPBACK, *more, **options))
     with Moto() as moto, FaultProxy(moto.endpoint) as proxy:
@@ -242,10 +269,10 @@ def test_what_is_left_unclosed_is_closed(seaweed, bucket, login):
 @pytest.mark.parametrize(
     "page",
     [
-        "<R><IsTruncated>true</IsTruncated><NextMarker>b</NextMarker></R>",
-        "<R><IsTruncated>true</IsTruncated><NextContinuationToken>same</NextContinuationToken></R>",
-        "<R><Contents><Key>k</Key><Size>x</Size></Contents></R>",
-        "<R><Contents><Key>k</Key><Size>1</Size><LastModified>yesterday</LastModified></Contents></R>",
+        "<IsTruncated>true</IsTruncated><NextMarker>b</NextMarker>",
+        "<IsTruncated>true</IsTruncated><NextContinuationToken>same</NextContinuationToken>",
+        "<Contents><Key>k</Key><Size>x</Size><ETag>e</ETag></Contents>",
+        "<Contents><Key>k</Key><Size>1</Size><ETag>e</ETag><LastModified>yesterday</LastModified></Contents>",
     ],
     ids=["no token", "the same token", "size", "date"],
 )
@@ -253,7 +280,7 @@ def test_a_listing_that_makes_no_sense(monkeypatch, page):
     monkeypatch.setattr(settling, "PAUSES", ())
 
     def behave(handler):
-        handler.reply(200, page.encode())
+        handler.reply(200, f"<ListBucketResult>{page}</ListBucketResult>".encode())
 
     refusal = pytest.raises(StoreUnavailableError, match="is not S3's")
     with Server(behave) as server, requests_to(server.url) as requests, refusal:

@@ -776,6 +776,8 @@ def test_signing_asks_nobody(opened, proxy, publisher, versioned_bucket, key) ->
         {"expires": timedelta(days=7, seconds=1)},
         {"expires": 0},
         {"expires": -5},
+        {"expires": float("inf")},
+        {"expires": float("nan")},
         {"expires": 60, "method": "DELETE"},
         {"expires": 60, "method": "PUT", "version_id": "v"},
     ],

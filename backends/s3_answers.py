@@ -1,0 +1,123 @@
+"""What an answer of S3's has in it, whichever client reads it: what has it not is somebody else's, or half an answer.
+
+https://docs.aws.amazon.com/AmazonS3/latest/API/API_Operations_Amazon_Simple_Storage_Service.html
+"""
+
+import re
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from .contract import Stat
+from .errors import StoreUnavailableError
+
+if TYPE_CHECKING:
+    from xml.etree import ElementTree as ET
+
+MOST = 8 << 20
+"""Bytes of an answer that is no object's content. S3's longest is a page of 1,000 keys, with less than half of that."""
+STRANGE = "the answer is not S3's"
+TOO_LONG = "an answer without end"
+CHECK = "check the endpoint and the network"
+NEEDED = {
+    "put_object": "ETag",
+    "create_multipart_upload": "UploadId",
+    "upload_part": "ETag",
+    "complete_multipart_upload": "ETag",
+    "get_object": "ETag",
+    "head_object": "ETag",
+}
+"""What the answer to an operation is nothing without, as botocore names it."""
+ROOTS = {
+    "list_objects_v2": "ListBucketResult",
+    "create_multipart_upload": "InitiateMultipartUploadResult",
+    "complete_multipart_upload": "CompleteMultipartUploadResult",
+}
+_MOST_OF_AN_ERROR = 1 << 16
+_MOST_TAGS = 200_000
+"""A page of 1,000 keys has some 30,000; each costs a hundred times its bytes."""
+_BEGINNING = re.compile(rb"(?:\xef\xbb\xbf)?\s*(?:<\?xml[^>]{0,200}>\s*)?<(?:\w{1,80}:)?(\w{1,80})[\s/>]")
+_RANGE = re.compile(r"bytes (\d{1,20})-(\d{1,20})/(\d{1,20})")
+
+
+def strange(where: str, endpoint: str | None) -> StoreUnavailableError:
+    """The error for an answer that S3 would not give."""
+    return StoreUnavailableError(f"{where}: {strangers(endpoint)}", hint=CHECK)
+
+
+def strangers(endpoint: str | None) -> str:
+    """What is said of such an answer."""
+    return f"{STRANGE} ({endpoint})" if endpoint else STRANGE
+
+
+def begins(content: bytes, root: str) -> bool:
+    """Whether ``content`` is XML whose first element is ``root``, in the encoding that S3 has, and without a DTD.
+
+    Not all who speak S3 write ``Result`` at the end of its name (rclone).
+    """
+    found = _BEGINNING.match(content)
+    return found is not None and found[1].decode().removesuffix("Result") == root.removesuffix("Result")
+
+
+def is_error(content: bytes) -> bool:
+    """Whether ``content`` tells of a failure, as S3 does."""
+    return len(content) <= _MOST_OF_AN_ERROR and begins(content, "Error")
+
+
+def parsed(content: bytes, root: str) -> "ET.Element | None":
+    """The XML of ``content``, or ``None`` if it is something else than a ``root``, or not all there."""
+    from xml.etree import ElementTree as ET
+
+    if not begins(content, root) or content.count(b"<") > _MOST_TAGS:
+        return None
+    try:
+        return ET.fromstring(content.strip())  # noqa: S314  begins without a DTD
+    except ET.ParseError:
+        return None
+
+
+def stat_of(found: Mapping[str, Any]) -> Stat:
+    """An object of a listing. Raises ``ValueError`` if anything is missing."""
+    key, size, etag, modified = (found.get(name) for name in ("Key", "Size", "ETag", "LastModified"))
+    if not key or not etag or size is None:
+        raise ValueError("an object without a key, a size or an ETag")
+    return Stat(key, natural(size), etag, modified=modified if isinstance(modified, datetime) else None)
+
+
+def natural(size: Any) -> int:
+    """A count of bytes. Raises ``ValueError`` for what is none."""
+    if not str(size).isdecimal():
+        raise ValueError("no number of bytes")
+    return int(size)
+
+
+def next_page(token: str | None, seen: AbstractSet[str]) -> str:
+    """The token of the page after this one, of a listing that goes on.
+
+    Raises ``ValueError`` if there is none, or it was among those ``seen`` before, as the listing would never end.
+    """
+    if not token or token in seen:
+        raise ValueError("no way on")
+    return token
+
+
+def announced(status: int, length: Any, content_range: str | None, start: int, stop: int | None) -> int:
+    """The bytes of content that an answer to GET promises, where those from ``start`` up to ``stop`` were asked for.
+
+    Raises ``ValueError`` for a length that is not given, and for an answer of anything else: the whole object where a
+    range was asked for, a range where the whole was, another range. What says which range it is may do so with a status
+    of 200 (rclone).
+    """
+    size = natural(length)
+    if not start and stop is None:
+        if status != 200 or content_range is not None:
+            raise ValueError("a range was not asked for")
+        return size
+    found = _RANGE.fullmatch(content_range or "")
+    if found is None:
+        raise ValueError("a range was asked for")
+    first, last, total = map(int, found.groups())
+    if first != start or last != (total if stop is None else min(stop, total)) - 1 or size != last + 1 - first:
+        raise ValueError("another range was asked for")
+    return size

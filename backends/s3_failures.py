@@ -1,0 +1,59 @@
+"""Why there was no answer, as far as it can be told from what a client says of it; and what to change."""
+
+import os
+import re
+from urllib.parse import urlsplit
+
+from .errors import StoreUnavailableError
+from .s3_answers import CHECK, STRANGE, TOO_LONG
+
+_STRANGE = (
+    f"{TOO_LONG}|sent more than it had announced|names no ETag|BadStatusLine|chunk size|400, message="
+    r"|hyper::Error\(\s*Parse\(|Header missing|Invalid last modified|non-ASCII data|can't decode byte"
+)
+_REASONS = tuple(
+    (re.compile(pattern, re.IGNORECASE), reason, hint)
+    for pattern, reason, hint in (
+        (
+            r"certificate.?verify.?failed|InvalidCertificate",
+            "the server's certificate is not trusted",
+            "name the file of its authority in AWS_CA_BUNDLE",
+        ),
+        (
+            r"WRONG_VERSION_NUMBER|RECORD_LAYER_FAILURE|PACKET_LENGTH_TOO_LONG|HTTP_REQUEST\b|InvalidContentType",
+            "the server does not speak TLS there",
+            "try http://, or another port",
+        ),
+        (_STRANGE, STRANGE, CHECK),
+    )
+)
+_DETAIL = re.compile(r"certificate verify failed: ([^(\"]{1,100})")
+
+
+def unanswered(where: str, endpoint: str | None, said: str, told: str = "") -> StoreUnavailableError:
+    """The error for a request to ``endpoint`` without an answer that makes sense.
+
+    ``said`` is all that the client says, and ``told`` what of it may be told, if that is not all.
+    """
+    at = f" ({endpoint})" if endpoint else ""
+    for pattern, reason, hint in _REASONS:
+        if pattern.search(said):
+            found = _DETAIL.search(said)
+            detail = f": {found[1].strip()}" if found else ""
+            return StoreUnavailableError(f"{where}: {reason}{detail}{at}", hint=hint)
+    hint = CHECK
+    if variable := proxy_variable(endpoint or "https://s3.amazonaws.com"):
+        hint = f"check the proxy that {variable} names, the endpoint and the network"
+    return StoreUnavailableError(f"{where}: {(told or said).rstrip('.')}{at}", hint=hint)
+
+
+def proxy_variable(url: str) -> str | None:
+    """The variable that names the proxy on the way to ``url``, if there is one."""
+    from botocore.utils import get_environ_proxies
+
+    scheme = urlsplit(url).scheme
+    proxies = get_environ_proxies(url)
+    if not (proxies.get(scheme) or proxies.get("all")):
+        return None
+    names = [form for name in (scheme, "all") for form in (f"{name}_proxy", f"{name}_proxy".upper())]
+    return next((name for name in names if os.environ.get(name)), f"{scheme}_proxy")

@@ -1,0 +1,87 @@
+"""aiobotocore's way over HTTP, made careful: what it must not follow, repeat or take in, and what is no answer of S3's.
+
+Strategy: it is held where each request and each answer passes, before botocore's parsers see it.
+"""
+
+import functools
+from http import HTTPStatus
+from typing import Any
+
+from .s3_answers import MOST, ROOTS, TOO_LONG, is_error, parsed, strangers
+
+
+@functools.cache
+def careful_session() -> Any:
+    """The class that aiobotocore makes its connections with."""
+    from aiobotocore.httpsession import AIOHTTPSession
+    from aiohttp import ClientPayloadError, ClientResponse
+
+    class Bounded(ClientResponse):
+        """Reads no more than S3 would send, where all is read at once; an object's content is not."""
+
+        async def read(self) -> bytes:
+            if self._body is None:
+                body = bytearray()
+                try:
+                    async for piece in self.content.iter_any():
+                        body += piece
+                        if len(body) > MOST:
+                            raise ClientPayloadError(TOO_LONG)  # noqa: TRY301  as whatever else ends it
+                except BaseException:
+                    self.close()
+                    raise
+                self.release()
+                self._body = bytes(body)
+            return self._body
+
+    class Careful(AIOHTTPSession):  # type: ignore[misc]
+        """Sends each request once, and to nobody else.
+
+        aiohttp repeats a PUT on its own, and a lost answer would go unnoticed. It follows redirects, and a session
+        token and the content go along.
+        """
+
+        async def _get_session(self, proxy_url: str | None) -> Any:
+            session = await super()._get_session(proxy_url)
+            session._retry_connection = False  # noqa: SLF001
+            session._response_class = Bounded  # noqa: SLF001
+            return _Straight(session)
+
+    return Careful
+
+
+class _Straight:
+    """A session of aiohttp's that follows no redirect: it is an answer like others."""
+
+    def __init__(self, session: Any) -> None:
+        self._session = session
+
+    def request(self, method: str, **options: Any) -> Any:
+        return self._session.request(method, allow_redirects=False, **options)
+
+
+def check_answers(client: Any, endpoint: str | None) -> None:
+    """Has ``client`` take an answer whose body is not S3's for a refusal, so that it comes to no parser of XML.
+
+    Of the handlers of an event, botocore calls those of the least definite name first.
+    """
+    from botocore import xform_name
+
+    def check(
+        operation_model: Any, response_dict: dict[str, Any], customized_response_dict: dict[str, Any], **_: Any
+    ) -> None:
+        status, body = response_dict["status_code"], response_dict["body"]
+        root = None if status >= 300 else ROOTS.get(xform_name(operation_model.name))
+        if not isinstance(body, bytes) or is_error(body) or (root and parsed(body, root) is not None):
+            return
+        response_dict["body"] = b""
+        if root or (body and status >= 300):
+            customized_response_dict["Error"] = {"Code": str(status), "Message": strangers(endpoint)}
+            response_dict["status_code"] = status if status >= 300 else HTTPStatus.INTERNAL_SERVER_ERROR
+
+    def stay(context: dict[str, Any], **_: Any) -> None:
+        context["s3_redirect"]["redirected"] = True
+
+    client.meta.events.register_first("before-parse.*.*", check)
+    # To follow a redirect to another region, botocore asks for the bucket's; were that redirected too, without end.
+    client.meta.events.register("before-call.s3.HeadBucket", stay)

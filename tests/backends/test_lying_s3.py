@@ -1,0 +1,413 @@
+"""Servers that are not S3, or lie as S3: what is taken of their answers is bounded, what is not S3's is told."""
+
+import contextlib
+import itertools
+import xml.etree.ElementTree as ET
+from urllib.parse import urlsplit
+
+import pytest
+from lying import Liar, Lie, chunked, endless
+
+from keystow.backends import (
+    NotFoundError,
+    StoreError,
+    StoreUnavailableError,
+    UnsupportedError,
+    fast_s3,
+    open_store,
+    s3_client,
+    settling,
+)
+from keystow.backends.parts import part_size
+from keystow.backends.s3 import S3Store
+
+PART = part_size(1)
+BUFFERS = 12 << 20
+"""What lies in the sockets' buffers, or is read ahead, when a body is refused."""
+MOST = 8 << 20
+OBJECT = {"Last-Modified": "Tue, 24 Nov 2026 17:46:20 GMT", "ETag": '"e"'}
+OPERATIONS = {
+    "read": lambda store: list(store.read("key")),
+    "range": lambda store: list(store.read("key", start=2, stop=5)),
+    "list": lambda store: list(store.list("k")),
+    "stat": lambda store: store.stat("key"),
+    "put": lambda store: store.write("key", [b"x"]),
+    "multipart": lambda store: store.write("key", iter([bytes(PART), b"x"])),
+}
+DTD = '<!DOCTYPE {0} [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;">]><{0}><ETag>&b;</ETag></{0}>'
+
+
+@pytest.fixture(params=["fsspec", "obstore"])
+def engine(request):
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def stores():
+    """A store of each engine, and the server that it takes for S3; opening one takes longer than most tests."""
+    with pytest.MonkeyPatch.context() as patch, contextlib.ExitStack() as stack:
+        patch.setenv("AWS_ACCESS_KEY_ID", "id")
+        patch.setenv("AWS_SECRET_ACCESS_KEY", "secret-of-the-tests")
+        patch.setattr(s3_client, "_ATTEMPTS", 1)
+
+        def opened(engine):
+            liar = stack.enter_context(Liar(lambda asked: Lie(500)))
+            store = open_store("s3://bucket", endpoint=liar.url, engine=engine)
+            return stack.enter_context(contextlib.closing(store)), liar
+
+        found = {"obstore": opened("obstore")}
+        found["obstore"][0]._rest()
+        patch.setenv("AWS_SESSION_TOKEN", "token-of-the-tests")
+        yield found | {"fsspec": opened("fsspec")}
+
+
+@pytest.fixture
+def lied_to(monkeypatch, stores):
+    """Gives the store of an engine and its server, which answers so, or as this function of a request says."""
+    monkeypatch.setattr(settling, "PAUSES", ())
+
+    def answered(answer, engine):
+        store, liar = stores[engine]
+        liar.answer = answer if callable(answer) else lambda asked: answer
+        liar.asked, liar.sent = [], 0
+        return store, liar
+
+    return answered
+
+
+@pytest.fixture
+def keys(monkeypatch):
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "id")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret-of-the-tests")
+
+
+def xml(root, inside):
+    return Lie(headers={"ETag": '"e"'}, body=f"<{root}>{inside}</{root}>".encode())
+
+
+def page(inside):
+    return xml("ListBucketResult", inside)
+
+
+def found(**changed):
+    """An object of a listing; ``None`` leaves something out."""
+    fields = {"Key": "k", "Size": "1", "ETag": "e", "LastModified": "2026-11-24T17:46:20.000Z"} | changed
+    inside = "".join(f"<{name}>{value}</{name}>" for name, value in fields.items() if value is not None)
+    return f"<Contents>{inside}</Contents>"
+
+
+# -- strangers
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Lie(body=b"<!DOCTYPE html>\n<html><body>It works!</body></html>"),
+        Lie(body=b"<html><body>It works!</body></html>"),
+        Lie(body=b'{"error": "no"}'),
+        Lie(),
+        Lie(204),
+        Lie(body=b"<ListBucketResult><Contents><Key>k</Key>"),
+        Lie(body=DTD.format("ListBucketResult").encode()),
+        Lie(body=DTD.format("ListBucketResult").encode("utf-16")),
+        Lie(body=b"<a>" * 100_000),
+        Lie(headers={"Content-Type": "application/xml", "ETag": ""}, body=b"\xff\xfe\x00"),
+    ],
+    ids=["page", "html", "json", "empty", "no content", "half", "dtd", "utf-16", "deep", "bytes"],
+)
+def test_a_server_that_says_yes_to_everything_is_not_believed(lied_to, engine, operation, answer):
+    store, liar = lied_to(answer, engine)
+    with pytest.raises(StoreUnavailableError, match="the answer is not S3's") as refused:
+        OPERATIONS[operation](store)
+    assert liar.url in str(refused.value)
+    assert str(refused.value).startswith("s3://bucket/" if operation == "list" else "s3://bucket/key: ")
+    assert "<" not in str(refused.value)
+
+
+@pytest.mark.parametrize("operation", sorted(set(OPERATIONS) - {"stat"}))
+@pytest.mark.parametrize("status", [400, 403, 404, 412, 500, 501, 503])
+def test_a_page_for_people_is_not_repeated(lied_to, engine, operation, status):
+    store, liar = lied_to(Lie(status, body=b"<html><Code>x</Code> - <body>Nothing here</body></html>"), engine)
+    with pytest.raises(StoreError, match=f"{status}: the answer is not S3's") as refused:
+        OPERATIONS[operation](store)
+    assert liar.url in str(refused.value)
+    assert "Nothing" not in str(refused.value)
+    assert isinstance(refused.value, NotFoundError) == (status == 404)
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_no_dtd_comes_to_a_parser(lied_to, monkeypatch, engine, operation):
+    def parser(*_, **__):
+        raise AssertionError("parsed")
+
+    roots = ("ListBucketResult", "InitiateMultipartUploadResult", "Error")
+    for status, root in itertools.product((200, 400, 500), roots):
+        store, _ = lied_to(Lie(status, body=DTD.format(root).encode()), engine)
+        with monkeypatch.context() as patch:
+            patch.setattr(ET, "XMLParser", parser)
+            with pytest.raises(StoreError):
+                OPERATIONS[operation](store)
+
+
+# -- bodies
+
+
+LIES = {
+    "more than announced": Lie(
+        headers=OBJECT | {"Content-Length": "10", "Transfer-Encoding": "chunked"}, body=chunked(endless())
+    ),
+    "chunked": Lie(headers=OBJECT | {"Transfer-Encoding": "chunked"}, body=chunked(endless())),
+    "without a length": Lie(headers=OBJECT, body=endless()),
+    "a length that is none": Lie(headers=OBJECT | {"Content-Length": "ten"}, body=endless()),
+    "a negative length": Lie(headers=OBJECT | {"Content-Length": "-1"}, body=endless()),
+}
+
+
+@pytest.mark.parametrize("asked", [{}, {"start": 2, "stop": 5}], ids=["whole", "range"])
+@pytest.mark.parametrize("lie", LIES)
+def test_no_more_is_passed_on_than_was_announced(lied_to, engine, lie, asked):
+    def answer(request):
+        body = endless() if "Transfer-Encoding" not in LIES[lie].headers else chunked(endless())
+        return LIES[lie]._replace(body=body)
+
+    taken = []
+    store, liar = lied_to(answer, engine)
+    with pytest.raises(StoreUnavailableError, match="the answer is not S3's"):
+        taken.extend(map(len, store.read("key", **asked)))
+    assert liar.sent < 2 * BUFFERS
+    assert sum(taken) <= 10
+
+
+@pytest.mark.parametrize(
+    ("status", "content_range", "asked"),
+    [
+        (200, None, {"start": 2, "stop": 5}),
+        (200, "bytes 0-2/10", {"start": 2, "stop": 5}),
+        (206, None, {"start": 2, "stop": 5}),
+        (206, "bytes 0-2/10", {"start": 2, "stop": 5}),
+        (206, "bytes 2-5/10", {"start": 2, "stop": 5}),
+        (206, "bytes 2-4/*", {"start": 2, "stop": 5}),
+        (206, "bytes 2--4/10", {"start": 2, "stop": 5}),
+        (206, "bytes 2-4/10", {"start": 2}),
+        (206, "bytes 0-9/10", {"start": 2, "stop": 20}),
+    ],
+)
+def test_an_answer_of_something_else_than_what_was_asked_for(lied_to, engine, status, content_range, asked):
+    headers = OBJECT | ({"Content-Range": content_range} if content_range else {})
+    store, _ = lied_to(Lie(status, headers, b"234"), engine)
+    with pytest.raises(StoreUnavailableError, match="the answer is not S3's"):
+        list(store.read("key", **asked))
+
+
+def test_a_part_where_the_whole_was_asked_for(lied_to):
+    """With obstore it cannot be told: it does not say what the status was."""
+    answer = Lie(206, OBJECT | {"Content-Range": "bytes 2-4/10"}, b"234")
+    store, _ = lied_to(answer, "fsspec")
+    with pytest.raises(StoreUnavailableError, match="the answer is not S3's"):
+        list(store.read("key"))
+
+
+@pytest.mark.parametrize(("start", "stop", "said"), [(2, 5, "2-4/10"), (2, None, "2-9/10"), (2, 99, "2-9/10")])
+def test_the_range_that_was_asked_for_is_taken(lied_to, engine, start, stop, said):
+    first, last = map(int, said.partition("/")[0].split("-"))
+    answer = Lie(206, OBJECT | {"Content-Range": f"bytes {said}"}, b"0123456789"[first : last + 1])
+    store, _ = lied_to(answer, engine)
+    assert b"".join(store.read("key", start=start, stop=stop)) == b"0123456789"[start:stop]
+
+
+@pytest.mark.parametrize(
+    ("engine", "operation"),
+    [
+        *(("fsspec", operation) for operation in sorted(set(OPERATIONS) - {"stat"})),
+        ("obstore", "list"),
+        ("obstore", "multipart"),
+    ],
+)
+@pytest.mark.parametrize("status", [200, 404, 500])
+def test_an_answer_without_end_is_not_taken_in(lied_to, engine, operation, status):
+    """But by obstore, which takes in whole what an error's body is."""
+
+    def answer(asked):
+        return Lie(status, OBJECT, endless(b"<ListBucketResult><Name>", b"x"))
+
+    store, liar = lied_to(answer, engine)
+    with pytest.raises(StoreUnavailableError, match="the answer is not S3's"):
+        OPERATIONS[operation](store)
+    assert liar.sent < len(liar.asked) * (MOST + BUFFERS)
+
+
+@pytest.mark.parametrize("operation", ["read", "list", "multipart"])
+def test_an_answer_that_breaks_off(lied_to, engine, operation):
+    """All of its XML is there, and not all that was announced."""
+    whole = BEGUN if operation == "multipart" else page("")
+    answer = whole._replace(headers=OBJECT | {"Content-Length": str(len(whole.body) + 10)})
+    store, _ = lied_to(answer, engine)
+    with pytest.raises(StoreUnavailableError):
+        OPERATIONS[operation](store)
+
+
+@pytest.mark.parametrize("operation", sorted(set(OPERATIONS) - {"stat"}))
+@pytest.mark.parametrize("inside", ["<a>" * 500_000 + "</a>" * 500_000, "<Key>k</Key>" * 300_000], ids=["deep", "wide"])
+@pytest.mark.parametrize(("status", "root"), [(200, "ListBucketResult"), (200, "Error"), (404, "Error")])
+def test_xml_that_would_take_a_hundred_times_its_room(lied_to, engine, operation, inside, status, root, monkeypatch):
+    """The parser would need seconds, and hundreds of megabytes."""
+
+    class Parser(ET.XMLParser):
+        def __init__(self, *_, **__):
+            raise AssertionError("parsed")
+
+    store, _ = lied_to(Lie(status, body=f"<{root}>{inside}</{root}>".encode()), engine)
+    monkeypatch.setattr(ET, "XMLParser", Parser)
+    with pytest.raises(StoreError):
+        OPERATIONS[operation](store)
+
+
+# -- listings
+
+
+@pytest.mark.parametrize(
+    "token", [lambda n: "same", lambda n: "ab"[n % 2], lambda n: None], ids=["the same", "in turns", "none"]
+)
+def test_a_listing_that_would_never_end(lied_to, engine, token):
+    answers = itertools.count()
+
+    def answer(asked):
+        said = token(next(answers))
+        after = "" if said is None else f"<NextContinuationToken>{said}</NextContinuationToken>"
+        return page(f"<IsTruncated>true</IsTruncated>{after}{found()}")
+
+    store, liar = lied_to(answer, engine)
+    with pytest.raises(StoreUnavailableError, match="the answer is not S3's"):
+        list(itertools.islice(store.list("k"), 100))
+    assert len(liar.asked) <= 3
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"Size": "-1"},
+        {"Size": "many"},
+        {"Size": ""},
+        {"Size": None},
+        {"Size": "1e3"},
+        {"Size": "9" * 5000},
+        {"Key": None},
+        {"Key": ""},
+        {"ETag": None},
+        {"LastModified": "yesterday"},
+        {"LastModified": "2026-99-99T00:00:00Z"},
+    ],
+    ids=str,
+)
+def test_an_object_of_a_listing_that_cannot_be(lied_to, engine, wrong):
+    store, _ = lied_to(page(found() + found(**wrong)), engine)
+    with pytest.raises(StoreUnavailableError, match="the answer is not S3's"):
+        list(store.list("k"))
+
+
+def test_a_sound_listing_is_taken(lied_to, engine):
+    store, _ = lied_to(page(found() + found(Key="k2", LastModified=None)), engine)
+    assert [(one.key, one.size, one.etag) for one in store.list("k")] == [("k", 1, "e"), ("k2", 1, "e")]
+
+
+# -- writes
+
+
+BEGUN = xml("InitiateMultipartUploadResult", "<UploadId>u</UploadId>")
+DONE = xml("CompleteMultipartUploadResult", "<ETag>e</ETag>")
+
+
+@pytest.mark.parametrize(
+    ("size", "lacking"),
+    [
+        (1, {"put": Lie()}),
+        (PART + 1, {"begin": xml("InitiateMultipartUploadResult", "<Bucket>b</Bucket>")}),
+        (PART + 1, {"part": Lie()}),
+        (PART + 1, {"complete": xml("CompleteMultipartUploadResult", "<Key>k</Key>")._replace(headers={})}),
+        (PART + 1, {"complete": Lie()}),
+        (PART + 1, {"complete": Lie(headers={"ETag": '"e"'}, body=b"<html></html>")}),
+    ],
+    ids=["put", "begin", "part", "complete", "empty complete", "html complete"],
+)
+def test_a_write_that_was_not_confirmed_is_no_success(lied_to, engine, size, lacking):
+    answers = {"begin": BEGUN, "part": Lie(headers={"ETag": '"p"'}), "complete": DONE, "abort": Lie(204)} | lacking
+
+    def answer(asked):
+        query = urlsplit(asked.path).query
+        if asked.method == "POST":
+            return answers["complete" if "uploadId" in query else "begin"]
+        return answers["abort" if asked.method == "DELETE" else "part" if "uploadId" in query else "put"]
+
+    store, liar = lied_to(answer, engine)
+    with pytest.raises(StoreUnavailableError, match="the answer is not S3's"):
+        store.write("key", iter([bytes(size - 1), b"x"]))
+    begun = any(asked.method == "POST" for asked in liar.asked) and "begin" not in lacking
+    assert begun == any(asked.method == "DELETE" for asked in liar.asked)
+
+
+# -- redirects
+
+
+@pytest.mark.parametrize("region", [{}, {"x-amz-bucket-region": "eu-west-3"}], ids=["", "region"])
+@pytest.mark.parametrize("operation", [*OPERATIONS, "delete"])
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_nothing_goes_to_another_host(lied_to, status, operation, region):
+    with Liar(lambda asked: Lie(headers=OBJECT, body=b"theirs")) as other:
+        answer = Lie(status, region | {"Location": f"{other.url}/there?X-Amz-Signature=0a1b"})
+        store, liar = lied_to(answer, "fsspec")
+        with pytest.raises(StoreError, match=f"redirect to {other.url}, which is not followed") as refused:
+            (OPERATIONS | {"delete": lambda store: store.delete("key")})[operation](store)
+        assert "0a1b" not in str(refused.value)
+        assert "endpoint" in refused.value.hint
+        assert len(liar.asked) <= 2
+        assert other.asked == []
+
+
+@pytest.mark.parametrize("operation", [*OPERATIONS, "delete"])
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_no_content_and_no_signature_goes_to_another_host_by_obstore(lied_to, status, operation):
+    """Which follows redirects of what only reads, without the signature; no setting of it keeps it from that."""
+    with Liar(lambda asked: Lie(headers=OBJECT, body=b"theirs")) as other:
+        store, _ = lied_to(Lie(status, {"Location": f"{other.url}/there"}), "obstore")
+        with contextlib.suppress(StoreError):
+            (OPERATIONS | {"delete": lambda store: store.delete("key")})[operation](store)
+        for asked in other.asked:
+            assert asked.method in {"GET", "HEAD"}
+            assert not asked.body
+            assert "authorization" not in asked.headers
+
+
+def test_a_session_token_is_not_given_to_obstore_but_for_aws(keys, monkeypatch):
+    monkeypatch.setenv("AWS_SESSION_TOKEN", "token-of-the-tests")
+    with pytest.raises(UnsupportedError, match=r"session token.*use engine=fsspec"):
+        open_store("s3://bucket", endpoint="http://127.0.0.1:9", engine="obstore")
+    for endpoint in ("http://127.0.0.1:9", "https://s3.evil.example", "http://s3.eu-west-1.amazonaws.com"):
+        with contextlib.closing(open_store("s3://bucket", endpoint=endpoint)) as store:
+            assert isinstance(store, S3Store)
+    for where in ({"endpoint": "https://s3.eu-west-1.amazonaws.com"}, {"region": "eu-west-1"}):
+        with contextlib.closing(open_store("s3://bucket", **where)) as store:
+            assert not isinstance(store, S3Store)
+
+
+def test_the_region_that_a_server_names_is_told(lied_to, engine):
+    said = "<Error><Code>PermanentRedirect</Code><Message>no</Message><Endpoint>h.example</Endpoint></Error>"
+    store, _ = lied_to(Lie(301, body=said.encode()), engine)
+    with pytest.raises(StoreError, match=r"PermanentRedirect: a redirect.*set its region"):
+        store.write("key", [b"x"])
+
+
+# -- what hides in an engine
+
+
+def test_a_panic_is_an_error_like_others(keys, monkeypatch):
+    class PanicException(BaseException):
+        pass
+
+    def connect(*_, **__):
+        raise PanicException("called `Result::unwrap()` on an `Err` value\nmore")
+
+    monkeypatch.setattr(fast_s3, "_connector", lambda *_, **__: connect)
+    with pytest.raises(StoreError, match=r"s3://bucket: obstore failed: called.*use engine=fsspec") as refused:
+        open_store("s3://bucket", endpoint="http://127.0.0.1:9", engine="obstore")
+    assert refused.value.__context__ is None
