@@ -1,15 +1,16 @@
 """What the answer of any server must keep to, whoever it is: a body within its bound, a range as it was asked for."""
 
 import re
-from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 MOST = 8 << 20
 """The bytes that an answer may have which is no object's content: a page of a listing, an error, a description."""
 
-_RANGE = re.compile(r"bytes ([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18})")
-_LENGTH = re.compile(r"[0-9]{1,18}")
+_RANGE = re.compile(r"bytes ([0-9]{1,20})-([0-9]{1,20})/([0-9]{1,20})")
+_NATURAL = re.compile(r"[0-9]{1,20}")
+_MOST_EMPTY = 1000
+"""Pages in a row without an object: a store that skips what was deleted may have some."""
 
 
 class Bounded:
@@ -38,30 +39,53 @@ class Bounded:
         return getattr(self._content, name)
 
 
-def announced(status: int, headers: Mapping[str, str], start: int, stop: int | None) -> int | None:
-    """The bytes of content that an answer announces; ``None`` for one that does not fit what was asked.
+def announced(status: int, length: Any, content_range: str | None, start: int, stop: int | None) -> int:
+    """The bytes of content that an answer to GET promises, where those from ``start`` up to ``stop`` were asked for.
 
-    Asked was the object from ``start`` up to ``stop``, with a ``Range`` (RFC 9110, section 14.2) unless that is all.
+    Raises ``ValueError`` for a length that is not given, and for an answer of anything else: the whole object where a
+    range was asked for, a range where the whole was, another range (RFC 9110, section 14). What says which range it is
+    may do so with a status of 200 (rclone), and need not say its length again.
 
-    >>> announced(206, {"Content-Range": "bytes 2-4/9", "Content-Length": "3"}, 2, 5)
+    >>> announced(206, "3", "bytes 2-4/9", 2, 5)
     3
-    >>> announced(200, {"Content-Length": "9"}, 2, 5)
     """
-    length = headers.get("Content-Length", headers.get("X-Goog-Stored-Content-Length", ""))
-    size = int(length) if _LENGTH.fullmatch(length) else None
     if not start and stop is None:
-        return size if status == 200 else None
-    found = _RANGE.fullmatch(headers.get("Content-Range", ""))
-    if status != 206 or found is None:
-        return None
+        if status != 200 or content_range is not None:
+            raise ValueError("a range was not asked for")
+        return natural(length)
+    found = _RANGE.fullmatch(content_range or "")
+    if found is None:
+        raise ValueError("a range was asked for")
     first, last, total = map(int, found.groups())
-    if (
-        first != start
-        or last != (total if stop is None else min(stop, total)) - 1
-        or size not in {None, last - first + 1}
-    ):
-        return None
-    return last - first + 1
+    size = last + 1 - first
+    if first != start or last != (total if stop is None else min(stop, total)) - 1:
+        raise ValueError("another range was asked for")
+    if length is not None and natural(length) != size:
+        raise ValueError("the range has another length")
+    return size
+
+
+def natural(size: Any) -> int:
+    """A count of bytes. Raises ``ValueError`` for what is none."""
+    if not _NATURAL.fullmatch(str(size)):
+        raise ValueError("no number of bytes")
+    return int(size)
+
+
+class Pages:
+    """The pages of one listing, which has an end: no page leads to an earlier one, or on and on to nothing."""
+
+    def __init__(self) -> None:
+        self._seen: set[str] = set()
+        self._empty = 0
+
+    def after(self, token: str | None, *, objects: int) -> str:
+        """The token of the page after one that holds ``objects``. Raises ``ValueError`` if it leads nowhere."""
+        self._empty = 0 if objects else self._empty + 1
+        if not token or token in self._seen or self._empty > _MOST_EMPTY:
+            raise ValueError("no way on")
+        self._seen.add(token)
+        return token
 
 
 def redirect(location: str, asked: str) -> str:

@@ -12,7 +12,8 @@ def signature_seconds(expires: timedelta | float, method: str, version_id: str |
     except OverflowError:
         raise ValueError(f"a signed URL cannot last {expires} seconds: ask for 1 second to 7 days") from None
     if not timedelta(seconds=1) <= duration <= _LONGEST:
-        raise ValueError(f"a signed URL cannot last {duration}: ask for 1 second to 7 days")
+        seconds = f"{duration.total_seconds():.9g}"
+        raise ValueError(f"a signed URL cannot last {seconds} seconds: ask for 1 second to 7 days")
     if method not in {"GET", "PUT"}:
         raise ValueError(f"method={method!r} cannot be signed: use GET or PUT")
     if method == "PUT" and version_id is not None:

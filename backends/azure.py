@@ -15,6 +15,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
+from .answers import Pages
 from .arguments import is_empty, signature_seconds
 from .azure_client import Container
 from .contract import Capabilities, Stat, Written
@@ -135,16 +136,16 @@ class AzureStore:
         return _stat(await self._container.blob(key).get_blob_properties(**named))
 
     def list(self, prefix: str = "") -> Iterator[Stat]:
-        pages = self._container.pages(prefix, _PAGE)
-        seen: set[str | None] = set()
-        while (page := retried(lambda: self._container.run(prefix, _page(pages)))) is not None:
+        listing = self._container.pages(prefix, _PAGE)
+        pages = Pages()
+        while (page := retried(lambda: self._container.run(prefix, _page(listing)))) is not None:
             try:
-                yield from list(map(_stat, page))
+                found = list(map(_stat, page))
+                if listing.continuation_token:
+                    pages.after(listing.continuation_token, objects=len(found))
             except ValueError:
                 raise self._container.not_understood(prefix) from None
-            if pages.continuation_token in seen:
-                raise self._container.not_understood(prefix)
-            seen.add(pages.continuation_token)
+            yield from found
 
     def delete(self, key: str) -> None:
         _check(key)

@@ -57,12 +57,15 @@ async def _watched(
     except (ClientOSError, ServerDisconnectedError) as error:
         # Under another name aiohttp does not send it again.
         raise ClientPayloadError(f"the connection was lost: {error}") from error
-    most: int | None = MOST
+    most = MOST
     asked = _RANGE.fullmatch(request.headers.get("x-ms-range", ""))
     if asked and request.method == "GET" and response.status < 300:
-        most = announced(response.status, response.headers, int(asked[1]), int(asked[2]) + 1)
-    if most is None:
-        response.close()
-        raise ClientPayloadError(NOT_AZURES)
+        said = response.headers
+        start, stop = int(asked[1]), int(asked[2]) + 1
+        try:
+            most = announced(response.status, said.get("Content-Length"), said.get("Content-Range"), start, stop)
+        except ValueError:
+            response.close()
+            raise ClientPayloadError(NOT_AZURES) from None
     response.content = Bounded(response.content, most)  # type: ignore[assignment]
     return response

@@ -13,9 +13,10 @@ from typing import Any, NamedTuple, TypeVar
 from urllib.parse import quote, urlencode, urlsplit
 from xml.etree import ElementTree as ET
 
+from .answers import MOST
 from .errors import CredentialsError, StoreError, StoreUnavailableError, raise_alone
 from .fast import Cloud, refusal
-from .s3_answers import MOST, is_error, parsed, strange
+from .s3_answers import is_error, parsed, strange
 from .settling import retried
 
 _CONNECT_SECONDS = 10

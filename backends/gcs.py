@@ -17,7 +17,7 @@ from functools import partial
 from typing import Any
 from urllib.parse import urlencode
 
-from .answers import MOST, Bounded, announced
+from .answers import MOST, Bounded, Pages, announced
 from .arguments import is_empty, range_header, signature_seconds
 from .contract import Capabilities, Stat, Written
 from .digest import Digest
@@ -106,11 +106,14 @@ class GCSStore:
             if response.status == 416 and ranged:
                 return
             if response.status >= 300:
-                said = await Bounded(response.content, MOST).read()
-                raise self._bucket.refused(Answer(response.status, response.headers, said), key)
-            left = announced(response.status, response.headers, start, stop)
-            if left is None:
-                raise self._bucket.not_understood(key)
+                body = await Bounded(response.content, MOST).read()
+                raise self._bucket.refused(Answer(response.status, response.headers, body), key)
+            said = response.headers
+            length = said.get("Content-Length") or (None if ranged else said.get("X-Goog-Stored-Content-Length"))
+            try:
+                left = announced(response.status, length, said.get("Content-Range"), start, stop)
+            except ValueError:
+                raise self._bucket.not_understood(key) from None
             content = Bounded(response.content, left)
             while chunk := await content.read(_CHUNK):
                 left -= len(chunk)
@@ -137,17 +140,17 @@ class GCSStore:
             "maxResults": _PAGE,
             "fields": "kind,items(name,size,etag,generation,updated),nextPageToken",
         }
-        seen: set[str] = set()
+        pages = Pages()
         while True:
             url = f"{self._bucket.objects_url}?{urlencode(query)}"
             found, token = retried(partial(self._page, url, prefix))
-            if token in seen:
-                raise self._bucket.not_understood(prefix)
             yield from found
             if not token:
                 return
-            seen.add(token)
-            query["pageToken"] = token
+            try:
+                query["pageToken"] = pages.after(token, objects=len(found))
+            except ValueError:
+                raise self._bucket.not_understood(prefix) from None
 
     def _page(self, url: str, prefix: str) -> tuple[Sequence[Stat], str]:
         """The objects of a page of the listing, and the next page's token, empty if there is none."""

@@ -70,9 +70,9 @@ def open_store(url: str, *, engine: str | None = None, **options: Any) -> Store:
     if endpoint is not None and options.setdefault("endpoint", endpoint) != endpoint:
         raise ValueError(f"{url!r} and the endpoint {options['endpoint']!r} name two places: leave one out")
     if protocol in _CLOUDS:
-        bucket, _, below = rest.rstrip("/").partition("/")
-        if below:
-            raise UnknownStoreError(f"{url!r} names more than a bucket: write {protocol}://{bucket}")
+        bucket = rest.rstrip("/")
+        if "/" in bucket and not bucket.startswith("arn:"):
+            raise UnknownStoreError(f"{url!r} names more than a bucket: write {protocol}://{bucket.partition('/')[0]}")
         return _CLOUDS[protocol](bucket, engine_for(engine), **options)
     if engine is not None:
         raise TypeError(f"{protocol}:// has no choice of engines: leave engine out")

@@ -8,11 +8,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import timedelta
 from typing import Any, Literal
 
+from .answers import Pages, announced, natural
 from .arguments import is_empty, range_header, signature_seconds
 from .contract import Capabilities, Stat, Written
 from .digest import Digest
 from .errors import StoreError, UnsupportedError
-from .s3_answers import announced, natural, next_page, stat_of
+from .s3_answers import stat_of
 from .s3_client import Bucket
 from .s3_upload import Upload
 
@@ -130,18 +131,18 @@ class S3Store:
 
     def list(self, prefix: str = "") -> Iterator[Stat]:
         extra: dict[str, str] = {}
-        seen: set[str] = set()
+        pages = Pages()
         while True:
             page = self._bucket.call("list_objects_v2", None, Prefix=prefix, **extra)
             try:
                 objects = [stat_of(found) for found in page.get("Contents", [])]
-                token = next_page(page.get("NextContinuationToken"), seen) if page.get("IsTruncated") else None
+                going_on = page.get("IsTruncated")
+                token = pages.after(page.get("NextContinuationToken"), objects=len(objects)) if going_on else None
             except ValueError:
                 raise self._bucket.strange(prefix) from None
             yield from objects
             if token is None:
                 return
-            seen.add(token)
             extra = {"ContinuationToken": token}
 
     def delete(self, key: str) -> None:

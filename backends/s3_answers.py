@@ -5,18 +5,16 @@ https://docs.aws.amazon.com/AmazonS3/latest/API/API_Operations_Amazon_Simple_Sto
 
 import re
 from collections.abc import Mapping
-from collections.abc import Set as AbstractSet
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from .answers import natural
 from .contract import Stat
 from .errors import StoreUnavailableError
 
 if TYPE_CHECKING:
     from xml.etree import ElementTree as ET
 
-MOST = 8 << 20
-"""Bytes of an answer that is no object's content. S3's longest is a page of 1,000 keys, with less than half of that."""
 STRANGE = "the answer is not S3's"
 TOO_LONG = "an answer without end"
 CHECK = "check the endpoint and the network"
@@ -38,7 +36,6 @@ _MOST_OF_AN_ERROR = 1 << 16
 _MOST_TAGS = 200_000
 """A page of 1,000 keys has some 30,000; each costs a hundred times its bytes."""
 _BEGINNING = re.compile(rb"(?:\xef\xbb\xbf)?\s*(?:<\?xml[^>]{0,200}>\s*)?<(?:\w{1,80}:)?(\w{1,80})[\s/>]")
-_RANGE = re.compile(r"bytes (\d{1,20})-(\d{1,20})/(\d{1,20})")
 
 
 def strange(where: str, endpoint: str | None) -> StoreUnavailableError:
@@ -83,41 +80,3 @@ def stat_of(found: Mapping[str, Any]) -> Stat:
     if not key or not etag or size is None:
         raise ValueError("an object without a key, a size or an ETag")
     return Stat(key, natural(size), etag, modified=modified if isinstance(modified, datetime) else None)
-
-
-def natural(size: Any) -> int:
-    """A count of bytes. Raises ``ValueError`` for what is none."""
-    if not str(size).isdecimal():
-        raise ValueError("no number of bytes")
-    return int(size)
-
-
-def next_page(token: str | None, seen: AbstractSet[str]) -> str:
-    """The token of the page after this one, of a listing that goes on.
-
-    Raises ``ValueError`` if there is none, or it was among those ``seen`` before, as the listing would never end.
-    """
-    if not token or token in seen:
-        raise ValueError("no way on")
-    return token
-
-
-def announced(status: int, length: Any, content_range: str | None, start: int, stop: int | None) -> int:
-    """The bytes of content that an answer to GET promises, where those from ``start`` up to ``stop`` were asked for.
-
-    Raises ``ValueError`` for a length that is not given, and for an answer of anything else: the whole object where a
-    range was asked for, a range where the whole was, another range. What says which range it is may do so with a status
-    of 200 (rclone).
-    """
-    size = natural(length)
-    if not start and stop is None:
-        if status != 200 or content_range is not None:
-            raise ValueError("a range was not asked for")
-        return size
-    found = _RANGE.fullmatch(content_range or "")
-    if found is None:
-        raise ValueError("a range was asked for")
-    first, last, total = map(int, found.groups())
-    if first != start or last != (total if stop is None else min(stop, total)) - 1 or size != last + 1 - first:
-        raise ValueError("another range was asked for")
-    return size

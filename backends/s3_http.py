@@ -7,7 +7,8 @@ import functools
 from http import HTTPStatus
 from typing import Any
 
-from .s3_answers import MOST, ROOTS, TOO_LONG, is_error, parsed, strangers
+from .answers import MOST
+from .s3_answers import ROOTS, TOO_LONG, is_error, parsed, strangers
 
 
 @functools.cache

@@ -512,7 +512,7 @@ class _Version(argparse.Action):
         parser.exit()
 
 
-def _number(text: str) -> int | None:
+def _limit(text: str) -> int | None:
     if text == "none":
         return None
     if not re.fullmatch("[0-9]{1,18}", text):
@@ -531,10 +531,10 @@ def _size(text: str) -> int | None:
 
 
 _LIMITS = {
-    "members": (_number, "the most files, directories and links to take"),
+    "members": (_limit, "the most files, directories and links to take"),
     "bytes": (_size, "the most bytes of content to take, such as 20GB"),
-    "ratio": (_number, "how many times its compressed size an archive may take on the disk"),
-    "depth": (_number, "how many directories deep a name may lie"),
+    "ratio": (_limit, "how many times its compressed size an archive may take on the disk"),
+    "depth": (_limit, "how many directories deep a name may lie"),
 }
 
 

@@ -167,7 +167,7 @@ def test_credentials_of_a_file_that_no_header_can_hold(engine, files, monkeypatc
 
 @pytest.mark.parametrize("bucket", ["a/b", "..", "a b", "a\nb", "b\u00fccket", "a?x=y", "a#b", "user@host", "x" * 256])
 def test_what_is_no_bucket(engine, bucket):
-    with pytest.raises(ValueError, match="is no name of a bucket"):
+    with pytest.raises(ValueError, match=r"is no name of a bucket|names more than a bucket"):
         open_store(f"s3://{bucket}", endpoint="http://127.0.0.1:9", engine=engine)
 
 
