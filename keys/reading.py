@@ -220,13 +220,12 @@ class _Reading:
         return longer + [each for text in alone for each in self._ended(place, at, at + len(text))]
 
     def _only_end(self, place: _Place, tail: _Tail) -> int | None:
-        """Where the value must end for what is behind it to have room, and nothing else."""
+        """Where the value must end for what is behind it to have just its room."""
         slash = self._key.find("/", place.at) if self._search.ends_at_slash else -1
         own, fixed, known = tail
         repeated = sum(place.known[name] % self._wide for name in known)
         room = (len(self._key) if slash < 0 else slash) - place.at - fixed - repeated
-        length, left = divmod(room, 1 + own)
-        return place.at + length if length >= 0 and not left else None
+        return place.at + room // (1 + own) if room >= 0 else None
 
     def _ended(self, place: _Place, start: int, end: int) -> list[_Place]:
         """What follows where the value of ``place`` is ``key[start:end]``."""

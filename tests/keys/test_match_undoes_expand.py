@@ -162,6 +162,23 @@ def test_a_value_ends_where_the_rest_has_room(text, key, most, monkeypatch):
     assert steps(Template(text), key, monkeypatch) <= most
 
 
+@pytest.mark.parametrize(
+    ("text", "searched"),
+    [
+        ("{jobID}", False),
+        ("{jobID}/{nodeID}-{date}/{partitionIndex}.tar.gz", False),
+        ("{jobID}{date:%Y/%m}{nodeID}", False),
+        ("{jobID}-{nodeID}", True),
+        ("{jobID}{date}{nodeID}", True),
+        ("{jobID}{partitionIndex}", True),
+        ("{partitionIndex}/{partitionIndex:04}", True),
+    ],
+)
+def test_values_with_a_slash_between_them_are_not_searched_for(text, searched, monkeypatch):
+    """One regular expression reads them, which has nothing to try twice."""
+    assert (steps(Template(text), "a/b", monkeypatch) > 0) == searched
+
+
 COSTLY = [
     ("{a}{b}{c}{a}{b}!", "a" * 1024),
     ("{a}{b}{c}{d}{a}{b}{c}!", "a" * 1024),
