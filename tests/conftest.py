@@ -1,6 +1,7 @@
 """Fixtures for the whole suite: an environment without the user's credentials, and one real S3 server."""
 
 import datetime as dt
+import inspect
 import ipaddress
 import os
 import shutil
@@ -28,11 +29,16 @@ settings.register_profile(
 settings.load_profile("keystow")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What uses a server is marked so, that ``make test-fast`` can leave it out."""
+def pytest_collection_modifyitems(items: list[pytest.Function]) -> None:
+    """What uses a server is marked so, that ``make test-fast`` can leave it out.
+
+    It takes a fixture of that name, or asks for one by the name that it is given as a parameter.
+    """
     for item in items:
+        fixtures = set(getattr(item, "fixturenames", ()))
         parameters = getattr(getattr(item, "callspec", None), "params", {}).values()
-        if SERVERS & set(getattr(item, "fixturenames", ())) or SERVERS & {str(value) for value in parameters}:
+        asks = "keystow_store" in fixtures or "request" in inspect.signature(item.obj).parameters
+        if SERVERS & fixtures or (asks and SERVERS & {str(value) for value in parameters}):
             item.add_marker(pytest.mark.server)
 
 

@@ -115,3 +115,40 @@ def test_a_very_long_text_is_cut(text):
 def test_a_secret_on_the_cut_is_not_shown_in_part():
     keep_secret("a-secret-" * 100)
     assert "a-secret-" not in presentable("x" * 7900 + "a-secret-" * 100)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("at https://host/key?anything=at+all&b then", "at https://host/key?… then"),
+        ("it is eyJhbGciOi_J9.eyJzdWIi-Q.c2ln here", "it is … here"),
+        ("it is ya29.a0Af-x.y here", "it is … here"),
+        ("it is ghp_0123456789abcdefghij here", "it is … here"),
+    ],
+)
+def test_a_secret_is_known_by_its_form(text, shown):
+    assert presentable(text) == shown
+
+
+def test_what_is_cut_is_over_six_thousand_characters_or_was_over_eight():
+    assert presentable("x" * 6000) == "x" * 6000
+    assert presentable("x" * 6001) == "x" * 5900 + "… (6001 characters)"
+    masked = "Bearer ".ljust(8000, "a")
+    assert presentable(masked) == "Bearer …"
+    assert presentable(masked + "a") == "Bearer …… (8001 characters)"
+
+
+def test_a_secret_has_eight_characters_or_more():
+    keep_secret("8letters", "7-chars")
+    assert presentable("8letters and 7-chars") == "… and 7-chars"
+
+
+def test_the_newest_256_secrets_are_kept():
+    """One that is used again is new again."""
+    many = [f"secret-number-{number:04}" for number in range(300)]
+    keep_secret(*many)
+    assert [presentable(one) for one in many] == many[:44] + ["…"] * 256
+    keep_secret(many[44])
+    keep_secret(*(f"another-{number}" for number in range(255)))
+    assert presentable(many[44]) == "…"
+    assert presentable(many[45]) == many[45]

@@ -64,12 +64,25 @@ def test_an_endpoint_with_credentials(endpoint):
 
 def test_regions():
     assert check_region("us-east-1") == "us-east-1"
+    assert check_region("Region_1") == "Region_1"
     for region in ["", "us east", "eu-1\n", "a/b", "é"]:
         with pytest.raises(ValueError, match=r"^AWS_REGION: .* is no region"):
             check_region(region, "AWS_REGION")
 
 
+def test_no_source_is_named_where_none_is_given():
+    for check, said in ((check_endpoint, "'z z' is no endpoint: "), (check_region, "'z z' is no region: ")):
+        with pytest.raises(ValueError, match=f"^{said}"):
+            check("z z")
+    with pytest.raises(ValueError, match=r"^the endpoint holds credentials"):
+        check_endpoint("http://a@b")
+    with pytest.raises(ValueError, match=r"^VARIABLE: the endpoint holds credentials"):
+        check_endpoint("http://a@b", "VARIABLE")
+
+
 def test_origins():
+    assert origin("https://host") == ("https", "host", 443)
+    assert origin("file:///path") == ("file", "", 0)
     assert origin("http://Host/a") == ("http", "host", 80) == origin("HTTP://host:80")
     assert origin("https://[::1]:9000/x") == ("https", "::1", 9000)
     assert origin("https://host.") == origin("https://host")

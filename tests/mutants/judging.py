@@ -35,13 +35,13 @@ class Judged(NamedTuple):
 
 
 def judge(mutant: Mutant, package_name: str, watched: Watched) -> Judged:
-    """Runs the tests that run the mutant's lines, and if none fails, all that run its module.
+    """Runs the tests that run the mutant's lines, and if none fails, the others that run its module.
 
     The second look is for what runs once for several tests: a cache, a fixture.
     """
-    for tests in (watched.of(mutant.module, mutant.lines), watched.all_of(mutant.module)):
-        if not tests:
-            continue
+    first = watched.of(mutant.module, mutant.lines)
+    others = [test for test in watched.all_of(mutant.module) if test not in first]
+    for tests in filter(None, (first, others)):
         seconds = GRACE_SECONDS + MOST_TIMES * sum(watched.seconds[test] for test in tests)
         ended = run_with(package_name, mutant.source, tests, seconds)
         if ended.status is None:
