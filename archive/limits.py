@@ -9,8 +9,9 @@ from .errors import CorruptArchiveError, LimitExceededError, shown
 from .tree import Entry
 
 _FREE_COST = 100_000_000  # bytes of disk, whatever the size of the archive
-_DIRECTORY = 4096
-_MEMBER = 1024
+_IMPLIED = 4096
+_DIRECTORY = 2048
+_OTHER = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,8 +21,9 @@ class Limits:
     Attributes:
         members: Files, directories and links, with the directories that names imply.
         bytes: Content of all files together.
-        ratio: Bytes of disk for each byte of the compressed archive, once it costs more than 100 MB. A directory costs
-            4096 bytes, any other member 1024 and its content. Only ``unpack`` knows an archive's size.
+        ratio: Bytes of disk for each byte of the compressed archive, once it costs more than 100 MB. A directory that
+            only names imply costs 4096 bytes, as it takes two in an archive; another one 2048, as a regular tree is
+            packed well; any other member 256 and its content. Only ``unpack`` knows an archive's size.
         depth: Segments of a name.
         names: Bytes of all segments of names, each directory's once, and of the targets of links: they are what takes
             memory. The default keeps that below 300 MB.
@@ -84,9 +86,9 @@ class Budget:
         """Refuses a member with which there are too many, or that holds too much."""
         if entry.size < 0:
             raise CorruptArchiveError(f"the member {shown(entry.name)} announces {entry.size} bytes")
-        directories = len(placed.missing)
-        others = entry.kind != "directory"
-        self.members += directories + others
+        is_directory = entry.kind == "directory"
+        made = len(placed.missing)
+        self.members += made if is_directory else made + 1
         self.bytes += entry.size
         self._names += placed.size
         if self.members > self._most_members:
@@ -95,7 +97,8 @@ class Budget:
             raise _more_than("bytes", "bytes", self._limits.bytes, self._room.bytes)
         if self._names > self._most_names:
             raise _more_than("names", "bytes of names", self._limits.names, None)
-        self.spend(directories * _DIRECTORY + others * _MEMBER)
+        # One that was implied before, and counted as such, costs less now that it is a member.
+        self.spend((made - 1) * _IMPLIED + _DIRECTORY if is_directory else made * _IMPLIED + _OTHER)
 
     def spend(self, cost: int) -> None:
         """Refuses what would cost more bytes of disk than so small an archive may."""

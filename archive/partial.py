@@ -59,7 +59,7 @@ class Partial:
             self._make_hidden()
         except OSError as error:
             if self._inside or self._existing == _NONE or error.errno not in _NO_RIGHT:
-                raise OSError(error.errno, error.strerror, self.target) from error
+                raise
             self._inside = True
             self._make_hidden()
         if self._existing == _NONE:
@@ -153,7 +153,10 @@ class Partial:
     def _make_hidden(self) -> None:
         for _ in range(_TRIES):
             self._hidden = hidden_name(self._name)
-            os.mkdir(self._hidden, PRIVATE, dir_fd=self._place)
+            try:
+                os.mkdir(self._hidden, PRIVATE, dir_fd=self._place)
+            except OSError as error:
+                raise OSError(error.errno, error.strerror, self.target) from error
             try:
                 self.descriptor = os.open(self._hidden, OPEN_DIRECTORY, dir_fd=self._place)
             except OSError as error:

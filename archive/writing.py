@@ -13,7 +13,7 @@ from .checked import Directory, Link, Placed, path
 from .errors import CorruptArchiveError, DestinationChangedError, LimitExceededError, shown
 from .tree import Entry
 
-_NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC  # O_EXCL follows no link either (open(2))
 _OPEN_DIRECTORY = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _MOST_OPEN = 16
 _DISK_REFUSES = {
