@@ -42,10 +42,10 @@ DEEP = """
     os.chdir(sys.argv[1])
 
     def members():
-        for at in range(60):
-            yield Entry(f"{at}/" + "d/" * 1900 + "f", "file", 1), [b"x"]
+        for at in range(40):
+            yield Entry(f"{at}/" + "d/" * (1900 if at == 20 else 100) + "f", "file", 1), [b"x"]
             yield Entry(f"{at}/g", "file", 1), [b"x"]
-            yield Entry(f"{at}/h", "hardlink", target=f"{max(0, at - 30)}/" + "d/" * 1900 + "f"), []
+            yield Entry(f"{at}/h", "hardlink", target="0/" + "d/" * 100 + "f"), []
         yield Entry("../out", "file"), []
 
     try:
