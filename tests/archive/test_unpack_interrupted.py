@@ -35,9 +35,10 @@ KINDS = {
 }
 
 
-def stopped(at, target):
-    """Whether Ctrl-C came before line ``at`` of unpacking into ``target``."""
-    with contextlib.suppress(KeyboardInterrupt), interrupted(at) as lines:
+def stopped(at, target, taken_back):
+    """Whether Ctrl-C came before line ``at`` of unpacking into ``target``; the mode of what then lost its name again."""
+    back = At("os.rename", lambda name: name == "target", lambda: taken_back.append(os.stat(target).st_mode))
+    with watched(back), contextlib.suppress(KeyboardInterrupt), interrupted(at) as lines:
         extract(MEMBERS, target)
     return lines[0] >= at
 
@@ -47,6 +48,7 @@ def stopped(at, target):
 def test_an_interrupt_between_any_two_lines_leaves_nothing_or_all(tmp_path, monkeypatch, kind):
     name, mode = KINDS[kind]
     whole = 0
+    taken_back = []
     for at in itertools.count(1):
         place = lay(tmp_path / str(at), {"neighbour": b"n"})
         target = f"{place}/{name}"
@@ -56,7 +58,7 @@ def test_an_interrupt_between_any_two_lines_leaves_nothing_or_all(tmp_path, monk
         if kind == "where one stands":
             monkeypatch.chdir(target)
         before = seen(place, times="file")
-        if not stopped(at, target):
+        if not stopped(at, target, taken_back):
             break
         found = seen(place, times="file")
         if f"{name}/a" in found:  # it had its name, and was about to return
@@ -66,6 +68,7 @@ def test_an_interrupt_between_any_two_lines_leaves_nothing_or_all(tmp_path, monk
             assert found == before, at
         assert mode is None or stat.S_IMODE(os.stat(target).st_mode) == mode, at
     assert at > 150
+    assert {stat.S_IMODE(mode) for mode in taken_back} == ({0o1700} if kind != "where one stands" else set())
     assert whole < 16  # while its descriptors were closed
     assert set(seen(target)) == WHOLE
 
