@@ -8,6 +8,7 @@ from .dereference import dereference
 from .errors import (
     ArchiveError,
     CorruptArchiveError,
+    DestinationChangedError,
     DestinationExistsError,
     LimitExceededError,
     SourceChangedError,
@@ -16,15 +17,17 @@ from .errors import (
     UnsafeArchiveError,
 )
 from .gzip import gunzip, gzip
+from .limits import Limits
 from .pack import pack
 from .scan import scan
 from .tar import tar
 from .tree import Entry, Tree
-from .unpack import Limits, Unpacked, check_destination, extract, unpack
+from .unpack import Unpacked, check_destination, extract, unpack
 
 __all__ = [
     "ArchiveError",
     "CorruptArchiveError",
+    "DestinationChangedError",
     "DestinationExistsError",
     "Entry",
     "LimitExceededError",

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from .errors import SourceError
-from .links import LeadsOutError, LoopError, resolve
+from .links import LeadsOutError, Links, LoopError
 from .tree import Entry, Tree, order, parents
 
 
@@ -13,20 +13,22 @@ def dereference(tree: Tree) -> Tree:
 
     Raises ``SourceError`` for a link that leads nowhere, or into a directory that holds it.
     """
-    links = {entry.name: entry.target for entry in tree.entries if entry.kind == "symlink"}
-    if not links:
+    symlinks = [entry for entry in tree.entries if entry.kind == "symlink"]
+    if not symlinks:
         return tree
+    links = Links((entry.name, entry.target) for entry in symlinks)
     named = {entry.name: entry for entry in tree.entries}
     below: dict[str, list[Entry]] = {}
     for entry in tree.entries:
         for parent in ("", *parents(entry.name)):
             below.setdefault(parent, []).append(entry)
+    destinations = {entry.name: _destination(entry, links, named) for entry in symlinks}
 
     def expanded(entry: Entry, name: str, within: frozenset[str]) -> Iterator[Entry]:
         if entry.kind != "symlink":
             yield replace(entry, name=name)
             return
-        found = _destination(entry, links, named)
+        found = destinations[entry.name]
         if found in within:
             raise _refused(entry, "leads to a directory that holds it")
         yield replace(named[found], name=name)
@@ -37,9 +39,9 @@ def dereference(tree: Tree) -> Tree:
     return replace(tree, entries=tuple(sorted(entries, key=lambda entry: order(entry.name))))
 
 
-def _destination(entry: Entry, links: Mapping[str, str], named: Mapping[str, Entry]) -> str:
+def _destination(entry: Entry, links: Links, named: Mapping[str, Entry]) -> str:
     try:
-        found = resolve(entry.name, links)
+        found = links.resolve(entry.name)
     except LoopError:
         raise _refused(entry, "goes round in a circle") from None
     except LeadsOutError:

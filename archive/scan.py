@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from typing import Literal
 
 from .errors import SourceChangedError, SourceError, SourceNotFoundError
-from .links import leads_out
+from .links import Links
 from .tree import Entry, Origin, Tree
 
 Symlinks = Literal["inside", "follow", "skip", "error"]
@@ -31,11 +31,13 @@ def scan(source: str | os.PathLike[str], *, symlinks: Symlinks = "inside", speci
     ``"follow"`` puts what they lead to in their place, ``"skip"`` leaves them out, ``"error"`` raises.
     ``special``: what becomes of sockets, FIFOs and devices. What is left out is named in ``Tree.skipped``.
 
-    Raises ``SourceNotFoundError``, or ``SourceError`` for what cannot be packed: an unreadable file or directory,
-    a special file, a link that is not allowed.
+    Raises ``ValueError`` for a source that is an empty text, ``SourceNotFoundError``, or ``SourceError`` for what
+    cannot be packed: an unreadable file or directory, a special file, a link that is not allowed.
     """
     _check_choice("symlinks", symlinks, ("inside", "follow", "skip", "error"))
     _check_choice("special", special, ("error", "skip"))
+    if not os.fspath(source):
+        raise ValueError("the source is empty: name the file or directory to publish, or '.' for the current directory")
     root = os.path.join(os.getcwd(), os.fspath(source))
     try:
         status = os.stat(root)
@@ -183,9 +185,10 @@ def _file(name: str, path: str, status: os.stat_result) -> Entry:
 
 
 def _check_links(entries: tuple[Entry, ...], root: str) -> None:
-    links = {entry.name: entry.target for entry in entries if entry.kind == "symlink"}
-    for name, target in links.items():
-        if leads_out(name, links):
+    symlinks = [(entry.name, entry.target) for entry in entries if entry.kind == "symlink"]
+    links = Links(symlinks)
+    for name, target in symlinks:
+        if links.leads_out(name, target):
             raise SourceError(
                 f"the link {name!r} -> {target!r} leads out of {root!r}: remove it, "
                 'or choose symlinks="follow" or "skip"'

@@ -1,7 +1,8 @@
 """From a tar stream to members: ustar, pax and GNU long names; whatever else a tar may hold is refused.
 
-Strategy: one pass, with one block of lookahead. Names are checked here, before anything is made of them: relative, no
-``..``, no two members of one name, none below a file or a link. What links lead to is checked once all are known.
+Strategy: one pass, with one block of lookahead. A name is made simple here, and refused if it is absolute or goes up;
+how members agree with each other is checked later. Work is bounded by what is left over for headers that are no
+members: a compressed megabyte can hold millions of them.
 """
 
 import itertools
@@ -10,10 +11,9 @@ import zlib
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from .errors import CorruptArchiveError, UnsafeArchiveError
-from .links import leads_out
+from .errors import CorruptArchiveError, UnsafeArchiveError, shown
 from .tar import BLOCK
-from .tree import Entry, Kind, parents
+from .tree import Entry, Kind
 
 _KINDS: dict[bytes, Kind] = {
     b"0": "file",
@@ -24,6 +24,7 @@ _KINDS: dict[bytes, Kind] = {
     b"5": "directory",
 }
 _REFUSED = {b"3": "a device", b"4": "a device", b"6": "a FIFO", b"S": "a sparse file"}
+_ZEROS = bytes(BLOCK)
 _MOST_HEADER = 1 << 20
 _LONGEST_PATH = 4095
 _MOST_SECONDS = 1 << 63
@@ -35,8 +36,8 @@ _SIZE = re.compile(rb"[0-9]{1,20}")
 _TIME = re.compile(rb"(-?[0-9]{1,20})(?:\.([0-9]*))?")
 _SPARSE = "GNU.sparse"
 _USED = {"path", "linkpath", "size", "mtime", _SPARSE}
-_NO_SEGMENTS = {"", ".", ".."}
-_DIRECTORIES = {None, "directory"}
+_MOST_RECORDS = 100_000  # extended headers and records in them, beside …
+_RECORDS_EACH = 64  # … those for each member
 
 
 def untar(chunks: Iterable[bytes]) -> Iterator[tuple[Entry, Iterator[bytes | memoryview]]]:
@@ -48,73 +49,29 @@ def untar(chunks: Iterable[bytes]) -> Iterator[tuple[Entry, Iterator[bytes | mem
     stream = _Stream(chunks)
     common: dict[str, bytes] = {}
     pending: dict[str, bytes] = {}
+    left = _MOST_RECORDS
     while True:
         block = stream.take(BLOCK)
-        if block == bytes(BLOCK):
+        if block == _ZEROS:
             stream.expect_padding()
             return
         header = _header(block)
         if header.kind in b"xgLK":
-            records = _records(header, stream)
+            records, count = _records(header, stream)
+            left -= 1 + count
+            if left < 0:
+                raise UnsafeArchiveError("the archive holds more extended headers than its members can have")
             (common if header.kind == b"g" else pending).update(records)
             continue
         entry = _entry(header, common | pending)
         pending = {}
+        left += _RECORDS_EACH
         content = stream.pieces(entry.size)
         yield entry, content
         for _ in content:
             pass
-        stream.take(-entry.size % BLOCK)
-
-
-class Checked:
-    """The members seen so far, by name: refuses the one that contradicts them."""
-
-    def __init__(self) -> None:
-        self._kinds: dict[str, Kind | None] = {"": None}
-        self._links: dict[str, str] = {}
-
-    def admit(self, entry: Entry) -> list[str]:
-        """The directories that ``entry`` implies and that no earlier member had, outermost first."""
-        name = entry.name
-        above, _, last = name.rpartition("/")
-        sound = last not in _NO_SEGMENTS and "\0" not in last and self._is_directory(above)
-        implied = [] if sound else self._implied(name)
-        if name in self._kinds:
-            if self._kinds[name] is not None:
-                raise UnsafeArchiveError(f"there are two members {name!r}")
-            if entry.kind != "directory":
-                raise UnsafeArchiveError(f"the member {name!r} is a {entry.kind}, and others lie below it")
-        if entry.kind == "hardlink" and self._kinds.get(entry.target) != "file":
-            raise UnsafeArchiveError(
-                f"the hard link {name!r} -> {entry.target!r} leads to no earlier file of the archive"
-            )
-        if entry.kind == "symlink":
-            self._links[name] = entry.target
-        self._kinds[name] = entry.kind
-        return implied
-
-    def _is_directory(self, name: str) -> bool:
-        """Whether ``name`` is known for a directory; then it was found sound, and so was all that it lies in."""
-        return self._kinds.get(name, "missing") in _DIRECTORIES
-
-    def _implied(self, name: str) -> list[str]:
-        if not _NO_SEGMENTS.isdisjoint(name.split("/")) or "\0" in name:
-            raise UnsafeArchiveError(f"the member {name!r} would leave the directory")
-        implied = []
-        for parent in parents(name):
-            if parent not in self._kinds:
-                self._kinds[parent] = None
-                implied.append(parent)
-            elif not self._is_directory(parent):
-                raise UnsafeArchiveError(f"the member {name!r} lies below {parent!r}, which is a {self._kinds[parent]}")
-        return implied
-
-    def check_links(self) -> None:
-        """Raises ``UnsafeArchiveError`` for a symbolic link that leads out of the archive."""
-        for name, target in self._links.items():
-            if leads_out(name, self._links):
-                raise UnsafeArchiveError(f"the link {name!r} -> {target!r} leads out of the archive")
+        if padding := -entry.size % BLOCK:
+            stream.take(padding)
 
 
 class _Stream:
@@ -216,16 +173,16 @@ def _number(field: bytes, what: str) -> int:
     return int(text or b"0", 8)
 
 
-def _records(header: _Header, stream: _Stream) -> dict[str, bytes]:
-    """What a pax header or a GNU long name says about the members that follow."""
+def _records(header: _Header, stream: _Stream) -> tuple[dict[str, bytes], int]:
+    """What a pax header or a GNU long name says about the members that follow, and how many records that took."""
     if header.size > _MOST_HEADER:
         raise UnsafeArchiveError(f"a tar header of {header.size} bytes is past the {_MOST_HEADER} that are read")
     body = stream.take(header.size)
     stream.take(-header.size % BLOCK)
     if header.kind in b"LK":
-        return {"path" if header.kind == b"L" else "linkpath": body.split(b"\0")[0]}
+        return {"path" if header.kind == b"L" else "linkpath": body.partition(b"\0")[0]}, 1
     records = {}
-    at = 0
+    at = count = 0
     while at < len(body):
         begin = _RECORD.match(body, at)
         end = at + int(begin[1]) if begin else at
@@ -236,7 +193,8 @@ def _records(header: _Header, stream: _Stream) -> dict[str, bytes]:
         if keyword in _USED:
             records[keyword] = body[begin.end() : end - 1]
         at = end
-    return records
+        count += 1
+    return records, count
 
 
 def _entry(header: _Header, records: dict[str, bytes]) -> Entry:
@@ -244,9 +202,9 @@ def _entry(header: _Header, records: dict[str, bytes]) -> Entry:
     kind = _KINDS.get(header.kind)
     if kind is None:
         what = _REFUSED.get(header.kind, f"of an unknown kind {header.kind!r}")
-        raise UnsafeArchiveError(f"the member {name!r} is {what}, and results hold no such thing")
+        raise UnsafeArchiveError(f"the member {shown(name)} is {what}, and results hold no such thing")
     if _SPARSE in records:
-        raise UnsafeArchiveError(f"the member {name!r} is a sparse file: pack it without --sparse")
+        raise UnsafeArchiveError(f"the member {shown(name)} is a sparse file: pack it without --sparse")
     size = header.size
     mtime = header.mtime
     if kind == "file" and "size" in records:
@@ -255,20 +213,20 @@ def _entry(header: _Header, records: dict[str, bytes]) -> Entry:
         whole, fraction = _matched(_TIME, records["mtime"], name).groups()
         mtime = int(whole) - (whole.startswith(b"-") and bool(fraction and fraction.strip(b"0")))
     if not -_MOST_SECONDS <= mtime < _MOST_SECONDS:
-        raise CorruptArchiveError(f"the member {name!r} has a time of {mtime} seconds")
+        raise CorruptArchiveError(f"the member {shown(name)} has a time of {mtime} seconds")
     target = ""
     if kind in {"symlink", "hardlink"}:
         written = records.get("linkpath", header.target)
         target = _name(written) if kind == "hardlink" else written.decode("utf-8", "surrogateescape")
         if not target or "\0" in target or len(written) > _LONGEST_PATH:
-            raise UnsafeArchiveError(f"the link {name!r} has no usable target")
+            raise UnsafeArchiveError(f"the link {shown(name)} has no usable target")
     return Entry(name, kind, size, mtime, bool(header.mode & 0o100), target)
 
 
 def _matched(form: re.Pattern[bytes], number: bytes, name: str) -> re.Match[bytes]:
     matched = form.fullmatch(number)
     if matched is None:
-        raise CorruptArchiveError(f"the pax header of {name!r} holds a malformed number {number[:40]!r}")
+        raise CorruptArchiveError(f"the pax header of {shown(name)} holds a malformed number {number[:40]!r}")
     return matched
 
 
@@ -282,5 +240,5 @@ def _name(written: bytes) -> str:
         return simple
     segments = [segment for segment in text.split("/") if segment not in {"", "."}]
     if text.startswith("/") or ".." in segments or "\0" in text or not text:
-        raise UnsafeArchiveError(f"the member {text!r} would leave the directory")
+        raise UnsafeArchiveError(f"the member {shown(text)} would leave the directory")
     return "/".join(segments)

@@ -82,7 +82,8 @@ def test_a_sparse_file_of_9_gib_is_packed(tmp_path, gnu_tar, bsdtar):
 MEASURE = """
     import resource, sys
     from keystow.archive import Tree, gunzip, pack, scan
-    from keystow.archive.untar import Checked, untar
+    from keystow.archive.checked import Checked
+    from keystow.archive.untar import untar
 
     def resident():
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

@@ -1,19 +1,28 @@
-"""``links.resolve`` works from names alone, and must say what the system says."""
+"""``Links`` works from names alone, and must say what the system says, and what a slow and simple reference says."""
 
+import itertools
 import os
 import tempfile
 
 import pytest
 from archive_strategies import Link, lay
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from keystow.archive.links import LeadsOutError, LoopError, leads_out, resolve
+from keystow.archive.links import LeadsOutError, Links, LoopError
 
 part = st.sampled_from(["a", "b", "l", "m", "n", "..", "..", ".", ""])
 path = st.lists(part, min_size=1, max_size=5).map("/".join)
 target = st.one_of(path.map(lambda text: f"./{text}"), path.map(lambda text: f"/nowhere/{text}"))
 links = st.dictionaries(st.sampled_from(["l", "m", "a/l", "a/m", "a/b/n", "b/n"]), target, max_size=6)
+
+
+def resolve(path, links):
+    return Links(links.items()).resolve(path)
+
+
+def leads_out(name, links):
+    return Links(links.items()).leads_out(name, links[name])
 
 
 @given(links, path)
@@ -71,3 +80,83 @@ def test_forty_links_are_followed_as_linux_does(tmp_path):
         resolve("l0", links)
     with pytest.raises(OSError, match="Too many levels"):
         os.stat(tmp_path / "l0")
+
+
+def reference(path, links):
+    """``resolve`` with names joined anew for each segment."""
+    pending = path.split("/")
+    done = []
+    followed = walked = 0
+    while pending:
+        segment, *pending = pending
+        walked += 1
+        if walked > 4096:
+            raise LeadsOutError(path)
+        if segment in {"", "."}:
+            continue
+        if segment == "..":
+            if not done:
+                raise LeadsOutError(path)
+            done = done[:-1]
+            continue
+        target = links.get("/".join([*done, segment]))
+        if target is None:
+            done = [*done, segment]
+            continue
+        followed += 1
+        if followed > 40:
+            raise LoopError(path)
+        if target.startswith("/"):
+            raise LeadsOutError(path)
+        pending = [*target.split("/"), *pending]
+    return "/".join(done)
+
+
+def reference_leads_out(name, links):
+    try:
+        reference(name, links)
+    except LeadsOutError:
+        return True
+    except LoopError:
+        segments = [segment for segment in links[name].split("/") if segment not in {"", "."}]
+        return ".." in itertools.dropwhile("..".__eq__, segments)
+    return False
+
+
+def outcome(function, *arguments):
+    try:
+        return function(*arguments)
+    except (LeadsOutError, LoopError) as error:
+        return type(error)
+
+
+places = st.sampled_from(["l", "m", "a/l", "a/m", "a/b/n", "b/n", "l/x", "a/l/y/z", "a", "a/b/c/d"])
+targets = st.one_of(path, path.map("/".__add__), st.integers(1, 2100).map(lambda count: "a/../" * count + "l"))
+
+
+@settings(max_examples=500)
+@given(st.dictionaries(places, targets, max_size=8), path)
+def test_links_agree_with_a_simple_reference(links, path):
+    assert outcome(resolve, path, links) == outcome(reference, path, links)
+    for name in links:
+        assert outcome(leads_out, name, links) == outcome(reference_leads_out, name, links)
+
+
+@given(st.lists(st.tuples(places, targets), max_size=8, unique_by=lambda pair: pair[0]), path)
+def test_the_order_of_links_does_not_matter(pairs, path):
+    assert outcome(Links(pairs).resolve, path) == outcome(Links(pairs[::-1]).resolve, path)
+
+
+def test_what_all_links_pass_on_the_way_is_bounded():
+    """Each link alone is short enough, but passes 3,600 segments of others; 30,000 of them pass a hundred million."""
+    chain = {f"l{i}": f"l{i + 1}/" + "x/" * 90 for i in range(39)} | {"l39": "d"}
+    many = Links([*chain.items(), *((f"m{i}", "l0") for i in range(30_000))])
+    found = [many.leads_out(f"m{i}", "l0") for i in range(2000)]
+    assert not any(found[:290])
+    assert all(found[1000:])
+
+
+def test_a_links_own_target_is_always_walked():
+    """What an archive holds may be walked once, however much it is."""
+    links = [(f"l{i}", "x/" * 2000) for i in range(1000)]
+    assert not any(Links(links).leads_out(*link) for link in links)

@@ -6,7 +6,14 @@ import socket
 import pytest
 from archive_strategies import OLD, Link, Program, lay
 
-from keystow.archive import Entry, SourceError, SourceNotFoundError, Tree, pack, scan, unpack
+from keystow.archive import Entry, Limits, SourceError, SourceNotFoundError, Tree, pack, scan, unpack
+
+
+class Empty:
+    """A path that is empty, as one made from a variable that is not set."""
+
+    def __fspath__(self):
+        return ""
 
 
 def listed(tree: Tree) -> list[tuple[str, str, int, int, bool, str]]:
@@ -72,6 +79,15 @@ def test_a_relative_source_is_read_wherever_the_process_goes_later(tmp_path, mon
     tree = scan("results")
     monkeypatch.chdir("/")
     assert read(tree, "a") == b"x"
+
+
+@pytest.mark.parametrize("source", ["", Empty()])
+def test_an_empty_source_is_not_the_current_directory(tmp_path, monkeypatch, source):
+    lay(tmp_path, {"secret": b"x"})
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match=r"the source is empty: .*'\.' for the current directory"):
+        scan(source)
+    assert [entry.name for entry in scan(".").entries] == ["secret"]
 
 
 @pytest.mark.parametrize(
@@ -289,7 +305,7 @@ def test_no_descriptor_stays_open(tmp_path):
 
 def test_a_tree_of_hundreds_of_levels_is_packed_and_unpacked(tmp_path):
     lay(tmp_path / "source", {"d/" * 800 + "a": b"x"})
-    unpack(pack(scan(tmp_path / "source")), tmp_path / "target")
+    unpack(pack(scan(tmp_path / "source")), tmp_path / "target", limits=Limits(depth=None))
     assert (tmp_path / "target" / ("d/" * 800) / "a").read_bytes() == b"x"
 
 

@@ -1,5 +1,6 @@
 """Where an archive is unpacked to, what is restored, and which archives of others are read."""
 
+import glob
 import gzip
 import io
 import os
@@ -15,11 +16,13 @@ from keystow.archive import (
     ArchiveError,
     CorruptArchiveError,
     DestinationExistsError,
+    Entry,
     Limits,
     Tree,
     Unpacked,
     UnsafeArchiveError,
     dereference,
+    extract,
     pack,
     scan,
     unpack,
@@ -101,15 +104,105 @@ def test_a_new_directory_is_made_with_its_parents(tmp_path, below):
     assert os.listdir(tmp_path) == [below.split("/")[0]]
 
 
-def test_an_empty_directory_is_filled_and_stays_itself(tmp_path):
+@pytest.mark.parametrize("mode", [0o700, 0o755, 0o2770, 0o1777])
+def test_an_empty_directory_gives_its_place_and_its_mode(tmp_path, mode):
     target = tmp_path / "target"
-    target.mkdir(mode=0o700)
+    target.mkdir()
+    target.chmod(mode)
     before = os.stat(target)
     lay(tmp_path / "source", NODES)
     unpack(pack(scan(tmp_path / "source")), target)
     after = os.stat(target)
-    assert (after.st_ino, after.st_mode) == (before.st_ino, before.st_mode)
+    assert (after.st_mode, after.st_uid, after.st_gid) == (before.st_mode, before.st_uid, before.st_gid)
     assert seen(target) == seen(tmp_path / "source")
+
+
+@pytest.mark.parametrize("mask", [0o022, 0o077, 0o002, 0])
+@pytest.mark.parametrize("above", [0o755, 0o2755])
+def test_a_new_directory_has_the_mode_that_mkdir_gives(tmp_path, mask, above):
+    (tmp_path / "place").mkdir()
+    (tmp_path / "place").chmod(above)
+    old = os.umask(mask)
+    try:
+        unpack(pack(Tree.of({"a": b"x"})), tmp_path / "place" / "target")
+        (tmp_path / "place" / "made").mkdir()
+    finally:
+        os.umask(old)
+    modes = [os.stat(tmp_path / "place" / name).st_mode for name in ("target", "made")]
+    assert modes[0] == modes[1]
+
+
+def test_it_can_be_entered_by_nobody_else_while_it_is_filled(tmp_path):
+    def members():
+        (found,) = os.listdir(tmp_path)
+        modes.append(os.stat(tmp_path / found).st_mode & 0o077)
+        yield Entry("a", "file"), []
+        modes.append(os.stat(tmp_path / found).st_mode & 0o077)
+
+    modes = []
+    extract(members(), tmp_path / "target")
+    assert modes == [0, 0]
+
+
+@pytest.mark.parametrize("before", [0, 3])
+def test_missing_parents_go_again_with_a_failure(tmp_path, before):
+    (tmp_path / "a/b/c"[: 2 * before]).mkdir(parents=True, exist_ok=True)
+    found = seen(tmp_path)
+
+    def chunks():
+        assert (tmp_path / "a/b/c/d").is_dir()
+        yield b""
+        raise ConnectionResetError
+
+    with pytest.raises(ConnectionResetError):
+        unpack(chunks(), tmp_path / "a/b/c/d/target")
+    assert seen(tmp_path, times="") == {name: what[:1] for name, what in found.items()}
+
+
+def test_parents_that_somebody_else_uses_meanwhile_stay(tmp_path):
+    def chunks():
+        lay(tmp_path, {"a/b/theirs": b"x"})
+        yield b""
+        raise ConnectionResetError
+
+    with pytest.raises(ConnectionResetError):
+        unpack(chunks(), tmp_path / "a/b/c/d/target")
+    assert set(seen(tmp_path)) == {"a", "a/b", "a/b/theirs"}
+
+
+def test_two_runs_into_one_new_parent_do_not_disturb_each_other(tmp_path):
+    def chunks():
+        unpack(pack(Tree.of({"b": b"y"})), tmp_path / "new/other")
+        yield from pack(Tree.of({"a": b"x"}))
+
+    unpack(chunks(), tmp_path / "new/target")
+    assert set(seen(tmp_path / "new")) == {"other", "other/b", "target", "target/a"}
+
+
+def test_a_file_in_the_way_is_told_before_anything_is_read(tmp_path):
+    lay(tmp_path, {"file": b"x"})
+    with pytest.raises(NotADirectoryError):
+        unpack(iter([]), tmp_path / "file" / "target")
+    assert os.listdir(tmp_path) == ["file"]
+
+
+@pytest.mark.parametrize(("size", "what"), [(2, "more"), (4, "fewer"), (-1, "announces -1")])
+def test_content_is_as_long_as_was_announced(tmp_path, size, what):
+    with pytest.raises(CorruptArchiveError, match=what):
+        extract([(Entry("a", "file", size), [b"x", b"", b"yz"])], tmp_path / "target")
+    assert os.listdir(tmp_path) == []
+
+
+def test_content_that_never_ends_is_not_written(tmp_path):
+    def endless():
+        while True:
+            sizes.append(os.stat(glob.glob(f"{tmp_path}/.target*/a")[0]).st_size)
+            yield bytes(1000)
+
+    sizes = []
+    with pytest.raises(CorruptArchiveError, match="more bytes than the 3000"):
+        extract([(Entry("a", "file", 3000), endless())], tmp_path / "target")
+    assert sizes == [0, 1000, 2000, 3000]
 
 
 def test_a_link_to_a_directory_is_followed_and_stays(tmp_path):
