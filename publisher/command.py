@@ -535,6 +535,7 @@ _LIMITS = {
     "bytes": (_size, "the most bytes of content to take, such as 20GB"),
     "ratio": (_limit, "how many times its compressed size an archive may take on the disk"),
     "depth": (_limit, "how many directories deep a name may lie"),
+    "names": (_size, "the most bytes of names to take, which are held in memory"),
 }
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from os import PathLike
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 from . import surroundings
 from .archive import ArchiveError, Entry, LimitExceededError, Limits, Unpacked, check_destination, extract, unpack
@@ -133,7 +133,7 @@ def verify(
         size = 0
         for chunk in content:
             size += len(chunk)
-            check_limit("bytes", size, limits.bytes)
+            _check_limit("bytes", size, limits.bytes)
         return Verified(1, size, content.checksum())
 
 
@@ -187,9 +187,9 @@ def _room(directory: str, limits: Limits) -> int:
     return free if limits.bytes is None else min(free, 2 * limits.bytes + _SMALL)
 
 
-def check_limit(what: str, used: int, most: int | None) -> None:
+def _check_limit(what: Literal["members", "bytes"], used: int, most: int | None) -> None:
     if most is not None and used > most:
-        raise LimitExceededError(f"there are more than {most} {what}: raise Limits({what}=…)")
+        raise LimitExceededError(f"there are more than {most} {what}: raise Limits({what}=…)", what)
 
 
 def read_result(result: Result) -> PublishedResult:
@@ -222,6 +222,8 @@ def _explained(check: Callable[[], object] | None) -> Iterator[None]:
     """What cannot be unpacked may not be what was published: ``check`` raises ``VerificationError`` if it is not."""
     try:
         yield
+    except LimitExceededError:
+        raise
     except ArchiveError as error:
         if check is not None:
             try:
@@ -347,8 +349,8 @@ class _Objects:
             if not found.key.startswith(self._prefix) or found.size < 0:
                 raise StoreError(f"{self._url}: the listing makes no sense: it has {found.key!r} of {found.size} bytes")
             size += found.size
-            check_limit("members", count, self._limits.members)
-            check_limit("bytes", size, self._limits.bytes)
+            _check_limit("members", count, self._limits.members)
+            _check_limit("bytes", size, self._limits.bytes)
             yield found
 
     def _content(self, found: Stat) -> Iterator[bytes]:
