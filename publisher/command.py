@@ -11,8 +11,10 @@ import signal
 import sys
 from collections.abc import Sequence
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import UTC
 from functools import partial
+
+from . import typed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,12 +26,8 @@ if TYPE_CHECKING:
     from .publishing import Plan
     from .result import PublishedResult
 
-_DURATION = "([0-9]{1,9})([smhd]?)"
-_UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 _MOST_SECONDS = 1 << 63  # as many as keystow.archive restores
 _LOCATED = "[A-Za-z][A-Za-z0-9+.-]*://"
-_SIZE = "([0-9]{1,18})([kMGTP]?)(i?)B?"
-_POWERS = {"": 0, "k": 1, "M": 2, "G": 3, "T": 4, "P": 5}
 
 
 class _Terminated(KeyboardInterrupt):
@@ -441,7 +439,7 @@ def _take_limits(parser: argparse.ArgumentParser) -> None:
 
 def _take_expiry(parser: argparse.ArgumentParser) -> None:
     _take_result(parser)
-    parser.add_argument("--expires", type=_duration, required=True, metavar="1h", help="90s, 30m, 12h, 7d at most")
+    parser.add_argument("--expires", type=typed.duration, required=True, metavar="1h", help="90s, 30m, 12h, 7d at most")
     parser.add_argument(
         "--pin-version",
         action=argparse.BooleanOptionalAction,
@@ -455,6 +453,13 @@ def _take_template(parser: argparse.ArgumentParser) -> None:
     _take_context(parser)
 
 
+_LIMITS = {
+    "members": (typed.limit, "the most files, directories and links to take"),
+    "bytes": (typed.size, "the most bytes of content to take, such as 20GB"),
+    "ratio": (typed.limit, "how many times its compressed size an archive may take on the disk"),
+    "depth": (typed.limit, "how many directories deep a name may lie"),
+    "names": (typed.size, "the most bytes of names to take, which are held in memory"),
+}
 _DESTINATION = "s3://bucket/results/{jobID}, file:///directory/{jobID}; may end in ,opt=endpoint=URL,opt=region=NAME"
 _IF_EXISTS = "what becomes of an object that is there: replace (default), error (exit status 3), or skip"
 _SYMLINKS = "keep those that stay inside (default), follow, skip them all, or take any as an error"
@@ -484,11 +489,15 @@ def _take_context(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--job-id", metavar="ID", help="for {jobID}; default: BACALHAU_JOB_ID")
     parser.add_argument("--execution-id", metavar="ID", help="for {executionID}; default: BACALHAU_EXECUTION_ID")
     parser.add_argument("--node-id", metavar="ID", help="for {nodeID}; default: BACALHAU_NODE_ID, if set")
-    parser.add_argument("--partition-index", metavar="N", type=_number, help=_PARTITION.format("Index", "INDEX"))
-    parser.add_argument("--partition-count", metavar="N", type=_number, help=_PARTITION.format("Count", "COUNT"))
-    parser.add_argument("--label", metavar="NAME=VALUE", type=_label, action="append", default=[], help="for {NAME}")
-    parser.add_argument("--at", metavar="ISO-TIME", type=_instant, help="the instant of {date}, {time}; default: now")
-    parser.add_argument("--timezone", metavar="ZONE", type=_zone, help="the zone of --at and now; default: UTC")
+    parser.add_argument("--partition-index", metavar="N", type=typed.number, help=_PARTITION.format("Index", "INDEX"))
+    parser.add_argument("--partition-count", metavar="N", type=typed.number, help=_PARTITION.format("Count", "COUNT"))
+    parser.add_argument(
+        "--label", metavar="NAME=VALUE", type=typed.label, action="append", default=[], help="for {NAME}"
+    )
+    parser.add_argument(
+        "--at", metavar="ISO-TIME", type=typed.instant, help="the instant of {date}, {time}; default: now"
+    )
+    parser.add_argument("--timezone", metavar="ZONE", type=typed.zone, help="the zone of --at and now; default: UTC")
 
 
 class _Parser(argparse.ArgumentParser):
@@ -510,69 +519,3 @@ class _Version(argparse.Action):
 
         print(f"keystow {version('keystow')}")
         parser.exit()
-
-
-def _limit(text: str) -> int | None:
-    if text == "none":
-        return None
-    if not re.fullmatch("[0-9]{1,18}", text):
-        raise argparse.ArgumentTypeError(f"{text!r} is no whole number: give one such as 100000, or none")
-    return int(text)
-
-
-def _size(text: str) -> int | None:
-    if text == "none":
-        return None
-    found = re.fullmatch(_SIZE, text)
-    if found is None:
-        raise argparse.ArgumentTypeError(f"{text!r} is no size in bytes such as 500000, 20GB or 20GiB, and not none")
-    unit: int = (1024 if found[3] else 1000) ** _POWERS[found[2]]
-    return int(found[1]) * unit
-
-
-_LIMITS = {
-    "members": (_limit, "the most files, directories and links to take"),
-    "bytes": (_size, "the most bytes of content to take, such as 20GB"),
-    "ratio": (_limit, "how many times its compressed size an archive may take on the disk"),
-    "depth": (_limit, "how many directories deep a name may lie"),
-    "names": (_size, "the most bytes of names to take, which are held in memory"),
-}
-
-
-def _label(text: str) -> tuple[str, str]:
-    name, equals, value = text.partition("=")
-    if not equals:
-        raise argparse.ArgumentTypeError(f"{text!r} is no NAME=VALUE")
-    return name, value
-
-
-def _number(text: str) -> int:
-    if not re.fullmatch("[0-9]{1,20}", text):
-        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 0 on")
-    return int(text)
-
-
-def _instant(text: str) -> datetime:
-    try:
-        return datetime.fromisoformat(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is no ISO 8601 time such as 2023-09-26T14:05:30") from None
-
-
-def _zone(text: str) -> tzinfo:
-    if text == "UTC":
-        return UTC
-    from zoneinfo import ZoneInfo, available_timezones
-
-    try:
-        return ZoneInfo(text)
-    except (LookupError, ValueError, OSError):
-        lack = "" if available_timezones() else ": this machine has no time zones: install the package tzdata"
-        raise argparse.ArgumentTypeError(f"{text!r} is no time zone such as Europe/Berlin or UTC{lack}") from None
-
-
-def _duration(text: str) -> timedelta:
-    found = re.fullmatch(_DURATION, text)
-    if found is None:
-        raise argparse.ArgumentTypeError(f"{text!r} is no duration such as 90s, 30m, 12h or 7d")
-    return timedelta(seconds=int(found[1]) * _UNITS[found[2]])

@@ -1,0 +1,77 @@
+"""What can be typed for an option, read: numbers, sizes, durations, instants, zones and labels.
+
+Each raises ``ArgumentTypeError`` that says what to type instead.
+"""
+
+import re
+from argparse import ArgumentTypeError
+from datetime import UTC, datetime, timedelta, tzinfo
+
+_DURATION = "([0-9]{1,9})([smhd]?)"
+_UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
+_SIZE = "([0-9]{1,18})([kMGTP]?)(i?)B?"
+_POWERS = {"": 0, "k": 1, "M": 2, "G": 3, "T": 4, "P": 5}
+
+
+def limit(text: str) -> int | None:
+    """A whole number, or ``None`` for ``none``."""
+    if text == "none":
+        return None
+    if not re.fullmatch("[0-9]{1,18}", text):
+        raise ArgumentTypeError(f"{text!r} is no whole number: give one such as 100000, or none")
+    return int(text)
+
+
+def size(text: str) -> int | None:
+    """Bytes, with a unit or without, or ``None`` for ``none``."""
+    if text == "none":
+        return None
+    found = re.fullmatch(_SIZE, text)
+    if found is None:
+        raise ArgumentTypeError(f"{text!r} is no size such as 500000 (bytes), 20GB or 20GiB: give one, or none")
+    unit: int = (1024 if found[3] else 1000) ** _POWERS[found[2]]
+    return int(found[1]) * unit
+
+
+def label(text: str) -> tuple[str, str]:
+    """A name and its value."""
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise ArgumentTypeError(f"{text!r} is no NAME=VALUE")
+    return name, value
+
+
+def number(text: str) -> int:
+    """A whole number from 0 on."""
+    if not re.fullmatch("[0-9]{1,20}", text):
+        raise ArgumentTypeError(f"{text!r} is no whole number from 0 on")
+    return int(text)
+
+
+def instant(text: str) -> datetime:
+    """A time in ISO 8601."""
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        raise ArgumentTypeError(f"{text!r} is no ISO 8601 time such as 2023-09-26T14:05:30") from None
+
+
+def zone(text: str) -> tzinfo:
+    """A time zone by its name."""
+    if text == "UTC":
+        return UTC
+    from zoneinfo import ZoneInfo, available_timezones
+
+    try:
+        return ZoneInfo(text)
+    except (LookupError, ValueError, OSError):
+        lack = "" if available_timezones() else ": this machine has no time zones: install the package tzdata"
+        raise ArgumentTypeError(f"{text!r} is no time zone such as Europe/Berlin or UTC{lack}") from None
+
+
+def duration(text: str) -> timedelta:
+    """A duration in seconds, minutes, hours or days."""
+    found = re.fullmatch(_DURATION, text)
+    if found is None:
+        raise ArgumentTypeError(f"{text!r} is no duration such as 90s, 30m, 12h or 7d")
+    return timedelta(seconds=int(found[1]) * _UNITS[found[2]])
