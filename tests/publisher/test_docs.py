@@ -3,6 +3,8 @@
 import doctest
 import importlib
 import pkgutil
+import re
+from pathlib import Path
 
 import pytest
 
@@ -22,3 +24,12 @@ def test_the_examples_of(name):
 
 def test_every_module_is_found():
     assert set(MODULES) >= WITH_EXAMPLES | {"keystow.command", "keystow.backends.s3"}
+
+
+def test_the_page_on_security_names_tests_that_there_are():
+    tests = Path(__file__).parent.parent
+    files = {path.stem: path.read_text("utf-8") for path in tests.rglob("test_*.py")}
+    defined = set(re.findall(r"def (test_\w+)\(", "".join(files.values()))) | set(files)
+    named = set(re.findall(r"`(test_\w+)`", (tests.parent / "SECURITY.md").read_text("utf-8")))
+    assert len(named) > 50
+    assert named <= defined
