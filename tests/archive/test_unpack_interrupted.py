@@ -36,7 +36,7 @@ KINDS = {
 
 
 def stopped(at, target, taken_back):
-    """Whether Ctrl-C came before line ``at`` of unpacking into ``target``; the mode of what then lost its name again."""
+    """Whether Ctrl-C came before line ``at`` of unpacking into ``target``; the modes of what lost its name again."""
     back = At("os.rename", lambda name: name == "target", lambda: taken_back.append(os.stat(target).st_mode))
     with watched(back), contextlib.suppress(KeyboardInterrupt), interrupted(at) as lines:
         extract(MEMBERS, target)
