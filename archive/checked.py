@@ -66,7 +66,11 @@ class Checked:
     def admit(self, entry: Entry) -> Placed:
         """Where ``entry`` belongs; raises ``UnsafeArchiveError`` if it contradicts the members before it."""
         above, _, last = entry.name.rpartition("/")
-        directory, missing, size = self._reach(entry.name, above)
+        known, directory = self._last
+        missing: Sequence[Directory] = ()
+        size = 0
+        if above != known:
+            directory, missing, size = self._reach(entry.name, above)
         name = _segment(last, entry.name)
         there = directory.children.get(name)
         if there is not None:
@@ -88,9 +92,6 @@ class Checked:
 
     def _reach(self, name: str, above: str) -> tuple[Directory, Sequence[Directory], int]:
         """The directory ``above``, those of it and its parents that are new, and the bytes of their names."""
-        known, directory = self._last
-        if above == known:
-            return directory, (), 0
         directory = self.root
         missing = []
         size = 0
