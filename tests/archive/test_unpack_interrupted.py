@@ -36,11 +36,7 @@ KINDS = {
 
 
 def stopped(at, target, taken_back):
-<<<<<<< HEAD
-    """Whether Ctrl-C came before line ``at`` of unpacking; the modes of what then lost its name again."""
-=======
     """Whether Ctrl-C came before line ``at`` of unpacking into ``target``; the modes of what lost its name again."""
->>>>>>> w-archive
     back = At("os.rename", lambda name: name == "target", lambda: taken_back.append(os.stat(target).st_mode))
     with watched(back), contextlib.suppress(KeyboardInterrupt), interrupted(at) as lines:
         extract(MEMBERS, target)
