@@ -17,10 +17,12 @@ from .running import ROOT, Watched, load_libraries, watch
 
 MODULES = (
     "keys/values.py", "keys/rules.py", "keys/naming.py", "keys/context.py", "keys/fields.py", "keys/instants.py",
-    "keys/reading.py", "keys/template.py",
-    "archive/links.py", "archive/tree.py", "archive/scan.py", "archive/untar.py", "archive/unpack.py",
-    "backends/endpoints.py", "backends/texts.py",
-    "publisher/checksum.py", "publisher/params.py", "publisher/result.py",
+    "keys/numbers.py", "keys/reading.py", "keys/template.py",
+    "archive/checked.py", "archive/leftovers.py", "archive/limits.py", "archive/links.py", "archive/partial.py",
+    "archive/removal.py", "archive/scan.py", "archive/tree.py", "archive/unpack.py", "archive/untar.py",
+    "archive/writing.py",
+    "backends/answers.py", "backends/endpoints.py", "backends/texts.py",
+    "publisher/checksum.py", "publisher/params.py", "publisher/places.py", "publisher/result.py", "publisher/trust.py",
 )  # fmt: skip
 """What is checked here: each decides on what a stranger wrote."""
 PROCESSES = 2
