@@ -119,6 +119,21 @@ def test_a_directory_that_cannot_be_listed_is_named(tmp_path, monkeypatch):
     assert refused.value.filename == str(tmp_path / "d")
 
 
+def test_a_directory_that_cannot_be_opened_is_named(tmp_path, monkeypatch):
+    lay(tmp_path, {"d/a": b"x"})
+    real = os.open
+
+    def failing(path, flags, *arguments, **options):
+        if path == "d":
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return real(path, flags, *arguments, **options)
+
+    monkeypatch.setattr(os, "open", failing)
+    with pytest.raises(SourceError, match="cannot be read") as refused:
+        scan(tmp_path)
+    assert refused.value.filename == str(tmp_path / "d")
+
+
 # -- what is put in a place while it is looked at
 
 

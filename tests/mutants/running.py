@@ -57,10 +57,10 @@ class Watched(NamedTuple):
     """By module and line, those that run it; ``""`` where it is run by an import."""
 
     def of(self, module: str, lines: Iterable[int]) -> list[str]:
-        """The tests that run one of ``lines``; of those that an import runs, all that run the module."""
+        """The tests that run one of ``lines``; all that there are, where an import runs them and no test."""
         by_line = self.tests[module]
         found = {test for line in lines for test in by_line.get(line, ())}
-        return self.all_of(module) if found == {""} else self._in_order(found)
+        return list(self.seconds) if found == {""} else self._in_order(found)
 
     def all_of(self, module: str) -> list[str]:
         """The tests that run anything of the module."""
