@@ -77,7 +77,7 @@ def check_destination(directory: str | os.PathLike[str]) -> tuple[str, bool]:
     if not os.path.lexists(target):
         return target, False
     if not os.path.isdir(target):
-        raise DestinationExistsError(f"{target!r} exists and is no directory: name a new one")
+        raise DestinationExistsError(f"{target!r} exists and is not an empty directory: name a new one")
     held = sorted(os.listdir(target))
     if held:
         place = os.open(target, OPEN_DIRECTORY)
@@ -88,7 +88,7 @@ def check_destination(directory: str | os.PathLike[str]) -> tuple[str, bool]:
         for name in held:
             if name not in left:
                 raise DestinationExistsError(
-                    f"{target!r} exists and is not an empty directory, as it holds {name!r}: name a new one"
+                    f"{target!r} exists and is not an empty directory: name a new one (it holds {name!r})"
                 )
     return target, True
 

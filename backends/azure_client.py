@@ -57,6 +57,7 @@ class Container:
         self.account = account(endpoint, os.environ)
         self._files = _opened(file_system, self.account)
         self._service = guarded(self._files.service_client)
+        self._files.service_client = self._service  # which adlfs closes at the end, if nobody did
         self._client = self._service.get_container_client(name)
         self.loop = Loop(self._files.loop)
         guard_logs(*_LOGGERS)

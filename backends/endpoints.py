@@ -5,12 +5,16 @@ import re
 from urllib.parse import urlsplit
 
 _SOUND = re.compile(
-    r"(?i:https?)://(?:[A-Za-z0-9_](?:[A-Za-z0-9._-]*[A-Za-z0-9])?\.?|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?(?:/[^;\\]*)?"
+    r"(?i:https?)://(?:[A-Za-z0-9_](?:[A-Za-z0-9._-]*[A-Za-z0-9])?\.?|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?(?:/[^;\\?#]*)?"
 )
 _REGION = re.compile(r"[A-Za-z0-9_-]+")
+_AWS_REGION = r"[a-z]{2}(?:-[a-z]+){1,3}-\d"
 _PORTS = {"http": 80, "https": 443}
 _PROVIDERS = {
-    "s3": re.compile(r"(?:[a-z0-9.-]+\.)?s3[a-z0-9-]*(?:\.[a-z0-9-]+)*\.amazonaws\.com(?:\.cn)?"),
+    "s3": re.compile(
+        rf"(?:[a-z0-9.-]+\.)?(?:s3(?:-fips|-accelerate)?(?:[.-](?:dualstack(?:\.|(?=\.amazonaws)))?(?:{_AWS_REGION})?)?"
+        rf"|vpce-[a-z0-9-]+\.s3\.{_AWS_REGION}\.vpce)\.amazonaws\.com(?:\.cn)?"
+    ),
     "gs": re.compile(r"storage[a-z0-9-]*(?:\.[a-z0-9-]+)*\.googleapis\.com"),
     "az": re.compile(r"[a-z0-9-]+\.blob\.core\.(?:windows\.net|chinacloudapi\.cn|usgovcloudapi\.net)"),
 }
@@ -32,7 +36,7 @@ def check_endpoint(endpoint: str, source: str = "") -> str:
     except ValueError:
         sound = False
         parts = urlsplit("")
-    if sound and "\\" not in endpoint and (parts.username is not None or parts.password is not None):
+    if "@" in endpoint and "\\" not in endpoint:
         raise ValueError(
             f"{where}the endpoint holds credentials, which results would repeat: use the default credentials chain"
         )

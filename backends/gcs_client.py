@@ -68,7 +68,6 @@ class Bucket:
         self.base = (self.endpoint or "https://storage.googleapis.com").rstrip("/")
         self._files = _file_system(self.endpoint, emulated=self.emulated)
         self.loop = Loop(self._files.loop)
-        self._token = ""
         guard_logs(*_LOGGERS)
 
     @property
@@ -90,9 +89,7 @@ class Bucket:
         """``headers`` with the credentials of this moment, which from now on no text shows."""
         signed: dict[str, str] = self._files._get_headers(dict(headers))  # noqa: SLF001  as in ``response``
         token = next((value for name, value in signed.items() if name.lower() == "authorization"), "")
-        if token != self._token:
-            self._token = token
-            keep_secret(token.partition(" ")[2])
+        keep_secret(token.partition(" ")[2])
         return signed
 
     def object_url(self, key: str) -> str:

@@ -49,6 +49,7 @@ class GenericStore:
         self._url = url
         self._lock = threading.RLock()
         _keep_secrets(url, options)
+        guard_logs(*_LOGGERS)
         self._files, self._root = _opened(url, options)
         guard_logs(*_LOGGERS, type(self._files).__module__.partition(".")[0])
         self._renames = _renames(self._files) and url.partition("://")[0] not in _COPY_AND_REMOVE
@@ -264,7 +265,11 @@ def _keep_secrets(url: str, options: Mapping[str, Any]) -> None:
     with contextlib.suppress(ValueError):
         password = urlsplit(url).password
         keep_secret(password, unquote(password or ""))
-    keep_secret(*(value for name, value in options.items() if name in _SECRETS and isinstance(value, str)))
+    from fsspec.config import conf
+
+    configured = conf.get(url.partition("://")[0], {})
+    given = [*options.items(), *(configured.items() if isinstance(configured, Mapping) else ())]
+    keep_secret(*(value for name, value in given if name in _SECRETS and isinstance(value, str)))
 
 
 def _translated(error: Exception, where: str) -> StoreError:

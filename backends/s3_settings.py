@@ -163,6 +163,30 @@ def endpoint_of(given: str | None, session: Any) -> str | None:
     return check_endpoint(found, _source(found, ENDPOINTS, "endpoint_url", session)) if found else None
 
 
+def configured_endpoints(environment: Mapping[str, str]) -> tuple[str, ...]:
+    """The endpoints that the user has set for this store: in ``environment``, or else in AWS's configuration file.
+
+    Raises ``ValueError`` for one that can be none. A file that cannot be read is told when the store is opened.
+
+    >>> configured_endpoints({"AWS_ENDPOINT_URL": "http://127.0.0.1:9000"})
+    ('http://127.0.0.1:9000',)
+    """
+    if found := set_in(environment, ENDPOINTS):
+        return (check_endpoint(found[1], found[0]),)
+    if not os.path.exists(os.path.expanduser(environment.get("AWS_CONFIG_FILE") or "~/.aws/config")):
+        return ()
+    try:
+        from botocore.exceptions import BotoCoreError
+        from botocore.session import Session
+    except ImportError:
+        return ()
+    try:
+        in_file = endpoint_of(None, Session())
+    except BotoCoreError:
+        return ()
+    return (in_file,) if in_file else ()
+
+
 def region_for(given: str | None, endpoint: str | None, session: Any) -> str | None:
     """The region to sign for, if anybody names it: the ``given`` one, the endpoint's, or the configured one.
 

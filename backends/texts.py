@@ -5,7 +5,9 @@ Strategy: one function prepares every text, and preparing it twice changes nothi
 (``keep_secret``), and is then masked wherever it stands, as a server may repeat it in any place.
 """
 
+import base64
 import re
+from collections.abc import Iterator
 from urllib.parse import quote
 
 TYPE_CHECKING = False
@@ -19,32 +21,41 @@ _MOST_SECRETS = 256
 _SHORTEST_SECRET = 8
 
 _HEADER = (
-    r"(?:proxy-)?authorization|x-(?:amz|goog|ms|auth)[a-z-]*(?:token|signature|authorization|encryption-key)"
-    r"|(?:set-)?cookie|x-api-key"
+    r"(?:proxy-)?authorization|x-(?:amz|goog|ms|auth)[a-z-]*(?:token|signature|authorization|encryption-key|customer-key)"
+    r"|(?:set-)?cookie|x-(?:goog-)?api-key"
 )
-_PARAMETER = r"sig|[\w-]*(?:signature|secret|token|passwo?r?d|account_?key|accesskey|private_?key)[\w-]*"
+_PARAMETER = (
+    r"sig|[\w-]*(?:signature|secret|token|passwo?r?d|passphrase|account_?key|accesskey|api_?key|private_?key"
+    r"|customer-?key)[\w-]*"
+)
+_NAMED = r"(?:pass(?:word|wd|phrase)|secret(?:_?(?:access)?_?key)?|(?:session|access|refresh|id)?_?token|api_?key)"
+_QUOTE = r"\\*['\"]"
+_PORT = r"(?!\d{0,5}(?:[/?#\s]|\Z))"
 _MASKS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
-    (re.compile(pattern, re.IGNORECASE | re.DOTALL), masked)
-    for pattern, masked in (
+    (re.compile(pattern, re.IGNORECASE | re.DOTALL), mask)
+    for pattern, mask in (
+        (r"-----BEGIN [A-Z ]*PRIVATE KEY(?: BLOCK)?-----.*?(?:-----END [A-Z ]*-----|\Z)", MASK),
         # A password, or with HTTP the user too, which may be a token; a port is none.
-        (r"\b(https?://)[^\s/?#@'\"<>]*@", rf"\1{MASK}@"),
-        (r"\b(https?://)[^\s/:@'\"<>]*:(?!\d{0,5}(?:[/?#\s]|\Z))[^\s@'\"<>]*@", rf"\1{MASK}@"),
-        (r"\b(?!https?:)([a-z][a-z0-9+.-]*://[^\s/:@'\"<>]*:)(?!\d{0,5}(?:[/?#\s]|\Z))[^\s@'\"<>]*@", rf"\1{MASK}@"),
-        (r"\b(https?:[^\s?'\"<>]*\?)[^\s'\"<>]*", rf"\1{MASK}"),
-        (rf"\b({_HEADER})(['\"\s]{{0,2}}[:=,]\s?b?['\"]?)[^\r\n'\"<>\\]+", rf"\1\2{MASK}"),
-        (rf"(?<![\w-])({_PARAMETER})(\s?=\s?['\"]?|['\"]\s?:\s?b?['\"])[^\s&;,'\"<>\\]+", rf"\1\2{MASK}"),
-        (rf"<({_PARAMETER})>[^<]+", rf"<\1>{MASK}"),
+        (r"\b(https?://)[^\s/?#'\"<>]*@", rf"\1{MASK}@"),
+        (rf"\b(https?://)[^\s/:@'\"<>]*:{_PORT}[^\s@'\"<>]*@", rf"\1{MASK}@"),
+        (rf"\b(?!https?:)([a-z][a-z0-9+.-]*://[^\s/:@'\"<>]*:){_PORT}[^\s'\"<>]*@", rf"\1{MASK}@"),
+        (r"\b(https?:[^\s?'\"<>]*\?)[^\s\"<>]*", rf"\1{MASK}"),
+        (rf"\b({_HEADER})((?:{_QUOTE}|\s){{0,2}}[:=,]\s*\[?b?(?:{_QUOTE})?)[^\r\n<>\\\]]+", rf"\1\2{MASK}"),
+        (rf"(?<![\w-])({_PARAMETER})({_QUOTE}\s*:\s*\[?b?{_QUOTE})[^'\"<>\\]+", rf"\1\2{MASK}"),
+        (rf"(?<![\w-])({_PARAMETER})(\s{{0,2}}(?:=|%3D)\s{{0,2}}['\"]?)[^\s&;,'\"<>\\]+", rf"\1\2{MASK}"),
+        (rf"(?<![\w-])({_NAMED})(: ['\"]?)(?=[^\s'\"]*[\d+/=_])[^\s,;'\"<>]{{6,}}", rf"\1\2{MASK}"),
+        (rf"((?:<|&lt;)(?:\w+:)?{_PARAMETER}(?:>|&gt;))[^<&]+", rf"\1{MASK}"),
         (r"\b(signature:\s+)[0-9a-f]{64}\b", rf"\1{MASK}"),
-        (r"\b(bearer|basic)(\s+)[\w.~+/=-]{12,}", rf"\1\2{MASK}"),
+        (r"\b(bearer|basic)(\s+)(?=[\w.~+/-]*(?-i:[\dA-Z+/=]))[\w.~+/=-]{8,}", rf"\1\2{MASK}"),
         (r"\b(sharedkey(?:lite)?)(\s+)[^\s:]+:\S+", rf"\1\2{MASK}"),
         (r"\b(?:eyJ[\w-]{8,}\.[\w-]+\.[\w-]*|ya29\.[\w.-]+|gh[pousr]_\w{20,})", MASK),
-        (r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*-----|\Z)", MASK),
     )
 )
 # Control characters, those that turn the direction of writing, line breaks of Unicode, and halves of characters.
 _RAW = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
-_secrets: dict[str, None] = {}
+_secrets: dict[str, tuple[str, ...]] = {}
+"""The secrets that are known, each with the spellings in which it may stand."""
 
 
 def presentable(text: str) -> str:
@@ -55,24 +66,39 @@ def presentable(text: str) -> str:
     >>> presentable("no answer from https://user:pass@host/?X-Amz-Signature=0a1b \x1b[2J")
     'no answer from https://…@host/?… \\x1b[2J'
     """
-    shown = text[:_MOST_READ]
-    for secret in tuple(_secrets):
-        shown = shown.replace(secret, MASK)
-    for pattern, masked in _MASKS:
-        shown = pattern.sub(masked, shown)
-    shown = _RAW.sub(_escaped, shown)
+    shown = escaped(masked(text[:_MOST_READ]))
     if len(text) > _MOST_READ or len(shown) > _MOST_SHOWN:
-        shown = f"{shown[: _MOST_SHOWN - 100]}… ({len(text)} characters)"
+        # Where not all was read, a secret that was cut in two, and so not masked, may stand at the end.
+        whole = len(shown) if len(text) <= _MOST_READ else max(0, len(shown) - 1000)
+        shown = f"{shown[: min(_MOST_SHOWN - 100, whole)]}… ({len(text)} characters)"
     return shown
+
+
+def masked(text: str) -> str:
+    """``text`` without its secrets; to be used where lines are to stay lines."""
+    for spellings in tuple(_secrets.values()):
+        for spelling in spellings:
+            text = text.replace(spelling, MASK)
+    for pattern, mask in _MASKS:
+        text = pattern.sub(mask, text)
+    return text
+
+
+def escaped(text: str) -> str:
+    r"""``text`` with its control and bidirectional characters escaped.
+
+    >>> print(escaped("a\x1bb"))
+    a\x1bb
+    """
+    return _RAW.sub(lambda found: found.group().encode("unicode_escape").decode(), text)
 
 
 def keep_secret(*values: str | None) -> None:
     """From now on ``presentable`` masks these, in whatever place; the oldest of many are forgotten."""
     for value in values:
         if value is not None and len(value) >= _SHORTEST_SECRET:
-            for form in (value, quote(value, safe="")):
-                _secrets.pop(form, None)
-                _secrets[form] = None
+            known = _secrets.pop(value, None)
+            _secrets[value] = known or tuple(dict.fromkeys(_spellings(value)))
     for oldest in list(_secrets)[:-_MOST_SECRETS]:
         _secrets.pop(oldest, None)
 
@@ -97,5 +123,12 @@ def _prepare_record(record: "LogRecord") -> bool:
     return True
 
 
-def _escaped(found: re.Match[str]) -> str:
-    return found.group().encode("unicode_escape").decode()
+def _spellings(secret: str) -> Iterator[str]:
+    """The forms in which a server may say a secret again: as it is, in a URL, in JSON, as base64."""
+    yield secret
+    for safe in ("", "/"):
+        found = quote(secret, safe=safe)
+        yield found
+        yield re.sub("%..", lambda escape: escape.group().lower(), found)
+    yield secret.replace("/", "\\/")
+    yield base64.b64encode(secret.encode("utf-8", "replace")).decode()

@@ -36,11 +36,12 @@ class _Terminated(KeyboardInterrupt):
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command and gives its exit status."""
-    options = _options(arguments)
-    reconfigure = getattr(sys.stdout, "reconfigure", None)
-    if reconfigure is not None:
-        reconfigure(encoding="utf-8", errors="surrogateescape")  # a key may hold what no locale can write
+    debug = "--debug" in (sys.argv if arguments is None else arguments)
     try:
+        options = _options(arguments)
+        reconfigure = getattr(sys.stdout, "reconfigure", None)
+        if reconfigure is not None:
+            reconfigure(encoding="utf-8", errors="surrogateescape")  # a key may hold what no locale can write
         with _sigterm_raised():
             status: int = options.run(options)
             sys.stdout.flush()
@@ -56,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (SystemExit, GeneratorExit):
         raise
     except BaseException as error:  # noqa: BLE001  the last line of defence: a panic of Rust's is no Exception
-        if options.debug:
+        if debug:
             _trace(error)
         status = _status(error)
         if status:
@@ -67,6 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return status
 
 
+_MOST_TRACED = 30_000
 _REPORT = "run it again with --debug, and report what it prints"
 
 
@@ -74,9 +76,11 @@ def _trace(error: BaseException) -> None:
     """Where ``error`` comes from, as Python prints it."""
     import traceback
 
-    for text in traceback.format_exception(error):
-        for line in text.rstrip().splitlines():
-            _say(line)
+    from .backends.texts import masked
+
+    whole = "".join(traceback.format_exception(error))
+    for line in masked(whole[-_MOST_TRACED:]).splitlines():
+        _say(line)
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -270,7 +274,9 @@ def _print_result(result: "PublishedResult", form: str, printed: int) -> None:
         written = dump_mapping({"InputSources": [source]})
         print(written.partition("\n")[2] if printed else written, end="")  # one list, however many results
     elif form == "key":
-        print(result.key)
+        from .backends.texts import escaped
+
+        print(escaped(result.key) if sys.stdout.isatty() else result.key)
     elif form == "json":
         import json
 

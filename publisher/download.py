@@ -17,6 +17,7 @@ from typing import IO, NamedTuple
 from urllib.parse import urlsplit
 
 from .backends import AccessDeniedError, NotFoundError, StoreError, StoreUnavailableError
+from .backends.endpoints import origin
 from .backends.settling import retried
 from .errors import ResultError
 from .watched import Http, Https, Watch
@@ -34,6 +35,7 @@ _DENIED = (
 )
 _URL = re.compile(r"\s*https?:", re.IGNORECASE)
 _SOUND = re.compile(r"https?://[!-~]+", re.IGNORECASE)
+_PLACE = re.compile(r"[A-Za-z0-9._:\[\]-]+")
 _CODE = re.compile(rb"<Code>([^<]{1,80})</Code>")
 _MESSAGE = re.compile(rb"<Message>([^<]{1,300})</Message>")
 _RANGE = re.compile(r"bytes (\d{1,19})-(\d{1,19})/(\d{1,19})")
@@ -61,7 +63,7 @@ class Download:
         admit(self._url)
 
     def __iter__(self) -> Iterator[bytes]:
-        body = retried(partial(self._opened, 0, None))
+        body = self._opened(0, None)
         done = sound = breaks = 0
         while True:
             try:
@@ -95,17 +97,20 @@ class Download:
         try:
             with self._errors(watch):
                 watch.check()  # a head that was cut looks whole
+            body = _Body(answer, watch, self._announced(answer, start, before), self)
             self.address = without_query(answer.url)
-            return _Body(answer, watch, self._announced(answer, start, before), self)
         except BaseException:
             watch.end()
             answer.close()
             raise
+        return body
 
     def _announced(self, answer: http.client.HTTPResponse, start: int, before: "_Body | None") -> "_Announced":
         etag = answer.headers.get("ETag")
         etag = etag if etag and not etag.startswith("W/") else None
         if before is not None:
+            if origin(answer.url) != origin(self.address):
+                raise StoreError(f"{self.address}: it goes on at another server: fetch it again")
             ranged = _RANGE.fullmatch(answer.headers.get("Content-Range", ""))
             if answer.status != 206 or etag != before.announced.etag or not ranged or int(ranged[1]) != start:
                 raise StoreError(f"{self.address}: it changed, or cannot be read on where it broke off: fetch it again")
@@ -231,7 +236,7 @@ def without_query(url: str) -> str:
     """``url`` for people. Raises ``ResultError`` if it is none."""
     try:
         parts = urlsplit(url)
-        sound = bool(_SOUND.fullmatch(url) and parts.hostname and parts.port != 0 and "@" not in parts.netloc)
+        sound = bool(_SOUND.fullmatch(url) and parts.hostname and parts.port != 0 and _PLACE.fullmatch(parts.netloc))
     except ValueError:
         sound = False
     if not sound:

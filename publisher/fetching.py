@@ -22,6 +22,7 @@ from .checksum import Checksum
 from .concurrency import in_order
 from .download import Download, is_url
 from .errors import ResultError, VerificationError
+from .places import host_in
 from .publishing import listing_checksum, open_result_store
 from .result import PublishedResult
 from .trust import Trust, admit, admit_url
@@ -167,6 +168,7 @@ def _open(published: PublishedResult, trust: Trust, *, proven: bool) -> Store:
         admit(
             published.type,
             published.endpoint,
+            host=host_in(published.type, published.bucket),
             proven=proven,
             trust=trust,
             configured=surroundings.configured_endpoints(published.type),

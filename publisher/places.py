@@ -7,6 +7,7 @@ place is for.
 import re
 from collections.abc import Mapping
 from typing import NamedTuple
+from urllib.parse import urlsplit
 
 from .backends.endpoints import check_endpoint, check_region
 from .backends.opening import canonical, is_known
@@ -65,11 +66,13 @@ def check_place(kind: str, bucket: str, given: Mapping[str, str | None], error: 
             raise error(f"{'an' if kind[0] in 'aeiou' else 'a'} {kind} destination takes no {name}: leave it out")
     if "::" in bucket:
         raise error(f"the bucket {bucket!r} holds '::', which chains one file system to another: name one place")
-    if kind not in KINDS and _PASSWORD.match(bucket):
-        raise error(
-            f"the {kind} destination holds a password, which results would repeat: leave it out, and set "
-            f"FSSPEC_{kind.upper()}_PASSWORD, or use a key"
+    if kind not in {"file", "memory"} and _PASSWORD.match(bucket):
+        own = (
+            "use the default credentials chain"
+            if kind in KINDS
+            else f"set FSSPEC_{kind.upper()}_PASSWORD, or use a key"
         )
+        raise error(f"the {kind} destination holds a password, which results would repeat: leave it out, and {own}")
     if not form.fullmatch(bucket):
         raise error(f"{bucket!r} is no bucket for {kind}: give {what}")
     endpoint, region = given.get("endpoint"), given.get("region")
@@ -90,3 +93,12 @@ def check_name(kind: str, key: str, *, prefix: bool, error: type[ValueError]) ->
         check_key(key, kind_of(kind).rules, names=() if prefix else None)
     except KeyRuleError as problem:
         raise error(str(problem)) from None
+
+
+def host_in(kind: str, bucket: str) -> str | None:
+    """The server that stands in the bucket, as it does with fsspec's own types.
+
+    >>> host_in("sftp", "user@Host.example.com:22/directory")
+    'host.example.com'
+    """
+    return None if kind in KINDS else urlsplit(f"//{bucket}").hostname

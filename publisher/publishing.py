@@ -26,6 +26,7 @@ from .checksum import Checksum
 from .concurrency import Budget, in_order
 from .errors import SpecError
 from .keys import Context, Key, check_key, object_key
+from .places import host_in
 from .result import PublishedResult
 from .spec import PublisherSpec
 from .surroundings import job_context, processors, with_instant
@@ -58,6 +59,7 @@ class Plan:
             endpoint=self.spec.endpoint,
             region=self.spec.region or region_of(self.spec.endpoint),
             encoding="gzip" if self.archive else "plain",
+            claimed=self.spec.claimed,
         )
 
 
@@ -80,6 +82,7 @@ def plan(
         admit(
             spec.type,
             spec.endpoint,
+            host=host_in(spec.type, spec.bucket),
             proven=False,
             trust=allowed,
             configured=surroundings.configured_endpoints(spec.type),

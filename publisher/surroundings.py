@@ -56,8 +56,8 @@ def with_instant(context: Context, zone: tzinfo = UTC) -> Context:
 def trust(allow: Iterable[str] = (), allow_endpoints: Iterable[str] | None = None) -> "Trust":
     """What the caller allows (types of stores, URLs of servers), and this process's environment with him.
 
-    ``KEYSTOW_ALLOW_ENDPOINTS`` holds URLs with blanks or commas between. Raises ``ValueError`` for what is no URL of a
-    server.
+    ``KEYSTOW_ALLOW_ENDPOINTS`` holds URLs with blanks or commas between; with none in it, none is allowed. Raises
+    ``ValueError`` for what is no URL of a server.
     """
     from .backends.endpoints import check_endpoint
     from .backends.opening import canonical
@@ -70,15 +70,15 @@ def trust(allow: Iterable[str] = (), allow_endpoints: Iterable[str] | None = Non
     endpoints |= {check_endpoint(url, "allow_endpoints") for url in given or ()}
     return Trust(
         frozenset(canonical(name.lower()) for name in types),
-        frozenset(endpoints) if endpoints or given is not None else None,
+        frozenset(endpoints) if given is not None or _ALLOWED in os.environ else None,
     )
 
 
 def configured_endpoints(kind: str) -> Collection[str]:
     """The endpoints of stores of the type ``kind`` that this process's environment holds. Raises ``ValueError``."""
-    from .backends import azure_settings, gcs_settings
+    from .backends import azure_settings, gcs_settings, s3_settings
 
-    settings = {"gs": gcs_settings, "az": azure_settings}.get(kind)
+    settings = {"s3": s3_settings, "gs": gcs_settings, "az": azure_settings}.get(kind)
     return settings.configured_endpoints(os.environ) if settings else ()
 
 

@@ -21,11 +21,21 @@ _TYPES: dict[str, Admitted] = {
 """Every other type only when the caller allows it."""
 
 _BOUND = {"s3"}
-"""Types whose requests are of no use at another host than the one that they are signed for (AWS Signature Version 4).
+"""Types whose requests are signed for one host (AWS Signature Version 4), and so may go to a stranger's.
 
-What goes to Google and Azure (a bearer token, a SAS, a SharedKey signature, which leaves the host out) works elsewhere
-too, so it goes to the provider's own hosts, to this machine and to what the caller configured, and to no other.
+Not where the environment configures an endpoint: the credentials are that server's then, and one that looks at no host
+takes what was signed for another. What goes to Google and Azure (a bearer token, a SAS, a SharedKey signature, which
+leaves the host out) works elsewhere always, so it goes to the provider's own hosts, to this machine and to what the
+caller configured, and to no other.
 """
+
+
+USUAL = {
+    "s3": "https://s3.amazonaws.com",
+    "gs": "https://storage.googleapis.com",
+    "az": "https://blob.core.windows.net",
+}
+"""Where a store is that names no endpoint, and for which the environment names none."""
 
 
 class Trust(NamedTuple):
@@ -43,6 +53,7 @@ def admit(
     kind: str,
     endpoint: str | None,
     *,
+    host: str | None = None,
     proven: bool,
     trust: Trust,
     configured: Collection[str],
@@ -51,9 +62,15 @@ def admit(
     """Raises ``error`` for a store, of this type and at this endpoint, that a stranger may not name.
 
     ``proven`` says that a checksum came along, which will have to hold. ``configured`` are the endpoints that the
-    caller's environment holds for stores of the type.
+    caller's environment holds for stores of the type. ``host`` is the server that stands in the place itself, as it
+    does with fsspec's other types.
     """
     _admit_type(kind, proven=proven, trust=trust, error=error)
+    if trust.endpoints is not None and kind not in _TYPES and host not in {origin(url)[1] for url in trust.endpoints}:
+        raise error(
+            f"the server {host or kind!r} is not called, as it is none of those that are allowed: "
+            f"{_allowing(f'https://{host}')}"
+        )
     _admit_endpoint(kind, endpoint, trust=trust, configured=configured, error=error)
 
 
@@ -68,15 +85,26 @@ def _admit_type(kind: str, *, proven: bool, trust: Trust, error: type[ValueError
 def _admit_endpoint(
     kind: str, endpoint: str | None, *, trust: Trust, configured: Collection[str], error: type[ValueError]
 ) -> None:
-    if endpoint is None or _is_among(endpoint, trust.endpoints or ()):
+    if trust.endpoints is not None:
+        _admit_listed(kind, endpoint, trust.endpoints, configured, error)
+    elif endpoint is not None:
+        foreign = kind not in _BOUND or configured
+        if foreign and not (is_provider(kind, endpoint) or is_loopback(endpoint) or _is_among(endpoint, configured)):
+            why = "the credentials that it would get work elsewhere too"
+            raise error(f"the endpoint {endpoint!r} is not called on somebody's word, as {why}: {_allowing(endpoint)}")
+
+
+def _admit_listed(
+    kind: str, endpoint: str | None, listed: Collection[str], configured: Collection[str], error: type[ValueError]
+) -> None:
+    """With a list, the server that would be called has to be in it; without an endpoint, that is the usual one."""
+    usual = USUAL.get(kind)
+    if endpoint is None and (configured or usual is None or any(is_provider(kind, url) for url in listed)):
         return
-    if trust.endpoints is None:
-        if kind in _BOUND or is_provider(kind, endpoint) or is_loopback(endpoint) or _is_among(endpoint, configured):
-            return
-        why = "the credentials that it would get work elsewhere too"
-    else:
+    called = endpoint or usual or ""
+    if not _is_among(called, listed):
         why = "it is none of those that are allowed"
-    raise error(f"the endpoint {endpoint!r} is not called on somebody's word, as {why}: {_allowing(endpoint)}")
+        raise error(f"the endpoint {called!r} is not called on somebody's word, as {why}: {_allowing(called)}")
 
 
 def admit_url(url: str, *, trust: Trust, error: type[ValueError]) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 
 import yaml
 
+from .backends.texts import escaped
 from .errors import ResultError
 
 MOST_BYTES = 256 << 10
@@ -63,8 +64,9 @@ def dump_mapping(mapping: Mapping[str, object]) -> str:
     """``mapping`` as YAML, in its own order."""
     plain = dict(mapping)
     text = yaml.safe_dump(plain, sort_keys=False, allow_unicode=True)
-    # PyYAML writes the line breaks of Unicode (U+0085, U+2028) as they are, and folds them when it reads.
-    return text if yaml.safe_load(text) == plain else yaml.safe_dump(plain, sort_keys=False)
+    # PyYAML writes line breaks of Unicode and what turns the direction of writing as they are; some it cannot read.
+    sound = yaml.safe_load(text) == plain and escaped(text) == text.replace("\n", "\\n")
+    return text if sound else yaml.safe_dump(plain, sort_keys=False)
 
 
 def _loaded(text: bytes) -> object:

@@ -1,15 +1,18 @@
 """No secret and nothing that moves a terminal is in a text that leaves, and preparing a text twice changes nothing."""
 
+import base64
+import json
 import logging
 import pickle
 import unicodedata
+from urllib.parse import quote
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from keystow.backends import NotFoundError, StoreError, UnknownStoreError
-from keystow.backends.texts import guard_logs, keep_secret, presentable
+from keystow.backends.texts import escaped, guard_logs, keep_secret, masked, presentable
 
 SECRET = "s3cr3t/Ab+9="
 
@@ -36,6 +39,28 @@ SECRET = "s3cr3t/Ab+9="
         f"Bearer {SECRET}{SECRET}",
         f"SharedKey account:{SECRET}",
         f"-----BEGIN PRIVATE KEY-----\n{SECRET}\n-----END PRIVATE KEY-----",
+        f'{{"private_key": "-----BEGIN PRIVATE KEY-----\\n{SECRET}\\n-----END PRIVATE KEY-----"}}',
+        f"private_key=-----BEGIN RSA PRIVATE KEY-----\n{SECRET}",
+        f'{{\\"X-Amz-Security-Token\\": \\"{SECRET}\\"}}',
+        f"{{'X-Amz-Security-Token': ['{SECRET}']}}",
+        f"{{'password': 'correct {SECRET}, b'}}",
+        f"password: {SECRET}",
+        f"SecretAccessKey: {SECRET}",
+        f'secret_key: "{SECRET}"',
+        f'Authorization: Digest username="u", response="{SECRET}"',
+        f'Cookie: a="b"; session={SECRET}',
+        f"x-amz-server-side-encryption-customer-key: {SECRET}",
+        f"X-Goog-Api-Key: {SECRET}",
+        f"api_key={SECRET}",
+        f"passphrase={SECRET}",
+        f"sv%3D2024%26X-Amz-Signature%3D{SECRET}",
+        f'"token":\n "{SECRET}"',
+        f"token  =  {SECRET}",
+        f"<sts:SessionToken>{SECRET}</sts:SessionToken>",
+        f"&lt;SessionToken&gt;{SECRET}&lt;/SessionToken&gt;",
+        f"https://host/b?prefix='a'&upload_id={SECRET}",
+        f"https://user:p@{SECRET.replace('/', '')}@host/",
+        f"ftp://user:p@{SECRET}@host/",
     ],
 )
 def test_a_secret_is_masked_where_it_stands(text):
@@ -60,6 +85,8 @@ def test_a_secret_is_masked_where_it_stands(text):
         "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE",
         "the basic rules of a bearer",
         f"the archive has the SHA-256 {'0a' * 32}",
+        "the request signature we calculated does not match: token: expired, secret: none",
+        "basic authentication is not offered, and bearer tokens are",
     ],
 )
 def test_what_is_no_secret_stays(text):
@@ -133,9 +160,9 @@ def test_a_secret_is_known_by_its_form(text, shown):
 def test_what_is_cut_is_over_six_thousand_characters_or_was_over_eight():
     assert presentable("x" * 6000) == "x" * 6000
     assert presentable("x" * 6001) == "x" * 5900 + "… (6001 characters)"
-    masked = "Bearer ".ljust(8000, "a")
+    masked = "Bearer ".ljust(8000, "1")
     assert presentable(masked) == "Bearer …"
-    assert presentable(masked + "a") == "Bearer …… (8001 characters)"
+    assert presentable(masked + "1") == "… (8001 characters)"
 
 
 def test_a_secret_has_eight_characters_or_more():
@@ -152,3 +179,24 @@ def test_the_newest_256_secrets_are_kept():
     keep_secret(*(f"another-{number}" for number in range(255)))
     assert presentable(many[44]) == "…"
     assert presentable(many[45]) == many[45]
+
+
+@pytest.mark.parametrize(
+    "spell",
+    [
+        lambda secret: quote(secret, safe="/"),
+        lambda secret: quote(secret, safe="").replace("%2F", "%2f").replace("%2B", "%2b").replace("%3D", "%3d"),
+        lambda secret: json.dumps(secret).replace("/", "\\/"),
+        lambda secret: base64.b64encode(secret.encode()).decode(),
+    ],
+    ids=["path", "lower-case escapes", "JSON", "base64"],
+)
+def test_a_known_secret_is_masked_in_another_spelling(spell):
+    secret = "FwoG/abc+def/ghi==XYZ"
+    keep_secret(secret)
+    assert presentable(f"you sent {spell(secret).strip(chr(34))} here") == "you sent … here"
+
+
+def test_lines_stay_lines_where_they_are_to():
+    assert masked("a\npassword=abc\nb") == "a\npassword=…\nb"
+    assert escaped("a\x1b[2J\u202eb") == "a\\x1b[2J\\u202eb"

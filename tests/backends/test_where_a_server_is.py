@@ -37,6 +37,8 @@ def test_an_endpoint(endpoint):
         "http://host/?query",
         "http://host/#fragment",
         "http://host/a b",
+        "http://host/a?",
+        "http://host/a#",
         "http://host\n.evil",
         "http://host\\@evil",
         "http://h;AccountName=x",
@@ -54,7 +56,7 @@ def test_no_endpoint(endpoint):
 
 
 @pytest.mark.parametrize(
-    "endpoint", ["http://user@host", "http://user:pass@host:9000", "http://:p@host", "http://@host"]
+    "endpoint", ["http://user@host", "http://user:pass@host:9000", "http://:p@host", "http://@host", "me:S@host"]
 )
 def test_an_endpoint_with_credentials(endpoint):
     with pytest.raises(ValueError, match="holds credentials") as caught:
@@ -117,6 +119,8 @@ def test_another_machine(url):
         ("s3", "https://bucket.s3.dualstack.eu-west-1.amazonaws.com/key"),
         ("s3", "https://bucket.vpce-1a2b3c4d-5e6f.s3.us-east-1.vpce.amazonaws.com"),
         ("s3", "https://s3-fips.us-gov-west-1.amazonaws.com"),
+        ("s3", "https://s3-us-west-2.amazonaws.com"),
+        ("s3", "https://bucket.s3-accelerate.dualstack.amazonaws.com"),
         ("s3", "https://s3.cn-north-1.amazonaws.com.cn"),
         ("gs", "https://storage.googleapis.com"),
         ("gs", "https://storage.europe-west3.rep.googleapis.com"),
@@ -137,6 +141,9 @@ def test_a_host_of_the_provider(kind, url):
         ("s3", "https://ec2-1-2-3-4.compute-1.amazonaws.com"),
         ("s3", "https://abc.execute-api.us-east-1.amazonaws.com"),
         ("s3", "https://my-elb.us-east-1.elb.amazonaws.com"),
+        ("s3", "https://s3abcdefgh.execute-api.us-east-1.amazonaws.com"),
+        ("s3", "https://s3-evil-123456789.us-east-1.elb.amazonaws.com"),
+        ("s3", "https://s3.execute-api.us-east-1.amazonaws.com"),
         ("s3", "https://s3.amazonaws.com.evil.com"),
         ("s3", "https://evils3amazonaws.com"),
         ("gs", "https://googleapis.com.evil.com"),

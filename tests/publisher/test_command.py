@@ -59,7 +59,7 @@ def unprivileged(*arguments):
         ("s3://b/{jobId}", [], r"unknown field \{jobId\}: did you mean \{jobID\}\?"),
         ("s3://b/{team}", [], r"unknown field \{team\}"),
         ("s3://b/{date:%B}", [], r"'%B' is not a date directive that a key may hold: use one of %Y"),
-        ("s3://b/{jobID}", [], r"the template needs a value for \{jobID\}: set .*--job-id"),
+        ("s3://b/{jobID}", [], r"the template needs a value for \{jobID\}: give --job-id"),
         ("s3://b/{nodeID}/{jobID}", ["--job-id", "a"], r"needs a value for \{nodeID\}.*--node-id"),
         ("s3://b/{executionID}", [], r"needs a value for \{executionID\}.*--execution-id"),
         ("s3://b/{jobID}", ["--job-id", ""], r"the value of \{jobID\} is empty"),

@@ -220,10 +220,19 @@ def test_it_goes_on_where_it_broke(liar, most):
     assert all(asked.headers["if-range"] == '"1"' for asked in server.asked[1:])
 
 
-def test_passing_errors_are_waited_out(liar):
-    answers = iter([Lie(503), Lie(429), Lie(408)])
-    server = liar(lambda asked: next(answers, None) or ranged(asked))
+def test_passing_errors_are_waited_out_where_it_goes_on(liar):
+    answers = iter([lambda asked: ranged(asked, most=10), *(lambda _, s=s: Lie(s) for s in (503, 429, 408))])
+    server = liar(lambda asked: next(answers, ranged)(asked))  # noqa: PLW0108  another one for each
     assert content(url(server)) == CONTENT
+    assert len(server.asked) == 5
+
+
+def test_it_goes_on_at_no_other_server(liar):
+    other = liar(ranged)
+    answers = iter([lambda asked: ranged(asked, most=10)])
+    elsewhere = Lie(302, {"Location": f"{other.url}/k"})
+    server = liar(lambda asked: next(answers, lambda _: elsewhere)(asked))
+    assert "it goes on at another server: fetch it again" in refused(url(server))
 
 
 def test_it_breaks_off_for_ever(liar):

@@ -22,9 +22,9 @@ NOTHING = Trust()
 LISTED = Trust(endpoints=frozenset({"https://minio.example.com:9000/base"}))
 
 
-def admitted(kind, endpoint=None, *, proven=False, given=NOTHING, configured=()):
+def admitted(kind, endpoint=None, *, host=None, proven=False, given=NOTHING, configured=()):
     try:
-        admit(kind, endpoint, proven=proven, trust=given, configured=configured, error=ResultError)
+        admit(kind, endpoint, host=host, proven=proven, trust=given, configured=configured, error=ResultError)
     except ResultError as error:
         return str(error)
     return ""
@@ -88,14 +88,60 @@ def test_endpoints(kind, place):
         assert admitted(kind, endpoint, configured=["https://example.com"])
 
 
+@pytest.mark.parametrize("place", ENDPOINTS)
+def test_credentials_of_a_configured_server_are_for_that_server(place):
+    """One that looks at no host takes what was signed for another, so S3's are no exception then."""
+    endpoint, kinds = ENDPOINTS[place]
+    here = "http://minio.corp:9000"
+    assert not admitted("s3", here, configured=[here])
+    own = place in {"none", "loopback", "loopback6", "AWS"}
+    assert (not admitted("s3", endpoint, configured=[here])) is own
+    assert "s3" in kinds
+
+
 @pytest.mark.parametrize(("kind", "place"), list(itertools.product(PROVIDERS, ENDPOINTS)))
 def test_with_a_list_nothing_else_is_called(kind, place):
     endpoint, _ = ENDPOINTS[place]
-    assert (not admitted(kind, endpoint, given=LISTED, configured=[str(endpoint)])) is (endpoint is None)
-    assert (not admitted(kind, endpoint, given=Trust(endpoints=frozenset()))) is (endpoint is None)
+    usual = {
+        "s3": "https://s3.amazonaws.com",
+        "gs": "https://storage.googleapis.com",
+        "az": "https://blob.core.windows.net",
+    }
+    called = endpoint or usual[kind]
+    for given in (LISTED, Trust(endpoints=frozenset())):
+        assert admitted(kind, endpoint, given=given) == (
+            f"the endpoint {called!r} is not called on somebody's word, as it is none of those that are allowed: "
+            f"allow it with allow_endpoints={{{called!r}}}"
+        )
+        # Without one, it is the server that the caller configured.
+        assert (not admitted(kind, endpoint, given=given, configured=["https://minio.corp"])) is (endpoint is None)
+        assert not admitted(kind, endpoint, given=Trust(endpoints=frozenset({called})))
+    assert not admitted(kind, None, given=Trust(endpoints=frozenset({PROVIDERS[kind]})))
     assert not admitted(kind, "HTTPS://MinIO.example.com:9000/elsewhere", given=LISTED)
     for other in ("http://minio.example.com:9000", "https://minio.example.com", "https://a.minio.example.com:9000"):
         assert "it is none of those that are allowed" in admitted(kind, other, given=LISTED)
+
+
+def test_with_a_list_the_server_in_a_place_is_one_of_it():
+    allowed = LISTED._replace(types=frozenset({"sftp", "zip"}))
+    assert not admitted("sftp", host="minio.example.com", given=allowed)
+    assert not admitted("sftp", host="anywhere", given=Trust(frozenset({"sftp"})))
+    assert admitted("sftp", host="evil.example.com", given=allowed) == (
+        "the server 'evil.example.com' is not called, as it is none of those that are allowed: "
+        "allow it with allow_endpoints={'https://evil.example.com'}"
+    )
+    assert "the server 'zip' is not called" in admitted("zip", given=allowed)
+    assert not admitted("file", given=LISTED, proven=True)
+
+
+def test_no_password_goes_to_a_server_that_is_not_allowed(monkeypatch, tmp_path, hole):
+    url, calls = hole
+    monkeypatch.setenv("KEYSTOW_ALLOW_ENDPOINTS", "https://minio.corp:9000")
+    named = mapping("ftp", f"me@{url.removeprefix('http://')}/d", ChecksumSHA256=SHA)
+    for operation in OPERATIONS.values():
+        with pytest.raises(ResultError, match=r"the server '127\.0\.0\.1' is not called"):
+            operation(named, tmp_path, allow={"ftp"})
+    assert calls == []
 
 
 def test_urls():
@@ -133,8 +179,9 @@ def test_what_the_call_and_the_environment_allow(monkeypatch):
     monkeypatch.setenv("KEYSTOW_ALLOW_ENDPOINTS", " https://b, http://c:1\thttps://d ")
     assert trust().endpoints == {"https://b", "http://c:1", "https://d"}
     assert trust(allow_endpoints=["https://a"]).endpoints == {"https://a", "https://b", "http://c:1", "https://d"}
-    monkeypatch.setenv("KEYSTOW_ALLOW_ENDPOINTS", "")
-    assert trust().endpoints is None
+    for empty in ("", " , "):
+        monkeypatch.setenv("KEYSTOW_ALLOW_ENDPOINTS", empty)
+        assert trust().endpoints == frozenset()
     monkeypatch.setenv("KEYSTOW_ALLOW_ENDPOINTS", "a.example.com")
     with pytest.raises(ValueError, match=r"^KEYSTOW_ALLOW_ENDPOINTS: 'a\.example\.com' is no endpoint"):
         trust()
@@ -359,6 +406,34 @@ def test_a_job_gets_no_credentials_to_its_own_host(small, kind):
         publish(small, job)
     with pytest.raises(SpecError, match="is none of those that are allowed"):
         publish(small, job, allow_endpoints={"https://mine.example.com"})
+
+
+def test_what_a_job_published_is_on_its_word_still(small, tmp_path):
+    published = publish(small, mapping("memory", "claimed", "k"), allow={"memory"})
+    assert published.claimed
+    assert verify(published).objects == 1
+    with pytest.raises(ResultError, match="without a checksum on somebody's word"):
+        fetch(replace(published, checksum_sha256=None), tmp_path / "back")
+
+
+def test_what_is_signed_for_a_configured_server_goes_to_no_relay(monkeypatch, tmp_path, hole):
+    url, calls = hole
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", "http://minio.corp:9000")
+    monkeypatch.setattr("keystow.trust.is_loopback", lambda _: False)
+    for operation in OPERATIONS.values():
+        with pytest.raises(ResultError, match="the credentials that it would get work elsewhere too"):
+            operation(mapping("s3", "b", Endpoint=url, ChecksumSHA256=SHA), tmp_path)
+    assert calls == []
+
+
+def test_an_endpoint_in_the_configuration_file_is_configured(monkeypatch, tmp_path):
+    assert configured_endpoints("s3") == ()
+    (tmp_path / "config").write_text("[default]\nendpoint_url = http://minio.corp:9000\n")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    assert configured_endpoints("s3") == ("http://minio.corp:9000",)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://other.corp")
+    assert configured_endpoints("s3") == ("http://other.corp",)
+    assert configured_endpoints("memory") == ()
 
 
 def test_whose_word_it_is_goes_along():
