@@ -14,6 +14,9 @@ OLD = 1_000_000_000
 BLOCK = 512
 END = bytes(2 * BLOCK)
 
+NOBODY = 65534
+"""A user who owns nothing here."""
+
 
 class Link(str):
     """A symbolic link's target."""

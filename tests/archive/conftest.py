@@ -9,8 +9,7 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol
 
 import pytest
-
-NOBODY = 65534
+from archive_strategies import NOBODY
 
 
 def required(program: str, package: str) -> str:

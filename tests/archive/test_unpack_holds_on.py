@@ -7,9 +7,8 @@ import stat
 import subprocess
 
 import pytest
-from archive.conftest import NOBODY
 from archive.moments import At, watched
-from archive_strategies import lay, seen
+from archive_strategies import NOBODY, lay, seen
 
 from keystow.archive import DestinationChangedError, DestinationExistsError, Entry, UnsafeArchiveError, extract
 

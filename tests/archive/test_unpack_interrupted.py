@@ -11,9 +11,8 @@ import sys
 import textwrap
 
 import pytest
-from archive.conftest import NOBODY
 from archive.moments import At, interrupted, watched
-from archive_strategies import Link, Program, lay, member, seen, zipped
+from archive_strategies import NOBODY, Link, Program, lay, member, seen, zipped
 
 from keystow.archive import DestinationExistsError, Entry, Tree, check_destination, extract, pack, scan, unpack
 

@@ -231,7 +231,7 @@ def test_it_goes_on_at_no_other_server(liar):
     other = liar(ranged)
     answers = iter([lambda asked: ranged(asked, most=10)])
     elsewhere = Lie(302, {"Location": f"{other.url}/k"})
-    server = liar(lambda asked: next(answers, lambda _: elsewhere)(asked))
+    server = liar(lambda asked: next(answers, lambda _: elsewhere)(asked))  # noqa: PLW0108  another one for each
     assert "it goes on at another server: fetch it again" in refused(url(server))
 
 
