@@ -137,7 +137,7 @@ def located(url: str) -> Located:
     account = _ACCOUNT.fullmatch(host)
     endpoint = f"https://{account[1]}.blob.{account[2]}".lower() if account else ""
     if not is_provider("az", endpoint):
-        raise UnknownStoreError(f"{host!r} is no account of Azure's: write {container}@ACCOUNT.dfs.core.windows.net")
+        raise UnknownStoreError(f"{host!r} is no account of Azure's: write CONTAINER@ACCOUNT.dfs.core.windows.net")
     return Located(protocol, container + path, endpoint)
 
 

@@ -62,6 +62,10 @@ DESTINATIONS = [
     "ftp://127.0.0.1:1/x/y",
     f"ftp://user:{SECRET}@127.0.0.1:1/x/y",
     f"sftp://user:{SECRET}@127.0.0.1:1/x/y",
+    f"s3://AKIAEXAMPLE:{SECRET}@bucket/key",
+    f"gs://me:{SECRET}@bucket/key",
+    f"az://me:{SECRET}@container/key",
+    f"s3://b/k,opt=endpoint=me:{SECRET}@host",
     "sftp://127.0.0.1:1/x/y",
     "smb://x/y",
     "webhdfs://x/y",
@@ -285,6 +289,18 @@ def test_a_result_is_printed_though_nothing_can_be_said(small, tmp_path):
         )
     assert done.returncode == 0
     assert b"PublishedResult:" in done.stdout
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
+@pytest.mark.parametrize("arguments", [["--version"], ["key", "k"]], ids=" ".join)
+def test_a_full_disk_behind_standard_output_is_one_sentence(arguments):
+    with open("/dev/full", "w", encoding="utf-8") as full:
+        done = subprocess.run(
+            [*KEYSTOW, *arguments], stdout=full, stderr=subprocess.PIPE, encoding="utf-8", check=False
+        )
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert "No space left on device" in done.stderr
 
 
 @pytest.mark.parametrize(
