@@ -29,7 +29,7 @@ from keystow.backends.opening import canonical, is_known, located
         ("gs://bucket/below", "names more than a bucket: write gs://bucket"),
         ("s3a://bucket/a/b", "names more than a bucket: write s3://bucket"),
         ("abfs://container/a", "names more than a bucket: write az://container"),
-        ("abfss://c@account.dfs.core.windows.net.evil.com", "is no account of Azure's: write c@ACCOUNT"),
+        ("abfss://c@account.dfs.core.windows.net.evil.com", "is no account of Azure's: write CONTAINER@ACCOUNT"),
         ("abfss://c@evil.com/.dfs.core.windows.net", "is no account of Azure's"),
         ("wasb://c@", "is no account of Azure's"),
         ("az://c@account.blob.core.windows.net@evil.com", "is no account of Azure's"),
