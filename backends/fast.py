@@ -1,4 +1,4 @@
-"""The obstore engine: what its client does as the contract says goes through it (https://pypi.org/project/obstore).
+"""The obstore engine: what its client does as the contract says goes through it (https://developmentseed.org/obstore).
 
 Strategy: the rest goes to the store of the fsspec engine. Here that is everything but reading: obstore's writes to
 Google and Azure carry no checksum to be verified on arrival, its listings change keys, and it signs no versions.

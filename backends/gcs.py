@@ -35,6 +35,7 @@ from .gcs_settings import CREDENTIALS
 from .loop import following
 from .parts import alone, parts
 from .settling import MARK, PAUSES, decided, retried
+from .texts import guard_logs
 
 _CHUNK = 1 << 20
 _PAGE = 1000
@@ -179,6 +180,7 @@ class GCSStore:
         seconds = signature_seconds(expires, method, version_id)
         from google.cloud import storage
 
+        guard_logs("google")
         credentials = self._signer()
         client = storage.Client(project="keystow", credentials=credentials)
         try:

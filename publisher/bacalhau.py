@@ -68,6 +68,8 @@ def read_input(mapping: Mapping[str, object]) -> Source:
         raise ResultError(f"the Source is of the type {kind!r}: a published result is read of s3 alone")
     key = values["Key"]
     is_prefix = key.endswith(("/", "*"))
+    if is_prefix and not key.strip().removesuffix("*"):
+        raise ResultError(f"the Source's Key is {key!r}, which is the whole bucket: give the prefix of one result")
     return Source(
         bucket=values["Bucket"],
         key=key.strip().removesuffix("*") if is_prefix else key,
@@ -101,19 +103,22 @@ def written_input(source: Source, target: str) -> dict[str, object]:
 
 def _chosen(params: Mapping[str, object]) -> dict[str, object]:
     """``params`` without the empty ones: what Bacalhau writes itself has all of them (``SourceSpec.ToMap``)."""
-    given = {str(name): value for name, value in params.items() if not _is_empty(value)}
-    for name in given:
-        if name.casefold() in {"filter", "partition"}:
+    given = {}
+    for name, value in params.items():
+        if str(name).casefold() not in {"filter", "partition"}:
+            if value not in (None, ""):
+                given[str(name)] = value
+        elif not _says_nothing(value):
             raise ResultError(
                 f"Source.Params.{name} chooses among objects, and a published result is all: leave it out"
             )
     return given
 
 
-def _is_empty(value: object) -> bool:
-    if isinstance(value, Mapping):
-        return all(map(_is_empty, value.values()))
-    return value in (None, "", 0, "none")
+def _says_nothing(choice: object) -> bool:
+    if isinstance(choice, Mapping):
+        return all(map(_says_nothing, choice.values()))
+    return choice in (None, "", 0, "0", "none")
 
 
 def _named(mapping: Mapping[str, object], name: str) -> object:

@@ -420,7 +420,7 @@ def _take_directory(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("result", metavar="RESULT|URL", help="a file with a published result, - for stdin, or a URL")
     parser.add_argument("directory", metavar="DIRECTORY", help="a new or empty directory")
     _take_trust(parser)
-    _take_limits(parser)
+    _take_limits(parser, names=[*_LIMITS])
 
 
 def _take_result(parser: argparse.ArgumentParser) -> None:
@@ -430,7 +430,7 @@ def _take_result(parser: argparse.ArgumentParser) -> None:
 
 def _take_verified(parser: argparse.ArgumentParser) -> None:
     _take_result(parser)
-    _take_limits(parser)
+    _take_limits(parser, names=["members", "bytes"])
 
 
 def _take_trust(parser: argparse.ArgumentParser) -> None:
@@ -438,8 +438,9 @@ def _take_trust(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--allow-endpoint", metavar="URL", action="append", help=_ALLOW_ENDPOINT)
 
 
-def _take_limits(parser: argparse.ArgumentParser) -> None:
-    for name, (of, what) in _LIMITS.items():
+def _take_limits(parser: argparse.ArgumentParser, *, names: "Sequence[str]") -> None:
+    for name in names:
+        of, what = _LIMITS[name]
         parser.add_argument(f"--max-{name}", metavar="N|none", type=of, default=argparse.SUPPRESS, help=what)
 
 

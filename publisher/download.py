@@ -11,7 +11,7 @@ import http.client
 import re
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from functools import partial
 from typing import IO, NamedTuple
 from urllib.parse import urlsplit
@@ -62,16 +62,19 @@ class Download:
         self.address = without_query(self._url)
         admit(self._url)
 
-    def __iter__(self) -> Iterator[bytes]:
+    def __iter__(self) -> Generator[bytes, None, None]:
         body = self._opened(0, None)
         done = sound = breaks = 0
         while True:
             try:
-                for chunk in body.pieces():
-                    done += len(chunk)
-                    if self._most is not None and done > self._most:
-                        raise StoreError(f"{self.address}: more than the {self._most} bytes that may be fetched came")
-                    yield chunk
+                with contextlib.closing(body.pieces()) as pieces:
+                    for chunk in pieces:
+                        done += len(chunk)
+                        if self._most is not None and done > self._most:
+                            raise StoreError(
+                                f"{self.address}: more than the {self._most} bytes that may be fetched came"
+                            )
+                        yield chunk
             except StoreUnavailableError:
                 sound, breaks = (done, 0) if done - sound >= _ENOUGH else (sound, breaks + 1)
                 if body.announced.etag is None or breaks > _MOST_BREAKS:
@@ -166,7 +169,8 @@ class _Body(NamedTuple):
     announced: _Announced
     download: Download
 
-    def pieces(self) -> Iterator[bytes]:
+    def pieces(self) -> Generator[bytes, None, None]:
+        """The bytes of the body."""
         start, end, _ = self.announced
         left = None if end is None else end - start
         try:

@@ -92,8 +92,9 @@ def fetch(
     target, _ = check_destination(directory)
     if isinstance(result, str) and is_url(result):
         download = Download(result, most=_room(target, limits), admit=partial(_admit_url, trust))
-        content = _Hashed(download, None, "")
-        unpacked = unpack(content, directory, limits=limits)
+        with closing(iter(download)) as chunks:
+            content = _Hashed(chunks, None, "")
+            unpacked = unpack(content, directory, limits=limits)
         return _fetched(unpacked, content.checksum(), verified=False, address=download.address)
     published = read_result(result)
     with closing(_open(published, trust, proven=verify)) as store:

@@ -16,7 +16,7 @@ from .params import nearest
 
 # S3 itself takes 3 to 63 of [a-z0-9.-]; its compatibles have more, and are asked.
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,254}")
-_NAMED = "a name of letters, digits, '.', '_' and '-'"
+_NAMED = "a name of letters, digits, '.', '_' and '-' that begins with a letter or a digit, of 255 at most"
 
 
 class Kind(NamedTuple):
@@ -42,7 +42,7 @@ KINDS = {
 }
 OTHER = Kind(re.compile(r".+"), "a place and directories, such as user@host/directory", FILE)
 """A file system of fsspec's."""
-_PASSWORD = re.compile(r"[^/@]*:[^@]*@")
+_PASSWORD = re.compile(r"[^/@:]*:(?![0-9]{1,5}/)[^@]*@")
 
 
 def kind_of(name: str) -> Kind:

@@ -83,7 +83,7 @@ def plan(
             spec.type,
             spec.endpoint,
             host=host_in(spec.type, spec.bucket),
-            proven=False,
+            proven=None,
             trust=allowed,
             configured=surroundings.configured_endpoints(spec.type),
             error=SpecError,

@@ -1,4 +1,4 @@
-"""The clock and the environment of this process: read here, and nowhere else."""
+"""The clock of this process, and what its environment says of the job, the trust and the machine."""
 
 import os
 import re
@@ -60,7 +60,7 @@ def trust(allow: Iterable[str] = (), allow_endpoints: Iterable[str] | None = Non
     ``ValueError`` for what is no URL of a server.
     """
     from .backends.endpoints import check_endpoint
-    from .backends.opening import canonical
+    from .places import check_type
     from .trust import Trust
 
     types = (allow,) if isinstance(allow, str) else allow
@@ -69,7 +69,7 @@ def trust(allow: Iterable[str] = (), allow_endpoints: Iterable[str] | None = Non
     endpoints = {check_endpoint(url, _ALLOWED) for url in listed if url}
     endpoints |= {check_endpoint(url, "allow_endpoints") for url in given or ()}
     return Trust(
-        frozenset(canonical(name.lower()) for name in types),
+        frozenset(check_type(name, ValueError) for name in types),
         frozenset(endpoints) if given is not None or _ALLOWED in os.environ else None,
     )
 

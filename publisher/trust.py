@@ -54,16 +54,16 @@ def admit(
     endpoint: str | None,
     *,
     host: str | None = None,
-    proven: bool,
+    proven: bool | None,
     trust: Trust,
     configured: Collection[str],
     error: type[ValueError],
 ) -> None:
     """Raises ``error`` for a store, of this type and at this endpoint, that a stranger may not name.
 
-    ``proven`` says that a checksum came along, which will have to hold. ``configured`` are the endpoints that the
-    caller's environment holds for stores of the type. ``host`` is the server that stands in the place itself, as it
-    does with fsspec's other types.
+    ``proven`` says that a checksum came along, which will have to hold; ``None``, that none could. ``configured`` are
+    the endpoints that the caller's environment holds for stores of the type. ``host`` is the server that stands in the
+    place itself, as it does with fsspec's other types.
     """
     _admit_type(kind, proven=proven, trust=trust, error=error)
     if trust.endpoints is not None and kind not in _TYPES and host not in {origin(url)[1] for url in trust.endpoints}:
@@ -74,11 +74,12 @@ def admit(
     _admit_endpoint(kind, endpoint, trust=trust, configured=configured, error=error)
 
 
-def _admit_type(kind: str, *, proven: bool, trust: Trust, error: type[ValueError]) -> None:
+def _admit_type(kind: str, *, proven: bool | None, trust: Trust, error: type[ValueError]) -> None:
     admitted = _TYPES.get(kind)
     if kind in trust.types or admitted == "always" or (admitted is not None and proven):
         return
-    what = f"a store of the type {kind!r} is not used{' without a checksum' if admitted else ''} on somebody's word"
+    without = " without a checksum" if admitted and proven is not None else ""
+    what = f"a store of the type {kind!r} is not used{without} on somebody's word"
     raise error(f"{what}: allow it with allow={{{kind!r}}}")
 
 

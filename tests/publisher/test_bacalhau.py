@@ -13,7 +13,7 @@ from keystow import Context, PublishedResult, ResultError, fetch, publish, verif
 from keystow.fetching import read_result
 from keystow.publishing import plan
 from keystow.surroundings import job_context, with_instant
-from keystow.yaml_files import dump_mapping
+from keystow.yaml_files import dump_mapping, load_mapping
 
 DIGEST = hashlib.sha256(b"keystow")
 BASE64 = base64.b64encode(DIGEST.digest()).decode()
@@ -212,6 +212,18 @@ def test_an_entry_that_is_none(mapping, said):
     with pytest.raises(ResultError) as caught:
         PublishedResult.from_mapping(mapping)
     assert said in str(caught.value)
+
+
+@pytest.mark.parametrize("empty", ["{Type: none, Index: 0}", '{"Type": "none", "Index": 0}', "null"])
+def test_what_bacalhau_writes_is_read_from_a_file(empty):
+    text = f"Source: {{Type: s3, Params: {{Bucket: b, Key: none, Partition: {empty}, Filter: ''}}}}\nTarget: /inputs\n"
+    found = PublishedResult.from_mapping(load_mapping(text.encode(), "it", ResultError))
+    assert (found.bucket, found.key) == ("b", "none")
+
+
+def test_a_whole_bucket_is_no_result():
+    with pytest.raises(ResultError, match="which is the whole bucket: give the prefix of one result"):
+        PublishedResult.from_mapping(entry(Key="*"))
 
 
 def test_a_composite_is_a_checksum_in_an_entry_alone():

@@ -354,6 +354,20 @@ def test_who_stops_reading_hangs_up(liar):
     assert server.sent < MOST
 
 
+def test_a_failure_that_is_kept_keeps_no_connection(liar, tmp_path):
+    server = liar(lambda _: Lie(200, {}, itertools.repeat(b"no archive" * 1000, 100)))
+    before, kept = threading.active_count(), []
+    for _ in range(3):
+        with pytest.raises((StoreError, ArchiveError)) as caught:
+            fetch(url(server), tmp_path / "back")
+        kept.append(caught.value)
+    for _ in range(100):
+        if threading.active_count() <= before:
+            break
+        time.sleep(0.05)
+    assert threading.active_count() <= before
+
+
 @pytest.mark.parametrize(
     "bad", ["https://user:PW@host/k", "https://host:0/k", "http://h ost/k", "https:/h/k", "http://[::1/k"]
 )

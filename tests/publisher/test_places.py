@@ -62,7 +62,7 @@ def test_no_password_stands_in_a_place(bucket):
     check_place("file", f"/{bucket}", {}, SpecError)
 
 
-@pytest.mark.parametrize("bucket", ["user@host:22/d", "host:22/d", "host/a:b@c", "host/a@b"])
+@pytest.mark.parametrize("bucket", ["user@host:22/d", "host:22/d", "host/a:b@c", "host/a@b", "host:22/a@b/c"])
 def test_what_is_no_password(bucket):
     check_place("sftp", bucket, {}, SpecError)
 
