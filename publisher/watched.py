@@ -70,8 +70,8 @@ class Watch:
 
     def _run(self) -> None:
         while not self._ended.wait(0.5):
-            since = self._since
-            if since is not None and self._waited + time.monotonic() - since > SECONDS:
+            waited, since = self._waited, self._since  # in this order, or what has just been added would count twice
+            if since is not None and waited + time.monotonic() - since > SECONDS:
                 self._cut()
         if self._line is not None:
             self._line.close()
@@ -113,11 +113,13 @@ class Https(urllib.request.HTTPSHandler):
         """The answer to ``request``."""
         watch = self._watch
         host = urlsplit(request.full_url).hostname
+        context = ssl.create_default_context()
+        context.set_alpn_protocols(["http/1.1"])
 
         class Watched(http.client.HTTPSConnection):
             def connect(self) -> None:
                 http.client.HTTPConnection.connect(self)  # TLS is begun once the connection can be cut
                 watch.holds(self.sock)
-                self.sock = ssl.create_default_context().wrap_socket(self.sock, server_hostname=host)
+                self.sock = context.wrap_socket(self.sock, server_hostname=host)
 
-        return self.do_open(Watched, request)
+        return self.do_open(Watched, request, context=context)
