@@ -5,7 +5,7 @@ import re
 from urllib.parse import urlsplit
 
 _SOUND = re.compile(
-    r"(?i:https?)://(?:[A-Za-z0-9_](?:[A-Za-z0-9._-]*[A-Za-z0-9])?\.?|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?(?:/[^;\\?#]*)?"
+    r"(?i:https?)://(?:[A-Za-z0-9_](?:[A-Za-z0-9._-]*[A-Za-z0-9])?\.?|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?(?:/[^;\\?#\s]*)?"
 )
 _REGION = re.compile(r"[A-Za-z0-9_-]+")
 _AWS_REGION = r"[a-z]{2}(?:-[a-z]+){1,3}-\d"
@@ -40,7 +40,7 @@ def check_endpoint(endpoint: str, source: str = "") -> str:
         raise ValueError(
             f"{where}the endpoint holds credentials, which results would repeat: use the default credentials chain"
         )
-    if not sound or not _SOUND.fullmatch(endpoint) or parts.query or parts.fragment or " " in endpoint:
+    if not sound or not _SOUND.fullmatch(endpoint):
         raise ValueError(f"{where}{endpoint!r} is no endpoint: write a URL such as https://s3.us-west-2.amazonaws.com")
     return endpoint
 

@@ -66,7 +66,7 @@ def check_place(kind: str, bucket: str, given: Mapping[str, str | None], error: 
             raise error(f"{'an' if kind[0] in 'aeiou' else 'a'} {kind} destination takes no {name}: leave it out")
     if "::" in bucket:
         raise error(f"the bucket {bucket!r} holds '::', which chains one file system to another: name one place")
-    if kind not in {"file", "memory"} and _PASSWORD.match(bucket):
+    if kind != "memory" and _PASSWORD.match(bucket):
         own = (
             "use the default credentials chain"
             if kind in KINDS

@@ -99,10 +99,12 @@ def _admit_listed(
     kind: str, endpoint: str | None, listed: Collection[str], configured: Collection[str], error: type[ValueError]
 ) -> None:
     """With a list, the server that would be called has to be in it; without an endpoint, that is the usual one."""
-    usual = USUAL.get(kind)
-    if endpoint is None and (configured or usual is None or any(is_provider(kind, url) for url in listed)):
-        return
-    called = endpoint or usual or ""
+    if endpoint is None:
+        if configured or kind not in USUAL or any(is_provider(kind, url) for url in listed):
+            return
+        called = USUAL[kind]
+    else:
+        called = endpoint
     if not _is_among(called, listed):
         why = "it is none of those that are allowed"
         raise error(f"the endpoint {called!r} is not called on somebody's word, as {why}: {_allowing(called)}")

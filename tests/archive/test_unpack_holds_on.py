@@ -7,8 +7,8 @@ import stat
 import subprocess
 
 import pytest
-from archive.moments import At, watched
 from archive_strategies import NOBODY, lay, seen
+from moments import At, watched
 
 from keystow.archive import DestinationChangedError, DestinationExistsError, Entry, UnsafeArchiveError, extract
 

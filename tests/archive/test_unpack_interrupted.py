@@ -11,8 +11,8 @@ import sys
 import textwrap
 
 import pytest
-from archive.moments import At, interrupted, watched
 from archive_strategies import NOBODY, Link, Program, lay, member, seen, zipped
+from moments import At, interrupted, watched
 
 from keystow.archive import DestinationExistsError, Entry, Tree, check_destination, extract, pack, scan, unpack
 

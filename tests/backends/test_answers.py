@@ -1,8 +1,12 @@
 """What every server's answer must keep to: lengths, ranges, pages that lead somewhere."""
 
-import pytest
+import asyncio
+import io
 
-from keystow.backends.answers import Pages, announced, natural, redirect
+import pytest
+from aiohttp import ClientPayloadError
+
+from keystow.backends.answers import MOST, Bounded, Pages, announced, natural, redirect
 
 
 @pytest.mark.parametrize(
@@ -34,6 +38,7 @@ def test_what_is_announced(status, length, content_range, start, stop, promised)
         (204, "9", None, 0, None),
         (200, "9", None, 2, 5),
         (206, "3", None, 2, 5),
+        (206, "3", "", 2, 5),
         (206, "3", "bytes 3-5/9", 2, 5),
         (206, "4", "bytes 2-5/9", 2, 5),
         (206, "2", "bytes 2-3/9", 2, 5),
@@ -85,3 +90,56 @@ def test_empty_pages_are_not_followed_for_ever():
 def test_a_redirect_is_told_by_its_host(location, host):
     said = redirect(location, "https://asked.example.com/k")
     assert said == f"the server redirects to {host}, which is not followed"
+
+
+def test_a_redirect_to_nowhere_is_told_as_it_stands():
+    assert (
+        redirect("http://[", "https://asked.example.com") == "the server redirects to 'http://[', which is not followed"
+    )
+
+
+class Content(io.BytesIO):
+    """As aiohttp has it."""
+
+    asked: list[int]
+
+    async def read(self, size: int) -> bytes:  # type: ignore[override]
+        self.asked.append(size)
+        return super().read(size)
+
+
+def bounded(content: bytes, most: int) -> tuple[Bounded, Content]:
+    inner = Content(content)
+    inner.asked = []
+    return Bounded(inner, most), inner
+
+
+@pytest.mark.parametrize("size", [0, 1, 70_000, 200_000])
+def test_a_body_within_its_bound(size):
+    body = bytes(range(256)) * 1000
+    outer, inner = bounded(body[:size], size)
+    assert asyncio.run(outer.read()) == body[:size]
+    assert set(inner.asked) == {1 << 16}
+    outer, _ = bounded(body[:size], size)
+    assert asyncio.run(outer.read(0)) == b""
+    assert asyncio.run(outer.read(7)) == body[:size][:7]
+    assert outer.tell() == min(size, 7)
+
+
+@pytest.mark.parametrize("most", [0, 9, 100_000])
+def test_a_body_beyond_its_bound(most):
+    for read in (lambda outer: outer.read(), lambda outer: outer.read(most + 1)):
+        outer, _ = bounded(bytes(most + 1), most)
+        with pytest.raises(ClientPayloadError, match="the answer is longer than it may be"):
+            asyncio.run(read(outer))
+
+
+def test_what_is_read_bit_by_bit_is_counted():
+    outer, _ = bounded(bytes(10), 9)
+    assert [asyncio.run(outer.read(3)) for _ in range(3)] == [bytes(3)] * 3
+    with pytest.raises(ClientPayloadError):
+        asyncio.run(outer.read(3))
+
+
+def test_the_bound_of_what_is_no_content():
+    assert MOST == 8 * 1024 * 1024

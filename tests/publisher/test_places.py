@@ -5,7 +5,7 @@ import re
 import pytest
 
 from keystow.errors import ResultError, SpecError
-from keystow.places import KINDS, check_name, check_place, check_type, kind_of
+from keystow.places import KINDS, check_name, check_place, check_type, host_in, kind_of
 
 TAKEN = {"s3": {"endpoint", "region", "engine"}, "gs": {"endpoint", "engine"}, "az": {"endpoint", "engine"}}
 BUCKETS = {"s3": "My_Bucket.1", "gs": "bucket", "az": "container-1", "file": "/a directory", "memory": "any: name?"}
@@ -60,6 +60,21 @@ def test_no_password_stands_in_a_place(bucket):
     ):
         check_place("ftp", bucket, {}, SpecError)
     check_place("file", f"/{bucket}", {}, SpecError)
+
+
+def test_whose_password_it_is():
+    for kind in ("s3", "gs", "az"):
+        with pytest.raises(SpecError, match=r"leave it out, and use the default credentials chain$"):
+            check_place(kind, "AKIA:secret@bucket", {}, SpecError)
+    check_place("memory", "user:PW@host", {}, SpecError)
+    assert {kind: kind_of(kind).what for kind in ("s3", "gs")} == dict.fromkeys(("s3", "gs"), kind_of("s3").what)
+    assert kind_of("s3").what
+
+
+def test_the_server_in_a_place():
+    assert host_in("sftp", "user@Host:22/d") == "host"
+    assert host_in("zip", "") is None
+    assert [host_in(kind, "user@host/d") for kind in KINDS] == [None] * len(KINDS)
 
 
 @pytest.mark.parametrize("bucket", ["user@host:22/d", "host:22/d", "host/a:b@c", "host/a@b", "host:22/a@b/c"])

@@ -160,6 +160,10 @@ def test_urls():
     assert not refused("https://bucket.minio.example.com:9000/k", LISTED)
     for url in ("https://evilminio.example.com:9000", "https://minio.example.com/", "http://minio.example.com:9000/"):
         assert "is none of those that are allowed: allow it with allow_endpoints={" in refused(url, LISTED)
+    assert refused("HTTP://Evil.example.com/k?sig=1", LISTED) == (
+        "the server 'http://evil.example.com:80' is not called, as it is none of those that are allowed: "
+        "allow it with allow_endpoints={'http://evil.example.com:80'}"
+    )
 
 
 # ---------------------------------------------------------------------------------------------------
