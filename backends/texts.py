@@ -6,6 +6,7 @@ Strategy: one function prepares every text, and preparing it twice changes nothi
 """
 
 import base64
+import functools
 import re
 from collections.abc import Iterator
 from urllib.parse import quote
@@ -31,9 +32,12 @@ _PARAMETER = (
 _NAMED = r"(?:pass(?:word|wd|phrase)|secret(?:_?(?:access)?_?key)?|(?:session|access|refresh|id)?_?token|api_?key)"
 _QUOTE = r"\\*['\"]"
 _PORT = r"(?!\d{0,5}(?:[/?#\s]|\Z))"
-_MASKS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
-    (re.compile(pattern, re.IGNORECASE | re.DOTALL), mask)
-    for pattern, mask in (
+
+
+@functools.cache
+def _masks() -> tuple[tuple[re.Pattern[str], str], ...]:
+    """What to look for, and what to put in its place; made when there is something to say, as it takes a while."""
+    patterns = (
         (r"-----BEGIN [A-Z ]*PRIVATE KEY(?: BLOCK)?-----.*?(?:-----END [A-Z ]*-----|\Z)", MASK),
         # A password, or with HTTP the user too, which may be a token; a port is none.
         (r"\b(https?://)[^\s/?#'\"<>]*@", rf"\1{MASK}@"),
@@ -50,7 +54,9 @@ _MASKS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"\b(sharedkey(?:lite)?)(\s+)[^\s:]+:\S+", rf"\1\2{MASK}"),
         (r"\b(?:eyJ[\w-]{8,}\.[\w-]+\.[\w-]*|ya29\.[\w.-]+|gh[pousr]_\w{20,})", MASK),
     )
-)
+    return tuple((re.compile(pattern, re.IGNORECASE | re.DOTALL), mask) for pattern, mask in patterns)
+
+
 # Control characters, those that turn the direction of writing, line breaks of Unicode, and halves of characters.
 _RAW = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
@@ -79,7 +85,7 @@ def masked(text: str) -> str:
     for spellings in tuple(_secrets.values()):
         for spelling in spellings:
             text = text.replace(spelling, MASK)
-    for pattern, mask in _MASKS:
+    for pattern, mask in _masks():
         text = pattern.sub(mask, text)
     return text
 
