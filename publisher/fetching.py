@@ -22,10 +22,9 @@ from .checksum import Checksum
 from .concurrency import in_order
 from .download import Download, is_url
 from .errors import ResultError, VerificationError
-from .places import host_in
 from .publishing import listing_checksum, open_result_store
 from .result import PublishedResult
-from .trust import Trust, admit, admit_url
+from .trust import Trust, admit_url
 from .yaml_files import load_mapping_file
 
 _SMALL = 2 << 20  # bytes of an object that is read ahead, as 32 of them may be
@@ -164,17 +163,8 @@ def presign(
 
 def _open(published: PublishedResult, trust: Trust, *, proven: bool) -> Store:
     """The store that ``published`` names, if it may; ``proven`` says whether its checksum will have to hold."""
-    if published.claimed:
-        proven = proven and published.checksum_sha256 is not None
-        admit(
-            published.type,
-            published.endpoint,
-            host=host_in(published.type, published.bucket),
-            proven=proven,
-            trust=trust,
-            configured=surroundings.configured_endpoints(published.type),
-            error=ResultError,
-        )
+    proven = proven and published.checksum_sha256 is not None
+    surroundings.admit_claimed(published, proven=proven, trust=trust, error=ResultError)
     return open_result_store(published)
 
 

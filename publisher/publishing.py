@@ -26,11 +26,10 @@ from .checksum import Checksum
 from .concurrency import Budget, in_order
 from .errors import SpecError
 from .keys import Context, Key, check_key, object_key
-from .places import host_in
 from .result import PublishedResult
 from .spec import PublisherSpec
 from .surroundings import job_context, processors, with_instant
-from .trust import Trust, admit
+from .trust import Trust
 
 IfExists = Literal["replace", "error", "skip"]
 Progress = Callable[[int, int], None]
@@ -78,16 +77,7 @@ def plan(
     """
     spec = _spec(destination)
     if spec.claimed:
-        allowed = surroundings.trust() if trust is None else trust
-        admit(
-            spec.type,
-            spec.endpoint,
-            host=host_in(spec.type, spec.bucket),
-            proven=None,
-            trust=allowed,
-            configured=surroundings.configured_endpoints(spec.type),
-            error=SpecError,
-        )
+        surroundings.admit_claimed(spec, proven=None, trust=trust or surroundings.trust(), error=SpecError)
     try:
         engine_for(spec.engine)
     except ValueError as error:

@@ -9,6 +9,8 @@ from .keys import Context
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from .result import PublishedResult
+    from .spec import PublisherSpec
     from .trust import Trust
 
 _ALLOWED = "KEYSTOW_ALLOW_ENDPOINTS"
@@ -80,6 +82,25 @@ def configured_endpoints(kind: str) -> Collection[str]:
 
     settings = {"s3": s3_settings, "gs": gcs_settings, "az": azure_settings}.get(kind)
     return settings.configured_endpoints(os.environ) if settings else ()
+
+
+def admit_claimed(
+    place: "PublisherSpec | PublishedResult", *, proven: bool | None, trust: "Trust", error: type[ValueError]
+) -> None:
+    """Raises ``error`` for a place that somebody else named, and may not; ``proven`` is ``trust.admit``'s."""
+    from .places import host_in
+    from .trust import admit
+
+    if place.claimed:
+        admit(
+            place.type,
+            place.endpoint,
+            host=host_in(place.type, place.bucket),
+            proven=proven,
+            trust=trust,
+            configured=configured_endpoints(place.type),
+            error=error,
+        )
 
 
 def processors() -> int:
