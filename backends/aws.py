@@ -21,29 +21,6 @@ from .s3_answers import CHECK, STRANGE
 _MOST_SAID = 300
 """Characters of what a server says that are told."""
 _HOST = re.compile(r"(?:[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::\d{1,5})?")
-_AWS = re.compile(r"(?:^|\.)amazonaws\.com(?:\.cn)?$")
-_REGION = re.compile(
-    r"(?:^|\.)s3(?:-fips)?[.-](?:dualstack\.)?([a-z]{2}(?:-[a-z]+)+-\d+)(?:\.vpce)?\.amazonaws\.com(?:\.cn)?$"
-)
-
-
-def is_aws(endpoint: str | None) -> bool:
-    """Whether requests to ``endpoint`` reach AWS itself; ``None`` is its default endpoint."""
-    return endpoint is None or bool(_AWS.search(urlsplit(endpoint).hostname or ""))
-
-
-def region_of(endpoint: str | None) -> str | None:
-    """The region that an AWS endpoint's host name states.
-
-    >>> region_of("https://s3.us-west-2.amazonaws.com")
-    'us-west-2'
-    """
-    host = urlsplit(endpoint).hostname or "" if endpoint else ""
-    found = _REGION.search(host)
-    if found:
-        return found[1]
-    return "us-east-1" if host == "s3.amazonaws.com" or host.endswith(".s3.amazonaws.com") else None
-
 
 _CREDENTIALS = "check the credentials that are in use, and the clock of this machine"
 _ERRORS: dict[str, tuple[type[StoreError], str]] = {

@@ -9,6 +9,10 @@ _SOUND = re.compile(
 )
 _REGION = re.compile(r"[A-Za-z0-9_-]+")
 _AWS_REGION = r"[a-z]{2}(?:-[a-z]+){1,3}-\d"
+_AWS_HOST = re.compile(r"(?:^|\.)amazonaws\.com(?:\.cn)?$")
+_REGION_IN_HOST = re.compile(
+    r"(?:^|\.)s3(?:-fips)?[.-](?:dualstack\.)?([a-z]{2}(?:-[a-z]+)+-\d+)(?:\.vpce)?\.amazonaws\.com(?:\.cn)?$"
+)
 _PORTS = {"http": 80, "https": 443}
 _PROVIDERS = {
     "s3": re.compile(
@@ -80,3 +84,21 @@ def is_provider(kind: str, url: str) -> bool:
     scheme, host, _ = origin(url)
     hosts = _PROVIDERS.get(kind)
     return scheme == "https" and hosts is not None and hosts.fullmatch(host) is not None
+
+
+def is_aws(endpoint: str | None) -> bool:
+    """Whether requests to ``endpoint`` reach AWS itself; ``None`` is its default endpoint."""
+    return endpoint is None or bool(_AWS_HOST.search(urlsplit(endpoint).hostname or ""))
+
+
+def region_of(endpoint: str | None) -> str | None:
+    """The region that an AWS endpoint's host name states.
+
+    >>> region_of("https://s3.us-west-2.amazonaws.com")
+    'us-west-2'
+    """
+    host = urlsplit(endpoint).hostname or "" if endpoint else ""
+    found = _REGION_IN_HOST.search(host)
+    if found:
+        return found[1]
+    return "us-east-1" if host == "s3.amazonaws.com" or host.endswith(".s3.amazonaws.com") else None

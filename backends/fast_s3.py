@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from .aws import is_aws, region_of, translated
+from .aws import translated
 from .contract import Store
-from .endpoints import check_endpoint, check_region, is_provider
+from .endpoints import check_endpoint, check_region, is_aws, is_provider, region_of
 from .errors import StoreError, UnsupportedError, raise_alone
 from .fast import Cloud, Late, Refusal, no_panic
 from .fast_upload import FastS3Store

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from concurrent.futures import Future
 from typing import Any
 
-from .aws import is_aws, translated
+from .aws import translated
+from .endpoints import is_aws
 from .errors import InvalidKeyError, StoreError, StoreUnavailableError, raise_alone
 from .loop import Loop
 from .parts import Body

@@ -10,8 +10,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from .aws import region_of
-from .endpoints import check_endpoint, check_region
+from .endpoints import check_endpoint, check_region, region_of
 from .errors import CredentialsError, StoreError, raise_alone
 from .texts import guard_logs, keep_secret, presentable
 

@@ -45,7 +45,7 @@ _DIRECTIVES = {
 _TOKEN = re.compile(r"%(.?)|[^%]+", re.DOTALL)
 
 
-def parse_format(spec: str, position: int = 0) -> InstantFormat:
+def parse_format(spec: str, position: int) -> InstantFormat:
     """``spec``, checked. ``position`` is where it starts in the template, for the ``TemplateError``."""
     for found in _TOKEN.finditer(spec):
         letter = found.group(1)

@@ -19,7 +19,7 @@ from . import surroundings
 from .archive import Entry, SourceError, Tree, dereference, pack, scan
 from .archive.scan import Special, Symlinks
 from .backends import AlreadyExistsError, Store, Written, open_store
-from .backends.aws import region_of
+from .backends.endpoints import region_of
 from .backends.opening import engine_for
 from .backends.parts import begun, part_size
 from .checksum import Checksum
@@ -161,14 +161,15 @@ def carry_out(
     """Sends ``tree`` to where ``planned`` says."""
     if progress is not None:
         tree = _watched(tree, progress)
-    with _opening(planned.result(), planned.spec.engine) as opening:
+    foreseen = planned.result()
+    with _opening(foreseen, planned.spec.engine) as opening:
         if planned.archive:
             packed = pack(tree, threads=processors(), mtime=mtime)
             _, chunks = begun(packed, lambda size: size >= _AHEAD or opening.done())
             store = opening.result()
-            return _publish_archive(store, _located(planned.result(), store), chunks, if_exists)
+            return _publish_archive(store, _located(foreseen, store), chunks, if_exists)
         store = opening.result()
-        return _publish_files(store, _located(planned.result(), store), tree, if_exists)
+        return _publish_files(store, _located(foreseen, store), tree, if_exists)
 
 
 def open_result_store(result: PublishedResult, *, engine: str | None = None) -> Store:

@@ -609,10 +609,10 @@ def test_keys_that_are_not_accepted(opened, seaweed, bucket, key, access, secret
     ],
 )
 def test_what_an_endpoint_says(endpoint, region, is_aws) -> None:
-    from keystow.backends import aws
+    from keystow.backends import endpoints
 
-    assert aws.region_of(endpoint) == region
-    assert aws.is_aws(endpoint) == is_aws
+    assert endpoints.region_of(endpoint) == region
+    assert endpoints.is_aws(endpoint) == is_aws
 
 
 PROFILES = "[profile lab]\nregion = eu-north-1\n"

@@ -90,6 +90,22 @@ def test_leap_days_of_a_short_year(text, key):
 
 
 @pytest.mark.parametrize(
+    ("text", "leap", "other"),
+    [
+        ("{date:%Y}-{jobID}{nodeID}-{date:%m%d}", "2024-ab-0229", "2023-ab-0229"),
+        ("{date:%y}-{jobID}{nodeID}-{date:%m%d}", "24-ab-0229", "23-ab-0229"),
+        ("{date:%m}-{jobID}{nodeID}-{date:%d%Y}", "02-ab-292024", "02-ab-292023"),
+        ("{date:%d}-{jobID}{nodeID}-{date:%m%Y}", "29-ab-022024", "29-ab-022023"),
+        ("{date:%j}-{jobID}{nodeID}-{date:%Y}", "366-ab-2024", "366-ab-2023"),
+    ],
+)
+def test_a_date_in_parts_is_a_day_that_exists(text, leap, other):
+    """`match`: "the values that give this key", with values of any length between the parts."""
+    assert Template(text).match(leap) is not None
+    assert Template(text).match(other) is None
+
+
+@pytest.mark.parametrize(
     ("letter", "width", "least", "most"),
     [
         ("Y", 4, 1, 9999),

@@ -68,6 +68,7 @@ NUMBERS = {"partitionIndex": "partition_index", "partitionCount": "partition_cou
         ("{date:%-d}", 6, ["'%-'"]),
         ("{date:%Y%%}", 8, ["'%%'"]),
         ("{time:%H%}", 8, ["'%'"]),
+        ("{time:%\n}", 6, [r"'%\n'"]),
         ("{date:}", 6, ["no date directive", "%Y%m%d"]),
         ("{time:noon}", 6, ["'noon'"]),
     ],
@@ -263,6 +264,8 @@ def test_a_bad_binding(text, values, error, says):
             method(**values)
         for part in says:
             assert part in str(raised.value)
+        if error is ValueRefusedError:
+            assert [raised.value.field] == list(values)
 
 
 @pytest.mark.parametrize(
