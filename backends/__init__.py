@@ -1,4 +1,4 @@
-"""Stores of objects: one contract, one file per kind of store. Nothing here knows of key templates or archives."""
+"""Stores of objects: one contract, one file or folder per kind. Nothing here knows of key templates or archives."""
 
 from .contract import Capabilities, Stat, Store, Written
 from .errors import (

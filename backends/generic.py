@@ -19,7 +19,6 @@ from urllib.parse import unquote, urlsplit
 
 from .arguments import is_empty
 from .contract import Capabilities, Stat, Written
-from .digest import Digest
 from .errors import (
     AccessDeniedError,
     CredentialsError,
@@ -31,6 +30,7 @@ from .errors import (
     UnknownStoreError,
     UnsupportedError,
 )
+from .sending.digest import Digest
 from .texts import guard_logs, keep_secret
 
 _CHUNK = 1 << 20

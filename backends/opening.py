@@ -162,33 +162,33 @@ def _open_s3(bucket: str, engine: str, **options: Any) -> Store:
         raise MissingExtraError("S3 needs the extra s3: pip install 'keystow[s3]'")
 
     def plain() -> Store:
-        from .s3 import S3Store
+        from .s3.store import S3Store
 
         return S3Store(bucket, **options)
 
     if not _takes_obstore(engine, automatic=True):
         return plain()
-    from .fast_s3 import open_s3
+    from .s3.fast_opening import open_s3
 
     return open_s3(bucket, open_rest=plain, forced=engine == "obstore", **options)
 
 
 def _open_gcs(bucket: str, engine: str, **options: Any) -> Store:
     if _takes_obstore(engine, automatic=False):
-        from .fast_gcs import open_gcs
+        from .gcs.fast import open_gcs
 
         return open_gcs(bucket, **options)
-    from .gcs import GCSStore
+    from .gcs.store import GCSStore
 
     return GCSStore(bucket, **options)
 
 
 def _open_azure(container: str, engine: str, **options: Any) -> Store:
     if _takes_obstore(engine, automatic=False):
-        from .fast_azure import open_azure
+        from .azure.fast import open_azure
 
         return open_azure(container, **options)
-    from .azure import AzureStore
+    from .azure.store import AzureStore
 
     return AzureStore(container, **options)
 

@@ -21,7 +21,7 @@ from .archive.scan import Special, Symlinks
 from .backends import AlreadyExistsError, Store, Written, open_store
 from .backends.endpoints import region_of
 from .backends.opening import engine_for
-from .backends.parts import begun, part_size
+from .backends.sending.parts import begun, part_size
 from .checksum import Checksum
 from .concurrency import Budget, in_order
 from .errors import SpecError

@@ -78,9 +78,11 @@ def trust(allow: Iterable[str] = (), allow_endpoints: Iterable[str] | None = Non
 
 def configured_endpoints(kind: str) -> Collection[str]:
     """The endpoints of stores of the type ``kind`` that this process's environment holds. Raises ``ValueError``."""
-    from .backends import azure_settings, gcs_settings, s3_settings
+    from .backends.azure import settings as azure
+    from .backends.gcs import settings as gcs
+    from .backends.s3 import settings as s3
 
-    settings = {"s3": s3_settings, "gs": gcs_settings, "az": azure_settings}.get(kind)
+    settings = {"s3": s3, "gs": gcs, "az": azure}.get(kind)
     return settings.configured_endpoints(os.environ) if settings else ()
 
 

@@ -23,10 +23,10 @@ from keystow.backends import (
     UnknownOutcomeError,
     UnsupportedError,
     open_store,
-    settling,
 )
-from keystow.backends import azure as azure_module
-from keystow.backends.parts import part_size
+from keystow.backends.azure import store as azure_module
+from keystow.backends.sending import settling
+from keystow.backends.sending.parts import part_size
 from keystow.testing.servers import Azurite, FaultProxy
 from keystow.testing.servers.proxy import ProxyHandler
 

@@ -6,9 +6,9 @@ import json
 import pytest
 
 from keystow.backends import CredentialsError, StoreError
-from keystow.backends import azure_settings as azure
-from keystow.backends import gcs_settings as google
-from keystow.backends.azure_settings import Account, account
+from keystow.backends.azure import settings as azure
+from keystow.backends.azure.settings import Account, account
+from keystow.backends.gcs import settings as google
 
 KEY = base64.b64encode(b"the key of an account, 32 bytes!").decode()
 SAS = "sv=2024-11-04&ss=b&srt=co&sp=rw&se=2030-01-01T00:00:00Z&sig=s3cr3t%2FAb%2B9%3D"

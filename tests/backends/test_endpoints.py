@@ -8,8 +8,9 @@ import urllib.parse
 import pytest
 from lying import Liar, Lie
 
-from keystow.backends import StoreError, StoreUnavailableError, UnsupportedError, open_store, s3_client
-from keystow.backends.parts import part_size
+from keystow.backends import StoreError, StoreUnavailableError, UnsupportedError, open_store
+from keystow.backends.s3 import client as s3_client
+from keystow.backends.sending.parts import part_size
 from keystow.testing.servers import FaultProxy, Moto
 
 pytestmark = pytest.mark.server

@@ -17,12 +17,12 @@ from keystow.backends import (
     StoreError,
     StoreUnavailableError,
     UnsupportedError,
-    fast_s3,
     open_store,
 )
 from keystow.backends.fast import FastStore, is_kept
-from keystow.backends.parts import part_size
-from keystow.backends.s3 import S3Store
+from keystow.backends.s3 import fast_opening as fast_s3
+from keystow.backends.s3.store import S3Store
+from keystow.backends.sending.parts import part_size
 from keystow.testing.servers import FaultProxy, free_ports
 
 PART = part_size(1)

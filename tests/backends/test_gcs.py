@@ -25,10 +25,10 @@ from keystow.backends import (
     UnknownOutcomeError,
     UnsupportedError,
     open_store,
-    settling,
 )
-from keystow.backends import gcs as gcs_module
-from keystow.backends.parts import part_size
+from keystow.backends.gcs import store as gcs_module
+from keystow.backends.sending import settling
+from keystow.backends.sending.parts import part_size
 from keystow.testing.servers import FakeGCS, FaultProxy
 from keystow.testing.servers.proxy import Loopback, QuietHandler
 

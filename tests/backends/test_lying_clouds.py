@@ -9,10 +9,11 @@ import pytest
 from lying import MOST, Liar, Lie, chunked, endless
 from other_clouds import crc32c_of
 
-from keystow.backends import ConflictError, StoreError, StoreUnavailableError, UnknownOutcomeError, open_store, settling
-from keystow.backends import azure as azure_module
-from keystow.backends import gcs as gcs_module
-from keystow.backends.parts import part_size
+from keystow.backends import ConflictError, StoreError, StoreUnavailableError, UnknownOutcomeError, open_store
+from keystow.backends.azure import store as azure_module
+from keystow.backends.gcs import store as gcs_module
+from keystow.backends.sending import settling
+from keystow.backends.sending.parts import part_size
 
 pytestmark = pytest.mark.server
 

@@ -8,18 +8,12 @@ from urllib.parse import urlsplit
 import pytest
 from lying import Liar, Lie, chunked, endless
 
-from keystow.backends import (
-    NotFoundError,
-    StoreError,
-    StoreUnavailableError,
-    UnsupportedError,
-    fast_s3,
-    open_store,
-    s3_client,
-    settling,
-)
-from keystow.backends.parts import part_size
-from keystow.backends.s3 import S3Store
+from keystow.backends import NotFoundError, StoreError, StoreUnavailableError, UnsupportedError, open_store
+from keystow.backends.s3 import client as s3_client
+from keystow.backends.s3 import fast_opening as fast_s3
+from keystow.backends.s3.store import S3Store
+from keystow.backends.sending import settling
+from keystow.backends.sending.parts import part_size
 
 PART = part_size(1)
 BUFFERS = 12 << 20

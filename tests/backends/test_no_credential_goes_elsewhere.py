@@ -12,9 +12,10 @@ import sys
 import pytest
 from lying import Liar, Lie
 
-from keystow.backends import StoreError, open_store, settling
-from keystow.backends.azure import AzureStore
-from keystow.backends.parts import part_size
+from keystow.backends import StoreError, open_store
+from keystow.backends.azure.store import AzureStore
+from keystow.backends.sending import settling
+from keystow.backends.sending.parts import part_size
 from keystow.backends.texts import presentable
 
 pytestmark = pytest.mark.server

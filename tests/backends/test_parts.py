@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from keystow.backends.parts import MIB, MOST_PARTS, alone, begun, part_size, parts
+from keystow.backends.sending.parts import MIB, MOST_PARTS, alone, begun, part_size, parts
 
 PART = part_size(1)
 SOURCE = hashlib.shake_256(b"parts").digest(3 * PART + MIB)

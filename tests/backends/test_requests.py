@@ -9,14 +9,16 @@ from concurrent.futures import CancelledError
 import pytest
 from botocore.exceptions import ClientError, UnauthorizedSSOTokenError
 
-from keystow.backends import AccessDeniedError, CredentialsError, StoreUnavailableError, fast_s3, open_store, settling
-from keystow.backends.aws import translated
+from keystow.backends import AccessDeniedError, CredentialsError, StoreUnavailableError, open_store
 from keystow.backends.fast import Cloud
-from keystow.backends.fast_listing import listed
-from keystow.backends.fast_multipart import MultipartBucket
-from keystow.backends.fast_requests import Answer, Line, Request, Requests
-from keystow.backends.parts import part_size
-from keystow.backends.s3_failures import proxy_variable, unanswered
+from keystow.backends.s3 import fast_opening as fast_s3
+from keystow.backends.s3.failures import proxy_variable, unanswered
+from keystow.backends.s3.refusals import translated
+from keystow.backends.s3.signed import Answer, Line, Request, Requests
+from keystow.backends.s3.signed_listing import listed
+from keystow.backends.s3.signed_operations import MultipartBucket
+from keystow.backends.sending import settling
+from keystow.backends.sending.parts import part_size
 from keystow.testing.servers import LOOPBACK, FaultProxy, Moto
 from keystow.testing.servers.proxy import Loopback, QuietHandler
 

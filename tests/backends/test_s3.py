@@ -32,7 +32,7 @@ from keystow.backends import (
     UnknownOutcomeError,
     open_store,
 )
-from keystow.backends.parts import part_size
+from keystow.backends.sending.parts import part_size
 from keystow.testing.servers import (
     COMPUTE_NODE_POLICY,
     REQUESTER_POLICY,
@@ -145,8 +145,8 @@ def store(opened, proxy, versioned_bucket, seaweed) -> Store:
 @pytest.fixture
 def checking_store(opened, proxy, versioned_bucket, seaweed, monkeypatch) -> Store:
     """The same, which takes the proxy for AWS, and asks it to verify checksums."""
-    monkeypatch.setattr("keystow.backends.s3_client.is_aws", lambda endpoint: True)
-    monkeypatch.setattr("keystow.backends.fast_s3.is_aws", lambda endpoint: True)
+    monkeypatch.setattr("keystow.backends.s3.client.is_aws", lambda endpoint: True)
+    monkeypatch.setattr("keystow.backends.s3.fast_opening.is_aws", lambda endpoint: True)
     return opened(versioned_bucket, seaweed, endpoint=proxy.url)
 
 

@@ -11,8 +11,12 @@ import traceback
 import pytest
 from lying import Liar, Lie
 
-from keystow.backends import StoreError, fast_s3, open_store, s3_client, s3_settings, settling
-from keystow.backends.parts import part_size
+from keystow.backends import StoreError, open_store
+from keystow.backends.s3 import client as s3_client
+from keystow.backends.s3 import fast_opening as fast_s3
+from keystow.backends.s3 import settings as s3_settings
+from keystow.backends.sending import settling
+from keystow.backends.sending.parts import part_size
 from keystow.backends.texts import presentable
 from keystow.testing.servers import Moto, free_ports
 from keystow.testing.servers.proxy import Loopback, QuietHandler

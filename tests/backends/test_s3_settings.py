@@ -9,8 +9,10 @@ import certifi
 import pytest
 from lying import Liar, Lie
 
-from keystow.backends import CredentialsError, MissingExtraError, StoreError, open_store, s3_client, settling
-from keystow.backends.parts import part_size
+from keystow.backends import CredentialsError, MissingExtraError, StoreError, open_store
+from keystow.backends.s3 import client as s3_client
+from keystow.backends.sending import settling
+from keystow.backends.sending.parts import part_size
 from keystow.testing.servers import free_ports
 
 PART = part_size(1)

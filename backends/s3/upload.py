@@ -12,11 +12,11 @@ from collections.abc import Iterable
 from concurrent.futures import Future
 from typing import Any, Protocol
 
-from .digest import Digest
-from .errors import AlreadyExistsError, ConflictError, NotFoundError, StoreError, UnknownOutcomeError
-from .in_flight import in_flight
-from .parts import MOST_PARTS, alone, parts
-from .settling import MARK
+from keystow.backends.errors import AlreadyExistsError, ConflictError, NotFoundError, StoreError, UnknownOutcomeError
+from keystow.backends.sending.digest import Digest
+from keystow.backends.sending.in_flight import in_flight
+from keystow.backends.sending.parts import MOST_PARTS, alone, parts
+from keystow.backends.sending.settling import MARK
 
 _CONFLICT_PAUSES = (0.1, 0.4, 1.6)
 

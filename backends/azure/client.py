@@ -11,9 +11,8 @@ from datetime import UTC, datetime
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
-from .answers import redirect
-from .azure_settings import HINT, Account, account
-from .errors import (
+from keystow.backends.answers import redirect
+from keystow.backends.errors import (
     AccessDeniedError,
     AlreadyExistsError,
     BucketNotFoundError,
@@ -24,8 +23,10 @@ from .errors import (
     StoreError,
     StoreUnavailableError,
 )
-from .loop import Loop
-from .texts import guard_logs, keep_secret
+from keystow.backends.loop import Loop
+from keystow.backends.texts import guard_logs, keep_secret
+
+from .settings import HINT, Account, account
 
 _ERRORS: dict[str, tuple[type[StoreError], str]] = {
     "BlobAlreadyExists": (AlreadyExistsError, ""),
@@ -158,7 +159,7 @@ class Container:
 
     def not_understood(self, key: str) -> StoreUnavailableError:
         """The error for an answer that Azure would not give."""
-        from .azure_transport import NOT_AZURES
+        from .transport import NOT_AZURES
 
         return StoreUnavailableError(f"{self.where(key)}: {NOT_AZURES}", hint=f"check the endpoint {self.endpoint}")
 
@@ -172,7 +173,7 @@ def _clients() -> tuple[Any, Any]:
     try:
         from adlfs import AzureBlobFileSystem
 
-        from .azure_transport import guarded
+        from .transport import guarded
     except ImportError as error:
         raise MissingExtraError("Azure Blob Storage needs the extra azure: pip install 'keystow[azure]'") from error
     return AzureBlobFileSystem, guarded

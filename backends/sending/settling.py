@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from .errors import (
+from keystow.backends.errors import (
     AlreadyExistsError,
     ConflictError,
     NotFoundError,

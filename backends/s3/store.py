@@ -8,14 +8,15 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import timedelta
 from typing import Any, Literal
 
-from .answers import Pages, announced, natural
-from .arguments import is_empty, range_header, signature_seconds
-from .contract import Capabilities, Stat, Written
-from .digest import Digest
-from .errors import StoreError, UnsupportedError
-from .s3_answers import stat_of
-from .s3_client import Bucket
-from .s3_upload import Upload
+from keystow.backends.answers import Pages, announced, natural
+from keystow.backends.arguments import is_empty, range_header, signature_seconds
+from keystow.backends.contract import Capabilities, Stat, Written
+from keystow.backends.errors import StoreError, UnsupportedError
+from keystow.backends.sending.digest import Digest
+
+from .answers import stat_of
+from .client import Bucket
+from .upload import Upload
 
 _CHUNK = 1 << 20
 

@@ -13,9 +13,9 @@ from collections.abc import Awaitable, Mapping
 from typing import Any, NamedTuple, TypeVar
 from urllib.parse import quote
 
-from .answers import MOST, Bounded, redirect
-from .endpoints import check_endpoint, is_provider, origin
-from .errors import (
+from keystow.backends.answers import MOST, Bounded, redirect
+from keystow.backends.endpoints import check_endpoint, is_provider, origin
+from keystow.backends.errors import (
     AccessDeniedError,
     AlreadyExistsError,
     BucketNotFoundError,
@@ -26,9 +26,10 @@ from .errors import (
     StoreError,
     StoreUnavailableError,
 )
-from .gcs_settings import CREDENTIALS, credentials_file, emulator
-from .loop import Loop
-from .texts import guard_logs, keep_secret, presentable
+from keystow.backends.loop import Loop
+from keystow.backends.texts import guard_logs, keep_secret, presentable
+
+from .settings import CREDENTIALS, credentials_file, emulator
 
 _CREDENTIALS = f"run gcloud auth application-default login, or set {CREDENTIALS}"
 _ERRORS: dict[int, tuple[type[StoreError], str]] = {

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from .errors import (
+from keystow.backends.errors import (
     AccessDeniedError,
     AlreadyExistsError,
     BucketNotFoundError,
@@ -16,7 +16,8 @@ from .errors import (
     StoreError,
     StoreUnavailableError,
 )
-from .s3_answers import CHECK, STRANGE
+
+from .answers import CHECK, STRANGE
 
 _MOST_SAID = 300
 """Characters of what a server says that are told."""

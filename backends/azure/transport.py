@@ -18,8 +18,8 @@ from aiohttp import (
 )
 from azure.core.pipeline.transport import AioHttpTransport
 
-from .answers import MOST, Bounded, announced
-from .texts import keep_secret
+from keystow.backends.answers import MOST, Bounded, announced
+from keystow.backends.texts import keep_secret
 
 NOT_AZURES = "the answer is not Azure's"
 _RANGE = re.compile(r"bytes=(\d+)-(\d+)")

@@ -13,11 +13,12 @@ from typing import Any, NamedTuple, TypeVar
 from urllib.parse import quote, urlencode, urlsplit
 from xml.etree import ElementTree as ET
 
-from .answers import MOST
-from .errors import CredentialsError, StoreError, StoreUnavailableError, raise_alone
-from .fast import Cloud, refusal
-from .s3_answers import is_error, parsed, strange
-from .settling import retried
+from keystow.backends.answers import MOST
+from keystow.backends.errors import CredentialsError, StoreError, StoreUnavailableError, raise_alone
+from keystow.backends.fast import Cloud, refusal
+from keystow.backends.sending.settling import retried
+
+from .answers import is_error, parsed, strange
 
 _CONNECT_SECONDS = 10
 _SECONDS = 60

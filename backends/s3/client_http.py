@@ -7,8 +7,9 @@ import functools
 from http import HTTPStatus
 from typing import Any
 
-from .answers import MOST
-from .s3_answers import ROOTS, TOO_LONG, is_error, parsed, strangers
+from keystow.backends.answers import MOST
+
+from .answers import ROOTS, TOO_LONG, is_error, parsed, strangers
 
 
 @functools.cache

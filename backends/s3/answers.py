@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from .answers import natural
-from .contract import Stat
-from .errors import StoreUnavailableError
+from keystow.backends.answers import natural
+from keystow.backends.contract import Stat
+from keystow.backends.errors import StoreUnavailableError
 
 if TYPE_CHECKING:
     from xml.etree import ElementTree as ET

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping
 
-from .endpoints import check_endpoint
+from keystow.backends.endpoints import check_endpoint
 
 EMULATOR = "STORAGE_EMULATOR_HOST"
 CREDENTIALS = "GOOGLE_APPLICATION_CREDENTIALS"

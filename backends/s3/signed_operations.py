@@ -10,8 +10,8 @@ from functools import partial
 from typing import Any
 from xml.sax.saxutils import escape
 
-from .fast_requests import Answer, Line, Request, Requests
-from .s3_answers import NEEDED, ROOTS
+from .answers import NEEDED, ROOTS
+from .signed import Answer, Line, Request, Requests
 
 _METHODS = {
     "create_multipart_upload": "POST",

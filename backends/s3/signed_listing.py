@@ -10,10 +10,11 @@ from typing import Any
 from urllib.parse import unquote_plus
 from xml.etree import ElementTree as ET
 
-from .answers import Pages
-from .contract import Stat
-from .fast_requests import Answer, Request, Requests
-from .s3_answers import ROOTS, stat_of
+from keystow.backends.answers import Pages
+from keystow.backends.contract import Stat
+
+from .answers import ROOTS, stat_of
+from .signed import Answer, Request, Requests
 
 
 def listed(requests: Requests, prefix: str) -> Iterator[Stat]:

@@ -7,14 +7,16 @@ from collections.abc import Iterator
 from concurrent.futures import Future
 from typing import Any
 
-from .aws import translated
-from .endpoints import is_aws
-from .errors import InvalidKeyError, StoreError, StoreUnavailableError, raise_alone
-from .loop import Loop
-from .parts import Body
-from .s3_answers import NEEDED, strange
-from .s3_failures import unanswered
-from .s3_settings import (
+from keystow.backends.endpoints import is_aws
+from keystow.backends.errors import InvalidKeyError, StoreError, StoreUnavailableError, raise_alone
+from keystow.backends.loop import Loop
+from keystow.backends.sending.parts import Body
+from keystow.backends.texts import keep_secret
+
+from .answers import NEEDED, strange
+from .failures import unanswered
+from .refusals import translated
+from .settings import (
     DEFAULT_REGION,
     ca_file_for,
     check_addressing,
@@ -29,7 +31,6 @@ from .s3_settings import (
     renewal_errors,
     setting_errors,
 )
-from .texts import keep_secret
 
 _ATTEMPTS = 4
 
@@ -54,7 +55,7 @@ class Bucket:
         check_addressing(addressing)
         from aiobotocore.session import AioSession
 
-        from .s3_http import check_answers
+        from .client_http import check_answers
 
         guard()
         with setting_errors():
@@ -145,7 +146,7 @@ def _not_understood() -> tuple[type[Exception], ...]:
 def _file_system(session: Any, endpoint: str | None, region: str, ca_file: str | None, addressing: str | None) -> Any:
     from s3fs import S3FileSystem
 
-    from .s3_http import careful_session
+    from .client_http import careful_session
 
     options: dict[str, Any] = {"endpoint_url": endpoint} if endpoint else {}
     client: dict[str, Any] = {"region_name": region} | ({"verify": ca_file} if ca_file else {})

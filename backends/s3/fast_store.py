@@ -12,14 +12,14 @@ from concurrent.futures import CancelledError
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
-from .contract import Capabilities, Stat, Store, Written
-from .digest import Digest
-from .fast import CLIENT, Cloud, FastStore, Late, interruptible, is_kept
-from .parts import begun, part_size, parts
-from .settling import MARK, decided, retried
+from keystow.backends.contract import Capabilities, Stat, Store, Written
+from keystow.backends.fast import CLIENT, Cloud, FastStore, Late, interruptible, is_kept
+from keystow.backends.sending.digest import Digest
+from keystow.backends.sending.parts import begun, part_size, parts
+from keystow.backends.sending.settling import MARK, decided, retried
 
 if TYPE_CHECKING:
-    from .fast_requests import Requests
+    from .signed import Requests
 
 _WRITING: dict[str, Any] = {"timeout": timedelta(minutes=15)}
 _ONCE: dict[str, Any] = {"max_retries": 0}
@@ -75,8 +75,8 @@ class FastS3Store(FastStore):
             if sum(map(len, head)) <= part_size(1):
                 return self._single(key, head, content_type, metadata or {}, if_absent=if_absent)
             if requests := self._requests():
-                from .fast_multipart import MultipartBucket
-                from .s3_upload import Upload
+                from .signed_operations import MultipartBucket
+                from .upload import Upload
 
                 bucket = MultipartBucket(self._name, requests, checksums=self._verified)
                 digest = Digest(chunks)
@@ -91,7 +91,7 @@ class FastS3Store(FastStore):
         return Stat(key, found["size"], found["e_tag"], found["version"], found["last_modified"])
 
     def list(self, prefix: str = "") -> Iterator[Stat]:
-        from .fast_listing import listed
+        from .signed_listing import listed
 
         requests = self._requests() if _is_text(prefix) else None
         return super().list(prefix) if requests is None else listed(requests, prefix)

@@ -10,9 +10,9 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from .endpoints import check_endpoint, check_region, region_of
-from .errors import CredentialsError, StoreError, raise_alone
-from .texts import guard_logs, keep_secret, presentable
+from keystow.backends.endpoints import check_endpoint, check_region, region_of
+from keystow.backends.errors import CredentialsError, StoreError, raise_alone
+from keystow.backends.texts import guard_logs, keep_secret, presentable
 
 DEFAULT_REGION = "us-east-1"
 ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")

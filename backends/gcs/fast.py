@@ -4,11 +4,12 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from .contract import Store
-from .errors import StoreError
-from .fast import Cloud, FastStore, Late, Refusal
-from .gcs import GCSStore
-from .gcs_client import Answer
+from keystow.backends.contract import Store
+from keystow.backends.errors import StoreError
+from keystow.backends.fast import Cloud, FastStore, Late, Refusal
+
+from .client import Answer
+from .store import GCSStore
 
 _FRESH = timedelta(minutes=10)
 

@@ -7,10 +7,11 @@ there as the ``Referer``. So what a SAS opens is left to the fsspec engine.
 from collections.abc import Mapping
 from typing import Any
 
-from .azure import AzureStore
-from .contract import Store
-from .errors import StoreError
-from .fast import Cloud, FastStore, Late, Refusal
+from keystow.backends.contract import Store
+from keystow.backends.errors import StoreError
+from keystow.backends.fast import Cloud, FastStore, Late, Refusal
+
+from .store import AzureStore
 
 
 def open_azure(container: str, **options: Any) -> Store:

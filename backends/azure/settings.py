@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from typing import Literal, NamedTuple
 from urllib.parse import unquote, urlsplit
 
-from .endpoints import check_endpoint, is_loopback, is_provider, origin
-from .errors import CredentialsError
-from .texts import keep_secret
+from keystow.backends.endpoints import check_endpoint, is_loopback, is_provider, origin
+from keystow.backends.errors import CredentialsError
+from keystow.backends.texts import keep_secret
 
 CONNECTION = "AZURE_STORAGE_CONNECTION_STRING"
 NAME = "AZURE_STORAGE_ACCOUNT_NAME"

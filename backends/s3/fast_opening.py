@@ -9,15 +9,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from .aws import translated
-from .contract import Store
-from .endpoints import check_endpoint, check_region, is_aws, is_provider, region_of
-from .errors import StoreError, UnsupportedError, raise_alone
-from .fast import Cloud, Late, Refusal, no_panic
-from .fast_upload import FastS3Store
-from .s3_answers import strangers
-from .s3_failures import proxy_variable, unanswered
-from .s3_settings import (
+from keystow.backends.contract import Store
+from keystow.backends.endpoints import check_endpoint, check_region, is_aws, is_provider, region_of
+from keystow.backends.errors import StoreError, UnsupportedError, raise_alone
+from keystow.backends.fast import Cloud, Late, Refusal, no_panic
+from keystow.backends.texts import keep_secret
+
+from .answers import strangers
+from .failures import proxy_variable, unanswered
+from .fast_store import FastS3Store
+from .refusals import translated
+from .settings import (
     CA_BUNDLES,
     DEFAULT_REGION,
     ENDPOINTS,
@@ -37,10 +39,9 @@ from .s3_settings import (
     set_in,
     setting_errors,
 )
-from .texts import keep_secret
 
 if TYPE_CHECKING:
-    from .fast_requests import Requests
+    from .signed import Requests
 
 _FRESH = timedelta(minutes=10)
 _TRUE = {"1", "true", "yes", "on"}
@@ -127,7 +128,7 @@ def open_s3(
     def open_requests() -> "Requests | None":
         if proxy_variable(url):
             return None
-        from .fast_requests import Requests
+        from .signed import Requests
 
         place = url if virtual else f"{url}/{bucket}"
         return Requests(place, settings.region, settings.ca_file, settings.credentials, cloud)

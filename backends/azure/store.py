@@ -15,12 +15,10 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
-from .answers import Pages
-from .arguments import is_empty, signature_seconds
-from .azure_client import Container
-from .contract import Capabilities, Stat, Written
-from .digest import Digest
-from .errors import (
+from keystow.backends.answers import Pages
+from keystow.backends.arguments import is_empty, signature_seconds
+from keystow.backends.contract import Capabilities, Stat, Written
+from keystow.backends.errors import (
     AlreadyExistsError,
     ConflictError,
     InvalidKeyError,
@@ -29,9 +27,12 @@ from .errors import (
     StoreUnavailableError,
     UnsupportedError,
 )
-from .in_flight import in_flight
-from .parts import Body, alone, parts
-from .settling import PAUSES, decided, retried
+from keystow.backends.sending.digest import Digest
+from keystow.backends.sending.in_flight import in_flight
+from keystow.backends.sending.parts import Body, alone, parts
+from keystow.backends.sending.settling import PAUSES, decided, retried
+
+from .client import Container
 
 _MARK = "keystow_write"
 _PAGE = 1000

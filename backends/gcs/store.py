@@ -17,11 +17,10 @@ from functools import partial
 from typing import Any
 from urllib.parse import urlencode
 
-from .answers import MOST, Bounded, Pages, announced
-from .arguments import is_empty, range_header, signature_seconds
-from .contract import Capabilities, Stat, Written
-from .digest import Digest
-from .errors import (
+from keystow.backends.answers import MOST, Bounded, Pages, announced
+from keystow.backends.arguments import is_empty, range_header, signature_seconds
+from keystow.backends.contract import Capabilities, Stat, Written
+from keystow.backends.errors import (
     ConflictError,
     CredentialsError,
     InvalidKeyError,
@@ -30,12 +29,14 @@ from .errors import (
     StoreUnavailableError,
     UnsupportedError,
 )
-from .gcs_client import Answer, Bucket
-from .gcs_settings import CREDENTIALS
-from .loop import following
-from .parts import alone, parts
-from .settling import MARK, PAUSES, decided, retried
-from .texts import guard_logs
+from keystow.backends.loop import following
+from keystow.backends.sending.digest import Digest
+from keystow.backends.sending.parts import alone, parts
+from keystow.backends.sending.settling import MARK, PAUSES, decided, retried
+from keystow.backends.texts import guard_logs
+
+from .client import Answer, Bucket
+from .settings import CREDENTIALS
 
 _CHUNK = 1 << 20
 _PAGE = 1000

@@ -4,8 +4,9 @@ import os
 import re
 from urllib.parse import urlsplit
 
-from .errors import StoreUnavailableError
-from .s3_answers import CHECK, STRANGE, TOO_LONG
+from keystow.backends.errors import StoreUnavailableError
+
+from .answers import CHECK, STRANGE, TOO_LONG
 
 _STRANGE = (
     f"{TOO_LONG}|sent more than it had announced|names no ETag|BadStatusLine|chunk size|400, message="
