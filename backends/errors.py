@@ -1,6 +1,6 @@
 """What a store can answer, each error also the builtin that a user would catch."""
 
-from typing import NoReturn
+from typing import NoReturn, Self
 
 from .texts import presentable
 
@@ -9,11 +9,15 @@ class StoreError(OSError):
     """A store refused or failed.
 
     ``code`` and ``request_id`` are the store's own, as far as it gave them; ``hint`` says what to change. All of it has
-    been through ``texts.presentable``: no message holds a secret or a signed query string. ``retries`` says how many
-    times the same request had been sent before, as far as that is known.
+    been through ``texts.presentable``: no message holds a secret or a signed query string. ``retry_after`` are the
+    seconds to wait for before another try, if the store named any. ``tries`` says how often the request was made, as
+    far as that is known, and so does the message of more than one. ``may_have_arrived`` says whether the store may have
+    done what it was asked for, without our being told so.
     """
 
-    retries = 0
+    retry_after: float | None = None
+    tries = 1
+    may_have_arrived = True
 
     def __init__(self, message: str, *, code: str = "", request_id: str = "", hint: str = "") -> None:
         identified = f"{message} (request {request_id})" if request_id else message
@@ -21,6 +25,14 @@ class StoreError(OSError):
         self.code = presentable(code)
         self.request_id = presentable(request_id)
         self.hint = presentable(hint)
+
+    def tried(self, times: int, seconds: float | None = None) -> Self:
+        """This error, whose message says how often the request was made, and for how long; once needs no telling."""
+        self.tries = times
+        if times > 1:
+            lasted = "" if seconds is None else f" in {seconds:.0f} s" if seconds >= 1 else " within a second"
+            self.args = (f"{self.args[0]} ({times} tries{lasted})",)
+        return self
 
 
 class AlreadyExistsError(StoreError, FileExistsError):
@@ -52,7 +64,12 @@ class UnknownOutcomeError(StoreUnavailableError):
 
 
 class ConflictError(StoreError):
-    """Another writer wrote the same key at the same time; nothing of ours was stored."""
+    """Another writer wrote the same key at the same time; nothing of ours was stored.
+
+    ``passes`` says whether the same request may succeed once the other writer is done.
+    """
+
+    passes = True
 
 
 class InvalidKeyError(StoreError, ValueError):

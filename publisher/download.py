@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 from .backends import AccessDeniedError, NotFoundError, StoreError, StoreUnavailableError
 from .backends.endpoints import origin
-from .backends.sending.settling import retried
+from .backends.sending.repeating import retried
 from .errors import ResultError
 from .watched import Http, Https, Watch
 

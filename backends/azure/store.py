@@ -30,7 +30,8 @@ from keystow.backends.errors import (
 from keystow.backends.sending.digest import Digest
 from keystow.backends.sending.in_flight import in_flight
 from keystow.backends.sending.parts import Body, alone, parts
-from keystow.backends.sending.settling import PAUSES, decided, retried
+from keystow.backends.sending.repeating import PAUSES, retried
+from keystow.backends.sending.settling import decided
 
 from .client import Container
 

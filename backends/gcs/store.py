@@ -32,7 +32,8 @@ from keystow.backends.errors import (
 from keystow.backends.loop import following
 from keystow.backends.sending.digest import Digest
 from keystow.backends.sending.parts import alone, parts
-from keystow.backends.sending.settling import MARK, PAUSES, decided, retried
+from keystow.backends.sending.repeating import PAUSES, retried
+from keystow.backends.sending.settling import MARK, decided
 from keystow.backends.texts import guard_logs
 
 from .client import Answer, Bucket

@@ -16,7 +16,8 @@ from keystow.backends.contract import Capabilities, Stat, Store, Written
 from keystow.backends.fast import CLIENT, Cloud, FastStore, Late, interruptible, is_kept
 from keystow.backends.sending.digest import Digest
 from keystow.backends.sending.parts import begun, part_size, parts
-from keystow.backends.sending.settling import MARK, decided, retried
+from keystow.backends.sending.repeating import retried
+from keystow.backends.sending.settling import MARK, decided
 
 if TYPE_CHECKING:
     from .signed import Requests

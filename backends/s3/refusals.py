@@ -104,7 +104,7 @@ def translated(response: Mapping[str, Any], operation: str, bucket: str, key: st
         request_id=str(metadata.get("RequestId") or "")[:_MOST_SAID],
         hint=hint,
     )
-    found.retries = metadata.get("RetryAttempts", 0)
+    found.tries = 1 + metadata.get("RetryAttempts", 0)
     return found
 
 

@@ -16,7 +16,7 @@ from xml.etree import ElementTree as ET
 from keystow.backends.answers import MOST
 from keystow.backends.errors import CredentialsError, StoreError, StoreUnavailableError, raise_alone
 from keystow.backends.fast import Cloud, refusal
-from keystow.backends.sending.settling import retried
+from keystow.backends.sending.repeating import retried
 
 from .answers import is_error, parsed, strange
 

@@ -117,7 +117,7 @@ class Upload:
             try:
                 return self._bucket.call(operation, self._key, **params)
             except StoreError as error:
-                lost = lost or error.retries > 0
+                lost = lost or error.tries > 1
                 if lost and (isinstance(error, AlreadyExistsError) or error.code == "NoSuchUpload"):
                     return self._settled(error)
                 pause = next(pauses, None)

@@ -1,7 +1,7 @@
-"""Writes whose answer may be lost: retried within a bound, and told apart from somebody else's.
+"""Writes whose answer may be lost: made again within a bound, and told apart from somebody else's.
 
-A conditional or multipart write carries an id of its own in the object's metadata. When the answer to it was lost and a
-retry finds the key taken, that id tells our object from another.
+Strategy: every write carries an id of its own in the object's metadata. Wherever a write may have been done without our
+being told so, the object that stands there is looked at once: with that id it is ours, and the write succeeded.
 """
 
 import time
@@ -17,62 +17,65 @@ from keystow.backends.errors import (
     UnknownOutcomeError,
 )
 
+from .repeating import PATIENCE, Tries
+
 MARK = "keystow-write"
 """The metadata's name for that id; Azure's names take no hyphen."""
-PAUSES = (0.2, 0.8, 2.4)
-"""Seconds between tries."""
+_CONFLICT_PAUSES = (0.1, 0.4, 1.6)
 
 Answer = TypeVar("Answer")
 
 
-def retried(call: Callable[[], Answer]) -> Answer:
-    """What ``call`` gives, tried again while the store is unavailable; for requests that may be repeated."""
-    retries = 0
-    while True:
-        try:
-            return call()
-        except StoreError as error:
-            error.retries = retries
-            if not isinstance(error, StoreUnavailableError) or retries == len(PAUSES):
-                raise
-        time.sleep(PAUSES[retries])
-        retries += 1
-
-
-def decided(call: Callable[[], Answer], find: Callable[[], Answer | None], where: str) -> Answer:
+def decided(
+    call: Callable[[], Answer], find: Callable[[], Answer | None], where: str, *, patience: float = PATIENCE
+) -> Answer:
     """What ``call`` gives, the request that makes an object appear.
 
-    ``find`` looks for the object with our id and gives its answer, or ``None`` if another stands there. Raises
-    ``UnknownOutcomeError`` where it may not look.
+    ``find`` looks for the object with our id and gives its answer, or ``None`` if another stands there. Raises what
+    ``call`` raised where the object is not ours, and ``UnknownOutcomeError`` where that cannot be found out.
     """
+    tries = Tries(patience)
+    conflicts = iter(_CONFLICT_PAUSES)
     lost = False
-    pauses = iter(PAUSES)
     while True:
         try:
             return call()
         except AlreadyExistsError as error:
+            # Even after a single try: a proxy on the way may have sent it twice.
+            return _settled(find, where, error, lost=lost)
+        except ConflictError as error:
+            pause = next(conflicts, None)
+            if pause is None or not error.passes:
+                return _settled(find, where, error, lost=lost)
+        except StoreUnavailableError as error:
+            lost = lost or error.may_have_arrived
+            try:
+                pause = tries.after(error)
+            except StoreUnavailableError:
+                if not lost:
+                    raise
+                return _settled(find, where, error, lost=True)
+        except StoreError as error:
             if not lost:
                 raise
-            found = _found(find, where, error)
-            if found is None:
-                raise
-            return found
-        except (StoreUnavailableError, ConflictError) as error:
-            lost = lost or isinstance(error, StoreUnavailableError)
-            pause = next(pauses, None)
-            if pause is None:
-                raise
+            return _settled(find, where, error, lost=True)
         time.sleep(pause)
 
 
-def _found(find: Callable[[], Answer | None], where: str, error: StoreError) -> Answer | None:
+def _settled(find: Callable[[], Answer | None], where: str, error: StoreError, *, lost: bool) -> Answer:
+    """The answer for our own object, if it stands there; ``lost`` says that one of our writes may have been done."""
     try:
-        return find()
+        found = find()
     except NotFoundError:
-        return None
+        found = None
     except StoreError as failure:
+        if not lost:
+            raise error from None
         raise UnknownOutcomeError(
             f"{where}: the answer to the upload was lost, and whether the object that now stands there is ours could "
-            f"not be read ({failure.code})",
+            f"not be read ({failure.code or failure})",
             hint="fetch the object and compare, or publish again under another key",
         ) from error
+    if found is None:
+        raise error
+    return found

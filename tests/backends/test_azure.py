@@ -25,7 +25,7 @@ from keystow.backends import (
     open_store,
 )
 from keystow.backends.azure import store as azure_module
-from keystow.backends.sending import settling
+from keystow.backends.sending import repeating
 from keystow.backends.sending.parts import part_size
 from keystow.testing.servers import Azurite, FaultProxy
 from keystow.testing.servers.proxy import ProxyHandler
@@ -36,7 +36,7 @@ PART = part_size(1)
 LARGE = bytes(range(256)) * (2 * PART // 256) + b"the end"
 BODIES = pytest.mark.parametrize("body", [b"", b"small", LARGE], ids=["empty", "put", "blocks"])
 KINDS = pytest.mark.parametrize("body", [b"small", LARGE], ids=["put", "blocks"])
-TRIES = len(settling.PAUSES) + 1
+TRIES = len(repeating.PAUSES) + 1
 
 
 def is_put(method, path):
@@ -73,7 +73,7 @@ def fetched(store, key):
 
 @pytest.fixture(autouse=True)
 def short_pauses(monkeypatch):
-    monkeypatch.setattr(settling, "PAUSES", (0.01,) * (TRIES - 1))
+    monkeypatch.setattr(repeating, "PAUSES", (0.01,) * (TRIES - 1))
     monkeypatch.setattr(azure_module, "PAUSES", (0.01,) * (TRIES - 1))
 
 

@@ -27,7 +27,7 @@ from keystow.backends import (
     open_store,
 )
 from keystow.backends.gcs import store as gcs_module
-from keystow.backends.sending import settling
+from keystow.backends.sending import repeating
 from keystow.backends.sending.parts import part_size
 from keystow.testing.servers import FakeGCS, FaultProxy
 from keystow.testing.servers.proxy import Loopback, QuietHandler
@@ -36,7 +36,7 @@ pytestmark = pytest.mark.server
 
 PART = part_size(1)
 LARGE = bytes(range(256)) * (2 * PART // 256) + b"the end"
-TRIES = len(settling.PAUSES) + 1
+TRIES = len(repeating.PAUSES) + 1
 
 
 def is_put(method, path):
@@ -61,7 +61,7 @@ def told(error):
 
 @pytest.fixture(autouse=True)
 def short_pauses(monkeypatch):
-    monkeypatch.setattr(settling, "PAUSES", (0.01,) * (TRIES - 1))
+    monkeypatch.setattr(repeating, "PAUSES", (0.01,) * (TRIES - 1))
     monkeypatch.setattr(gcs_module, "PAUSES", (0.01,) * (TRIES - 1))
 
 

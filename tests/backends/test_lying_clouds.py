@@ -12,7 +12,7 @@ from other_clouds import crc32c_of
 from keystow.backends import ConflictError, StoreError, StoreUnavailableError, UnknownOutcomeError, open_store
 from keystow.backends.azure import store as azure_module
 from keystow.backends.gcs import store as gcs_module
-from keystow.backends.sending import settling
+from keystow.backends.sending import repeating
 from keystow.backends.sending.parts import part_size
 
 pytestmark = pytest.mark.server
@@ -46,7 +46,7 @@ PAGES = {
 
 @pytest.fixture(autouse=True)
 def alone(monkeypatch, clean_environment):
-    for module in (settling, gcs_module, azure_module):
+    for module in (repeating, gcs_module, azure_module):
         monkeypatch.setattr(module, "PAUSES", (0.01,))
     for name in ("CONNECTION_STRING", "ACCOUNT_NAME", "SAS_TOKEN", "CLIENT_ID", "ANON"):
         monkeypatch.delenv(f"AZURE_STORAGE_{name}", raising=False)

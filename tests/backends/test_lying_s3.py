@@ -12,7 +12,7 @@ from keystow.backends import NotFoundError, StoreError, StoreUnavailableError, U
 from keystow.backends.s3 import client as s3_client
 from keystow.backends.s3 import fast_opening as fast_s3
 from keystow.backends.s3.store import S3Store
-from keystow.backends.sending import settling
+from keystow.backends.sending import repeating
 from keystow.backends.sending.parts import part_size
 
 PART = part_size(1)
@@ -58,7 +58,7 @@ def stores():
 @pytest.fixture
 def lied_to(monkeypatch, stores):
     """Gives the store of an engine and its server, which answers so, or as this function of a request says."""
-    monkeypatch.setattr(settling, "PAUSES", ())
+    monkeypatch.setattr(repeating, "PAUSES", ())
 
     def answered(answer, engine):
         store, liar = stores[engine]

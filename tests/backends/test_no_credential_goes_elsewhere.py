@@ -14,7 +14,7 @@ from lying import Liar, Lie
 
 from keystow.backends import StoreError, open_store
 from keystow.backends.azure.store import AzureStore
-from keystow.backends.sending import settling
+from keystow.backends.sending import repeating
 from keystow.backends.sending.parts import part_size
 from keystow.backends.texts import presentable
 
@@ -40,7 +40,7 @@ EACH = pytest.mark.parametrize("operation", list(OPERATIONS.values()), ids=list(
 
 @pytest.fixture(autouse=True)
 def alone(monkeypatch, clean_environment):
-    monkeypatch.setattr(settling, "PAUSES", (0.01,))
+    monkeypatch.setattr(repeating, "PAUSES", (0.01,))
     for name in ("CONNECTION_STRING", "ACCOUNT_NAME", "ACCOUNT_KEY", "SAS_TOKEN", "CLIENT_ID", "ANON"):
         monkeypatch.delenv(f"AZURE_STORAGE_{name}", raising=False)
     for name in ("GOOGLE_APPLICATION_CREDENTIALS", "STORAGE_EMULATOR_HOST", "HTTP_PROXY", "http_proxy"):

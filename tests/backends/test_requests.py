@@ -17,7 +17,7 @@ from keystow.backends.s3.refusals import translated
 from keystow.backends.s3.signed import Answer, Line, Request, Requests
 from keystow.backends.s3.signed_listing import listed
 from keystow.backends.s3.signed_operations import MultipartBucket
-from keystow.backends.sending import settling
+from keystow.backends.sending import repeating
 from keystow.backends.sending.parts import part_size
 from keystow.testing.servers import LOOPBACK, FaultProxy, Moto
 from keystow.testing.servers.proxy import Loopback, QuietHandler
@@ -74,7 +74,7 @@ def test_a_connection_is_used_again():
 
 
 def test_a_connection_that_the_server_closed_meanwhile_is_not_used_again(monkeypatch):
-    monkeypatch.setattr(settling, "PAUSES", ())
+    monkeypatch.setattr(repeating, "PAUSES", ())
     with Server(good) as server, requests_to(server.url) as requests:
         requests.send(HEAD, entirely)
         server.connections[0].shutdown(socket.SHUT_RDWR)
@@ -166,7 +166,7 @@ def test_an_answer_that_lacks_what_it_is_for():
         bucket = MultipartBucket("bucket", requests, checksums=False)
         with pytest.raises(StoreUnavailableError, match="the answer is not S3's") as failed:
             bucket.call("create_multipart_upload", "key")
-        assert failed.value.retries == 3
+        assert failed.value.tries == 4
         assert len(server.connections) == 4
 
 
@@ -279,7 +279,7 @@ def test_what_is_left_unclosed_is_closed(seaweed, bucket, login):
     ids=["no token", "the same token", "size", "date"],
 )
 def test_a_listing_that_makes_no_sense(monkeypatch, page):
-    monkeypatch.setattr(settling, "PAUSES", ())
+    monkeypatch.setattr(repeating, "PAUSES", ())
 
     def behave(handler):
         handler.reply(200, f"<ListBucketResult>{page}</ListBucketResult>".encode())

@@ -15,7 +15,7 @@ from keystow.backends import StoreError, open_store
 from keystow.backends.s3 import client as s3_client
 from keystow.backends.s3 import fast_opening as fast_s3
 from keystow.backends.s3 import settings as s3_settings
-from keystow.backends.sending import settling
+from keystow.backends.sending import repeating
 from keystow.backends.sending.parts import part_size
 from keystow.backends.texts import presentable
 from keystow.testing.servers import Moto, free_ports
@@ -50,7 +50,7 @@ def keys(monkeypatch):
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
     monkeypatch.setenv("AWS_SESSION_TOKEN", TOKEN)
     monkeypatch.setattr(fast_s3, "is_provider", lambda kind, url: True)
-    monkeypatch.setattr(settling, "PAUSES", ())
+    monkeypatch.setattr(repeating, "PAUSES", ())
     monkeypatch.setattr(s3_client, "_ATTEMPTS", 1)
 
 

@@ -20,7 +20,7 @@ CONTENT = bytes(range(256)) * 8000
 
 @pytest.fixture(autouse=True)
 def no_pauses(monkeypatch):
-    monkeypatch.setattr("keystow.backends.sending.settling.PAUSES", (0, 0, 0))
+    monkeypatch.setattr("keystow.backends.sending.repeating.PAUSES", (0, 0, 0))
 
 
 @pytest.fixture
@@ -275,7 +275,7 @@ def test_without_a_strong_etag_nothing_goes_on(liar):
 @pytest.fixture
 def impatient(monkeypatch):
     monkeypatch.setattr("keystow.watched.SECONDS", 0.2)
-    monkeypatch.setattr("keystow.backends.sending.settling.PAUSES", ())
+    monkeypatch.setattr("keystow.backends.sending.repeating.PAUSES", ())
 
 
 @pytest.fixture

@@ -103,7 +103,7 @@ def test_any_destination(capfd, small, monkeypatch, destination):
 def test_any_result(capfd, tmp_path, monkeypatch, kind, bucket):
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
     monkeypatch.setenv("STORAGE_EMULATOR_HOST", "http://127.0.0.1:1")
-    monkeypatch.setattr("keystow.backends.sending.settling.PAUSES", ())
+    monkeypatch.setattr("keystow.backends.sending.repeating.PAUSES", ())
     text = f"Type: {kind}\nParams: {{Bucket: {ascii(bucket)!s}, Key: k, ChecksumSHA256: '{'0' * 64}'}}\n"
     (tmp_path / "result.yaml").write_text(text.replace("'", '"'), encoding="utf-8", errors="surrogateescape")
     for command in (["verify"], ["url", "--expires", "1h"]):
@@ -142,7 +142,7 @@ def test_any_result(capfd, tmp_path, monkeypatch, kind, bucket):
 )
 def test_any_call(capfd, tmp_path, monkeypatch, arguments):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("keystow.backends.sending.settling.PAUSES", ())
+    monkeypatch.setattr("keystow.backends.sending.repeating.PAUSES", ())
     (tmp_path / "r.yaml").write_text(f"Type: file\nParams: {{Bucket: /x, Key: k, ChecksumSHA256: '{'0' * 64}'}}\n")
     status, said = called(capfd, *arguments)
     assert SECRET not in said
@@ -185,7 +185,7 @@ SETTINGS = [
 def test_any_setting(capfd, tmp_path, small, monkeypatch, engine, name, value):
     (tmp_path / "malformed").write_text("[x\nnonsense")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("keystow.backends.sending.settling.PAUSES", ())
+    monkeypatch.setattr("keystow.backends.sending.repeating.PAUSES", ())
     monkeypatch.setenv("KEYSTOW_ENGINE", engine)
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")

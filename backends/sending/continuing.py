@@ -1,0 +1,51 @@
+"""Content that breaks off, and goes on where it broke: of the same version of the object, never a mixture."""
+
+import contextlib
+from collections.abc import Callable, Generator, Iterator
+from functools import partial
+from typing import NamedTuple
+
+from keystow.backends.errors import StoreUnavailableError
+
+from .repeating import PATIENCE, retried
+
+MOST_BREAKS = 8
+"""How often content may break off without another ``ENOUGH`` bytes of it."""
+ENOUGH = 64 << 20
+
+
+class Content(NamedTuple):
+    """The content of one answer, in pieces.
+
+    ``tag`` tells this version of the object from others (a strong ETag, a generation); without one, content that
+    breaks off does not go on.
+    """
+
+    pieces: Generator[bytes, None, None]
+    tag: str | None
+
+
+def continued(
+    open_at: Callable[[int, str | None], Content], start: int = 0, *, patience: float = PATIENCE
+) -> Iterator[bytes]:
+    """The content from the byte ``start`` on.
+
+    ``open_at(start, tag)`` asks for it from ``start`` on, of the version ``tag`` if that is given, and raises
+    ``ConflictError`` if that is no longer there. Whatever stops the reading, the answer is closed.
+    """
+    at = sound = start
+    breaks = 0
+    content = retried(partial(open_at, at, None), patience=patience)
+    while True:
+        try:
+            with contextlib.closing(content.pieces) as pieces:
+                for piece in pieces:
+                    at += len(piece)
+                    yield piece
+        except StoreUnavailableError as error:
+            sound, breaks = (at, 0) if at - sound >= ENOUGH else (sound, breaks + 1)
+            if content.tag is None or breaks > MOST_BREAKS:
+                raise error.tried(breaks) from None
+        else:
+            return
+        content = retried(partial(open_at, at, content.tag), patience=patience)
