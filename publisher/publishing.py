@@ -9,9 +9,10 @@ import mimetypes
 import os
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping
-from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from concurrent.futures import CancelledError, Future
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from os import PathLike
 from typing import Any, Literal
 
@@ -23,7 +24,7 @@ from .backends.endpoints import region_of
 from .backends.opening import engine_for
 from .backends.sending.parts import begun, part_size
 from .checksum import Checksum
-from .concurrency import Budget, in_order
+from .concurrency import Budget, in_order, under_way
 from .errors import SpecError
 from .keys import Context, Key, check_key, object_key
 from .result import PublishedResult
@@ -182,13 +183,19 @@ def open_result_store(result: PublishedResult, *, engine: str | None = None) -> 
 @contextmanager
 def _opening(result: PublishedResult, engine: str | None) -> Iterator[Future[Store]]:
     """The store being opened in another thread: to load a cloud's client takes as long as to pack many files."""
-    with ThreadPoolExecutor(1, thread_name_prefix="keystow-open") as pool:
-        opening = pool.submit(open_result_store, result, engine=engine)
-        try:
-            yield opening
-        finally:
-            if opening.exception() is None:
-                opening.result().close()
+    opening = under_way(partial(open_result_store, result, engine=engine), "keystow-open")
+    try:
+        yield opening
+    finally:
+        if opening.done():
+            _close(opening)
+        else:
+            opening.add_done_callback(_close)
+
+
+def _close(opening: Future[Store]) -> None:
+    if opening.exception() is None:
+        opening.result().close()
 
 
 def _spec(destination: str | Mapping[str, object] | PublisherSpec) -> PublisherSpec:
