@@ -22,8 +22,8 @@ from .checksum import Checksum
 from .concurrency import in_order
 from .download import Download, is_url
 from .errors import ResultError, VerificationError
-from .publishing import listing_checksum, open_result_store
 from .result import PublishedResult
+from .stored import listing_checksum, open_result_store
 from .trust import Trust, admit_url
 from .yaml_files import load_mapping_file
 

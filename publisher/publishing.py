@@ -4,7 +4,6 @@ Strategy: everything that can be wrong with the call is found first, from the ca
 scanned, then the store is opened, then bytes flow.
 """
 
-import hashlib
 import mimetypes
 import os
 import threading
@@ -14,12 +13,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from os import PathLike
-from typing import Any, Literal
+from typing import Literal
 
 from . import surroundings
 from .archive import Entry, SourceError, Tree, dereference, pack, scan
 from .archive.scan import Special, Symlinks
-from .backends import AlreadyExistsError, Store, Written, open_store
+from .backends import AlreadyExistsError, Store, Written
 from .backends.endpoints import region_of
 from .backends.opening import engine_for
 from .backends.sending.parts import begun, part_size
@@ -29,6 +28,7 @@ from .errors import SpecError
 from .keys import Context, Key, check_key, object_key
 from .result import PublishedResult
 from .spec import PublisherSpec
+from .stored import listing_checksum, open_result_store
 from .surroundings import job_context, processors, with_instant
 from .trust import Trust
 
@@ -173,13 +173,6 @@ def carry_out(
         return _publish_files(store, _located(foreseen, store), tree, if_exists)
 
 
-def open_result_store(result: PublishedResult, *, engine: str | None = None) -> Store:
-    """The store that holds ``result``."""
-    located = {"endpoint": result.endpoint, "region": result.region}
-    options: dict[str, Any] = {name: value for name, value in located.items() if value is not None}
-    return open_store(f"{result.type}://{result.bucket}", engine=engine, **options)
-
-
 @contextmanager
 def _opening(result: PublishedResult, engine: str | None) -> Iterator[Future[Store]]:
     """The store being opened in another thread: to load a cloud's client takes as long as to pack many files."""
@@ -272,19 +265,6 @@ def _until(ending: threading.Event, chunks: Iterator[bytes]) -> Iterator[bytes]:
         if ending.is_set():
             raise CancelledError
         yield chunk
-
-
-def listing_checksum(digests: Mapping[str, str]) -> Checksum:
-    """The SHA-256 of what ``sha256sum -z`` prints of files (name → hex digest), in the order of their names' bytes.
-
-    >>> listing_checksum({"b": "1" * 64, "a": "0" * 64}).hex[:8]
-    'cf0db2d9'
-    """
-    lines = sorted((name.encode("utf-8", "surrogateescape"), digest) for name, digest in digests.items())
-    listing = hashlib.sha256()
-    for name, digest in lines:
-        listing.update(b"%b  %b\0" % (digest.encode(), name))
-    return Checksum(listing.hexdigest())
 
 
 def _content_type(name: str) -> str:
