@@ -209,6 +209,35 @@ def test_a_reading_takes_no_more_than_so_many_steps(text, key, policy):
     assert held < 50 << 20
 
 
+@pytest.mark.parametrize(
+    ("text", "key", "options", "count"),
+    [
+        ("{jobID}-{nodeID}/x", "a-b-c-d/x", {}, 7),
+        ("{jobID}{nodeID}", "abcdefgh", {}, 5),
+        ("{jobID}{nodeID}/{executionID}-end", "abcd/efg-end", {}, 9),
+        ("{jobID}-{nodeID}-{jobID}", "ab-cd-ef-ab", {}, 11),
+        ("{jobID}-{nodeID}.{jobID}.{jobID}/{executionID}", "ab-c.ab.ab/" + "e" * 30, {}, 17),
+        ("{jobID}-{date}-{nodeID}", "a-20230926-b-20230926-c", {}, 11),
+        ("{date:%Y}{jobID}{nodeID}{date:%m%d}", "2024ab0229", {}, 13),
+        ("{partitionIndex}{partitionCount}-{jobID}", "1234-a", {}, 12),
+        ("{partitionIndex}-{jobID}{partitionIndex:04}", "12-a0012", {}, 10),
+        ("{jobID}{nodeID}-{time:%H}/{jobID}", "ab-07/a", {}, 11),
+        ("{jobID}-{nodeID}/x", "a%2Fb-c/x", {"values": "percent"}, 11),
+        ("{jobID}{nodeID}", "%2E%2Ea%25", {"values": "percent"}, 6),
+        ("{jobID}-{nodeID}/x", "a/b-c/d/x", {"dialect": "bacalhau"}, 13),
+        ("{jobID}{nodeID}{jobID}", "abcab", {"dialect": "bacalhau"}, 7),
+        ("{jobID}-{nodeID}", "a" * 1000 + "-" + "b" * 20, {}, 2004),
+        ("{jobID}{nodeID}{jobID}", "x" * 300, {}, 9),
+        ("{jobID}-{nodeID}/{executionID}", "a-b/c/d", {}, 13),
+        ("{jobID}{nodeID}{executionID}", "ab", {}, 11),
+        ("{jobID}{nodeID}/{date}", "ab/2023092", {}, 12),
+    ],
+)
+def test_how_many_steps_a_reading_takes(text, key, options, count, monkeypatch):
+    """No place is tried twice, none that cannot lead on, and each that is tried is counted once."""
+    assert steps(Template(text, **options), key, monkeypatch) == count
+
+
 def test_every_part_that_is_passed_is_a_step(monkeypatch):
     """So that a place with many parts behind it costs no more for each step than another."""
     template = Template("{jobID}{nodeID}-" + "{jobID}-" * 300)
