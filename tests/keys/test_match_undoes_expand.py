@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strategies import any_values, cases, safe_values, texts
 
-from keystow.keys import Context, MatchTooCostlyError, Template
+from keystow.keys import Context, MatchTooCostlyError, Template, reading
 from keystow.keys.reading import _Reading
 from keystow.keys.rules import LONGEST
 
@@ -100,6 +100,8 @@ def test_a_match_is_a_key_of_the_template(values, policy, data):
         ("a/{jobID}", "b/a", None),
         ("a", "a", {}),
         ("a.b", "axb", None),
+        ("{nodeID}/{jobID}-end", "n/j-end", {"nodeID": "n", "jobID": "j"}),
+        ("{nodeID}-{jobID}{jobID}{jobID}", "n-ababab", {"nodeID": "n", "jobID": "ab"}),
         ("", "", {}),
     ],
 )
@@ -175,7 +177,8 @@ def test_a_value_ends_where_the_rest_has_room(text, key, most, monkeypatch):
     ],
 )
 def test_values_with_a_slash_between_them_are_not_searched_for(text, searched, monkeypatch):
-    """One regular expression reads them, which has nothing to try twice."""
+    """One regular expression reads them, which has nothing to try twice; but not where a value may hold a ``/``."""
+    assert steps(Template("{jobID}/{nodeID}", dialect="bacalhau"), "a/b", monkeypatch) > 0
     assert (steps(Template(text), "a/b", monkeypatch) > 0) == searched
 
 
@@ -239,7 +242,18 @@ def test_a_reading_takes_no_more_than_so_many_steps(text, key, policy):
 )
 def test_how_many_steps_a_reading_takes(text, key, options, count, monkeypatch):
     """No place is tried twice, none that cannot lead on, and each that is tried is counted once."""
-    assert steps(Template(text, **options), key, monkeypatch) == count
+    template = Template(text, **options)
+    assert steps(template, key, monkeypatch) == count
+    monkeypatch.setattr(reading, "MOST_STEPS", count)
+    template.match(key)
+    monkeypatch.setattr(reading, "MOST_STEPS", count - 1)
+    with pytest.raises(MatchTooCostlyError):
+        template.match(key)
+
+
+def test_an_escaped_dot_is_a_value_wherever_it_stands():
+    found = Template("{jobID}{nodeID}{executionID}", values="percent").match("a%2Eb")
+    assert found == {"jobID": "a", "nodeID": ".", "executionID": "b"}
 
 
 def test_every_part_that_is_passed_is_a_step(monkeypatch):
