@@ -249,6 +249,19 @@ def test_an_answer_is_made_shorter_and_says_so(server, client_of):
         assert client.until(len(WHOLE)) == WHOLE
 
 
+def test_a_chunked_answer_is_made_shorter_in_its_content(server, client_of):
+    server.answer = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2;x\r\nde\r\n0\r\n\r\n"
+    with wired(server, "shorten:answer-body+4,times=2") as wire:
+        client = client_of(wire)
+        client.ask()
+        shorter = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nabcd"
+        assert client.until(len(shorter)) == shorter
+        server.answer = WHOLE.replace(b" 12\r", b" 4\r")[:-8]
+        client.ask()
+        assert client.until(len(server.answer)) == server.answer
+        assert [bool(one.fault) for one in wire.passed] == [True, False]
+
+
 def test_a_request_is_replayed_and_answered_once(server, client_of):
     with wired(server, "replay:answer-head") as wire:
         client = client_of(wire)

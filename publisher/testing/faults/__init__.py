@@ -4,6 +4,7 @@
 - ``FaultyWire(server.endpoint, fault)``: the proxy that does it; ``url`` is what the client is given.
 - ``server_events(server)``: stops, kills and restarts a server of ``keystow.testing.servers`` when a fault says so.
 - ``client_events(pid)``: sends SIGINT and SIGTERM to a client's process.
+- ``ClientLimit``: a full disk, or few descriptors, for this process.
 - ``GoogleGaps(fake_gcs.endpoint)``: what fake-gcs-server lacks of Google's service, listed in ``GAPS``.
 - ``operation(method, target)``: what a request is for, by one name for S3, Google and Azure.
 """
@@ -11,6 +12,7 @@
 from .events import client_events, server_events
 from .fault import EVENTS, PLACES, WireFault, drawn
 from .google import GAPS, GoogleGaps
+from .limits import ClientLimit
 from .operations import OPERATIONS, operation
 from .wire import FaultyWire, Passed
 
@@ -19,6 +21,7 @@ __all__ = [
     "GAPS",
     "OPERATIONS",
     "PLACES",
+    "ClientLimit",
     "FaultyWire",
     "GoogleGaps",
     "Passed",

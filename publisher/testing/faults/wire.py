@@ -254,9 +254,12 @@ class _Exchange:
     def _relay(self, answer: _Message) -> bool:
         body, head, length = answer.answered(self._passed.method), answer.head, answer.length()
         if self._is_due("shorten", "answer-body") and self._fault is not None:
-            whole = b"".join(body)
-            body, head = iter([whole[: self._fault.byte]]), _announcing(answer, min(len(whole), self._fault.byte))
-            self._passed.fault = str(self._fault)
+            came = b"".join(body)
+            whole = came if length is not None else _content(came)
+            body = iter([came])
+            if self._fault.byte < len(whole):
+                body, head = iter([whole[: self._fault.byte]]), _announcing(answer, self._fault.byte)
+                self._passed.fault = str(self._fault)
         self._through("answer-head", [head], len(head), self._client.sendall)
         self._through("answer-body", body, length, self._client.sendall)
         return not answer.ends_connection
@@ -364,6 +367,18 @@ def _trickled(pieces: Iterator[bytes], seconds: float) -> Iterator[bytes]:
             time.sleep(seconds)
             yield bytes([drop])
     yield from rest
+
+
+def _content(chunked: bytes) -> bytes:
+    """What is in a chunked body (RFC 9112, section 7.1)."""
+    content = b""
+    while chunked:
+        size, _, chunked = chunked.partition(b"\r\n")
+        length = int(size.partition(b";")[0], 16)
+        if not length:
+            break
+        content, chunked = content + chunked[:length], chunked[length + 2 :]
+    return content
 
 
 def _announcing(answer: _Message, length: int) -> bytes:
