@@ -3,7 +3,7 @@
 import random
 from typing import NamedTuple
 
-from keystow.testing.faults import EVENTS, PLACES, ClientLimit, WireFault, drawn
+from keystow.testing.faults import ANYWHERE, EVENTS, PLACES, ClientLimit, WireFault, drawn
 
 LANES = (("s3", "fsspec"), ("s3", "obstore"), ("gs", "fsspec"), ("az", "fsspec"))
 """Each store with each engine; the two on S3 share no server."""
@@ -18,19 +18,22 @@ PUBLISHES = [
 READS = ["get-small", "get-large", "get-prefix", "get-url", "verify-small", "verify-large", "verify-prefix", "list"]
 _LOSE = {"gs": {"get-url"}}  # only a service account can sign, and the emulator has none
 _OPERATIONS = {
-    "publish-small": ("put", "put", ""),
-    "publish-large": ("begin", "part", "part", "complete", "complete", ""),
-    "publish-prefix": ("put",),
-    "get-small": ("get",),
-    "get-large": ("get",),
-    "get-url": ("get",),
-    "get-prefix": ("list", "get"),
-    "verify-small": ("get",),
-    "verify-large": ("get",),
-    "verify-prefix": ("list", "get"),
-    "list": ("list",),
+    "publish-small": (("put",), 1),
+    "publish-large": (("begin", "part", "complete"), 1),
+    "publish-prefix": (("put",), 8),
+    "get-small": (("get",), 1),
+    "get-large": (("get",), 1),
+    "get-url": (("get",), 1),
+    "get-prefix": (("list", "get", "get"), 4),
+    "verify-small": (("get",), 1),
+    "verify-large": (("get",), 1),
+    "verify-prefix": (("list", "get", "get"), 4),
+    "list": (("list",), 1),
 }
-_KINDS = [*PLACES, "answer", "answer", "disk", "files"]
+"""What each sends, and how often about."""
+_WEIGHTS = {"cut": 3, "reset": 3, "answer": 5, "flip": 2, "stall": 2}
+_KINDS = [kind for kind in (*PLACES, "disk", "files") for _ in range(_WEIGHTS.get(kind, 1))]
+_OF_A_READ = ("head", "answer-head", "answer-body")
 
 
 class Case(NamedTuple):
@@ -96,9 +99,10 @@ def drawn_case(seed: int, store: str, engine: str) -> Case:
     if kind == "disk" and not mode.startswith("get"):
         kind = "files"
     if kind in {"disk", "files"}:
-        fault = ClientLimit(kind, chance.randrange(64, 1 << 14) if kind == "disk" else chance.randrange(12, 48))
+        fault = ClientLimit(kind, chance.randrange(64, 1 << 14) if kind == "disk" else chance.randrange(12, 32))
         return Case(seed, store, engine, mode, fault)
     if mode in {"list", "get-url"} and kind in EVENTS - {"pause", "crash"}:
         kind = "cut"
-    operations = _OPERATIONS["-".join(mode.split("-")[:2])]
-    return Case(seed, store, engine, mode, drawn(chance, operations, [kind]))
+    operations, most = _OPERATIONS["-".join(mode.split("-")[:2])]
+    places = ANYWHERE if mode.startswith("publish") else _OF_A_READ
+    return Case(seed, store, engine, mode, drawn(chance, operations, [kind], places=places, most=most))

@@ -91,9 +91,9 @@ class Lane(contextlib.ExitStack):
         ours = _keys(key, source)
         self._prepare(case, ours)
         before = self.holdings.under(f"case-{self._count}/")
-        faults = [case.fault] if isinstance(case.fault, WireFault) else []
-        pid, signalled = [0], []
-        with self._wire(faults, pid, signalled) as wire:
+        pid: list[int] = [0]
+        signalled: list[float] = []
+        with self._wire(case, pid, signalled) as wire:
             job = self._job(case, self.elsewhere or wire.url, key, source)
             outcome = (player or played)(self, job, pid)
             ended = time.monotonic()
@@ -118,16 +118,22 @@ class Lane(contextlib.ExitStack):
             elif case.taken and index % 2 == 0:
                 self.holdings.put(key, _OLD)
 
-    def _wire(self, faults: list[WireFault], pid: list[int], signalled: list[float]) -> FaultyWire:
+    def _wire(self, case: Case, pid: list[int], signalled: list[float]) -> FaultyWire:
+        """The proxy; where a client is sent a signal, its request is stuck from then on for half of the seeds."""
+        faults = [case.fault] if isinstance(case.fault, WireFault) else []
+
         def noted(send: Callable[[WireFault], object]) -> Callable[[WireFault], object]:
             def event(fault: WireFault) -> None:
                 signalled.append(time.monotonic() + fault.seconds)
                 send(fault)
+                if case.seed % 4 < 2:
+                    wire.released.wait()
 
             return event
 
         signals = {name: noted(send) for name, send in client_events(lambda: pid[0]).items()}
-        return FaultyWire(self.endpoint, *faults, events={**server_events(self.server), **signals})
+        wire = FaultyWire(self.endpoint, *faults, events={**server_events(self.server), **signals})
+        return wire
 
     def _job(self, case: Case, url: str, key: str, source: _Sources) -> Job:
         place = Sandbox(

@@ -39,6 +39,9 @@ def play(job: Job, answers: Connection) -> None:
     for name in [name for name in os.environ if name.startswith(_FOREIGN)]:
         del os.environ[name]
     os.environ.update(job.place.environment, HOME=str(job.target.parent), KEYSTOW_ENGINE=job.case.engine)
+    with open(os.devnull, "wb") as nothing:
+        for stream in (1, 2):  # on which a library's panic prints pages
+            os.dup2(nothing.fileno(), stream)
     answers.send(None)
     if hasattr(job.case.fault, "hold"):
         job.case.fault.hold()

@@ -10,13 +10,14 @@
 """
 
 from .events import client_events, server_events
-from .fault import EVENTS, PLACES, WireFault, drawn
+from .fault import ANYWHERE, EVENTS, PLACES, WireFault, drawn
 from .google import GAPS, GoogleGaps
 from .limits import ClientLimit
 from .operations import OPERATIONS, operation
 from .wire import FaultyWire, Passed
 
 __all__ = [
+    "ANYWHERE",
     "EVENTS",
     "GAPS",
     "OPERATIONS",

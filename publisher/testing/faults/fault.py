@@ -124,10 +124,20 @@ class WireFault:
         return count >= self.nth and (not self.times or count < self.nth + self.times)
 
 
-def drawn(chance: random.Random, operations: Sequence[str], kinds: Sequence[str]) -> WireFault:
-    """A fault of one of the ``kinds``, on one of the ``operations``; the same one from the same state of ``chance``."""
+def drawn(
+    chance: random.Random,
+    operations: Sequence[str],
+    kinds: Sequence[str],
+    *,
+    places: Sequence[str] = ANYWHERE,
+    most: int = 1,
+) -> WireFault:
+    """A fault of one of ``kinds``, in one of ``places``, on one of ``operations``, of which there are ``most``.
+
+    The same state of ``chance`` gives the same fault. Raises ``IndexError`` where no kind fits the places.
+    """
     kind = chance.choice(kinds)
-    place = chance.choice(PLACES[kind])
+    place = chance.choice([place for place in PLACES[kind] if place in places])
     byte = chance.choice((0, chance.randrange(1, 200), int(2 ** chance.uniform(0, _MOST_BYTES))))
     lasting = kind in {"cut", "reset", "answer"}
     return WireFault(
@@ -135,8 +145,8 @@ def drawn(chance: random.Random, operations: Sequence[str], kinds: Sequence[str]
         place,
         byte if kind not in {"answer", "replay"} else 0,
         on=chance.choice(operations),
-        nth=chance.choice((1, 1, 1, 2, 3)),
-        times=chance.choice((1, 1, 1, 1, 1, 1, 2, 3, 0)) if lasting else 1,
+        nth=chance.randrange(most) + 1,
+        times=chance.choice((1, 1, 1, 1, 1, 2, 3, 0)) if lasting else 1,
         seconds=round(chance.uniform(*_DURATIONS.get(kind, (0.0, 0.3))), 3) if kind in _TIMED else 0.0,
         **(_own_answer(chance) if kind == "answer" else {}),
     )
