@@ -38,7 +38,9 @@ SIZES = {
 """Bytes of each file that is published; nothing of them can be compressed."""
 
 _processes = multiprocessing.get_context("forkserver")
-_processes.set_forkserver_preload(["__main__", "keystow.command", "s3fs", "gcsfs", "adlfs", "obstore"])
+_processes.set_forkserver_preload(
+    ["__main__", "keystow.command", "keystow.publishing", "keystow.fetching", "s3fs", "gcsfs", "adlfs", "obstore"]
+)
 os.environ.setdefault("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")  # read when gcsfs is imported
 
 

@@ -92,6 +92,16 @@ def test_a_wrong_checksum_is_refused(google, bucket):
     assert stored(google, bucket) == b"hello"
 
 
+def test_a_body_that_was_damaged_on_the_way_is_refused(google, bucket):
+    whole = b'--b\r\nContent-Type: application/json\r\n\r\n{"name":"key"}\r\n--b\r\n\r\nhello\r\n--b--\r\n'
+    target = f"/upload/storage/v1/b/{bucket}/o?uploadType=multipart"
+    for damaged in (whole.replace(b"{", b"z"), whole.replace(b"--b--", b"--c--"), whole.replace(b"\r\n\r\n", b"")):
+        assert ask(google, "POST", target, damaged, Content_Type="multipart/related; boundary=b")[0] == 400
+    target = f"/upload/storage/v1/b/{bucket}/o?uploadType=resumable&name=key"
+    assert [ask(google, "POST", target, damaged)[0] for damaged in (b"{x", b"3")] == [400, 400]
+    assert stored(google, bucket) is None
+
+
 def test_a_precondition_holds_for_a_session(google, bucket):
     session = begun(google, bucket, "&ifGenerationMatch=0")
     assert insert(google, bucket, "first", None)[0] == 200

@@ -46,7 +46,7 @@ class Reply:
 class Session:
     """One resumable upload: what has come, and what became of it."""
 
-    def __init__(self, resource: bytes, query: str) -> None:
+    def __init__(self, resource: dict[str, Any], query: str) -> None:
         self.resource = resource
         self.query = query
         self.content = bytearray()
@@ -84,7 +84,10 @@ class _Google(ProxyHandler):
 
     def _inserted(self, target: str, content_type: str, body: bytes) -> Reply:
         """What the server answers to an insertion (RFC 2387), if its checksum is right."""
-        described, content = _related(content_type, body)
+        try:
+            described, content = _related(content_type, body)
+        except (ValueError, IndexError):
+            return _refusal(400, "The body is no multipart/related of a resource and a content.")
         said = described.get("crc32c")
         if said not in {None, _crc32c(content)}:
             return _refusal(400, f"Provided CRC32C {said!r} doesn't match calculated CRC32C {_crc32c(content)!r}.")
@@ -96,8 +99,12 @@ class _Google(ProxyHandler):
         reply = self._asked("GET", asked.path.removeprefix("/upload").removesuffix("/o"))
         if reply.status != 200:
             return reply
+        try:
+            resource = dict(json.loads(body or b"{}"))
+        except (ValueError, TypeError):
+            return _refusal(400, "The body is no resource.")
         session = uuid.uuid4().hex
-        self._sessions[session] = Session(body, self.target)
+        self._sessions[session] = Session(resource, self.target)
         where = f"http://{self.headers['Host']}{asked.path}?uploadType=resumable&upload_id={session}"
         return Reply(200, headers={"Location": where})
 
@@ -128,7 +135,7 @@ class _Google(ProxyHandler):
 
     def _made(self, session: Session) -> Reply:
         """The whole object, inserted under the session's condition."""
-        resource = json.loads(session.resource or b"{}")
+        resource = session.resource
         said = self.headers.get("X-Goog-Hash", "").removeprefix("crc32c=")
         query = session.query.replace("uploadType=resumable", "uploadType=multipart")
         boundary = uuid.uuid4().hex
