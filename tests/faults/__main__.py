@@ -35,6 +35,9 @@ def main(words: list[str]) -> int:
     lanes = [
         lane for lane in LANES if given.get("store", lane[0]) == lane[0] and given.get("engine", lane[1]) == lane[1]
     ]
+    if not lanes:
+        print(f"there is no such store and engine: give one of {', '.join(map(' and '.join, LANES))}")
+        return 2
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         judged = [verdict for lane in pool.map(lambda lane: _judged(*lane, given), lanes) for verdict in lane]
         measured = dict(zip(lanes, pool.map(lambda lane: times(*lane), lanes), strict=True)) if "times" in given else {}

@@ -100,6 +100,9 @@ def _by_command(job: Job) -> Outcome:
             status = int(str(ending.code))
         except BaseException as error:  # noqa: BLE001  an interrupt that nobody caught ends in a traceback
             return Outcome("raw", told=f"{type(error).__name__}: {error}")
+        finally:
+            for late in (signal.SIGINT, signal.SIGTERM):
+                signal.signal(late, signal.SIG_IGN)
     told = complaint.getvalue()
     kind = "raw" if "Traceback" in told else _ENDINGS.get(status, "raw")
     sha256 = "".join(_checksums(json.loads(said.getvalue()))) if kind == "done" and case.publishes else ""

@@ -7,7 +7,6 @@ happen: what is before goes on, then the fault happens, then what is behind goes
 
 import contextlib
 import http.client
-import io
 import itertools
 import os
 import socket
@@ -21,13 +20,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from keystow.testing.servers.process import LOOPBACK
-from keystow.testing.servers.proxy import PIECE, Framed, Loopback
+from keystow.testing.servers.proxy import PIECE, Loopback
 
 from .fault import EVENTS, SAID, WireFault
+from .messages import HttpMessage, announcing, content_of, split, trickled
 from .operations import operation
 
-DROPS = 64
-"""How many bytes of a trickle come one by one; the rest comes at once."""
 _BUFFER = 1 << 16
 """What the kernel takes of a request that nobody reads, in bytes, as far as it heeds that."""
 _LINGER = 5.0
@@ -52,37 +50,6 @@ class Passed:
 
 class _EndedError(Exception):
     """The fault has ended both connections."""
-
-
-class _Message(Framed):
-    """One message as it comes: its ``head`` in bytes, then its body in pieces."""
-
-    def __init__(self, source: io.BufferedIOBase) -> None:
-        self.rfile = source
-        first = self._line()
-        rest = b"".join(itertools.takewhile(lambda line: line != b"\r\n", iter(self._line, None))) + b"\r\n"
-        self.head = first + rest
-        self.words = first.decode("latin-1").split()
-        self.headers = http.client.parse_headers(io.BytesIO(rest))
-        self.ends_connection = "close" in self.headers.get("Connection", "").lower()
-
-    def length(self) -> int | None:
-        """The body's announced length in bytes, ``None`` where it is not announced."""
-        announced = self.headers.get("Content-Length")
-        return int(announced) if announced and "Transfer-Encoding" not in self.headers else None
-
-    def asked(self) -> Iterator[bytes]:
-        """The body of a request, as it is on the wire."""
-        return self._body()
-
-    def answered(self, method: str) -> Iterator[bytes]:
-        """The body of an answer (RFC 9112, section 6.3), as it is on the wire."""
-        if method == "HEAD" or self.words[1] in {"204", "304"}:
-            return iter(())
-        if "Transfer-Encoding" in self.headers or "Content-Length" in self.headers:
-            return self._body()
-        self.ends_connection = True
-        return iter(lambda: self.rfile.read1(PIECE), b"")
 
 
 class FaultyWire(Loopback):
@@ -127,7 +94,7 @@ class FaultyWire(Loopback):
                     each.shutdown(socket.SHUT_RDWR)
             self._changed.wait_for(lambda: not self._open, timeout=30)
 
-    def enter(self, request: _Message) -> tuple[Passed, WireFault | None]:
+    def enter(self, request: HttpMessage) -> tuple[Passed, WireFault | None]:
         """Counts a request, and gives the fault that is due."""
         method, target = request.words[:2]
         passed = Passed(operation(method, target), method, target)
@@ -170,7 +137,7 @@ class _Connection(socketserver.StreamRequestHandler):
 
     def _goes_on(self) -> bool:
         """Passes one exchange on; says whether the client may send another request."""
-        request = _Message(self.rfile)
+        request = HttpMessage(self.rfile)
         exchange = _Exchange(self.server, self.connection, request)
         return exchange.carried_out() and not request.ends_connection
 
@@ -178,7 +145,7 @@ class _Connection(socketserver.StreamRequestHandler):
 class _Exchange:
     """One request and its answer."""
 
-    def __init__(self, server: FaultyWire, client: socket.socket, request: _Message) -> None:
+    def __init__(self, server: FaultyWire, client: socket.socket, request: HttpMessage) -> None:
         self._server = server
         self._client = client
         self._request = request
@@ -212,7 +179,7 @@ class _Exchange:
 
     # -- up
 
-    def _ask(self) -> _Message:
+    def _ask(self) -> HttpMessage:
         self._connect()
         self._through("head", [self._request.head], len(self._request.head), self._send)
         self._expected()
@@ -244,21 +211,21 @@ class _Exchange:
         if self._request.headers.get("Expect", "").lower() == "100-continue":
             self._client.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
 
-    def _answer(self) -> _Message:
-        while (answer := _Message(self._source)).words[1].startswith("1"):
+    def _answer(self) -> HttpMessage:
+        while (answer := HttpMessage(self._source)).words[1].startswith("1"):
             pass
         return answer
 
     # -- down
 
-    def _relay(self, answer: _Message) -> bool:
+    def _relay(self, answer: HttpMessage) -> bool:
         body, head, length = answer.answered(self._passed.method), answer.head, answer.length()
         if self._is_due("shorten", "answer-body") and self._fault is not None:
             came = b"".join(body)
-            whole = came if length is not None else _content(came)
+            whole = came if length is not None else content_of(came)
             body = iter([came])
             if self._fault.byte < len(whole):
-                body, head = iter([whole[: self._fault.byte]]), _announcing(answer, self._fault.byte)
+                body, head = iter([whole[: self._fault.byte]]), announcing(answer, self._fault.byte)
                 self._passed.fault = str(self._fault)
         self._through("answer-head", [head], len(head), self._client.sendall)
         self._through("answer-body", body, length, self._client.sendall)
@@ -306,7 +273,7 @@ class _Exchange:
             case "flip":
                 return itertools.chain([bytes([first[0] ^ 1]) + first[1:]], behind)
             case "trickle":
-                return _trickled(behind, fault.seconds)
+                return trickled(behind, fault.seconds)
             case "delay":
                 self._server.released.wait(fault.seconds)
             case "stall":
@@ -335,55 +302,3 @@ class _Exchange:
         while time.monotonic() < deadline and self._client.recv(PIECE):
             pass
         raise _EndedError
-
-
-def split(pieces: Iterable[bytes], byte: int) -> tuple[Iterator[bytes], Iterator[bytes]]:
-    """The first ``byte`` bytes, and those behind them, which are to be read after them.
-
-    >>> [b"".join(part) for part in split([b"ab", b"cd"], 3)]
-    [b'abc', b'd']
-    """
-    source = iter(pieces)
-    rest: list[bytes] = []
-
-    def before() -> Iterator[bytes]:
-        left = byte
-        while left and (piece := next(source, b"")):
-            rest.append(piece[left:])
-            yield piece[:left]
-            left -= len(piece[:left])
-
-    def behind() -> Iterator[bytes]:
-        yield from filter(None, rest)
-        yield from source
-
-    return before(), behind()
-
-
-def _trickled(pieces: Iterator[bytes], seconds: float) -> Iterator[bytes]:
-    drops, rest = split(pieces, DROPS)
-    for piece in drops:
-        for drop in piece:
-            time.sleep(seconds)
-            yield bytes([drop])
-    yield from rest
-
-
-def _content(chunked: bytes) -> bytes:
-    """What is in a chunked body (RFC 9112, section 7.1)."""
-    content = b""
-    while chunked:
-        size, _, chunked = chunked.partition(b"\r\n")
-        length = int(size.partition(b";")[0], 16)
-        if not length:
-            break
-        content, chunked = content + chunked[:length], chunked[length + 2 :]
-    return content
-
-
-def _announcing(answer: _Message, length: int) -> bytes:
-    """The head of an answer whose body has this length."""
-    first, *lines = answer.head.split(b"\r\n")[:-2]
-    framing = (b"content-length:", b"transfer-encoding:")
-    kept = [line for line in lines if not line.lower().startswith(framing)]
-    return b"\r\n".join([first, *kept, b"Content-Length: %d" % length, b"", b""])
