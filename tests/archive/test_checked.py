@@ -38,6 +38,20 @@ def test_names_are_counted_once():
     assert [(name, checked.admit(Entry(name, "file")).size) for name, _ in names] == names
     assert checked.admit(Entry("a/b", "directory")).size == 0
     assert checked.admit(Entry("a/l", "symlink", target="ää")).size == 5
+    assert checked.admit(Entry("new/inner", "directory")).size == 8
+    assert checked.admit(Entry("other/l", "symlink", target="xy")).size == 8
+
+
+def test_a_directory_is_placed_as_a_file_is():
+    checked = Checked()
+    placed = checked.admit(Entry("a/b", "directory"))
+    assert (placed.directory.name, placed.name) == (b"a", b"b")
+    assert checked.admit(Entry("a/c", "file")).directory is placed.directory
+
+
+def test_a_hard_link_that_no_disk_can_hold_names_itself():
+    with pytest.raises(UnsafeArchiveError, match="the member 'link' holds a name that no disk can hold"):
+        Checked().admit(Entry("link", "hardlink", target="\ud800"))
 
 
 def test_deep_names_take_memory_by_their_segments_and_not_by_their_square():
