@@ -5,6 +5,7 @@ exists, 4 verification failed, 130 interrupted, 143 terminated.
 """
 
 import sys
+from contextlib import nullcontext
 
 from . import signals, streams
 from .parsing import read_call
@@ -21,7 +22,8 @@ def main(arguments: "Sequence[str] | None" = None) -> int:
         options = read_call(arguments, closed=streams.stand_in_for_closed())
         streams.take_any_text()
         with signals.sigterm_raised():
-            status: int = options.run(options)
+            with streams.repeats_told(every_try=options.debug) if options.requests else nullcontext():
+                status: int = options.run(options)
             sys.stdout.flush()
     except KeyboardInterrupt as interrupt:
         return signals.tell(interrupt)

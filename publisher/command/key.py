@@ -16,7 +16,7 @@ def take_arguments(parser: "argparse.ArgumentParser") -> None:
     """Declares what the command takes."""
     parser.add_argument("template", metavar="TEMPLATE", help="such as results/{jobID}/{date}, or a DESTINATION")
     take_context(parser)
-    parser.set_defaults(prints=True)
+    parser.set_defaults(prints=True, requests=False)
 
 
 def run(options: "argparse.Namespace") -> int:

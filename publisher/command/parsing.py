@@ -67,8 +67,8 @@ class _Parser(argparse.ArgumentParser):
 class _CommandParser(_Parser):
     """The parser of one command, which loads it, and learns what it takes, once it is called.
 
-    A command says by ``set_defaults`` if it ``prints`` a result to stdout, and which of its arguments may be
-    ``repeated``, also after an option.
+    A command says by ``set_defaults`` if it ``prints`` a result to stdout, that it makes no ``requests``, and which of
+    its arguments may be ``repeated``, also after an option.
     """
 
     def __init__(self, *, command: str, **options: "Any") -> None:  # noqa: ANN401
@@ -78,7 +78,7 @@ class _CommandParser(_Parser):
     def parse_known_args(self, args: "Any" = None, namespace: "Any" = None) -> "Any":  # noqa: ANN401
         command = import_module(f"{__package__}.{self._command}")
         self.description = command.DESCRIPTION
-        self.set_defaults(run=command.run, refuse=self.error, prints=False, repeated=None)
+        self.set_defaults(run=command.run, refuse=self.error, prints=False, requests=True, repeated=None)
         command.take_arguments(self)
         self.add_argument("--debug", action="store_true", help="on a failure, say where it came from")
         return super().parse_known_args(args, namespace)

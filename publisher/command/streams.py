@@ -2,7 +2,11 @@
 
 import os
 import sys
-from contextlib import suppress
+from contextlib import contextmanager, suppress
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 def stand_in_for_closed() -> set[str]:
@@ -33,3 +37,23 @@ def say(text: str) -> None:
 
     with suppress(OSError):  # there is nobody else to tell, and the result is still to be printed
         print(f"keystow: {presentable(text)}", file=sys.stderr, flush=True)
+
+
+@contextmanager
+def repeats_told(*, every_try: bool) -> "Iterator[None]":
+    """Within this, people are told of each request that is made again, or of ``every_try``."""
+    import logging
+
+    class Told(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            say(record.getMessage())
+
+    logger, told = logging.getLogger("keystow"), Told()
+    before = logger.level
+    logger.addHandler(told)
+    logger.setLevel(logging.DEBUG if every_try else logging.INFO)
+    try:
+        yield
+    finally:
+        logger.removeHandler(told)
+        logger.setLevel(before)
