@@ -82,7 +82,9 @@ _FILES = {"AWS_CONFIG_FILE": "~/.aws/config", "AWS_SHARED_CREDENTIALS_FILE": "~/
 def check_bucket(name: str) -> str:
     """Gives ``name`` back if it can be a bucket's, or the ARN of an access point. Raises ``ValueError``."""
     if "@" in name:
-        raise ValueError("the name of a bucket holds no '@', and no credentials: use the default credentials chain")
+        raise ValueError(
+            "what holds '@' is no name of a bucket; it has no credentials either: use the default credentials chain"
+        )
     if not _BUCKET.fullmatch(name):
         raise ValueError(f"{name!r} is no name of a bucket: use letters, digits, dots and hyphens")
     return name
