@@ -11,7 +11,6 @@ from other_clouds import crc32c_of
 
 from keystow.backends import ConflictError, StoreError, StoreUnavailableError, UnknownOutcomeError, open_store
 from keystow.backends.azure import store as azure_module
-from keystow.backends.gcs import store as gcs_module
 from keystow.backends.sending import repeating
 from keystow.backends.sending.parts import part_size
 
@@ -46,8 +45,7 @@ PAGES = {
 
 @pytest.fixture(autouse=True)
 def alone(monkeypatch, clean_environment):
-    for module in (repeating, gcs_module, azure_module):
-        monkeypatch.setattr(module, "PAUSES", (0.01,))
+    monkeypatch.setattr(repeating, "PAUSES", (0.01,))
     for name in ("CONNECTION_STRING", "ACCOUNT_NAME", "SAS_TOKEN", "CLIENT_ID", "ANON"):
         monkeypatch.delenv(f"AZURE_STORAGE_{name}", raising=False)
     monkeypatch.setenv("AZURE_STORAGE_ACCOUNT_KEY", KEY)
