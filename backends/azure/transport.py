@@ -20,8 +20,9 @@ from aiohttp import (
 from azure.core.pipeline.transport import AioHttpTransport
 
 from keystow.backends.answers import MOST, Bounded, announced
+from keystow.backends.sending.limits import CONNECT
 from keystow.backends.sending.parts import Body
-from keystow.backends.sending.progress import CONNECT, Progressing, progressing
+from keystow.backends.sending.progress import Progressing, progressing
 from keystow.backends.texts import keep_secret
 
 from .answers import NOT_AZURES, BrokenError

@@ -14,8 +14,8 @@ from functools import partial
 from typing import Any
 
 from keystow.backends.sending.in_flight import in_flight
+from keystow.backends.sending.limits import BRIEF
 from keystow.backends.sending.parts import Body
-from keystow.backends.sending.progress import BRIEF
 from keystow.backends.sending.repeating import retried_on_loop
 from keystow.backends.sending.settling import decided
 

@@ -18,8 +18,9 @@ from keystow.backends.endpoints import check_endpoint, origin
 from keystow.backends.errors import CredentialsError, MissingExtraError, StoreError, StoreUnavailableError
 from keystow.backends.loop import Loop
 from keystow.backends.sending.continuing import Content
+from keystow.backends.sending.limits import CONNECT
 from keystow.backends.sending.parts import Body
-from keystow.backends.sending.progress import CONNECT, Progressing, may_have_left, progressing
+from keystow.backends.sending.progress import Progressing, may_have_left, progressing
 from keystow.backends.sending.repeating import retry_after
 from keystow.backends.texts import guard_logs, keep_secret, presentable
 

@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from keystow.backends.errors import StoreError
-from keystow.backends.sending.progress import BRIEF
+from keystow.backends.sending.limits import BRIEF
 from keystow.backends.sending.repeating import retried, retried_on_loop
 from keystow.backends.sending.settling import MARK, decided
 

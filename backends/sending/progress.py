@@ -11,20 +11,14 @@ import contextlib
 from collections.abc import AsyncIterator
 from typing import Any
 
+from . import limits
 from .parts import Body
-
-SECONDS = 60.0
-LEAST = 1 << 10
-CONNECT = 10.0
-"""Seconds in which a connection must stand, with TLS."""
-BRIEF = 10.0
-"""Seconds for what is looked at or cleared once a request has used up its tries."""
 
 
 @contextlib.asynccontextmanager
 async def progressing(body: Body | None = None, seconds: float | None = None) -> AsyncIterator[None]:
-    """Within this, ``TimeoutError`` is raised ``seconds`` (default: ``SECONDS``) after the last bytes left ``body``."""
-    bound = SECONDS if seconds is None else seconds
+    """Within this, ``TimeoutError`` is raised once no bytes left ``body`` for ``seconds`` (``limits.SECONDS``)."""
+    bound = limits.SECONDS if seconds is None else seconds
     loop = asyncio.get_running_loop()
     deadline = asyncio.timeout(bound)
 
@@ -47,19 +41,19 @@ class Progressing:
 
     def __init__(self, content: Any) -> None:
         self._content = content
-        self._left = SECONDS
+        self._left = limits.SECONDS
         self._came = 0
 
     async def read(self, size: int = -1) -> bytes:
         """Up to ``size`` bytes, or all. Raises ``TimeoutError``."""
         loop = asyncio.get_running_loop()
         since = loop.time()
-        async with _until(asyncio.timeout(self._left), SECONDS):
+        async with _until(asyncio.timeout(self._left), limits.SECONDS):
             piece: bytes = await self._content.read(size)
         self._came += len(piece)
         self._left -= loop.time() - since
-        if self._came >= LEAST:
-            self._came, self._left = 0, SECONDS
+        if self._came >= limits.LEAST:
+            self._came, self._left = 0, limits.SECONDS
         return piece
 
     def __getattr__(self, name: str) -> Any:

@@ -318,7 +318,7 @@ def drip():
 )
 def test_what_makes_no_progress_is_cut(impatient, drip, first, then):
     address, ended = drip(first, then)
-    assert "it brought less than 16384 bytes in 0.2 s" in refused(address, StoreUnavailableError)
+    assert "it brought less than 1024 bytes in 0.2 s" in refused(address, StoreUnavailableError)
     for _ in range(100):
         if ended:
             break
