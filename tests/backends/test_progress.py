@@ -1,4 +1,4 @@
-"""A try in which nothing moves is over, on Google and Azure: whoever it is that stands still, and however it trickles."""
+"""A try in which nothing moves is over, on Google and Azure, whoever it is that stands still, and however it drips."""
 
 import asyncio
 import base64
@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from keystow.backends import StoreUnavailableError, open_store
+from keystow.backends import StoreError, StoreUnavailableError, open_store
 from keystow.backends.azure import upload as azure_upload
 from keystow.backends.gcs import upload as google_upload
 from keystow.backends.sending import limits, repeating
@@ -35,9 +35,9 @@ DATED = b'ETag: "e"\r\nLast-Modified: Tue, 24 Nov 2026 17:55:09 GMT\r\n'
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch, clean_environment):
-    monkeypatch.setattr(limits, "SECONDS", 0.4)
-    monkeypatch.setattr(google_upload, "BRIEF", 0.2)
-    monkeypatch.setattr(azure_upload, "BRIEF", 0.2)
+    monkeypatch.setattr(limits, "SECONDS", 0.2)
+    monkeypatch.setattr(google_upload, "BRIEF", 0.1)
+    monkeypatch.setattr(azure_upload, "BRIEF", 0.1)
     monkeypatch.setattr(repeating, "PAUSES", ())
     for name in ("CONNECTION_STRING", "ACCOUNT_NAME", "SAS_TOKEN"):
         monkeypatch.delenv(f"AZURE_STORAGE_{name}", raising=False)
@@ -145,11 +145,8 @@ STUCK = {
 @pytest.mark.parametrize("stuck", list(STUCK.values()), ids=list(STUCK))
 @pytest.mark.parametrize("kind", ["gs", "az"])
 def test_a_try_in_which_nothing_moves_is_over(kind, operation, stuck) -> None:
-    """But for what is no answer of theirs and can be told at once."""
-    with (
-        opened(kind, stuck) as store,
-        pytest.raises(StoreUnavailableError, match=r"nothing moved for 0\.[24] s|is not"),
-    ):
+    """But for what can be told at once: what is no answer of theirs, and a refusal of HEAD, which has no body."""
+    with opened(kind, stuck) as store, pytest.raises(StoreError, match=r"nothing moved for 0\.[12] s|is not|403"):
         operation(store)
 
 
@@ -160,7 +157,7 @@ def test_content_that_drips_is_cut(kind) -> None:
     whole = f"bytes 0-{size - 1}/{size}"
     ranged = f"HTTP/1.1 206 Partial Content\r\nContent-Range: {whole}\r\n" if kind == "az" else "HTTP/1.1 200 OK\r\n"
     start = ranged.encode() + f"Content-Length: {size}\r\n".encode() + DATED + b"\r\n" + first
-    with opened(kind, drips(start)) as store, pytest.raises(StoreUnavailableError, match="nothing moved for 0.4 s"):
+    with opened(kind, drips(start)) as store, pytest.raises(StoreUnavailableError, match=r"nothing moved for 0\.2 s"):
         list(store.read("key"))
 
 
@@ -269,7 +266,7 @@ class Content:
 
 @pytest.mark.parametrize(
     ("size", "pause", "comes"),
-    [(limits.LEAST, 0.1, True), (limits.LEAST // 2 + 1, 0.1, True), (1, 0.1, False), (9, 60, False)],
+    [(limits.LEAST, 0.05, True), (limits.LEAST // 2 + 1, 0.05, True), (1, 0.05, False), (9, 60, False)],
 )
 def test_content_has_to_come(size, pause, comes) -> None:
     async def read():
