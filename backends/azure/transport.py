@@ -5,7 +5,7 @@ and waits for an access token as long as it takes. aiohttp repeats a PUT whose c
 """
 
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from aiohttp import (
@@ -94,6 +94,7 @@ async def _watched(
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
     if scheme == "Bearer":
         keep_secret(token)
+    request.headers["Accept-Encoding"] = "identity"
     try:
         response = await handler(request)
     except ClientConnectorError:
@@ -101,15 +102,21 @@ async def _watched(
     except (ClientOSError, ServerDisconnectedError) as error:
         # Under another name aiohttp does not send it again.
         raise ClientPayloadError(f"the connection was lost: {error}") from error
-    most = MOST
-    asked = _RANGE.fullmatch(request.headers.get("x-ms-range", ""))
-    if asked and request.method == "GET" and response.status < 300:
-        said = response.headers
-        start, stop = int(asked[1]), int(asked[2]) + 1
-        try:
-            most = announced(response.status, said.get("Content-Length"), said.get("Content-Range"), start, stop)
-        except ValueError:
-            response.close()
-            raise ClientPayloadError(NOT_AZURES) from None
+    try:
+        most = _most(request.method, request.headers, response.status, response.headers)
+    except ValueError:
+        response.close()
+        raise ClientPayloadError(NOT_AZURES) from None
     response.content = _Content(Bounded(response.content, most))  # type: ignore[assignment]
     return response
+
+
+def _most(method: str, asked: Mapping[str, str], status: int, said: Mapping[str, str]) -> int:
+    """The bytes that an answer may have. Raises ``ValueError`` for what is no answer of Azure's to that."""
+    ranged = _RANGE.fullmatch(asked.get("x-ms-range", ""))
+    if ranged and method == "GET" and status < 300:
+        start, stop = int(ranged[1]), int(ranged[2]) + 1
+        return announced(status, said.get("Content-Length"), said.get("Content-Range"), start, stop)
+    if "Content-Encoding" in said and method != "HEAD":
+        raise ValueError("the SDK would decompress it, to whatever length")
+    return MOST

@@ -76,13 +76,13 @@ def refused(answer: Answer, where: str, base: str, asked: Asked) -> StoreError:
 
 
 def _message(body: bytes) -> str:
-    """What Google says of a refusal, as JSON or as a line of text; a page of somebody else's says nothing."""
+    """What Google says of a refusal, as JSON or as a line of text; no bytes, and no page of somebody else's."""
     text = body[:_MOST_SAID].decode("utf-8", "replace").strip()
     try:
         text = str(json.loads(text)["error"]["message"])
     except (ValueError, LookupError, TypeError, RecursionError):
         text = "" if text.startswith("{") else text[:200]
-    return text[:1000] if text and "<" not in text else "no reason was given"
+    return text[:1000] if text and {"<", "\ufffd"}.isdisjoint(text) else "no reason was given"
 
 
 def resource(answer: Answer) -> dict[str, Any]:
@@ -147,15 +147,15 @@ def page(answer: Answer) -> tuple[list[Stat], str]:
     return [stat(each) for each in items], token
 
 
-def content(answer: Answer, start: int, stop: int | None, generation: str | None) -> tuple[int, str | None]:
+def content(answer: Answer, start: int, stop: int | None, generation: str | None) -> tuple[int, str]:
     """The bytes of content that an answer promises, and of which generation: of the one that was named, if it was."""
     said = answer.headers
     length = said.get("Content-Length")
     if not length and not start and stop is None:
         length = said.get("X-Goog-Stored-Content-Length")
-    found = said.get("X-Goog-Generation") or generation
-    if generation not in {None, found}:
-        raise ValueError("another generation")
+    found = said.get("X-Goog-Generation")
+    if not found or generation not in {None, found}:
+        raise ValueError("no generation, or another one")
     return announced(answer.status, length, said.get("Content-Range"), start, stop), found
 
 

@@ -101,7 +101,7 @@ class Bucket:
         async with progressing(body, request.seconds), await self._begun(request, body) as response:
             return await _read(response)
 
-    def content(self, request: Request, understand: Callable[..., tuple[int, str | None]], *more: Any) -> Content:
+    def content(self, request: Request, understand: Callable[..., tuple[int, str]], *more: Any) -> Content:
         """The content of an object; ``understand(answer, *more)`` gives its length and its tag, of all but the body.
 
         Raises for a redirect, and for a status of 400 or more.

@@ -281,9 +281,7 @@ def asked_by_google(endpoint, operation, authority, service_account):
 
 
 def test_a_token_goes_to_the_endpoint(secure, authority, service_account) -> None:
-    secure.answer = lambda asked: Lie(
-        200, {"Content-Length": "5", "ETag": '"e"', "Last-Modified": "Tue, 24 Nov 2026 17:55:09 GMT"}, b"hello"
-    )
+    secure.answer = lambda asked: Lie(200, {"Content-Length": "5", "X-Goog-Generation": "7"}, b"hello")
     said = asked_by_google(secure.url, "read", authority, service_account)
     assert said == "b'hello'\n"
     assert [asked.headers["authorization"] for asked in secure.asked] == [f"Bearer {TOKEN}"]

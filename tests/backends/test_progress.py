@@ -30,7 +30,7 @@ OPERATIONS = {
     "delete": lambda store: store.delete("key"),
 }
 EACH = pytest.mark.parametrize("operation", list(OPERATIONS.values()), ids=list(OPERATIONS))
-DATED = b'ETag: "e"\r\nLast-Modified: Tue, 24 Nov 2026 17:55:09 GMT\r\n'
+DATED = b'ETag: "e"\r\nX-Goog-Generation: 7\r\nLast-Modified: Tue, 24 Nov 2026 17:55:09 GMT\r\n'
 
 
 @pytest.fixture(autouse=True)
