@@ -131,7 +131,7 @@ class Container:
 
     def _unanswered(self, key: str, error: Exception) -> StoreUnavailableError:
         said = str(error).split("?", 1)[0] or type(error).__name__
-        return StoreUnavailableError(f"{self.where(key)}: {said}", hint="check the endpoint and network")
+        return StoreUnavailableError(f"{self.where(key)}: {said}", hint="check the endpoint and the network")
 
     def cut_short(self, key: str) -> StoreUnavailableError:
         """The error for an answer that ends too early."""

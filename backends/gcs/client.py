@@ -6,7 +6,6 @@ bucket's layout first. No redirect is followed: aiohttp would take what holds a 
 
 import asyncio
 import os
-import threading
 import time
 from collections.abc import Awaitable, Callable, Generator, Mapping
 from functools import partial
@@ -54,7 +53,7 @@ class Bucket:
         self.endpoint = emulator(os.environ) if endpoint is None else check_endpoint(endpoint)
         self.base = (self.endpoint or "https://storage.googleapis.com").rstrip("/")
         self._files = _file_system(self.endpoint, emulated=origin(self.base)[0] != "https")
-        self._renewing = threading.Lock()
+        self._renewing: asyncio.Future[None] | None = None
         self.loop = Loop(self._files.loop)
         guard_logs(*_LOGGERS)
 
@@ -145,7 +144,7 @@ class Bucket:
         headers = {"Accept-Encoding": "identity", "User-Agent": "keystow", **request.headers}
         if self.credentials is not None:
             if not self.credentials.valid:
-                await asyncio.to_thread(self._renew)
+                await self._renewed()
             self.credentials.apply(headers)
             keep_secret(str(self.credentials.token))
         return await session.request(
@@ -158,14 +157,19 @@ class Bucket:
             auto_decompress=False,
         )
 
-    def _renew(self) -> None:
-        """Gets an access token; google-auth by itself would wait for two minutes, three times."""
+    async def _renewed(self) -> None:
+        """Has one access token asked for, whoever waits; google-auth by itself would wait for two minutes and more."""
         import requests
         from google.auth.transport.requests import Request as Asking
 
-        with self._renewing, requests.Session() as session:
-            if not self.credentials.valid:
+        def renew() -> None:
+            with requests.Session() as session:
                 self.credentials.refresh(partial(Asking(session), timeout=CONNECT))
+
+        if self._renewing is None or self._renewing.done():
+            self._renewing = asyncio.ensure_future(asyncio.to_thread(renew))
+            self._renewing.add_done_callback(lambda done: done.cancelled() or done.exception())
+        await asyncio.shield(self._renewing)
 
     async def _sound(self, key: str, work: Awaitable[Result]) -> Result:
         """What ``work`` gives, and the errors of the client as the store's.

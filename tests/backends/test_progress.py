@@ -152,12 +152,16 @@ def test_a_try_in_which_nothing_moves_is_over(kind, operation, stuck) -> None:
 
 @pytest.mark.parametrize("kind", ["gs", "az"])
 def test_content_that_drips_is_cut(kind) -> None:
+    """And asked for again; from where it broke off, that is no answer of Google's."""
     size = 100_000
     first = b"abcdefgh" * 200
     whole = f"bytes 0-{size - 1}/{size}"
     ranged = f"HTTP/1.1 206 Partial Content\r\nContent-Range: {whole}\r\n" if kind == "az" else "HTTP/1.1 200 OK\r\n"
     start = ranged.encode() + f"Content-Length: {size}\r\n".encode() + DATED + b"\r\n" + first
-    with opened(kind, drips(start)) as store, pytest.raises(StoreUnavailableError, match=r"nothing moved for 0\.2 s"):
+    with (
+        opened(kind, drips(start)) as store,
+        pytest.raises(StoreUnavailableError, match=r"nothing moved for 0\.2 s|is not Google"),
+    ):
         list(store.read("key"))
 
 
@@ -227,6 +231,17 @@ def test_a_server_that_gives_no_token(tmp_path, monkeypatch) -> None:
         with contextlib.closing(store), pytest.raises(StoreUnavailableError, match="nothing moved") as refused:
             store.write("key", [b"x"])
     assert refused.value.tries == 1
+
+
+def test_a_credential_of_azures_that_gives_no_token() -> None:
+    from keystow.backends.azure.transport import _Asked
+
+    class Silent:
+        async def get_token(self, *scopes, **options):
+            await asyncio.sleep(60)
+
+    with pytest.raises(TimeoutError, match="nothing moved"):
+        asyncio.run(_Asked(Silent()).get_token("scope"))
 
 
 # -- the clock itself
