@@ -3,14 +3,14 @@ PYTHON ?= python3
 BIN := .venv/bin
 SETTINGS := --config-settings editable_mode=strict
 SOURCES := keys archive backends publisher
-FOLDERS := $(SOURCES) backends/sending backends/s3 backends/gcs backends/azure publisher/testing publisher/testing/servers
+FOLDERS := $(SOURCES) backends/sending backends/s3 backends/gcs backends/azure publisher/command publisher/testing publisher/testing/faults publisher/testing/servers
 LINTED := $(SOURCES) tests benchmarks examples
 
-.PHONY: help setup demo test test-stores test-face test-fast lowest mutants check format bench tools azurite bench-tools \
+.PHONY: help setup demo test test-stores test-face test-fast lowest mutants faults check format bench tools azurite bench-tools \
 	peers lock clean
 
 help:
-	@echo "make demo | test | test-fast | lowest | mutants | check | format | bench"
+	@echo "make demo | test | test-fast | lowest | mutants | faults | check | format | bench"
 
 # Nothing is installed whose hash is not in the list; what builds keystow is in the same list.
 INSTALL := $(BIN)/uv pip install --quiet --require-hashes
@@ -36,7 +36,7 @@ test: setup tools azurite bench-tools peers .venv/lowest/.installed
 	@$(MAKE) --no-print-directory lowest
 
 test-stores:
-	$(BIN)/pytest tests/backends tests/conformance tests/testing
+	$(BIN)/pytest tests/backends tests/conformance tests/faults tests/testing
 
 test-face:
 	$(BIN)/pytest tests/keys tests/archive tests/publisher tests/lowest tests/test_*.py
@@ -59,6 +59,11 @@ lowest: .venv/lowest/.installed azurite
 # Half an hour and more; `make mutants MODULES="keys/values.py keys/rules.py"` looks at these alone.
 mutants: setup tools
 	PYTHONPATH=tests $(BIN)/python -m mutants $(MODULES)
+
+# `make faults SEED=7 CASES=100 STORE=s3 ENGINE=obstore`, `make faults LINE="…"` for one case again, and TIMES=1.
+faults: setup azurite
+	PYTHONPATH=tests $(BIN)/python -m faults $(LINE) $(SEED:%=seed=%) $(CASES:%=cases=%) $(STORE:%=store=%) \
+		$(ENGINE:%=engine=%) $(TIMES:%=times=%)
 
 check: setup
 	$(BIN)/ruff format --check $(LINTED)

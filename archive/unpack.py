@@ -71,8 +71,10 @@ def check_destination(directory: str | os.PathLike[str]) -> tuple[str, bool]:
     """The real path to unpack into, and whether there is an empty directory there already.
 
     What a killed run left in it does not count. Raises ``DestinationExistsError`` for a directory that is not empty,
-    and for anything else that is there.
+    and for anything else that is there; ``ValueError`` for an empty path.
     """
+    if not os.fspath(directory):
+        raise ValueError("the directory to unpack into has no name: name a new one, or '.'")
     target = os.path.realpath(directory)
     if not os.path.lexists(target):
         return target, False

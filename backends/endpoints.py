@@ -13,6 +13,7 @@ _AWS_HOST = re.compile(r"(?:^|\.)amazonaws\.com(?:\.cn)?$")
 _REGION_IN_HOST = re.compile(
     r"(?:^|\.)s3(?:-fips)?[.-](?:dualstack\.)?([a-z]{2}(?:-[a-z]+)+-\d+)(?:\.vpce)?\.amazonaws\.com(?:\.cn)?$"
 )
+_EXAMPLE = "https://s3.us-west-2.amazonaws.com"
 _PORTS = {"http": 80, "https": 443}
 _PROVIDERS = {
     "s3": re.compile(
@@ -40,12 +41,14 @@ def check_endpoint(endpoint: str, source: str = "") -> str:
     except ValueError:
         sound = False
         parts = urlsplit("")
-    if "@" in endpoint and "\\" not in endpoint:
+    if "@" in endpoint and "\\" in endpoint:
+        raise ValueError(f"{where}what holds '@' and '\\' is no endpoint: write a URL such as {_EXAMPLE}")
+    if "@" in endpoint:
         raise ValueError(
             f"{where}the endpoint holds credentials, which results would repeat: use the default credentials chain"
         )
     if not sound or not _SOUND.fullmatch(endpoint):
-        raise ValueError(f"{where}{endpoint!r} is no endpoint: write a URL such as https://s3.us-west-2.amazonaws.com")
+        raise ValueError(f"{where}{endpoint!r} is no endpoint: write a URL such as {_EXAMPLE}")
     return endpoint
 
 

@@ -2,10 +2,12 @@
 
 from typing import NoReturn, Self
 
+from keystow.root import KeystowError
+
 from .texts import presentable
 
 
-class StoreError(OSError):
+class StoreError(KeystowError, OSError):
     """A store refused or failed.
 
     ``code`` and ``request_id`` are the store's own, as far as it gave them; ``hint`` says what to change. All of it has
@@ -15,6 +17,7 @@ class StoreError(OSError):
     done what it was asked for, without our being told so.
     """
 
+    kind = "store_failed"
     retry_after: float | None = None
     tries = 1
     may_have_arrived = True
@@ -38,29 +41,43 @@ class StoreError(OSError):
 class AlreadyExistsError(StoreError, FileExistsError):
     """``if_absent`` was asked for, and there is an object of that name, which stands unchanged."""
 
+    kind = "already_exists"
+
 
 class NotFoundError(StoreError, FileNotFoundError):
     """There is no such object, or no such version of it."""
+
+    kind = "no_such_object"
 
 
 class BucketNotFoundError(NotFoundError):
     """There is no such bucket."""
 
+    kind = "no_such_bucket"
+
 
 class AccessDeniedError(StoreError, PermissionError):
     """The credentials are valid and do not permit this."""
+
+    kind = "access_denied"
 
 
 class CredentialsError(StoreError, PermissionError):
     """There are no credentials, or the store does not accept them."""
 
+    kind = "credentials_refused"
+
 
 class StoreUnavailableError(StoreError, ConnectionError):
     """The store did not answer, or not soundly, within a bounded number of tries."""
 
+    kind = "store_unavailable"
+
 
 class UnknownOutcomeError(StoreUnavailableError):
     """The answer to a write was lost, and the store may not be asked whether it was done."""
+
+    kind = "outcome_unknown"
 
 
 class ConflictError(StoreError):
@@ -69,26 +86,36 @@ class ConflictError(StoreError):
     ``passes`` says whether the same request may succeed once the other writer is done.
     """
 
+    kind = "conflict"
+
     passes = True
 
 
 class InvalidKeyError(StoreError, ValueError):
     """The store has no way to hold an object of that name."""
 
+    kind = "invalid_key"
+
 
 class UnsupportedError(StoreError, NotImplementedError):
     """The store cannot promise this, and has done nothing."""
 
+    kind = "unsupported"
 
-class UnknownStoreError(ValueError):
+
+class UnknownStoreError(KeystowError, ValueError):
     """The URL names no kind of store that there is."""
+
+    kind = "unknown_store"
 
     def __init__(self, message: str) -> None:
         super().__init__(presentable(message))
 
 
-class MissingExtraError(ImportError):
+class MissingExtraError(KeystowError, ImportError):
     """The store needs an optional dependency that is not installed; the message names the extra."""
+
+    kind = "missing_extra"
 
     def __init__(self, message: str) -> None:
         super().__init__(presentable(message))

@@ -169,10 +169,13 @@ class FileStore:
 
     @contextlib.contextmanager
     def _opened(self, key: str) -> Iterator[int]:
-        """The file, as a descriptor; a FIFO too is opened without waiting for its writer."""
+        """The file, as a descriptor. What is none is not opened, which alone may do something to a device or a FIFO."""
+        name = key.rpartition("/")[2]
         with self._directory(key) as directory:
+            seen = os.stat(name, dir_fd=directory, follow_symlinks=False)
+            _check_file(self._path(key), seen)
             flags = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
-            descriptor = os.open(key.rpartition("/")[2], flags, dir_fd=directory)
+            descriptor = os.open(name, flags, dir_fd=directory)
         try:
             yield descriptor
         finally:

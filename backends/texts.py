@@ -26,8 +26,8 @@ _HEADER = (
     r"|(?:set-)?cookie|x-(?:goog-)?api-key"
 )
 _PARAMETER = (
-    r"sig|[\w-]*(?:signature|secret|token|passwo?r?d|passphrase|account_?key|accesskey|api_?key|private_?key"
-    r"|customer-?key)[\w-]*"
+    r"(?:sig|[\w-]*(?:signature|secret|token|passwo?r?d|passphrase|account_?key|accesskey|api_?key|private_?key"
+    r"|customer-?key)[\w-]*)"
 )
 _NAMED = r"(?:pass(?:word|wd|phrase)|secret(?:_?(?:access)?_?key)?|(?:session|access|refresh|id)?_?token|api_?key)"
 _QUOTE = r"\\*['\"]"
@@ -40,9 +40,9 @@ def _masks() -> tuple[tuple[re.Pattern[str], str], ...]:
     patterns = (
         (r"-----BEGIN [A-Z ]*PRIVATE KEY(?: BLOCK)?-----.*?(?:-----END [A-Z ]*-----|\Z)", MASK),
         # A password, or with HTTP the user too, which may be a token; a port is none.
-        (r"\b(https?://)[^\s/?#'\"<>]*@", rf"\1{MASK}@"),
-        (rf"\b(https?://)[^\s/:@'\"<>]*:{_PORT}[^\s@'\"<>]*@", rf"\1{MASK}@"),
-        (rf"\b(?!https?:)([a-z][a-z0-9+.-]*://[^\s/:@'\"<>]*:){_PORT}[^\s'\"<>]*@", rf"\1{MASK}@"),
+        (r"\b(https?:/{1,2})[^\s/?#'\"<>]*@", rf"\1{MASK}@"),
+        (rf"\b(https?:/{{1,2}})[^\s/:@'\"<>]*:{_PORT}[^\s@'\"<>]*@", rf"\1{MASK}@"),
+        (rf"\b(?!https?:)([a-z][a-z0-9+.-]*:/{{1,2}}[^\s/:@'\"<>]*:){_PORT}[^\s'\"<>]*@", rf"\1{MASK}@"),
         (r"\b(https?:[^\s?'\"<>]*\?)[^\s\"<>]*", rf"\1{MASK}"),
         (rf"\b({_HEADER})((?:{_QUOTE}|\s){{0,2}}[:=,]\s*\[?(?-i:b)?(?:{_QUOTE})?)[^\r\n<>\\\]']+", rf"\1\2{MASK}"),
         (rf"(?<![\w-])({_PARAMETER})({_QUOTE}\s*:\s*\[?(?-i:b)?{_QUOTE})[^'\"<>\\]+", rf"\1\2{MASK}"),

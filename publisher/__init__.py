@@ -15,25 +15,33 @@ TYPE_CHECKING = False  # as typing has it, which takes longer to load than all t
 if TYPE_CHECKING:
     from typing import Any
 
-    from .backends import Store, open_store
+    from .archive import ArchiveError, SourceError
+    from .backends import AlreadyExistsError, Store, StoreError, UnknownOutcomeError, open_store
     from .checksum import Checksum
     from .errors import ResultError, SpecError, VerificationError
     from .fetching import Fetched, Verified, fetch, presign, verify
     from .keys import Context, Template
     from .publishing import publish
     from .result import PublishedResult
+    from .root import KeystowError
     from .spec import PublisherSpec
 
 _HOMES = {
+    "AlreadyExistsError": "backends",
+    "ArchiveError": "archive",
     "Checksum": "checksum",
     "Context": "keys",
     "Fetched": "fetching",
+    "KeystowError": "root",
     "PublishedResult": "result",
     "PublisherSpec": "spec",
     "ResultError": "errors",
+    "SourceError": "archive",
     "SpecError": "errors",
     "Store": "backends",
+    "StoreError": "backends",
     "Template": "keys",
+    "UnknownOutcomeError": "backends",
     "VerificationError": "errors",
     "Verified": "fetching",
     "fetch": "fetching",
@@ -44,15 +52,21 @@ _HOMES = {
 }
 
 __all__ = [
+    "AlreadyExistsError",
+    "ArchiveError",
     "Checksum",
     "Context",
     "Fetched",
+    "KeystowError",
     "PublishedResult",
     "PublisherSpec",
     "ResultError",
+    "SourceError",
     "SpecError",
     "Store",
+    "StoreError",
     "Template",
+    "UnknownOutcomeError",
     "VerificationError",
     "Verified",
     "fetch",

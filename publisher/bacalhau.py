@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from .errors import ResultError
-from .params import read_params
+from .params import named, read_params
 
 _PARAMS = ("Bucket", "Key", "Endpoint", "Region", "VersionID", "ChecksumSHA256")
 _KEPT = re.compile(r"[A-Za-z0-9+/]{43}=(-[0-9]{1,5})?")
@@ -53,16 +53,16 @@ def is_input(mapping: object) -> bool:
 
 def read_input(mapping: Mapping[str, object]) -> Source:
     """Reads one entry of ``InputSources``, bare or as the only one under that name. Raises ``ResultError``."""
-    entries = _named(mapping, "InputSources")
+    entries = named(mapping, "InputSources")
     if entries is not None and not (isinstance(entries, list) and len(entries) == 1):
         count = len(entries) if isinstance(entries, list) else "no list of"
         raise ResultError(f"InputSources holds {count} sources: give it the one that you mean")
     entry = entries[0] if entries else mapping
-    source = _named(entry, "Source") if isinstance(entry, Mapping) else None
+    source = named(entry, "Source") if isinstance(entry, Mapping) else None
     if not isinstance(source, Mapping):
         raise ResultError(f"the entry of InputSources is {entry!r}: it needs a Source, with Type and Params")
-    params = _named(source, "Params")
-    chosen = {"Type": _named(source, "Type"), "Params": _chosen(params) if isinstance(params, Mapping) else params}
+    params = named(source, "Params")
+    chosen = {"Type": named(source, "Type"), "Params": _chosen(params) if isinstance(params, Mapping) else params}
     kind, values = read_params(chosen, wrapper="Source", names=_PARAMS, required=("Bucket", "Key"), error=ResultError)
     if kind != "s3":
         raise ResultError(f"the Source is of the type {kind!r}: a published result is read of s3 alone")
@@ -119,7 +119,3 @@ def _says_nothing(choice: object) -> bool:
     if isinstance(choice, Mapping):
         return all(map(_says_nothing, choice.values()))
     return choice in (None, "", 0, "0", "none")
-
-
-def _named(mapping: Mapping[str, object], name: str) -> object:
-    return next((value for key, value in mapping.items() if str(key).casefold() == name.casefold()), None)

@@ -14,8 +14,9 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Generator, Iterator
 from typing import IO, NamedTuple
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
+from .archive import LimitExceededError
 from .backends import AccessDeniedError, NotFoundError, StoreError, StoreUnavailableError
 from .backends.endpoints import origin
 from .backends.sending.continuing import Content, continued
@@ -34,6 +35,7 @@ _DENIED = (
 _URL = re.compile(r"\s*https?:", re.IGNORECASE)
 _SOUND = re.compile(r"https?://[!-~]+", re.IGNORECASE)
 _PLACE = re.compile(r"[A-Za-z0-9._:\[\]-]+")
+_NOWHERE = "it leads on to an address that is none"
 _CODE = re.compile(rb"<Code>([^<]{1,80})</Code>")
 _MESSAGE = re.compile(rb"<Message>([^<]{1,300})</Message>")
 _RANGE = re.compile(r"bytes (\d{1,19})-(\d{1,19})/(\d{1,19})")
@@ -45,17 +47,26 @@ def is_url(text: str) -> bool:
 
 
 class Download:
-    """The content at ``url``, once, in pieces; at most ``most`` bytes of it.
+    """The content at ``url``, once, in pieces; at most ``most`` bytes of it, by ``Limits`` if it is ``limited``.
 
     ``admit`` is asked before each server is called, and raises for one that may not be. ``address`` is where the
     content comes from, without its query, which holds the signature: after a redirect, another place than was asked.
 
-    Raises ``ResultError`` for what is no URL, and while it is read ``StoreError``. No message repeats the query.
+    Raises ``ResultError`` for what is no URL; while it is read, ``StoreError`` and ``LimitExceededError``. No message
+    repeats the query.
     """
 
-    def __init__(self, url: str, *, most: int | None = None, admit: Callable[[str], None] = lambda _: None) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        most: int | None = None,
+        limited: bool = False,
+        admit: Callable[[str], None] = lambda _: None,
+    ) -> None:
         self._url = url.strip()
         self._most = most
+        self._limited = limited
         self._admit = admit
         self._end: int | None = None
         self.address = without_query(self._url)
@@ -67,7 +78,7 @@ class Download:
             for chunk in content:
                 done += len(chunk)
                 if self._most is not None and done > self._most:
-                    raise StoreError(f"{self.address}: more than the {self._most} bytes that may be fetched came")
+                    raise self._too_long(f"more than the {self._most} bytes that may be fetched came")
                 yield chunk
 
     def _opened(self, start: int, etag: str | None) -> Content:
@@ -110,7 +121,7 @@ class Download:
         if answer.status != 200:
             raise StoreUnavailableError(f"{self.address}: HTTP {answer.status} is no answer to this", hint=_HINT)
         if answer.length is not None and self._most is not None and answer.length > self._most:
-            raise StoreError(f"{self.address}: {answer.length} bytes, and {self._most} may be fetched")
+            raise self._too_long(f"{answer.length} bytes, and {self._most} may be fetched")
         return _Announced(answer.length, etag)
 
     def _pieces(self, answer: http.client.HTTPResponse, watch: Watch, left: int | None) -> Generator[bytes, None, None]:
@@ -131,6 +142,11 @@ class Download:
         finally:
             watch.end()
             answer.close()
+
+    def _too_long(self, said: str) -> StoreError | LimitExceededError:
+        if self._limited:
+            return LimitExceededError(f"{self.address}: {said}: raise Limits(bytes=…)", "bytes")
+        return StoreError(f"{self.address}: {said}")
 
     @contextlib.contextmanager
     def _errors(self, watch: Watch) -> Iterator[None]:
@@ -182,7 +198,10 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
         newurl: str,
     ) -> urllib.request.Request | None:
         fp.close()  # or all of its body, however long, would be read
-        shown = without_query(newurl)
+        try:
+            shown = without_query(newurl)
+        except ResultError:
+            raise StoreError(f"{without_query(req.full_url)}: {_NOWHERE}") from None
         if req.full_url.lower().startswith("https:") and not newurl.lower().startswith("https:"):
             raise StoreError(f"{without_query(req.full_url)}: it leads on to {shown}, without TLS: ask for another URL")
         self._admit(newurl)
@@ -191,9 +210,13 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
 
 def _refused(error: urllib.error.HTTPError, shown: str) -> StoreError:
     if error.code in {301, 302, 303, 307, 308}:
-        return StoreError(
-            f"{shown}: it leads on more than {_MOST_REDIRECTS} times, or in a circle", code=str(error.code)
-        )
+        location = error.headers.get("Location")
+        why = f"it leads on more than {_MOST_REDIRECTS} times, or in a circle"
+        if location is None:
+            why = "it leads on, and does not say where"
+        elif not is_url(urljoin(shown, location)):
+            why = _NOWHERE
+        return StoreError(f"{shown}: {why}", code=str(error.code))
     body = error.read(1 << 16)
     code = _CODE.search(body)
     said = _MESSAGE.search(body)

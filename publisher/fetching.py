@@ -5,6 +5,7 @@ published SHA-256 gets one.
 """
 
 import hashlib
+import math
 import os
 import shutil
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping
@@ -22,8 +23,8 @@ from .checksum import Checksum
 from .concurrency import in_order
 from .download import Download, is_url
 from .errors import ResultError, VerificationError
-from .publishing import listing_checksum, open_result_store
 from .result import PublishedResult
+from .stored import listing_checksum, open_result_store
 from .trust import Trust, admit_url
 from .yaml_files import load_mapping_file
 
@@ -90,7 +91,8 @@ def fetch(
     limits = limits or Limits()
     target, _ = check_destination(directory)
     if isinstance(result, str) and is_url(result):
-        download = Download(result, most=_room(target, limits), admit=partial(_admit_url, trust))
+        most, limited = _room(target, limits)
+        download = Download(result, most=most, limited=limited, admit=partial(_admit_url, trust))
         with closing(iter(download)) as chunks:
             content = _Hashed(chunks, None, "")
             unpacked = unpack(content, directory, limits=limits)
@@ -104,7 +106,8 @@ def fetch(
                 unpacked = extract(members, directory, limits=limits)
             return _fetched(unpacked, objects.checksum(), verified=verify and published.checksum_sha256 is not None)
         content = _archive(store, published, check=verify)
-        with _explained(content.drain if content.expected is not None else None):
+        drain = partial(content.drain, _room(target, limits)[0]) if content.expected is not None else None
+        with _explained(drain):
             unpacked = unpack(content, directory, limits=limits)
         return _fetched(unpacked, content.checksum(), verified=content.expected is not None)
 
@@ -172,12 +175,13 @@ def _admit_url(trust: Trust, url: str) -> None:
     admit_url(url, trust=trust, error=ResultError)
 
 
-def _room(directory: str, limits: Limits) -> int:
-    """The bytes of an archive that can be of use: what it holds has to find room on the disk."""
+def _room(directory: str, limits: Limits) -> tuple[int, bool]:
+    """The bytes of an archive that can be of use, and whether it is ``limits`` that allow no more than the disk."""
     while not os.path.isdir(directory):
         directory = os.path.dirname(directory)
     free = shutil.disk_usage(directory).free
-    return free if limits.bytes is None else min(free, 2 * limits.bytes + _SMALL)
+    useful = free if limits.bytes is None else min(free, 2 * limits.bytes + _SMALL)
+    return useful, useful < free
 
 
 def _check_limit(what: Literal["members", "bytes"], used: int, most: int | None) -> None:
@@ -206,7 +210,7 @@ def _fetched(unpacked: Unpacked, checksum: Checksum, *, verified: bool, address:
         checksum,
         verified,
         address,
-        getattr(unpacked, "cleared", ()),
+        unpacked.cleared,
     )
 
 
@@ -245,10 +249,12 @@ class _Hashed:
                 f"what the store holds under {self._url!r} has the SHA-256 {found}, and {self.expected} was published"
             )
 
-    def drain(self) -> None:
-        """Reads what is left, and compares."""
-        for _ in self:
-            pass
+    def drain(self, most: float = math.inf) -> None:
+        """Reads what is left, up to ``most`` bytes of it, and compares if that was all."""
+        for chunk in self:
+            most -= len(chunk)
+            if most < 0:
+                return
 
     def checksum(self) -> Checksum:
         return Checksum(self._hash.hexdigest())

@@ -39,6 +39,11 @@ def read_params(
     return Params(kind.lower(), {name: str(value) for name, value in values.items()})
 
 
+def named(mapping: Mapping[str, object], name: str) -> object:
+    """The value under ``name``, in whatever case, or ``None``."""
+    return next((value for key, value in mapping.items() if str(key).casefold() == name.casefold()), None)
+
+
 def nearest(name: str, known: Collection[str]) -> str:
     """What to tell somebody who wrote ``name`` where only ``known`` names are possible."""
     near = near_to(name, known)

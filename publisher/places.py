@@ -4,12 +4,14 @@ Strategy: what each type of store takes stands in one table; whoever names a pla
 place is for.
 """
 
+import os
 import re
 from collections.abc import Mapping
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from .backends.endpoints import check_endpoint, check_region
+from .backends.errors import raise_alone
 from .backends.opening import canonical, is_known
 from .keys import AZURE, FILE, GCS, S3, KeyRuleError, KeyRules, check_key
 from .params import nearest
@@ -61,6 +63,7 @@ def check_type(name: str, error: type[ValueError]) -> str:
 def check_place(kind: str, bucket: str, given: Mapping[str, str | None], error: type[ValueError]) -> None:
     """Raises ``error`` for a bucket, or for one of the ``given`` parameters, that stores of the type do not have."""
     form, what, _, takes = kind_of(kind)
+    _check_text(kind, bucket, error)
     for name, value in given.items():
         if value is not None and name not in takes:
             raise error(f"{'an' if kind[0] in 'aeiou' else 'a'} {kind} destination takes no {name}: leave it out")
@@ -82,7 +85,18 @@ def check_place(kind: str, bucket: str, given: Mapping[str, str | None], error: 
         if region is not None:
             check_region(region)
     except ValueError as problem:
-        raise error(str(problem)) from None
+        raise_alone(error(str(problem)))
+
+
+def _check_text(kind: str, bucket: str, error: type[ValueError]) -> None:
+    """Raises ``error`` for what no system takes as a name, and no URL as a host."""
+    try:
+        sound = kind == "memory" or b"\0" not in os.fsencode(bucket)
+        host_in(kind, bucket)
+    except ValueError:
+        sound = False
+    if not sound:
+        raise_alone(error(f"{bucket!r} is no bucket for {kind}: give {kind_of(kind).what}"))
 
 
 def check_name(kind: str, key: str, *, prefix: bool, error: type[ValueError]) -> None:

@@ -4,30 +4,31 @@ Strategy: everything that can be wrong with the call is found first, from the ca
 scanned, then the store is opened, then bytes flow.
 """
 
-import hashlib
 import mimetypes
 import os
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping
-from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from concurrent.futures import CancelledError, Future
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from os import PathLike
-from typing import Any, Literal
+from typing import Literal
 
 from . import surroundings
 from .archive import Entry, SourceError, Tree, dereference, pack, scan
 from .archive.scan import Special, Symlinks
-from .backends import AlreadyExistsError, Store, Written, open_store
+from .backends import AlreadyExistsError, Store, Written
 from .backends.endpoints import region_of
 from .backends.opening import engine_for
 from .backends.sending.parts import begun, part_size
 from .checksum import Checksum
-from .concurrency import Budget, in_order
+from .concurrency import Budget, in_order, under_way
 from .errors import SpecError
 from .keys import Context, Key, check_key, object_key
 from .result import PublishedResult
 from .spec import PublisherSpec
+from .stored import listing_checksum, open_result_store
 from .surroundings import job_context, processors, with_instant
 from .trust import Trust
 
@@ -172,23 +173,22 @@ def carry_out(
         return _publish_files(store, _located(foreseen, store), tree, if_exists)
 
 
-def open_result_store(result: PublishedResult, *, engine: str | None = None) -> Store:
-    """The store that holds ``result``."""
-    located = {"endpoint": result.endpoint, "region": result.region}
-    options: dict[str, Any] = {name: value for name, value in located.items() if value is not None}
-    return open_store(f"{result.type}://{result.bucket}", engine=engine, **options)
-
-
 @contextmanager
 def _opening(result: PublishedResult, engine: str | None) -> Iterator[Future[Store]]:
     """The store being opened in another thread: to load a cloud's client takes as long as to pack many files."""
-    with ThreadPoolExecutor(1, thread_name_prefix="keystow-open") as pool:
-        opening = pool.submit(open_result_store, result, engine=engine)
-        try:
-            yield opening
-        finally:
-            if opening.exception() is None:
-                opening.result().close()
+    opening = under_way(partial(open_result_store, result, engine=engine), "keystow-open")
+    try:
+        yield opening
+    finally:
+        if opening.done():
+            _close(opening)
+        else:
+            opening.add_done_callback(_close)
+
+
+def _close(opening: Future[Store]) -> None:
+    if opening.exception() is None:
+        opening.result().close()
 
 
 def _spec(destination: str | Mapping[str, object] | PublisherSpec) -> PublisherSpec:
@@ -265,19 +265,6 @@ def _until(ending: threading.Event, chunks: Iterator[bytes]) -> Iterator[bytes]:
         if ending.is_set():
             raise CancelledError
         yield chunk
-
-
-def listing_checksum(digests: Mapping[str, str]) -> Checksum:
-    """The SHA-256 of what ``sha256sum -z`` prints of files (name → hex digest), in the order of their names' bytes.
-
-    >>> listing_checksum({"b": "1" * 64, "a": "0" * 64}).hex[:8]
-    'cf0db2d9'
-    """
-    lines = sorted((name.encode("utf-8", "surrogateescape"), digest) for name, digest in digests.items())
-    listing = hashlib.sha256()
-    for name, digest in lines:
-        listing.update(b"%b  %b\0" % (digest.encode(), name))
-    return Checksum(listing.hexdigest())
 
 
 def _content_type(name: str) -> str:

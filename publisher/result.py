@@ -11,6 +11,7 @@ from .params import read_params
 from .places import check_name, check_place, check_type
 
 WRAPPER = "PublishedResult"
+_LONGEST_VERSION = 1024  # https://docs.aws.amazon.com/AmazonS3/latest/userguide/versioning-workflows.html
 _NAMES = {
     "Bucket": "bucket",
     "Key": "key",
@@ -53,6 +54,11 @@ class PublishedResult:
         given = {"endpoint": self.endpoint, "region": self.region}
         check_place(self.type, self.bucket, given, ResultError)
         check_name(self.type, self.key, prefix=self.encoding == "plain", error=ResultError)
+        if self.version_id is not None and not _is_version(self.version_id):
+            raise ResultError(
+                f"{WRAPPER}.Params.VersionID is {self.version_id[:80]!r}, which no store gives: "
+                f"it has 1 to {_LONGEST_VERSION} characters that can be printed"
+            )
         if self.checksum_sha256 is not None:
             object.__setattr__(self, "checksum_sha256", Checksum(self.checksum_sha256))
 
@@ -134,3 +140,7 @@ class PublishedResult:
             if value is not None and (name, value) != ("Encoding", "gzip"):
                 params[name] = str(value)
         return {"Type": self.type, "Params": params}
+
+
+def _is_version(text: str) -> bool:
+    return 0 < len(text) <= _LONGEST_VERSION and text.isprintable()

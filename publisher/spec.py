@@ -11,7 +11,7 @@ from .backends.errors import UnknownStoreError
 from .backends.opening import ENGINES, located
 from .errors import SpecError
 from .keys import KeyRules
-from .params import near_to, nearest, read_params
+from .params import named, near_to, nearest, read_params
 from .places import KINDS, check_place, check_type, kind_of
 
 _NAMES = ("Bucket", "Key", "Endpoint", "Region", "Encoding", "Engine")
@@ -88,11 +88,11 @@ class PublisherSpec:
         """
         if not isinstance(mapping, Mapping):
             raise SpecError(f"{mapping!r} is no destination: give a mapping with Type and Params")
-        publisher = _named(mapping, "Publisher")
-        tasks = _named(mapping, "Tasks")
+        publisher = named(mapping, "Publisher")
+        tasks = named(mapping, "Tasks")
         if publisher is None and tasks is not None:
             first = tasks[0] if isinstance(tasks, list) and tasks else None
-            publisher = _named(first, "Publisher") if isinstance(first, Mapping) else None
+            publisher = named(first, "Publisher") if isinstance(first, Mapping) else None
             if publisher is None:
                 raise SpecError("the first of the job's Tasks has no Publisher: give it one, with Type and Params")
         names = {str(name).casefold() for name in mapping} - {"type"}
@@ -132,10 +132,6 @@ class PublisherSpec:
 def _absolute(path: str) -> str:
     """``path`` as the shell would take it: from the home, or from the directory where we are."""
     return os.path.join(os.getcwd(), os.path.expanduser(path).removeprefix("./"))
-
-
-def _named(mapping: Mapping[str, object], name: str) -> object:
-    return next((value for key, value in mapping.items() if str(key).casefold() == name.casefold()), None)
 
 
 def _taken_apart(text: str) -> tuple[str, dict[str, object]]:

@@ -67,10 +67,8 @@ def admit(
     """
     _admit_type(kind, proven=proven, trust=trust, error=error)
     if trust.endpoints is not None and kind not in _TYPES and host not in {origin(url)[1] for url in trust.endpoints}:
-        raise error(
-            f"the server {host or kind!r} is not called, as it is none of those that are allowed: "
-            f"{_allowing(f'https://{host}')}"
-        )
+        advice = f": {_allowing(f'https://{host}')}" if host else ""
+        raise error(f"the server {host or kind!r} is not called, as it is none of those that are allowed{advice}")
     _admit_endpoint(kind, endpoint, trust=trust, configured=configured, error=error)
 
 

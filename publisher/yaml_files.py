@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 
 import yaml
 
+from .backends.errors import raise_alone
 from .backends.texts import escaped
 from .errors import ResultError
 
@@ -34,9 +35,9 @@ def load_mapping_file(path: str, error: type[ValueError], absent: str) -> Mappin
         with open(path, "rb") as file:
             text = file.read(MOST_BYTES + 1)
     except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
-        raise error(f"{path!r} {absent}") from None
+        raise_alone(error(f"{path!r} {absent}"))
     except ValueError as problem:
-        raise error(f"{path!r} {absent} ({problem})") from None
+        raise_alone(error(f"{path!r} {absent} ({problem})"))
     return load_mapping(text, path, error)
 
 

@@ -5,6 +5,7 @@ import inspect
 import ipaddress
 import os
 import shutil
+import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,9 @@ from hypothesis import HealthCheck, Phase, settings
 from keystow.testing.servers import Credentials, SeaweedFS
 
 SERVERS = {"seaweed", "bucket", "versioned_bucket", "login", "s3", "gcs", "azure", "moto", "keystow_s3", "keystow_gcs"}
+
+# A shell's background job ignores SIGINT, and what it starts inherits that; some tests interrupt what they start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 settings.register_profile("keystow", deadline=None, database=None)
 settings.register_profile("fast", parent=settings.get_profile("keystow"), max_examples=20)

@@ -7,6 +7,7 @@ from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, NamedTuple
+from urllib.parse import quote
 
 from keystow.backends.answers import Pages
 from keystow.backends.arguments import is_empty, signature_seconds
@@ -190,7 +191,7 @@ class AzureStore:
             expiry=datetime.now(UTC) + timedelta(seconds=seconds),
             version_id=version_id,
         )
-        pinned = f"versionid={version_id}&" if version_id is not None else ""
+        pinned = f"versionid={quote(version_id, safe='')}&" if version_id is not None else ""
         return f"{self._container.blob(key).url}?{pinned}{token}"
 
     def close(self) -> None:

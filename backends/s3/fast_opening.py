@@ -30,6 +30,7 @@ from .settings import (
     check_bucket,
     check_ca_file,
     check_keys,
+    configuration_files,
     configured,
     endpoint_of,
     guard,
@@ -45,7 +46,6 @@ if TYPE_CHECKING:
 
 _FRESH = timedelta(minutes=10)
 _TRUE = {"1", "true", "yes", "on"}
-_FILES = {"AWS_CONFIG_FILE": "~/.aws/config", "AWS_SHARED_CREDENTIALS_FILE": "~/.aws/credentials"}
 _TAKES_BOTOCORE = (
     "AWS_PROFILE",
     "AWS_DEFAULT_PROFILE",
@@ -226,8 +226,7 @@ def _keys(credentials: Mapping[str, Any]) -> dict[str, str]:
 def _from_environment(endpoint: str | None, region: str | None) -> _Settings | None:
     """The settings, if the environment has them all: botocore, which would find the same, takes long to load."""
     environment = {name: value for name, value in os.environ.items() if value}
-    files = [os.path.expanduser(environment.get(name, usual)) for name, usual in _FILES.items()]
-    if any(map(environment.get, _TAKES_BOTOCORE)) or any(map(os.path.exists, files)):
+    if any(map(environment.get, _TAKES_BOTOCORE)) or configuration_files(environment):
         return None
     keys = {name: environment.get(variable) for name, variable in KEYS.items()} | {"expires_at": None}
     if not keys["access_key_id"] or not keys["secret_access_key"]:

@@ -76,8 +76,13 @@ _LOGGERS = (
 """All that record while a store works: requests with their headers, what is signed, answers, credentials."""
 
 
+_FILES = {"AWS_CONFIG_FILE": "~/.aws/config", "AWS_SHARED_CREDENTIALS_FILE": "~/.aws/credentials"}
+
+
 def check_bucket(name: str) -> str:
     """Gives ``name`` back if it can be a bucket's, or the ARN of an access point. Raises ``ValueError``."""
+    if "@" in name:
+        raise ValueError("the name of a bucket holds no '@', and no credentials: use the default credentials chain")
     if not _BUCKET.fullmatch(name):
         raise ValueError(f"{name!r} is no name of a bucket: use letters, digits, dots and hyphens")
     return name
@@ -170,20 +175,26 @@ def configured_endpoints(environment: Mapping[str, str]) -> tuple[str, ...]:
     >>> configured_endpoints({"AWS_ENDPOINT_URL": "http://127.0.0.1:9000"})
     ('http://127.0.0.1:9000',)
     """
-    if found := set_in(environment, ENDPOINTS):
-        return (check_endpoint(found[1], found[0]),)
-    if not os.path.exists(os.path.expanduser(environment.get("AWS_CONFIG_FILE") or "~/.aws/config")):
-        return ()
+    found = set_in(environment, ENDPOINTS)
+    named = (check_endpoint(found[1], found[0]),) if found else ()
+    if not configuration_files(environment) and not environment.get("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS"):
+        return named
     try:
         from botocore.exceptions import BotoCoreError
         from botocore.session import Session
     except ImportError:
-        return ()
+        return named
     try:
-        in_file = endpoint_of(None, Session())
+        used = endpoint_of(None, Session())
     except BotoCoreError:
-        return ()
-    return (in_file,) if in_file else ()
+        return named
+    return (used,) if used else ()
+
+
+def configuration_files(environment: Mapping[str, str]) -> list[str]:
+    """Those of AWS's two configuration files that there are: botocore makes one of them."""
+    paths = (environment.get(name) or usual for name, usual in _FILES.items())
+    return list(filter(os.path.exists, (os.path.expanduser(os.path.expandvars(path)) for path in paths)))
 
 
 def region_for(given: str | None, endpoint: str | None, session: Any) -> str | None:

@@ -3,6 +3,7 @@
 - ``StoreConformance``: the contract of a store as a test class. Subclass it and give it a fixture ``store``.
 - ``StoreMachine``: a hypothesis state machine that plays any store against a dict.
 - ``FaultyStore``: a store that fails on order.
+- ``faults``: a proxy that fails at a chosen request and byte, and what stops servers and signals clients.
 - ``strategies``: hypothesis strategies for keys, templates, contexts, trees and chunkings.
 - ``Sandbox`` and the pytest plugin: the marker ``keystow_stores`` runs a test on every store, the fixtures
   ``keystow_memory``, ``keystow_file``, ``keystow_s3``, ``keystow_gcs`` and ``keystow_azure`` hand out one.

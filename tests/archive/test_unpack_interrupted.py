@@ -304,3 +304,12 @@ def test_a_signal_ends_a_run_and_nothing_is_left(tmp_path):
         run._process.send_signal(signal.SIGINT)
         assert run._process.wait() != 0
     assert os.listdir(tmp_path) == []
+
+
+def test_a_directory_without_a_name_is_not_the_working_directory(tmp_path, monkeypatch):
+    """As an unset variable of a shell gives it."""
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match="the directory to unpack into has no name"):
+        unpack(pack(Tree.of({"b": b"y"})), "")
+    assert os.listdir(tmp_path) == []
+    assert unpack(pack(Tree.of({"b": b"y"})), ".").members == 1

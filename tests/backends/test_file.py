@@ -293,6 +293,23 @@ def test_what_is_no_file_is_no_object_and_is_not_waited_for(store, root, make, w
             attempt()
 
 
+@pytest.mark.timeout(20)
+def test_a_fifo_is_not_even_opened(store, root) -> None:
+    """Whoever writes to it would lose what was written."""
+    root.mkdir()
+    os.mkfifo(root / "x")
+    reader = os.open(root / "x", os.O_RDONLY | os.O_NONBLOCK)
+    writer = os.open(root / "x", os.O_WRONLY)
+    os.close(reader)
+    with pytest.raises(NotFoundError):
+        list(store.read("x"))
+    late = os.open(root / "x", os.O_RDONLY | os.O_NONBLOCK)
+    os.write(writer, b"kept")
+    assert os.read(late, 9) == b"kept"
+    os.close(writer)
+    os.close(late)
+
+
 @pytest.fixture(params=[errno.EPERM, errno.EOPNOTSUPP])
 def no_links(request, monkeypatch) -> None:
     """Simulated, as no such disk can be mounted everywhere: ``os.link`` answers as on FAT (EPERM) or some of FUSE."""

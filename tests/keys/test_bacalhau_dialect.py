@@ -57,6 +57,10 @@ def test_object_key_is_byte_for_byte_bacalhaus(archive, text, node, execution, j
     assert key == published(text, context, archive=archive)
 
 
+def test_the_last_part_is_of_the_same_dialect():
+    assert Template("a/{jobID}", dialect="bacalhau").last == Template("{jobID}", dialect="bacalhau")
+
+
 def test_a_value_that_ends_in_the_suffix_brings_it():
     """DESIGN: "values … that do not end in the suffix" are Bacalhau's; of the others, the suffix is not doubled."""
     template = Template("results/{jobID}", dialect="bacalhau")
@@ -79,5 +83,6 @@ def test_anything_else_in_braces_stays_as_it_is(text, key):
     """DESIGN: "anything else in braces stays as it is" """
     template = Template(text, dialect="bacalhau")
     context = Context(job_id="j", node_id="n", partition_index=3, partition_count=8)
+    assert template.text == text
     assert template.expand(context) == key
     assert template.bind(**template.match(key)).expand(Context()) == key

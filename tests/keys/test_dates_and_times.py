@@ -97,6 +97,7 @@ def test_leap_days_of_a_short_year(text, key):
         ("{date:%m}-{jobID}{nodeID}-{date:%d%Y}", "02-ab-292024", "02-ab-292023"),
         ("{date:%d}-{jobID}{nodeID}-{date:%m%Y}", "29-ab-022024", "29-ab-022023"),
         ("{date:%j}-{jobID}{nodeID}-{date:%Y}", "366-ab-2024", "366-ab-2023"),
+        ("{date:%Y}-{jobID}{nodeID}-{date:%Y%m}", "2023-ab-202301", "2023-ab-202401"),
     ],
 )
 def test_a_date_in_parts_is_a_day_that_exists(text, leap, other):

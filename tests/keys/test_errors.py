@@ -46,6 +46,7 @@ NUMBERS = {"partitionIndex": "partition_index", "partitionCount": "partition_cou
         ("{ nodeID }", 1, ["did you mean {nodeID}?"]),
         ("{EXECUTIONID}", 1, ["did you mean {executionID}?"]),
         ("{jobID}/{campain}", 9, ["did you mean {campaign}?"]),
+        ("{ID}", 1, ["did you mean {jobID}?"]),
         ("{xyzzy}", 1, ["known are", "jobID", "date", "campaign"]),
         ("{Date:%Y}", 1, ["did you mean {date}?"]),
         ("a/{}", 3, ["literal brace", "'{{'"]),
@@ -289,6 +290,28 @@ def test_a_bad_context(given, error, says):
         Context(**given)
     for part in says:
         assert part in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("act", "says"),
+    [
+        (lambda: Template("{ nodeID }"), "unknown field { nodeID }: did you mean {nodeID}? (at position 1)"),
+        (lambda: Template("a").bind(campaign="a"), "unknown field {campaign}: known are none"),
+    ],
+)
+def test_no_more_is_said_than_helps(act, says):
+    with pytest.raises(TemplateError) as raised:
+        act()
+    assert str(raised.value) == says
+
+
+def test_templates_have_hashes_of_their_own():
+    assert len({hash(Template(f"{number}/{{jobID}}")) for number in range(10)}) > 1
+
+
+def test_one_label_is_a_label():
+    """A text is no collection of letters."""
+    assert Template("{run}", labels="run").expand(Context(labels={"run": "7"})) == "7"
 
 
 def test_a_number_that_python_does_not_print():

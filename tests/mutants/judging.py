@@ -15,6 +15,9 @@ GRACE_SECONDS = 60.0
 MOST_TIMES = 4
 """A run is ended after the grace and this many times of what its tests took without a mutant."""
 NO_TEST_RAN = 5
+_MOST_KILLERS = 8
+_killers: dict[str, list[str]] = {}
+"""By module, the tests that failed last."""
 
 Name = tuple[str, str, str, str]
 
@@ -37,11 +40,14 @@ class Judged(NamedTuple):
 def judge(mutant: Mutant, package_name: str, watched: Watched) -> Judged:
     """Runs the tests that run the mutant's lines, and if none fails, the others that run its module.
 
-    The second look is for what runs once for several tests: a cache, a fixture.
+    The second look is for what runs once for several tests: a cache, a fixture. Before both, those have their turn that
+    killed the last mutants of the module, as they may kill this one soon.
     """
     first = watched.of(mutant.module, mutant.lines)
+    killers = _killers.setdefault(mutant.module, [])
+    likely = [test for test in killers if test in first]
     others = [test for test in watched.all_of(mutant.module) if test not in first]
-    for tests in filter(None, (first, others)):
+    for tests in filter(None, (likely, [test for test in first if test not in likely], others)):
         seconds = GRACE_SECONDS + MOST_TIMES * sum(watched.seconds[test] for test in tests)
         ended = run_with(package_name, mutant.source, tests, seconds)
         if ended.status is None:
@@ -49,8 +55,20 @@ def judge(mutant: Mutant, package_name: str, watched: Watched) -> Judged:
         if ended.status in {NO_TEST_RAN, NOT_SEEN}:
             raise RuntimeError(f"nothing was shown to the tests of {mutant.name}:\n{ended.output}")
         if ended.status:
+            _remember(killers, ended.output, tests)
             return Judged(mutant, Fate.TIMEOUT if f"Timeout (>{TEST_SECONDS}" in ended.output else Fate.KILLED)
     return Judged(mutant, Fate.SURVIVED)
+
+
+def _remember(killers: list[str], output: str, tests: Sequence[str]) -> None:
+    """Puts the test that failed, as pytest's summary names it, before those that failed earlier."""
+    for line in output.splitlines():
+        if line.startswith("FAILED "):
+            named = [test for test in tests if line.startswith(f"FAILED {test}")]
+            if named:
+                killer = max(named, key=len)
+                killers[:] = [killer, *(test for test in killers if test != killer)][:_MOST_KILLERS]
+                return
 
 
 def accepted() -> dict[Name, str]:

@@ -10,7 +10,7 @@ import pytest
 from archive_strategies import Link, Program, lay
 
 from keystow import PublishedResult, Store
-from keystow.publishing import open_result_store
+from keystow.stored import open_result_store
 from keystow.testing.servers import FaultProxy, SeaweedFS
 
 _numbers = itertools.count()

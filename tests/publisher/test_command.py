@@ -802,6 +802,35 @@ def test_what_is_loaded_late(code, unwanted):
     assert ran.out.splitlines()[-1] == "[]"
 
 
+COMMANDS = {"publish", "get", "verify", "url", "key"}
+LOADED = """
+import sys
+from keystow.command import main
+
+try:
+    main(sys.argv[1:])
+finally:
+    print(*[name for name in sys.modules if name.startswith("keystow")])
+"""
+
+
+@pytest.mark.parametrize(
+    ("call", "command"),
+    [
+        (["--help"], set()),
+        (["--version"], set()),
+        (["absent"], set()),
+        (["key", "k"], {"key"}),
+        (["--debug", "key", "k"], {"key"}),
+        *([[command, "--help"], {command}] for command in sorted(COMMANDS)),
+    ],
+)
+def test_the_command_that_is_called_is_loaded_and_no_other(call, command):
+    loaded = set(run(sys.executable, "-c", LOADED, *call).out.splitlines()[-1].split())
+    assert {name for name in COMMANDS if f"keystow.command.{name}" in loaded} == command
+    assert not loaded & {"keystow.publishing", "keystow.fetching"}
+
+
 def test_every_public_name_is_there():
     ran = run(sys.executable, "-c", "from keystow import *; import keystow; print(dir(keystow) == keystow.__all__)")
     assert (ran.status, ran.out) == (0, "True\n")

@@ -10,7 +10,7 @@ import pytest
 from lying import MOST, PIECE, Liar, Lie, chunked, endless
 
 from keystow import ResultError, fetch, publish
-from keystow.archive import ArchiveError, Limits
+from keystow.archive import ArchiveError, LimitExceededError, Limits
 from keystow.backends import AccessDeniedError, NotFoundError, StoreError, StoreUnavailableError
 from keystow.download import Download
 
@@ -103,11 +103,14 @@ def test_redirects_are_bounded(liar, status):
     "target", ["ftp://127.0.0.1/k", "file:///etc/passwd", "gopher://h", "data:,x", "http://u:p@h/"]
 )
 def test_a_redirect_leaves_http_for_nothing_else(liar, target):
+    """The server was asked, so it is the server's failure, not the call's."""
     server = liar(Lie(302, {"Location": target}))
-    with pytest.raises((ResultError, StoreError)) as caught:
-        content(url(server))
-    assert "secret" not in str(caught.value)
+    assert "it leads on to an address that is none" in refused(url(server))
     assert len(server.asked) == 1
+
+
+def test_a_redirect_to_nowhere(liar):
+    assert "it leads on, and does not say where" in refused(url(liar(Lie(302))))
 
 
 @pytest.mark.parametrize("target", ["http://127.0.0.1:1/k", "HTTP://127.0.0.1:1/k"])
@@ -168,12 +171,21 @@ def test_what_is_announced_to_be_too_long_is_not_read(liar):
     assert server.sent < MOST / 2
 
 
+def test_a_limit_of_the_callers_says_which(liar, tmp_path):
+    server = liar(lambda _: Lie(200, {"Content-Length": "10000000"}, endless()))
+    with pytest.raises(LimitExceededError, match=r"10000000 bytes, and [0-9]+ may be fetched: raise Limits") as caught:
+        fetch(url(server), tmp_path / "back", limits=Limits(bytes=1_000_000))
+    assert caught.value.limit == "bytes"
+
+
 def test_the_disk_and_the_limits_are_the_limit(liar, tmp_path):
     server = liar(lambda _: Lie(200, {"Content-Length": str(1 << 60)}, endless()))
     with pytest.raises(StoreError, match=f"{1 << 60} bytes, and [0-9]+ may be fetched"):
         fetch(url(server), tmp_path / "back")
     server = liar(lambda _: Lie(200, {}, endless()))
-    with pytest.raises((StoreError, ArchiveError), match=r"more than the [0-9]+ bytes that may be fetched came|gzip"):
+    with pytest.raises(
+        (LimitExceededError, ArchiveError), match=r"more than the [0-9]+ bytes that may be fetched came|gzip"
+    ):
         fetch(url(server), tmp_path / "back", limits=Limits(bytes=1000))
     assert server.sent < MOST / 2
     assert not (tmp_path / "back").exists()

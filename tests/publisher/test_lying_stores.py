@@ -7,7 +7,7 @@ import pytest
 from commands import complaint, keystow
 
 from keystow import fetch, publish, verify
-from keystow.archive import LimitExceededError, Limits
+from keystow.archive import CorruptArchiveError, LimitExceededError, Limits
 from keystow.backends import NotFoundError, Stat, StoreError
 from keystow.backends.memory import MemoryStore
 
@@ -137,3 +137,20 @@ def test_what_is_no_limit(tmp_path, bad):
     line = complaint(keystow("get", "result.yaml", tmp_path / "back", *bad), 2)
     assert bad[0] in line
     assert "none" in line
+
+
+def test_what_is_no_archive_is_read_no_further_than_the_limits_allow(tmp_path, monkeypatch):
+    """To tell whether it is what was published, all of it would have to be read, and a server may send without end."""
+    published = publish(tmp_path, "memory://endless/k")
+    given = 0
+
+    def endless(*_, **__):
+        nonlocal given
+        while True:
+            given += 1 << 20
+            yield b"x" * (1 << 20)
+
+    monkeypatch.setattr(MemoryStore, "read", endless)
+    with pytest.raises(CorruptArchiveError):
+        fetch(published, tmp_path / "back", limits=Limits(bytes=1000))
+    assert given < 64 << 20

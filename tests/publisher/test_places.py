@@ -40,6 +40,10 @@ def test_a_parameter_is_taken_or_refused(kind, name):
         ("memory", "a/b"),
         ("file", "relative"),
         ("sftp", ""),
+        ("sftp", "[x"),
+        ("sftp", "a\u2100b"),
+        ("file", "/tmp/a\0b"),
+        ("file", "/tmp/\ud800"),
     ],
 )
 def test_no_bucket(kind, bucket):

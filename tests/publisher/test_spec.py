@@ -222,7 +222,9 @@ buckets = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,20}", fullmatch=True)
 specs = st.one_of(
     st.builds(SPEC, st.just("s3"), buckets, text, st.none() | endpoints, st.none() | names, encodings),
     st.builds(SPEC, st.just("memory"), text.filter(lambda name: "/" not in name), text, encoding=encodings),
-    st.builds(SPEC, st.just("file"), text.map("/{}".format), text, encoding=encodings),
+    st.builds(
+        SPEC, st.just("file"), text.filter(lambda name: "\0" not in name).map("/{}".format), text, encoding=encodings
+    ),
 )
 
 

@@ -6,6 +6,7 @@ import json
 import pickle
 import socket
 import threading
+from contextlib import closing
 from dataclasses import replace
 
 import pytest
@@ -13,7 +14,7 @@ import yaml
 from commands import complaint, keystow
 
 from keystow import PublishedResult, PublisherSpec, ResultError, SpecError, fetch, presign, publish, verify
-from keystow.backends import NotFoundError
+from keystow.backends import NotFoundError, open_store
 from keystow.surroundings import configured_endpoints, trust
 from keystow.trust import Trust, admit, admit_url
 
@@ -442,6 +443,28 @@ def test_an_endpoint_in_the_configuration_file_is_configured(monkeypatch, tmp_pa
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://other.corp")
     assert configured_endpoints("s3") == ("http://other.corp",)
     assert configured_endpoints("memory") == ()
+
+
+@pytest.mark.parametrize("how", ["credentials file", "variable in a path", "ignored"])
+def test_trust_and_the_store_see_the_same_configuration(monkeypatch, tmp_path, how):
+    """What botocore opens the store with is what is admitted: whatever file it stands in, and whatever is ignored."""
+    (tmp_path / "file").write_text("[default]\nendpoint_url = http://minio.corp:9000\n")
+    configured = ("http://minio.corp:9000",)
+    if how == "credentials file":
+        monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "file"))
+    elif how == "variable in a path":
+        monkeypatch.setenv("PLACE", str(tmp_path))
+        monkeypatch.setenv("AWS_CONFIG_FILE", "$PLACE/file")
+    else:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", "http://minio.corp:9000")
+        monkeypatch.setenv("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "true")
+        configured = ()
+    assert configured_endpoints("s3") == configured
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret-of-the-key")
+    for engine in ("fsspec", "auto"):
+        with closing(open_store("s3://bucket", engine=engine)) as store:
+            assert store.endpoint == (configured[0] if configured else None)
 
 
 def test_whose_word_it_is_goes_along():

@@ -2,7 +2,7 @@
 
 import pytest
 
-from keystow.wording import as_options, counted
+from keystow.command.wording import as_options, counted
 
 
 @pytest.mark.parametrize(

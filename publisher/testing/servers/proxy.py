@@ -7,7 +7,9 @@ import threading
 import urllib.parse
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from email.message import Message
 from http.server import BaseHTTPRequestHandler
+from io import BufferedIOBase
 
 from .process import LOOPBACK
 
@@ -57,6 +59,41 @@ class QuietHandler(BaseHTTPRequestHandler):
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(body)
+
+
+class Framed:
+    """One HTTP message that is being read: its ``headers`` are known, its body comes from ``rfile``."""
+
+    rfile: BufferedIOBase
+    headers: Message
+
+    def _body(self) -> Iterator[bytes]:
+        """The body's bytes as they are on the wire, chunk sizes and trailers included."""
+        if "chunked" in self.headers.get("Transfer-Encoding", "").lower():
+            return self._chunked_body()
+        return self._exactly(int(self.headers.get("Content-Length", 0)))
+
+    def _chunked_body(self) -> Iterator[bytes]:
+        while size := int((line := self._line()).split(b";")[0], 16):
+            yield line
+            yield from self._exactly(size)
+            yield self._line()
+        yield line
+        while (line := self._line()).strip():
+            yield line
+        yield line
+
+    def _line(self) -> bytes:
+        if not (line := self.rfile.readline(PIECE)):
+            raise ConnectionResetError("the other side hung up in the middle of a message")
+        return line
+
+    def _exactly(self, size: int) -> Iterator[bytes]:
+        while size:
+            if not (piece := self.rfile.read1(min(size, PIECE))):
+                raise ConnectionResetError("the other side hung up in the middle of a message")
+            size -= len(piece)
+            yield piece
 
 
 @dataclass(frozen=True)
@@ -168,7 +205,7 @@ class FaultProxy(Loopback):
         self._released.wait()
 
 
-class ProxyHandler(QuietHandler):
+class ProxyHandler(Framed, QuietHandler):
     """One connection of a client's: one request, passed on or failed."""
 
     server: FaultProxy
@@ -249,31 +286,3 @@ class ProxyHandler(QuietHandler):
     def _read_all(self) -> None:
         for _ in self._body():
             pass
-
-    def _body(self) -> Iterator[bytes]:
-        """The body's bytes as they are on the wire, chunk sizes and trailers included."""
-        if "chunked" in self.headers.get("Transfer-Encoding", "").lower():
-            return self._chunked_body()
-        return self._exactly(int(self.headers.get("Content-Length", 0)))
-
-    def _chunked_body(self) -> Iterator[bytes]:
-        while size := int((line := self._line()).split(b";")[0], 16):
-            yield line
-            yield from self._exactly(size)
-            yield self._line()
-        yield line
-        while (line := self._line()).strip():
-            yield line
-        yield line
-
-    def _line(self) -> bytes:
-        if not (line := self.rfile.readline(PIECE)):
-            raise ConnectionResetError("the client hung up in the middle of a request")
-        return line
-
-    def _exactly(self, size: int) -> Iterator[bytes]:
-        while size:
-            if not (piece := self.rfile.read1(min(size, PIECE))):
-                raise ConnectionResetError("the client hung up in the middle of a request")
-            size -= len(piece)
-            yield piece

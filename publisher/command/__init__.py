@@ -1,0 +1,37 @@
+"""The command ``keystow``. Results go to stdout and nothing else does; people are talked to on stderr.
+
+Exit status: 0 done, 1 failed, 2 the call, template or specification is wrong (nothing was read or sent), 3 it already
+exists, 4 verification failed, 130 interrupted, 143 terminated.
+"""
+
+import sys
+
+from . import signals, streams
+from .parsing import read_call
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+def main(arguments: "Sequence[str] | None" = None) -> int:
+    """Runs the command and gives its exit status."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    try:
+        options = read_call(arguments, closed=streams.stand_in_for_closed())
+        streams.take_any_text()
+        with signals.sigterm_raised():
+            status: int = options.run(options)
+            sys.stdout.flush()
+    except KeyboardInterrupt as interrupt:
+        return signals.tell(interrupt)
+    except BrokenPipeError:
+        streams.discard_output()
+        return 1
+    except (SystemExit, GeneratorExit):
+        raise
+    except BaseException as error:  # noqa: BLE001  the last line of defence: a panic of Rust's is no Exception
+        from . import failures
+
+        return failures.tell(error, debug="--debug" in arguments)
+    return status

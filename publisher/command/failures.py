@@ -1,0 +1,61 @@
+"""What is said of a failure, and the exit status by which a script knows whose it is to mend."""
+
+from .streams import say
+
+_MOST_TRACED = 30_000
+_REPORT = "run it again with --debug, and report what it prints"
+
+
+def tell(error: BaseException, *, debug: bool) -> int:
+    """Says what failed, with ``debug`` also where it came from, and gives the exit status."""
+    if debug:
+        _trace(error)
+    status = status_of(error)
+    if not status:
+        say(f"failed in a way that keystow does not know ({type(error).__name__}: {error}): {_REPORT}")
+        return 1
+    complain(error)
+    return status
+
+
+def status_of(error: BaseException) -> int:
+    """The exit status for an error that is somebody's to mend; 0 for a defect of ours."""
+    from keystow.archive import ArchiveError, DestinationExistsError, SourceNotFoundError
+    from keystow.backends import AlreadyExistsError, StoreError
+    from keystow.errors import VerificationError
+
+    if isinstance(error, AlreadyExistsError | DestinationExistsError):
+        return 3
+    if isinstance(error, VerificationError):
+        return 4
+    if isinstance(error, SourceNotFoundError):
+        return 2
+    if isinstance(error, StoreError | ArchiveError | OSError | ImportError):
+        return 1
+    return 2 if isinstance(error, ValueError) else 0
+
+
+def complain(error: BaseException) -> None:
+    """Says what ``error`` says, in the words of the command, and its notes."""
+    from keystow.backends import AlreadyExistsError
+
+    from .wording import as_options
+
+    message = str(error)
+    if isinstance(error, AlreadyExistsError):
+        message += ": publish under another key, or with --if-exists replace or skip"
+    elif isinstance(error, OSError) and error.filename is not None:
+        message = f"{error.filename!r}: {error.strerror}"
+    for line in (message, *getattr(error, "__notes__", ())):
+        say(as_options(line))
+
+
+def _trace(error: BaseException) -> None:
+    """Where ``error`` comes from, as Python prints it."""
+    import traceback
+
+    from keystow.backends.texts import masked
+
+    whole = "".join(traceback.format_exception(error))
+    for line in masked(whole[-_MOST_TRACED:]).splitlines():
+        say(line)

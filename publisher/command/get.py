@@ -1,0 +1,35 @@
+"""``keystow get``: what was published, back into a directory."""
+
+from .claimed import LIMITS, given_limits, given_result, given_trust, take_limits, take_trust
+from .streams import say
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
+
+DESCRIPTION = "Fetch what was published, and verify it."
+
+
+def take_arguments(parser: "argparse.ArgumentParser") -> None:
+    """Declares what the command takes."""
+    parser.add_argument("result", metavar="RESULT|URL", help="a file with a published result, - for stdin, or a URL")
+    parser.add_argument("directory", metavar="DIRECTORY", help="a new or empty directory")
+    take_trust(parser)
+    take_limits(parser, *LIMITS)
+
+
+def run(options: "argparse.Namespace") -> int:
+    """Fetches, and says what and from where."""
+    from keystow.fetching import fetch
+
+    from .wording import counted
+
+    fetched = fetch(given_result(options), options.directory, limits=given_limits(options), **given_trust(options))
+    for name in fetched.cleared:
+        say(f"removed what an earlier run, which was killed, had left: {name}")
+    if not fetched.verified:
+        say("not verified: a URL, or a result without ChecksumSHA256, holds nothing to compare with")
+    what = f"{counted(fetched.members, 'member')} of {counted(fetched.bytes, 'byte')}"
+    origin = f" from {fetched.address}" if fetched.address else ""
+    say(f"fetched {what}{origin} into {fetched.directory}")
+    return 0

@@ -1,0 +1,34 @@
+"""``keystow key``: the key that publish would use."""
+
+import re
+
+from .context import given_context, take_context
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
+
+DESCRIPTION = "Print a key as publish would use it."
+_LOCATED = "[A-Za-z][A-Za-z0-9+.-]*://"
+
+
+def take_arguments(parser: "argparse.ArgumentParser") -> None:
+    """Declares what the command takes."""
+    parser.add_argument("template", metavar="TEMPLATE", help="such as results/{jobID}/{date}, or a DESTINATION")
+    take_context(parser)
+    parser.set_defaults(prints=True)
+
+
+def run(options: "argparse.Namespace") -> int:
+    """Prints the key of a template, or of a destination."""
+    from keystow.keys import object_key
+
+    if re.match(_LOCATED, options.template):
+        from keystow.publishing import plan
+
+        print(plan(options.template, given_context(options), archive=False if options.plain else None).key)
+        return 0
+    if not options.template:
+        raise ValueError("the template is empty: write one, such as results/{jobID}")
+    print(object_key(options.template, given_context(options), archive=not options.plain))
+    return 0

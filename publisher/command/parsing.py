@@ -1,0 +1,95 @@
+"""The call, taken apart.
+
+Strategy: each command is a module beside this one, which is loaded once it is called; its ``DESCRIPTION`` is for its
+help, ``take_arguments(parser)`` declares what it takes, and ``run(options)`` carries it out and gives the exit status.
+"""
+
+import argparse
+from functools import partial
+from importlib import import_module
+
+from .streams import say
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+    from typing import Any, NoReturn
+
+_KEYSTOW = "Publish a directory of results under a name you can predict."
+_COMMANDS = {
+    "publish": "publish a directory",
+    "get": "fetch what was published, and verify it",
+    "verify": "read what was published and compare its SHA-256",
+    "url": "print a pre-signed URL of a published archive",
+    "key": "print a key as publish would use it",
+}
+
+
+def read_call(arguments: "Sequence[str]", *, closed: "Collection[str]") -> argparse.Namespace:
+    """The options of the call, of which ``run`` carries it out.
+
+    What cannot be carried out ends here, with exit status 2; so does what needs a standard stream that is ``closed``.
+    """
+    options, unknown = _parser(arguments[0] if arguments else None).parse_known_args(arguments)
+    if options.repeated and not any(argument.startswith("-") for argument in unknown):
+        vars(options)[options.repeated] += unknown  # argparse takes no more positionals once an option stood between
+    elif unknown:
+        options.refuse(f"unrecognized arguments: {' '.join(unknown)}")
+    if "stdout" in closed and options.prints:
+        options.refuse("standard output is closed, and the result goes there: give it a file or a pipe")
+    if "stdin" in closed and getattr(options, "result", None) == "-":
+        options.refuse("standard input is closed: name the file with the published result")
+    return options
+
+
+def _parser(command: str | None) -> argparse.ArgumentParser:
+    """The parser of ``command`` alone, or, where there is no such command, that of all; to set one up takes a while."""
+    unmeasured = partial(argparse.HelpFormatter, width=80)  # to ask the terminal for its width takes a while, too
+    parser = _Parser(prog="keystow", description=_KEYSTOW, formatter_class=unmeasured)
+    parser.add_argument("--version", action=_Version)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND", prog="keystow", parser_class=_CommandParser)
+    for name, summary in _COMMANDS.items():
+        if name == command or command not in _COMMANDS:
+            commands.add_parser(name, command=name, help=summary, formatter_class=unmeasured)
+    return parser
+
+
+class _Parser(argparse.ArgumentParser):
+    def format_help(self) -> str:
+        self.formatter_class = argparse.HelpFormatter  # as wide as the terminal
+        return super().format_help()
+
+    def error(self, message: str) -> "NoReturn":
+        say(f"{message} (see {self.prog} --help)")
+        raise SystemExit(2)
+
+
+class _CommandParser(_Parser):
+    """The parser of one command, which loads it, and learns what it takes, once it is called.
+
+    A command says by ``set_defaults`` if it ``prints`` a result to stdout, and which of its arguments may be
+    ``repeated``, also after an option.
+    """
+
+    def __init__(self, *, command: str, **options: "Any") -> None:  # noqa: ANN401
+        super().__init__(**options)
+        self._command = command
+
+    def parse_known_args(self, args: "Any" = None, namespace: "Any" = None) -> "Any":  # noqa: ANN401
+        command = import_module(f"{__package__}.{self._command}")
+        self.description = command.DESCRIPTION
+        self.set_defaults(run=command.run, refuse=self.error, prints=False, repeated=None)
+        command.take_arguments(self)
+        self.add_argument("--debug", action="store_true", help="on a failure, say where it came from")
+        return super().parse_known_args(args, namespace)
+
+
+class _Version(argparse.Action):
+    def __init__(self, option_strings: "Sequence[str]", dest: str) -> None:
+        super().__init__(option_strings, dest, nargs=0, help="print the version")
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        from importlib.metadata import version
+
+        print(f"keystow {version('keystow')}")
+        parser.exit()

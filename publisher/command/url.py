@@ -1,0 +1,31 @@
+"""``keystow url``: an address from which anybody can fetch what was published."""
+
+import argparse
+
+from . import typed
+from .claimed import given_result, given_trust, take_result, take_trust
+
+DESCRIPTION = "Print a pre-signed URL of a published archive."
+
+
+def take_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declares what the command takes."""
+    take_result(parser)
+    take_trust(parser)
+    parser.add_argument("--expires", type=typed.duration, required=True, metavar="1h", help="90s, 30m, 12h, 7d at most")
+    parser.add_argument(
+        "--pin-version",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="name the published version (needs s3:GetObjectVersion)",
+    )
+    parser.set_defaults(prints=True)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Prints the URL."""
+    from keystow.fetching import presign
+
+    result = given_result(options)
+    print(presign(result, expires=options.expires, pin_version=options.pin_version, **given_trust(options)))
+    return 0

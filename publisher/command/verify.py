@@ -1,0 +1,29 @@
+"""``keystow verify``: whether what is in the store is what was published."""
+
+from .claimed import given_limits, given_result, given_trust, take_limits, take_result, take_trust
+from .streams import say
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
+
+DESCRIPTION = "Read what was published and compare its SHA-256."
+
+
+def take_arguments(parser: "argparse.ArgumentParser") -> None:
+    """Declares what the command takes."""
+    take_result(parser)
+    take_trust(parser)
+    take_limits(parser, "members", "bytes")
+
+
+def run(options: "argparse.Namespace") -> int:
+    """Verifies, and says what."""
+    from keystow.fetching import verify
+
+    from .wording import counted
+
+    verified = verify(given_result(options), limits=given_limits(options), **given_trust(options))
+    what = f"{counted(verified.objects, 'object')} of {counted(verified.size, 'byte')}"
+    say(f"verified {what}, SHA-256 {verified.sha256}")
+    return 0

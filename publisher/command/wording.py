@@ -1,0 +1,39 @@
+"""How the command words what the library says: by its options, where Python has arguments; and numbers for people."""
+
+import re
+
+_OPTIONS = (
+    (r'\bsymlinks="(\w+)" or "(\w+)"', r"--symlinks \1 or \2"),
+    (r'\b(symlinks|special)="(\w+)"', r"--\1 \2"),
+    (r"\b(symlinks|special)=(?!\S)", r"--\1"),
+    (r"\ballow=\{'([^']*)'\}", r"--allow \1"),
+    (r"\ballow_endpoints=\{'([^']*)'\}", r"--allow-endpoint \1"),
+    (r"^allow_endpoints\b", "--allow-endpoint"),
+    (r"\bLimits\((\w+)=…\)", r"--max-\1"),
+    (r"\bgive labels=\['([^']*)'\] to the Template, or Context\(labels=[^)]*\)", r"give --label \1=…"),
+    (r"\b(?:set |give )?Context\(labels=\{'([^']*)': …\}\)", r"give --label \1=…"),
+    (r"\b(?:set |give )?Context\(at=…\)", "give --at"),
+    (r"\b(?:set |give )?Context\(([a-z]+)_([a-z]+)=…\)", r"give --\1-\2"),
+    (r' \(or, with a Template of your own, choose values="percent"\)', ""),
+)
+"""Patterns, which are compiled when there is something to word, and what stands in their place."""
+
+
+def as_options(message: str) -> str:
+    """``message`` in the words of the command.
+
+    >>> as_options('the link leads nowhere: remove it, or choose symlinks="skip"')
+    'the link leads nowhere: remove it, or choose --symlinks skip'
+    """
+    for pattern, option in _OPTIONS:
+        message = re.sub(pattern, option, message)
+    return message
+
+
+def counted(number: int, thing: str) -> str:
+    """``number`` of the thing, whose plural takes an s.
+
+    >>> counted(1, "file"), counted(2, "file")
+    ('1 file', '2 files')
+    """
+    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
