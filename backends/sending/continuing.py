@@ -1,6 +1,8 @@
 """Content that breaks off, and goes on where it broke: of the same version of the object, never a mixture."""
 
 import contextlib
+import logging
+import random
 import time
 from collections.abc import Callable, Generator
 from functools import partial
@@ -8,11 +10,13 @@ from typing import NamedTuple
 
 from keystow.backends.errors import StoreUnavailableError
 
-from .repeating import PATIENCE, retried
+from .repeating import PATIENCE, pause_after, retried
 
 MOST_BREAKS = 8
 """How often content may break off without another ``ENOUGH`` bytes of it."""
 ENOUGH = 64 << 20
+
+_log = logging.getLogger("keystow")
 
 
 class Content(NamedTuple):
@@ -53,8 +57,11 @@ def continued(
         except StoreUnavailableError as error:
             sound, breaks, waited = (at, 0, 0.0) if at - sound >= ENOUGH else (sound, breaks + 1, waited)
             waited += time.monotonic() - since
-            if content.tag is None or breaks > MOST_BREAKS or waited > patience:
+            pause = pause_after(error, 1, waited, chance=random.random(), patience=patience)  # noqa: S311
+            if content.tag is None or breaks > MOST_BREAKS or pause is None:
                 raise error.tried(breaks) from None
+            _log.info("going on at byte %d in %.1f s: %s", at, pause, error)
             tag = content.tag
         else:
             return
+        time.sleep(pause)

@@ -228,6 +228,7 @@ def test_the_time_that_is_waited_in_vain_is_bounded(monkeypatch, opening, breaki
     class Clock:
         now = 0.0
         monotonic = staticmethod(lambda: Clock.now)
+        sleep = staticmethod(lambda seconds: None)
 
     monkeypatch.setattr(continuing, "time", Clock)
     source = Slow(Clock, opening=opening, breaking=breaking)
@@ -240,6 +241,7 @@ def test_the_time_that_the_reader_takes_does_not_count(monkeypatch):
     class Clock:
         now = 0.0
         monotonic = staticmethod(lambda: Clock.now)
+        sleep = staticmethod(lambda seconds: None)
 
     monkeypatch.setattr(continuing, "time", Clock)
     got = b""
@@ -248,6 +250,20 @@ def test_the_time_that_the_reader_takes_does_not_count(monkeypatch):
         got += piece
         Clock.now += 1000
     assert got == source.content
+
+
+@pytest.mark.parametrize(("after", "asked"), [(None, 2), (0.0, 2), (3600.0, 1)])
+def test_content_that_breaks_off_goes_on_when_the_server_wants_it(monkeypatch, caplog, after, asked):
+    caplog.set_level(logging.INFO, "keystow")
+    source = Breaking(300, [7])
+    monkeypatch.setattr(StoreUnavailableError, "retry_after", after)
+    if asked == 1:
+        with pytest.raises(StoreUnavailableError):
+            list(continued(source.at))
+    else:
+        assert b"".join(continued(source.at)) == source.content
+        assert caplog.messages == ["going on at byte 7 in 0.0 s: it broke off"]
+    assert len(source.asked) == asked
 
 
 def test_content_of_no_known_version_does_not_go_on():
