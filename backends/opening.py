@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from .contract import Store
 from .endpoints import is_provider
-from .errors import MissingExtraError, UnknownStoreError
+from .errors import MissingExtraError, UnknownStoreError, UnsupportedError
 
 _FORMS = {
     "s3": "s3://bucket",
@@ -32,7 +32,7 @@ ALIASES = {
 _AT_ACCOUNT = re.compile(r"([^@/]+)@([^/]*)(.*)", re.DOTALL)
 _ACCOUNT = re.compile(r"([a-z0-9-]+)\.(?:dfs|blob)\.(.+)", re.IGNORECASE)
 ENGINES = ("auto", "fsspec", "obstore")
-"""What can carry requests to S3, Google Cloud Storage and Azure."""
+"""What can carry requests to S3; to Google Cloud Storage and Azure the first two are the same."""
 
 
 def open_store(url: str, *, engine: str | None = None, **options: Any) -> Store:
@@ -46,13 +46,14 @@ def open_store(url: str, *, engine: str | None = None, **options: Any) -> Store:
     Any other protocol that fsspec has (``sftp://user@host/directory``) takes fsspec's own options for it, and
     ``whole_puts``.
 
-    ``engine`` (default: ``KEYSTOW_ENGINE``, else ``"auto"``) carries the requests to the three clouds: ``"fsspec"``,
-    ``"obstore"``, or ``"auto"``: obstore for S3 where it is installed and does everything as fsspec's would, else
-    fsspec.
+    ``engine`` (default: ``KEYSTOW_ENGINE``, else ``"auto"``) carries the requests to S3: ``"fsspec"``, ``"obstore"``,
+    or ``"auto"``: obstore where it is installed and does everything as fsspec's would, else fsspec. Those to Google
+    Cloud Storage and Azure are carried by fsspec's.
 
     Raises ``UnknownStoreError`` for another kind of URL, and for a file system that needs more than its URL says;
-    ``MissingExtraError`` where an extra is not installed; ``ValueError`` for an engine that there is not, and for an
-    endpoint or a variable that is set wrongly; and ``TypeError`` for an option that the store does not have.
+    ``MissingExtraError`` where an extra is not installed; ``UnsupportedError`` for an engine that does not carry
+    requests there; ``ValueError`` for one that there is not, and for an endpoint or a variable that is set wrongly; and
+    ``TypeError`` for an option that the store does not have.
 
     >>> store = open_store("memory://results")
     >>> store.write("a.txt", [b"hello"]).size
@@ -69,11 +70,18 @@ def open_store(url: str, *, engine: str | None = None, **options: Any) -> Store:
     protocol, rest, endpoint = located(url)
     if endpoint is not None and options.setdefault("endpoint", endpoint) != endpoint:
         raise ValueError(f"{url!r} and the endpoint {options['endpoint']!r} name two places: leave one out")
-    if protocol in _CLOUDS:
+    if protocol in {"s3", *_CLOUDS}:
         bucket = rest.rstrip("/")
         if "/" in bucket and not bucket.startswith("arn:"):
             raise UnknownStoreError(f"{url!r} names more than a bucket: write {protocol}://{bucket.partition('/')[0]}")
-        return _CLOUDS[protocol](bucket, engine_for(engine), **options)
+        carrier = engine_for(engine)
+        if protocol == "s3":
+            return _open_s3(bucket, carrier, **options)
+        if engine == "obstore":
+            raise UnsupportedError(
+                f"{url}: obstore carries requests to S3 only", hint="use engine=fsspec, or leave it out"
+            )
+        return _CLOUDS[protocol](bucket, **options)
     if engine is not None:
         raise TypeError(f"{protocol}:// has no choice of engines: leave engine out")
     if form is None:
@@ -166,35 +174,27 @@ def _open_s3(bucket: str, engine: str, **options: Any) -> Store:
 
         return S3Store(bucket, **options)
 
-    if not _takes_obstore(engine, automatic=True):
+    if not _takes_obstore(engine):
         return plain()
     from .s3.fast_opening import open_s3
 
     return open_s3(bucket, open_rest=plain, forced=engine == "obstore", **options)
 
 
-def _open_gcs(bucket: str, engine: str, **options: Any) -> Store:
-    if _takes_obstore(engine, automatic=False):
-        from .gcs.fast import open_gcs
-
-        return open_gcs(bucket, **options)
+def _open_gcs(bucket: str, **options: Any) -> Store:
     from .gcs.store import GCSStore
 
     return GCSStore(bucket, **options)
 
 
-def _open_azure(container: str, engine: str, **options: Any) -> Store:
-    if _takes_obstore(engine, automatic=False):
-        from .azure.fast import open_azure
-
-        return open_azure(container, **options)
+def _open_azure(container: str, **options: Any) -> Store:
     from .azure.store import AzureStore
 
     return AzureStore(container, **options)
 
 
-def _takes_obstore(engine: str, *, automatic: bool) -> bool:
-    if engine == "fsspec" or (engine == "auto" and not automatic):
+def _takes_obstore(engine: str) -> bool:
+    if engine == "fsspec":
         return False
     installed = find_spec("obstore") is not None
     if engine == "obstore" and not installed:
@@ -203,4 +203,4 @@ def _takes_obstore(engine: str, *, automatic: bool) -> bool:
 
 
 _LOCAL: dict[str, Callable[..., Store]] = {"file": _open_file, "memory": _open_memory}
-_CLOUDS: dict[str, Callable[..., Store]] = {"s3": _open_s3, "gs": _open_gcs, "az": _open_azure}
+_CLOUDS: dict[str, Callable[..., Store]] = {"gs": _open_gcs, "az": _open_azure}

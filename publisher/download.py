@@ -3,32 +3,30 @@
 Strategy: whoever made the URL chooses the server, so the server is held to what it announces: a body is as long as it
 says, a redirect stays with TLS and among the servers that are allowed, and a connection that brings next to nothing is
 cut by a thread that watches it. A body that breaks off goes on where it broke, if it is still the same (RFC 9110,
-sections 13.1.5 and 14).
+sections 13.1.5 and 14): what is repeated, and how often, is decided where it is for all stores (``backends/sending``).
 """
 
 import contextlib
 import http.client
 import re
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Generator, Iterator
-from functools import partial
 from typing import IO, NamedTuple
 from urllib.parse import urljoin, urlsplit
 
 from .archive import LimitExceededError
 from .backends import AccessDeniedError, NotFoundError, StoreError, StoreUnavailableError
 from .backends.endpoints import origin
-from .backends.sending.repeating import retried
+from .backends.sending.continuing import Content, continued
+from .backends.sending.limits import CONNECT
+from .backends.sending.repeating import UNAVAILABLE, retry_after
 from .errors import ResultError
 from .watched import Http, Https, Watch
 
 _CHUNK = 1 << 20
-_CONNECT_SECONDS = 10
 _MOST_REDIRECTS = 5
-_MOST_BREAKS = 8
-"""How often a body may break off without another ``_ENOUGH`` bytes of it."""
-_ENOUGH = 64 << 20
 _HINT = "check the address and the network"
 _DENIED = (
     "the URL has expired, or its signer may not read the object, or not the version that it names: ask for a new URL, "
@@ -70,70 +68,80 @@ class Download:
         self._most = most
         self._limited = limited
         self._admit = admit
+        self._end: int | None = None
         self.address = without_query(self._url)
         admit(self._url)
 
     def __iter__(self) -> Generator[bytes, None, None]:
-        body = self._opened(0, None)
-        done = sound = breaks = 0
-        while True:
-            try:
-                with contextlib.closing(body.pieces()) as pieces:
-                    for chunk in pieces:
-                        done += len(chunk)
-                        if self._most is not None and done > self._most:
-                            raise self._too_long(f"more than the {self._most} bytes that may be fetched came")
-                        yield chunk
-            except StoreUnavailableError:
-                sound, breaks = (done, 0) if done - sound >= _ENOUGH else (sound, breaks + 1)
-                if body.announced.etag is None or breaks > _MOST_BREAKS:
-                    raise
-            else:
-                return
-            body = retried(partial(self._opened, done, body))
+        done = 0
+        with contextlib.closing(continued(self._opened)) as content:
+            for chunk in content:
+                done += len(chunk)
+                if self._most is not None and done > self._most:
+                    raise self._too_long(f"more than the {self._most} bytes that may be fetched came")
+                yield chunk
 
-    def _opened(self, start: int, before: "_Body | None") -> "_Body":
-        """The body from ``start`` on, of the same content as ``before``."""
+    def _opened(self, start: int, etag: str | None) -> Content:
+        """The content from ``start`` on; what goes on is that of ``etag``."""
         watch = Watch()
         request = urllib.request.Request(self._url)  # noqa: S310  without_query admits http and https only
-        if before is not None:
+        if etag is not None:
             request.add_header("Range", f"bytes={start}-")
-            request.add_header("If-Range", before.announced.etag or "")
+            request.add_header("If-Range", etag)
         handlers = (Http(watch), Https(watch), _Redirects(self._admit))
         try:
             with self._errors(watch), watch.waiting():
-                answer = urllib.request.build_opener(*handlers).open(request, timeout=_CONNECT_SECONDS)
+                answer = urllib.request.build_opener(*handlers).open(request, timeout=CONNECT)
         except BaseException:
             watch.end()
             raise
         try:
             with self._errors(watch):
                 watch.check()  # a head that was cut looks whole
-            body = _Body(answer, watch, self._announced(answer, start, before), self)
+            self._end, found = self._announced(answer, start, etag)
             self.address = without_query(answer.url)
         except BaseException:
             watch.end()
             answer.close()
             raise
-        return body
+        return Content(self._pieces(answer, watch, None if self._end is None else self._end - start), found)
 
-    def _announced(self, answer: http.client.HTTPResponse, start: int, before: "_Body | None") -> "_Announced":
+    def _announced(self, answer: http.client.HTTPResponse, start: int, before: str | None) -> "_Announced":
         etag = answer.headers.get("ETag")
         etag = etag if etag and not etag.startswith("W/") else None
         if before is not None:
             if origin(answer.url) != origin(self.address):
                 raise StoreError(f"{self.address}: it goes on at another server: fetch it again")
             ranged = _RANGE.fullmatch(answer.headers.get("Content-Range", ""))
-            if answer.status != 206 or etag != before.announced.etag or not ranged or int(ranged[1]) != start:
+            if answer.status != 206 or etag != before or not ranged or int(ranged[1]) != start:
                 raise StoreError(f"{self.address}: it changed, or cannot be read on where it broke off: fetch it again")
-            if before.announced.end not in {None, int(ranged[3])}:
+            if self._end not in {None, int(ranged[3])}:
                 raise StoreError(f"{self.address}: it has another length than before: fetch it again")
-            return _Announced(start, int(ranged[3]), etag)
+            return _Announced(int(ranged[3]), etag)
         if answer.status != 200:
             raise StoreUnavailableError(f"{self.address}: HTTP {answer.status} is no answer to this", hint=_HINT)
         if answer.length is not None and self._most is not None and answer.length > self._most:
             raise self._too_long(f"{answer.length} bytes, and {self._most} may be fetched")
-        return _Announced(0, answer.length, etag)
+        return _Announced(answer.length, etag)
+
+    def _pieces(self, answer: http.client.HTTPResponse, watch: Watch, left: int | None) -> Generator[bytes, None, None]:
+        """The bytes of a body, of which ``left`` are to come, if that is known."""
+        try:
+            while left is None or left > 0:
+                with self._errors(watch), watch.waiting():
+                    chunk = answer.read1(_CHUNK if left is None else min(left, _CHUNK))
+                    watch.came(len(chunk))
+                    if not chunk:
+                        watch.check()
+                if not chunk:
+                    break
+                yield chunk
+                left = None if left is None else left - len(chunk)
+            if left:
+                raise StoreUnavailableError(f"{self.address}: the answer was cut short", hint="fetch again")
+        finally:
+            watch.end()
+            answer.close()
 
     def _too_long(self, said: str) -> StoreError | LimitExceededError:
         if self._limited:
@@ -168,41 +176,10 @@ class Download:
 
 
 class _Announced(NamedTuple):
-    """What an answer says of its body: where it starts and ends in the content, and the content's strong ETag."""
+    """Where the content ends, as far as an answer says it, and its strong ETag, if it has one."""
 
-    start: int
     end: int | None
     etag: str | None
-
-
-class _Body(NamedTuple):
-    """An answer whose body is still to be read."""
-
-    answer: http.client.HTTPResponse
-    watch: Watch
-    announced: _Announced
-    download: Download
-
-    def pieces(self) -> Generator[bytes, None, None]:
-        """The bytes of the body."""
-        start, end, _ = self.announced
-        left = None if end is None else end - start
-        try:
-            while left is None or left > 0:
-                with self.download._errors(self.watch), self.watch.waiting():  # noqa: SLF001
-                    chunk = self.answer.read1(_CHUNK if left is None else min(left, _CHUNK))
-                    self.watch.came(len(chunk))
-                    if not chunk:
-                        self.watch.check()
-                if not chunk:
-                    break
-                yield chunk
-                left = None if left is None else left - len(chunk)
-            if left:
-                raise StoreUnavailableError(f"{self.download.address}: the answer was cut short", hint="fetch again")
-        finally:
-            self.watch.end()
-            self.answer.close()
 
 
 class _Redirects(urllib.request.HTTPRedirectHandler):
@@ -252,8 +229,10 @@ def _refused(error: urllib.error.HTTPError, shown: str) -> StoreError:
         return AccessDeniedError(message, code="403", hint=_DENIED)
     if error.code == 404:
         return NotFoundError(message, code="404")
-    if error.code >= 500 or error.code in {408, 429}:
-        return StoreUnavailableError(message, code=str(error.code), hint="fetch again later")
+    if error.code >= 500 or error.code in UNAVAILABLE:
+        unavailable = StoreUnavailableError(message, code=str(error.code), hint="fetch again later")
+        unavailable.retry_after = retry_after(error.headers.get("Retry-After"), time.time())
+        return unavailable
     return StoreError(message, code=str(error.code))
 
 

@@ -13,9 +13,7 @@ import urllib.request
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
-SECONDS = 60
-LEAST = 1 << 14
-"""The bytes that a connection must bring in ``SECONDS`` of waiting for it."""
+from .backends.sending.limits import LEAST, SECONDS
 
 
 class Watch:
@@ -57,7 +55,7 @@ class Watch:
     @property
     def reason(self) -> str:
         """Why it was cut."""
-        return f"it brought less than {LEAST} bytes in {SECONDS} s"
+        return f"it brought less than {LEAST} bytes in {SECONDS:.3g} s"
 
     def check(self) -> None:
         """Raises ``TimeoutError`` once it is cut."""
@@ -98,6 +96,7 @@ class Http(urllib.request.HTTPHandler):
             def connect(self) -> None:
                 super().connect()
                 watch.holds(self.sock)
+                self.sock.settimeout(None)  # from here on, the watch is the one to look at the clock
 
         return self.do_open(Watched, request)
 
@@ -120,6 +119,7 @@ class Https(urllib.request.HTTPSHandler):
             def connect(self) -> None:
                 http.client.HTTPConnection.connect(self)  # TLS is begun once the connection can be cut
                 watch.holds(self.sock)
+                self.sock.settimeout(None)
                 self.sock = context.wrap_socket(self.sock, server_hostname=host)
 
         return self.do_open(Watched, request, context=context)

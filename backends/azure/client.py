@@ -6,44 +6,22 @@ retries are off: a conditional write must know whether it was sent before.
 
 import logging
 import os
-from collections.abc import Awaitable
-from datetime import UTC, datetime
+import time
+from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from keystow.backends.answers import redirect
-from keystow.backends.errors import (
-    AccessDeniedError,
-    AlreadyExistsError,
-    BucketNotFoundError,
-    ConflictError,
-    CredentialsError,
-    MissingExtraError,
-    NotFoundError,
-    StoreError,
-    StoreUnavailableError,
-)
+from keystow.backends.errors import CredentialsError, MissingExtraError, StoreError, StoreUnavailableError
 from keystow.backends.loop import Loop
-from keystow.backends.texts import guard_logs, keep_secret
+from keystow.backends.sending.progress import may_have_left
+from keystow.backends.sending.repeating import retry_after
+from keystow.backends.texts import guard_logs
 
+from . import answers
+from .answers import NOT_AZURES, BrokenError
 from .settings import HINT, Account, account
 
-_ERRORS: dict[str, tuple[type[StoreError], str]] = {
-    "BlobAlreadyExists": (AlreadyExistsError, ""),
-    "ConditionNotMet": (AlreadyExistsError, ""),
-    "412": (AlreadyExistsError, ""),
-    "ContainerNotFound": (BucketNotFoundError, "create the container, or correct its name"),
-    "InvalidResourceName": (BucketNotFoundError, "correct the container's name"),
-    "BlobNotFound": (NotFoundError, ""),
-    "404": (NotFoundError, ""),
-    "InvalidBlockList": (ConflictError, "another writer wrote the same key at the same time: publish again"),
-    "AuthenticationFailed": (CredentialsError, HINT),
-    "AuthorizationFailure": (CredentialsError, HINT),
-    "401": (CredentialsError, HINT),
-    "403": (AccessDeniedError, "allow it to these credentials (Storage Blob Data Contributor), or use others"),
-    "408": (StoreUnavailableError, "try again later"),
-    "429": (StoreUnavailableError, "try again later"),
-}
 _LOGGERS = ("azure", "adlfs", "msal", "fsspec", "aiohttp", "urllib3")
 
 Result = TypeVar("Result")
@@ -78,27 +56,25 @@ class Container:
         """The account's name."""
         return str(self._service.account_name)
 
-    @property
-    def secret(self) -> dict[str, Any]:
-        """What the account was opened with, if it is not sent in URLs: an ``access_key``, or a ``token`` of now."""
-        if self.account_key is not None:
-            return {"access_key": self.account_key, "expires_at": None}
-        asked = self._service.credential.get_token("https://storage.azure.com/.default")
-        token = self.run("", asked)
-        keep_secret(token.token)
-        return {"token": token.token, "expires_at": datetime.fromtimestamp(token.expires_on, UTC)}
-
     def blob(self, key: str) -> Any:
         """The client of one blob."""
         return self._client.get_blob_client(key)
 
-    def pages(self, prefix: str, size: int) -> Any:
-        """The listing, page by page."""
-        return self._client.list_blobs(name_starts_with=prefix, results_per_page=size).by_page()
+    def pages(self, prefix: str, size: int, token: str | None) -> Any:
+        """The listing, page by page, from the one on that ``token`` leads to."""
+        return self._client.list_blobs(name_starts_with=prefix, results_per_page=size).by_page(token)
 
     def where(self, key: str) -> str:
         """The blob's name for people."""
         return f"az://{self.name}/{key}"
+
+    def run(self, key: str, work: Awaitable[Result]) -> Result:
+        """``sound``, waited for."""
+        return self.loop.run(self.sound(key, work))
+
+    def told(self, key: str, work: Awaitable[Any], understand: Callable[..., Result], *more: Any) -> Result:
+        """``understand(answer, *more)`` of what ``work`` gives."""
+        return self.understood(key, understand, self.run(key, work), *more)
 
     async def sound(self, key: str, work: Awaitable[Result]) -> Result:
         """What ``work`` gives, and the client's errors as the store's.
@@ -114,19 +90,19 @@ class Container:
             raise
         except AzureError as error:
             failure = self._translated(error, key)
+        except (BrokenError, TimeoutError) as error:
+            failure = self._unanswered(key, error)
         except (ValueError, LookupError, AttributeError, TypeError, RecursionError):
             failure = self.not_understood(key)
         raise failure
 
-    def run(self, key: str, work: Awaitable[Result]) -> Result:
-        """``sound``, waited for."""
-        return self.loop.run(self.sound(key, work))
-
     def _translated(self, error: Any, key: str) -> StoreError:
+        """The error for one of the SDK's, which may hold one of aiohttp's."""
         from aiohttp import ClientResponseError
         from azure.core import exceptions as azure
 
-        if isinstance(getattr(error, "inner_exception", None), ClientResponseError):
+        inner = getattr(error, "inner_exception", None)
+        if isinstance(inner, ClientResponseError):
             return self.not_understood(key)
         response = getattr(error, "response", None)
         if isinstance(error, azure.HttpResponseError) and response is not None:
@@ -134,33 +110,42 @@ class Container:
         if isinstance(error, azure.ClientAuthenticationError):
             return CredentialsError(f"{self.where(key)}: no Azure credential was found", hint=HINT)
         if isinstance(error, azure.HttpResponseError):
-            return StoreUnavailableError(f"{self.where(key)}: the answer was cut short")
-        said = str(error).split("?", 1)[0]
-        return StoreUnavailableError(f"{self.where(key)}: {said}", hint="check the endpoint and network")
+            return self.cut_short(key)
+        failure = self._unanswered(key, error)
+        failure.may_have_arrived = inner is None or may_have_left(inner)
+        return failure
 
     def _refused(self, error: Any, response: Any, key: str) -> StoreError:
-        if response.status_code < 300:
+        status, headers = response.status_code, response.headers
+        if status < 300:
             return self.not_understood(key)
-        if response.status_code < 400:
-            said = redirect(response.headers.get("Location", ""), self.endpoint)
-            return StoreError(f"{self.where(key)}: {response.status_code}: {said}", code=str(response.status_code))
+        if status < 400:
+            said = redirect(headers.get("Location", ""), self.endpoint)
+            return StoreError(f"{self.where(key)}: {status}: {said}", code=str(status))
         given = getattr(error, "error_code", None)
         code = str(getattr(given, "value", given) or "")
-        request_id = response.headers.get("x-ms-request-id", "")
-        return self.refused(str(response.status_code), code, code or (error.reason or "").strip(), request_id, key)
+        request_id = headers.get("x-ms-request-id", "")
+        failure = answers.refused(self.where(key), status, code, error.reason or "", request_id)
+        failure.retry_after = retry_after(headers.get("Retry-After"), time.time())
+        return failure
 
-    def refused(self, status: str, code: str, said: str, request_id: str, key: str) -> StoreError:
-        """The error for an answer that refused."""
-        kind, hint = _ERRORS.get(code) or _ERRORS.get(status) or (StoreError, "")
-        if status.startswith("5"):
-            kind, hint = StoreUnavailableError, "try again later"
-        what = "already exists" if kind is AlreadyExistsError else f"{status}: {said}"
-        return kind(f"{self.where(key)}: {what}", code=code or status, request_id=request_id, hint=hint)
+    def _unanswered(self, key: str, error: Exception) -> StoreUnavailableError:
+        said = str(error).split("?", 1)[0] or type(error).__name__
+        return StoreUnavailableError(f"{self.where(key)}: {said}", hint="check the endpoint and the network")
+
+    def cut_short(self, key: str) -> StoreUnavailableError:
+        """The error for an answer that ends too early."""
+        return StoreUnavailableError(f"{self.where(key)}: the answer was cut short")
+
+    def understood(self, key: str, understand: Callable[..., Result], *said: Any) -> Result:
+        """``understand(*said)``. Raises ``StoreUnavailableError`` where that finds what Azure would not say."""
+        try:
+            return understand(*said)
+        except (ValueError, TypeError, AttributeError):
+            raise self.not_understood(key) from None
 
     def not_understood(self, key: str) -> StoreUnavailableError:
         """The error for an answer that Azure would not give."""
-        from .transport import NOT_AZURES
-
         return StoreUnavailableError(f"{self.where(key)}: {NOT_AZURES}", hint=f"check the endpoint {self.endpoint}")
 
     def close(self) -> None:

@@ -1,15 +1,16 @@
-"""The way to Azure: a request is sent once and to nobody else, and what comes back is bounded.
+"""The way to Azure: a request is sent once and to nobody else, gets on, and what comes back is bounded.
 
-The SDK's own client follows redirects, with the SAS or a new signature for the other host, and reads all that it is
-sent. aiohttp repeats a PUT whose connection broke.
+The SDK's own client follows redirects, with the SAS or a new signature for the other host, reads all that it is sent,
+and waits for an access token as long as it takes. aiohttp repeats a PUT whose connection broke.
 """
 
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from aiohttp import (
     ClientConnectorError,
+    ClientError,
     ClientOSError,
     ClientPayloadError,
     ClientRequest,
@@ -19,29 +20,72 @@ from aiohttp import (
 from azure.core.pipeline.transport import AioHttpTransport
 
 from keystow.backends.answers import MOST, Bounded, announced
+from keystow.backends.sending.limits import CONNECT
+from keystow.backends.sending.parts import Body
+from keystow.backends.sending.progress import Progressing, progressing
 from keystow.backends.texts import keep_secret
 
-NOT_AZURES = "the answer is not Azure's"
+from .answers import NOT_AZURES, BrokenError
+
 _RANGE = re.compile(r"bytes=(\d+)-(\d+)")
+_BLOCK = 1 << 18
 
 
 def guarded(service: Any) -> Any:
     """A client for the same account as ``service``, with the same credential."""
+    credential = service.credential
     return type(service)(
         service.url,
-        credential=service.credential,
-        transport=OnceTransport(),
+        credential=_Asked(credential) if hasattr(credential, "get_token") else credential,
+        transport=OnceTransport(connection_timeout=CONNECT, read_timeout=None, connection_data_block_size=_BLOCK),
         permit_redirects=False,
         retry_total=0,
     )
 
 
+class _Asked:
+    """A credential whose access token comes in time, or not."""
+
+    def __init__(self, credential: Any) -> None:
+        self._credential = credential
+
+    async def get_token(self, *scopes: str, **options: Any) -> Any:
+        """A token for ``scopes``. Raises ``TimeoutError``."""
+        async with progressing():
+            return await self._credential.get_token(*scopes, **options)
+
+    async def close(self) -> None:
+        """Closes the connections."""
+        await self._credential.close()
+
+
 class OnceTransport(AioHttpTransport):  # type: ignore[misc]  # which the SDK gives without its type
-    """The SDK's transport over aiohttp, with each request and answer watched."""
+    """The SDK's transport over aiohttp, with each request and answer watched.
+
+    ``read_timeout`` of an operation is the time that a try of it may stand still.
+    """
 
     async def send(self, request: Any, **config: Any) -> Any:
-        """The answer to one request."""
-        return await super().send(request, middlewares=(_watched,), **config)
+        """The answer to one request, which the SDK may send again, signed anew."""
+        given = request.data
+        body = given.anew() if isinstance(given, Body) else Body(given) if given and isinstance(given, bytes) else None
+        if body is not None:
+            request.data = body
+        try:
+            async with progressing(body, config.pop("read_timeout", None)):
+                return await super().send(request, middlewares=(_watched,), **config)
+        finally:
+            request.data = given
+
+
+class _Content(Progressing):
+    async def read(self, size: int = -1) -> bytes:
+        """Up to ``size`` bytes, or all. Raises ``BrokenError``."""
+        try:
+            return await super().read(size)
+        except (ClientError, TimeoutError) as error:
+            said = str(error)
+        raise BrokenError(said)
 
 
 async def _watched(
@@ -50,6 +94,7 @@ async def _watched(
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
     if scheme == "Bearer":
         keep_secret(token)
+    request.headers["Accept-Encoding"] = "identity"
     try:
         response = await handler(request)
     except ClientConnectorError:
@@ -57,15 +102,21 @@ async def _watched(
     except (ClientOSError, ServerDisconnectedError) as error:
         # Under another name aiohttp does not send it again.
         raise ClientPayloadError(f"the connection was lost: {error}") from error
-    most = MOST
-    asked = _RANGE.fullmatch(request.headers.get("x-ms-range", ""))
-    if asked and request.method == "GET" and response.status < 300:
-        said = response.headers
-        start, stop = int(asked[1]), int(asked[2]) + 1
-        try:
-            most = announced(response.status, said.get("Content-Length"), said.get("Content-Range"), start, stop)
-        except ValueError:
-            response.close()
-            raise ClientPayloadError(NOT_AZURES) from None
-    response.content = Bounded(response.content, most)  # type: ignore[assignment]
+    try:
+        most = _most(request.method, request.headers, response.status, response.headers)
+    except ValueError:
+        response.close()
+        raise ClientPayloadError(NOT_AZURES) from None
+    response.content = _Content(Bounded(response.content, most))  # type: ignore[assignment]
     return response
+
+
+def _most(method: str, asked: Mapping[str, str], status: int, said: Mapping[str, str]) -> int:
+    """The bytes that an answer may have. Raises ``ValueError`` for what is no answer of Azure's to that."""
+    ranged = _RANGE.fullmatch(asked.get("x-ms-range", ""))
+    if ranged and method == "GET" and status < 300:
+        start, stop = int(ranged[1]), int(ranged[2]) + 1
+        return announced(status, said.get("Content-Length"), said.get("Content-Range"), start, stop)
+    if "Content-Encoding" in said and method != "HEAD":
+        raise ValueError("the SDK would decompress it, to whatever length")
+    return MOST

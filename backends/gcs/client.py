@@ -5,59 +5,44 @@ bucket's layout first. No redirect is followed: aiohttp would take what holds a 
 """
 
 import asyncio
-import contextlib
-import io
-import json
 import os
-from collections.abc import Awaitable, Mapping
+import time
+from collections.abc import Awaitable, Callable, Generator, Mapping
+from functools import partial
 from typing import Any, NamedTuple, TypeVar
 from urllib.parse import quote
 
 from keystow.backends.answers import MOST, Bounded, redirect
-from keystow.backends.endpoints import check_endpoint, is_provider, origin
-from keystow.backends.errors import (
-    AccessDeniedError,
-    AlreadyExistsError,
-    BucketNotFoundError,
-    ConflictError,
-    CredentialsError,
-    MissingExtraError,
-    NotFoundError,
-    StoreError,
-    StoreUnavailableError,
-)
+from keystow.backends.endpoints import check_endpoint, origin
+from keystow.backends.errors import CredentialsError, MissingExtraError, StoreError, StoreUnavailableError
 from keystow.backends.loop import Loop
+from keystow.backends.sending.continuing import Content
+from keystow.backends.sending.limits import CONNECT
+from keystow.backends.sending.parts import Body
+from keystow.backends.sending.progress import Progressing, may_have_left, progressing
+from keystow.backends.sending.repeating import retry_after
 from keystow.backends.texts import guard_logs, keep_secret, presentable
 
+from . import answers
+from .answers import CREDENTIALS_HINT, Answer, Asked
 from .settings import CREDENTIALS, credentials_file, emulator
 
-_CREDENTIALS = f"run gcloud auth application-default login, or set {CREDENTIALS}"
-_ERRORS: dict[int, tuple[type[StoreError], str]] = {
-    401: (CredentialsError, _CREDENTIALS),
-    403: (AccessDeniedError, "grant the permission that it names, or use other credentials"),
-    404: (NotFoundError, ""),
-    408: (StoreUnavailableError, "try again later"),
-    409: (ConflictError, "publish again"),
-    412: (AlreadyExistsError, ""),
-    429: (StoreUnavailableError, "try again later"),
-}
-_MOST_SAID = 1 << 16
+_CHUNK = 1 << 20
 _LOGGERS = ("gcsfs", "fsspec", "google", "requests_oauthlib", "aiohttp", "urllib3")
 
 Result = TypeVar("Result")
 
 
-class Answer(NamedTuple):
-    """One HTTP answer, read to its end."""
+class Request(NamedTuple):
+    """One request, for ``key`` or a prefix. ``seconds`` bound it where it has less time than a try has."""
 
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
-
-    @property
-    def is_unfinished(self) -> bool:
-        """Whether an upload session awaits more, which is no redirect ("308 Resume Incomplete")."""
-        return self.status == 308 and "Location" not in self.headers
+    method: str
+    url: str
+    key: str
+    headers: Mapping[str, str] = {}
+    body: bytes = b""
+    asked: Asked = "object"
+    seconds: float | None = None
 
 
 class Bucket:
@@ -67,35 +52,19 @@ class Bucket:
         self.name = name
         self.endpoint = emulator(os.environ) if endpoint is None else check_endpoint(endpoint)
         self.base = (self.endpoint or "https://storage.googleapis.com").rstrip("/")
-        self._files = _file_system(self.endpoint, emulated=self.emulated)
+        self._files = _file_system(self.endpoint, emulated=origin(self.base)[0] != "https")
+        self._renewing: asyncio.Future[None] | None = None
         self.loop = Loop(self._files.loop)
         guard_logs(*_LOGGERS)
 
     @property
     def credentials(self) -> Any:
-        """google-auth's credentials, as gcsfs found them."""
+        """google-auth's credentials, as gcsfs found them; ``None`` for an emulator, whose requests are unsigned."""
         return self._files.credentials.credentials
-
-    @property
-    def emulated(self) -> bool:
-        """Whether requests go unsigned to an emulator."""
-        return origin(self.base)[0] != "https"
-
-    def token(self) -> str:
-        """An access token of this moment."""
-        headers: Mapping[str, str] = self._signed({})
-        return next(value for name, value in headers.items() if name.lower() == "authorization").partition(" ")[2]
-
-    def _signed(self, headers: Mapping[str, str]) -> dict[str, str]:
-        """``headers`` with the credentials of this moment, which from now on no text shows."""
-        signed: dict[str, str] = self._files._get_headers(dict(headers))  # noqa: SLF001  as in ``response``
-        token = next((value for name, value in signed.items() if name.lower() == "authorization"), "")
-        keep_secret(token.partition(" ")[2])
-        return signed
 
     def object_url(self, key: str) -> str:
         """The object's resource in the JSON API."""
-        return f"{self.base}/storage/v1/b/{quote(self.name, safe='')}/o/{quote(key, safe='')}"
+        return f"{self.objects_url}/{quote(key, safe='')}"
 
     @property
     def objects_url(self) -> str:
@@ -107,120 +76,161 @@ class Bucket:
         """Where objects are uploaded to."""
         return f"{self.base}/upload/storage/v1/b/{quote(self.name, safe='')}/o"
 
-    @contextlib.asynccontextmanager
-    async def response(self, method: str, url: str, *, headers: Mapping[str, str], body: bytes = b"") -> Any:
-        """The answer to one request, its body not read yet; nothing is repeated, and nothing decompressed."""
+    def where(self, key: str) -> str:
+        """The object's name for people."""
+        return f"gs://{self.name}/{key}"
+
+    def call(self, request: Request) -> Answer:
+        """``answer``, waited for."""
+        return self.loop.run(self.answer(request))
+
+    def told(self, request: Request, understand: Callable[..., Result], *more: Any) -> Result:
+        """``understand(answer, *more)`` of the answer to one request."""
+        return self.understood(request.key, understand, self.call(request), *more)
+
+    async def answer(self, request: Request) -> Answer:
+        """The whole answer to one request. Raises for a redirect, and for a status of 400 or more."""
+        answer = await self._sound(request.key, self._whole(request))
+        if answer.status >= 300 and not answer.is_unfinished:
+            raise self._refused(answer, request)
+        return answer
+
+    async def _whole(self, request: Request) -> Answer:
+        body = Body(request.body) if request.body else None
+        async with progressing(body, request.seconds), await self._begun(request, body) as response:
+            return await _read(response)
+
+    def content(self, request: Request, understand: Callable[..., tuple[int, str]], *more: Any) -> Content:
+        """The content of an object; ``understand(answer, *more)`` gives its length and its tag, of all but the body.
+
+        Raises for a redirect, and for a status of 400 or more.
+        """
+        response, answer = self.loop.run(self._sound(request.key, self._opened(request)))
+        if answer.status >= 300:
+            raise self._refused(answer, request)
+        try:
+            length, tag = self.understood(request.key, understand, answer, *more)
+        except BaseException:
+            self.loop.soon(response.close)
+            raise
+        return Content(self._pieces(response, length, request.key), tag)
+
+    async def _opened(self, request: Request) -> tuple[Any, Answer]:
+        """An answer whose body is still to be read, but where it refuses."""
+        async with progressing():
+            response = await self._begun(request, None)
+            if response.status < 300:
+                return response, Answer(response.status, response.headers, b"")
+            async with response:
+                return response, await _read(response)
+
+    def _pieces(self, response: Any, left: int, key: str) -> Generator[bytes, None, None]:
+        content = Progressing(Bounded(response.content, left))
+        try:
+            while chunk := self.loop.run(self._sound(key, content.read(_CHUNK))):
+                left -= len(chunk)
+                yield chunk
+            if left:
+                raise StoreUnavailableError(f"{self.where(key)}: the answer was cut short")
+        finally:
+            self.loop.soon(response.close)
+
+    async def _begun(self, request: Request, body: Body | None) -> Any:
+        """The beginning of the answer to one request; nothing is repeated, and nothing decompressed."""
         from aiohttp import ClientTimeout
         from yarl import URL
 
-        timeout = ClientTimeout(total=None, sock_connect=10, sock_read=60)
         session = await self._files._set_session()  # noqa: SLF001  gcsfs has no public way to its session
-        signed = await asyncio.to_thread(self._signed, {"Accept-Encoding": "identity", **headers})
-        async with session.request(
-            method,
-            URL(url, encoded=True),
-            headers=signed,
-            data=io.BytesIO(body) if body else None,
-            timeout=timeout,
+        headers = {"Accept-Encoding": "identity", "User-Agent": "keystow", **request.headers}
+        if self.credentials is not None:
+            if not self.credentials.valid:
+                await self._renewed()
+            self.credentials.apply(headers)
+            keep_secret(str(self.credentials.token))
+        return await session.request(
+            request.method,
+            URL(request.url, encoded=True),
+            headers=headers,
+            data=body,
+            timeout=ClientTimeout(total=None, sock_connect=CONNECT),
             allow_redirects=False,
             auto_decompress=False,
-        ) as answer:
-            yield answer
+        )
 
-    async def request(
-        self, method: str, url: str, *, key: str, headers: Mapping[str, str] | None = None, body: bytes = b""
-    ) -> Answer:
-        """The whole answer to one request. Raises for a redirect, and for a status of 400 or more."""
-        answer = await self.sound(key, self._answer(method, url, headers or {}, body))
-        if answer.status >= 300 and not answer.is_unfinished:
-            raise self.refused(answer, key, uploading=url.startswith(self.upload_url))
-        return answer
+    async def _renewed(self) -> None:
+        """Has one access token asked for, whoever waits; google-auth by itself would wait for two minutes and more."""
+        import requests
+        from google.auth.transport.requests import Request as Asking
 
-    async def _answer(self, method: str, url: str, headers: Mapping[str, str], body: bytes) -> Answer:
-        async with self.response(method, url, headers=headers, body=body) as response:
-            return Answer(response.status, response.headers, await Bounded(response.content, MOST).read())
+        def renew() -> None:
+            with requests.Session() as session:
+                self.credentials.refresh(partial(Asking(session), timeout=CONNECT))
 
-    def call(
-        self, method: str, url: str, *, key: str, headers: Mapping[str, str] | None = None, body: bytes = b""
-    ) -> Answer:
-        """``request``, waited for."""
-        return self.loop.run(self.request(method, url, key=key, headers=headers, body=body))
+        if self._renewing is None or self._renewing.done():
+            self._renewing = asyncio.ensure_future(asyncio.to_thread(renew))
+            self._renewing.add_done_callback(lambda done: done.cancelled() or done.exception())
+        await asyncio.shield(self._renewing)
 
-    async def sound(self, key: str, work: Awaitable[Result]) -> Result:
+    async def _sound(self, key: str, work: Awaitable[Result]) -> Result:
         """What ``work`` gives, and the errors of the client as the store's.
 
         They are not kept, not even as context: they hold the request, and that the token.
         """
         from aiohttp import ClientError, ClientResponseError
-        from gcsfs.retry import HttpError, NonRetryableError
         from google.auth.exceptions import GoogleAuthError, TransportError
 
         try:
             return await work
         except ClientResponseError:
             failure: StoreError = self.not_understood(key)
-        except (ClientError, TimeoutError, TransportError) as error:
-            said = str(error).split("?", 1)[0] or type(error).__name__
-            hint = "check the endpoint and the network"
-            failure = StoreUnavailableError(f"{self.where(key)}: {said}", hint=hint)
-        except (GoogleAuthError, HttpError, NonRetryableError) as error:
-            failure = CredentialsError(f"{self.where(key)}: {error}", hint=_CREDENTIALS)
+        except (ClientError, TimeoutError) as error:
+            failure = self._unanswered(key, error)
+            failure.may_have_arrived = may_have_left(error)
+        except GoogleAuthError as error:
+            if isinstance(error, TransportError) or error.retryable:
+                failure = self._unanswered(key, error)
+                failure.may_have_arrived = False
+            else:
+                failure = CredentialsError(f"{self.where(key)}: {error}", hint=CREDENTIALS_HINT)
         raise failure
 
-    def resource(self, answer: Answer, key: str) -> dict[str, Any]:
-        """The JSON that describes what was asked for. Raises ``StoreUnavailableError`` if it is something else."""
-        try:
-            loaded = json.loads(answer.body)
-        except (ValueError, RecursionError):
-            loaded = None
-        if answer.status >= 300 or not isinstance(loaded, dict):
-            raise self.not_understood(key)
-        return loaded
+    def _unanswered(self, key: str, error: Exception) -> StoreUnavailableError:
+        said = str(error).split("?", 1)[0] or type(error).__name__
+        return StoreUnavailableError(f"{self.where(key)}: {said}", hint="check the endpoint and the network")
 
-    def session(self, answer: Answer, key: str) -> str:
-        """The URL of the upload session that ``answer`` begins; it has to be the endpoint's own."""
-        url = answer.headers.get("Location", "")
+    def understood(self, key: str, understand: Callable[..., Result], *said: Any) -> Result:
+        """``understand(*said)``. Raises ``StoreUnavailableError`` where that finds what Google would not say."""
         try:
-            ours = origin(url) == origin(self.base) or (is_provider("gs", self.base) and is_provider("gs", url))
-        except ValueError:
-            ours = False
-        if not url:
-            raise self.not_understood(key)
-        keep_secret(url.partition("upload_id=")[2].partition("&")[0])
-        if not ours:
-            raise StoreError(f"{self.where(key)}: {redirect(url, self.base)}", hint=f"check the endpoint {self.base}")
-        return url
+            return understand(*said)
+        except (ValueError, TypeError):
+            raise self.not_understood(key) from None
 
     def not_understood(self, key: str) -> StoreUnavailableError:
         """The error for an answer that Google would not give."""
         hint = f"check the endpoint {self.base}"
         return StoreUnavailableError(f"{self.where(key)}: the answer is not Google's", hint=hint)
 
-    def refused(self, answer: Answer, key: str, *, uploading: bool = False) -> StoreError:
-        """The error for an answer that refused, or leads elsewhere."""
-        kind, hint = _ERRORS.get(answer.status, (StoreError, ""))
-        if answer.status >= 500:
-            kind, hint = StoreUnavailableError, "try again later"
-        if answer.status == 404 and uploading:
-            kind, hint = BucketNotFoundError, "create the bucket, or correct its name"
-        said = "already exists" if kind is AlreadyExistsError else f"{answer.status}: {_message(answer.body)}"
-        if answer.status < 400:
-            said = f"{answer.status}: {redirect(answer.headers.get('Location', ''), self.base)}"
-        return kind(
-            f"{self.where(key)}: {said}",
-            code=str(answer.status),
-            request_id=answer.headers.get("x-guploader-uploadid", ""),
-            hint=hint,
-        )
+    def session(self, answer: Answer, key: str) -> str:
+        """The URL of the upload session that ``answer`` begins; it has to be the endpoint's own."""
+        url, ours = self.understood(key, answers.session, answer, self.base)
+        keep_secret(url.partition("upload_id=")[2].partition("&")[0])
+        if not ours:
+            raise StoreError(f"{self.where(key)}: {redirect(url, self.base)}", hint=f"check the endpoint {self.base}")
+        return url
 
-    def where(self, key: str) -> str:
-        """The object's name for people."""
-        return f"gs://{self.name}/{key}"
+    def _refused(self, answer: Answer, request: Request) -> StoreError:
+        error = answers.refused(answer, self.where(request.key), self.base, request.asked)
+        error.retry_after = retry_after(answer.headers.get("Retry-After"), time.time())
+        return error
 
     def close(self) -> None:
         """Closes the connections."""
         if self._files.session is not None:
             self.loop.run(self._files.session.close())
+
+
+async def _read(response: Any) -> Answer:
+    return Answer(response.status, response.headers, await Bounded(response.content, MOST).read())
 
 
 def _file_system(endpoint: str | None, *, emulated: bool) -> Any:
@@ -243,15 +253,6 @@ def _file_system(endpoint: str | None, *, emulated: bool) -> Any:
         said = str(error.args[0]) if error.args else ""
         if file is not None:
             raise ValueError(presentable(f"{CREDENTIALS}: {file!r} cannot be used: {said}")) from None
-        raise CredentialsError("no Google credentials were found", hint=_CREDENTIALS) from error
+        raise CredentialsError("no Google credentials were found", hint=CREDENTIALS_HINT) from error
     except GoogleAuthError as error:
-        raise CredentialsError(str(error), hint=_CREDENTIALS) from error
-
-
-def _message(body: bytes) -> str:
-    """What Google says of a refusal, as JSON or as a line of text; a page of somebody else's says nothing."""
-    text = body[:_MOST_SAID].decode("utf-8", "replace").strip()
-    try:
-        return str(json.loads(text)["error"]["message"])
-    except (ValueError, LookupError, TypeError, RecursionError):
-        return text[:200] if text and "<" not in text else "no reason was given"
+        raise CredentialsError(str(error), hint=CREDENTIALS_HINT) from error

@@ -12,11 +12,24 @@ _GROWTH = 6
 
 
 class Body(io.BytesIO):
-    """What is sent. aiohttp asks for its length by way of its buffer, and ``BytesIO`` would make a copy for that."""
+    """What is sent. aiohttp asks for its length by way of its buffer, and ``BytesIO`` would make a copy for that.
+
+    ``moved`` is called whenever more of it is asked for, as what was read before has been sent.
+    """
 
     def __init__(self, content: bytes) -> None:
         super().__init__(content)
         self._content = content
+        self.moved: Callable[[], object] = bool
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """Up to ``size`` bytes."""
+        self.moved()
+        return super().read(size)
+
+    def anew(self) -> "Body":
+        """The same content from its beginning: who sends it closes it."""
+        return Body(self._content)
 
     def getbuffer(self) -> memoryview:
         """The content itself."""

@@ -6,11 +6,13 @@ the failure, the tries so far and the time; around it are the two loops that wai
 loop.
 """
 
-import asyncio
 import logging
 import random
+import re
 import time
 from collections.abc import Awaitable, Callable
+from datetime import UTC
+from email.utils import parsedate_to_datetime
 from typing import TypeVar
 
 from keystow.backends.errors import StoreError, StoreUnavailableError, UnknownOutcomeError
@@ -24,9 +26,28 @@ LONGEST_PAUSE = 20.0
 PATIENCE = 90.0
 """Seconds after the first try in which another one may begin."""
 
+_SECONDS = re.compile(r"[0-9]{1,9}")
 _log = logging.getLogger("keystow")
 
 Answer = TypeVar("Answer")
+
+
+def retry_after(value: str | None, now: float) -> float | None:
+    """The seconds that a ``Retry-After`` header asks to wait for; ``None`` if it asks for nothing that makes sense.
+
+    It names seconds, or a date (RFC 9110, section 10.2.3), of which ``now``, a POSIX timestamp, is taken off.
+
+    >>> retry_after("120", 0.0), retry_after("Thu, 01 Jan 1970 00:01:00 GMT", 50.0), retry_after("soon", 0.0)
+    (120.0, 10.0, None)
+    """
+    text = (value or "").strip()
+    if _SECONDS.fullmatch(text):
+        return float(text)
+    try:
+        date = parsedate_to_datetime(text)
+        return max(0.0, (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp() - now)
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None
 
 
 def pause_after(
@@ -83,10 +104,12 @@ def retried(call: Callable[[], Answer], *, patience: float = PATIENCE) -> Answer
 
 async def retried_on_loop(call: Callable[[], Awaitable[Answer]], *, patience: float = PATIENCE) -> Answer:
     """``retried``, on an event loop."""
+    from asyncio import sleep
+
     tries = Tries(patience)
     while True:
         try:
             return await call()
         except StoreError as error:
             pause = tries.after(error)
-        await asyncio.sleep(pause)
+        await sleep(pause)

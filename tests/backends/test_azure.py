@@ -24,7 +24,7 @@ from keystow.backends import (
     UnsupportedError,
     open_store,
 )
-from keystow.backends.azure import store as azure_module
+from keystow.backends.azure.answers import MARK
 from keystow.backends.sending import repeating
 from keystow.backends.sending.parts import part_size
 from keystow.testing.servers import Azurite, FaultProxy
@@ -74,7 +74,6 @@ def fetched(store, key):
 @pytest.fixture(autouse=True)
 def short_pauses(monkeypatch):
     monkeypatch.setattr(repeating, "PAUSES", (0.01,) * (TRIES - 1))
-    monkeypatch.setattr(azure_module, "PAUSES", (0.01,) * (TRIES - 1))
 
 
 @pytest.fixture(autouse=True)
@@ -139,7 +138,7 @@ def test_a_type_and_metadata_arrive(store, key, properties, body) -> None:
     written = store.write(key, [body], content_type="application/x-tar", metadata={"job": "j-1", "Stage": "two"})
     found = properties()
     assert found.content_settings.content_type == "application/x-tar"
-    assert found.metadata == {"job": "j-1", "Stage": "two"}
+    assert found.metadata == {"job": "j-1", "Stage": "two", MARK: found.metadata[MARK]}
     assert (found.size, found.etag.strip('"')) == (len(body), written.etag)
 
 
@@ -255,6 +254,44 @@ def test_a_lost_answer_to_an_overwrite(store, proxy, key, body) -> None:
     written = store.write(key, [body])
     assert fetched(store, key) == body
     assert written.etag == store.stat(key).etag
+
+
+@KINDS
+@pytest.mark.parametrize("if_absent", [False, True])
+def test_an_object_whose_answers_are_all_lost_is_found(store, proxy, key, body, properties, if_absent) -> None:
+    proxy.lose_answer(decides, nth=None)
+    written = store.write(key, [body], if_absent=if_absent)
+    assert (written.confirmed, written.etag) == ("stat", properties().etag.strip('"'))
+    assert fetched(store, key) == body
+
+
+@KINDS
+def test_a_lost_answer_and_then_a_server_that_stays_busy(store, proxy, key, body, properties) -> None:
+    proxy.lose_answer(decides)
+    for nth in range(2, TRIES + 1):
+        proxy.answer(decides, 503, nth=nth)
+    assert store.write(key, [body]).etag == properties().etag.strip('"')
+
+
+@KINDS
+@pytest.mark.parametrize("there", [None, b"theirs"])
+def test_a_write_that_did_not_arrive_fails(store, proxy, key, body, there) -> None:
+    if there is not None:
+        store.write(key, [there])
+    proxy.drop(decides, nth=None)
+    with pytest.raises(StoreUnavailableError) as refused:
+        store.write(key, [body])
+    assert not isinstance(refused.value, UnknownOutcomeError)
+    assert refused.value.tries == TRIES
+
+
+@KINDS
+def test_an_overwrite_of_which_nobody_knows(store, proxy, key, body) -> None:
+    proxy.lose_answer(decides, nth=None)
+    proxy.answer(is_look, 503, nth=None)
+    with pytest.raises(UnknownOutcomeError, match="503"):
+        store.write(key, [body])
+    assert kinds_of(proxy).count("look") == 1
 
 
 @KINDS

@@ -26,9 +26,9 @@ from keystow.backends import (
     UnsupportedError,
     open_store,
 )
-from keystow.backends.gcs import store as gcs_module
 from keystow.backends.sending import repeating
 from keystow.backends.sending.parts import part_size
+from keystow.backends.sending.settling import MARK
 from keystow.testing.servers import FakeGCS, FaultProxy
 from keystow.testing.servers.proxy import Loopback, QuietHandler
 
@@ -62,7 +62,6 @@ def told(error):
 @pytest.fixture(autouse=True)
 def short_pauses(monkeypatch):
     monkeypatch.setattr(repeating, "PAUSES", (0.01,) * (TRIES - 1))
-    monkeypatch.setattr(gcs_module, "PAUSES", (0.01,) * (TRIES - 1))
 
 
 @pytest.fixture(autouse=True)
@@ -119,7 +118,7 @@ def test_a_type_and_metadata_arrive(store, key, resource, body) -> None:
     written = store.write(key, [body], content_type="application/x-tar", metadata={"job": "j-1", "Grad": "30 °C"})
     found = resource()
     assert found["contentType"] == "application/x-tar"
-    assert found["metadata"] == {"job": "j-1", "Grad": "30 °C"}
+    assert found["metadata"] == {"job": "j-1", "Grad": "30 °C", MARK: found["metadata"][MARK]}
     assert (int(found["size"]), found["generation"]) == (len(body), written.version_id)
 
 
@@ -178,8 +177,8 @@ def test_a_server_that_stays_busy(store, proxy, key) -> None:
     proxy.answer(is_put, 503, nth=None)
     with pytest.raises(StoreUnavailableError) as refused:
         store.write(key, [b"small"])
-    assert refused.value.code == "503"
-    assert len(proxy.requests) == TRIES
+    assert (refused.value.code, refused.value.tries) == ("503", TRIES)
+    assert [one.method for one in proxy.requests] == ["POST"] * TRIES + ["GET"]
 
 
 # -- lost answers to a small conditional write
@@ -204,6 +203,39 @@ def test_an_outcome_that_nobody_may_look_at(store, proxy, key) -> None:
     proxy.answer(is_look, 403)
     with pytest.raises(UnknownOutcomeError, match="403"):
         store.write(key, [b"ours"], if_absent=True)
+
+
+@pytest.mark.parametrize("if_absent", [False, True])
+def test_an_object_whose_answers_are_all_lost_is_found(store, proxy, key, resource, if_absent) -> None:
+    proxy.lose_answer(is_put, nth=None)
+    written = store.write(key, [b"ours"], if_absent=if_absent)
+    assert (written.confirmed, written.version_id) == ("stat", resource()["generation"])
+
+
+def test_a_lost_answer_and_then_a_server_that_stays_busy(store, proxy, key, resource) -> None:
+    proxy.lose_answer(is_put)
+    for nth in range(2, TRIES + 1):
+        proxy.answer(is_put, 503, nth=nth)
+    assert store.write(key, [b"ours"]).version_id == resource()["generation"]
+
+
+@pytest.mark.parametrize("there", [None, b"theirs"])
+def test_a_write_that_did_not_arrive_fails(store, proxy, key, there) -> None:
+    if there is not None:
+        store.write(key, [there])
+    proxy.drop(is_put, nth=None)
+    with pytest.raises(StoreUnavailableError) as refused:
+        store.write(key, [b"ours"])
+    assert not isinstance(refused.value, UnknownOutcomeError)
+    assert refused.value.tries == TRIES
+
+
+def test_an_overwrite_of_which_nobody_knows(store, proxy, key) -> None:
+    proxy.lose_answer(is_put, nth=None)
+    proxy.answer(is_look, 503, nth=None)
+    with pytest.raises(UnknownOutcomeError, match="503"):
+        store.write(key, [b"ours"])
+    assert len([one for one in proxy.requests if one.method == "GET"]) == 1
 
 
 # -- what the service refuses
@@ -243,6 +275,16 @@ def test_what_is_not_there(store, server, key) -> None:
     missing = open_store("gs://no-such-bucket", endpoint=server.endpoint)
     with contextlib.closing(missing), pytest.raises(BucketNotFoundError, match="gs://no-such-bucket/"):
         missing.write(key, [b"x"])
+
+
+def test_a_version_that_is_gone_says_so(server, key) -> None:
+    bucket = server.make_bucket(versioned=False)
+    with contextlib.closing(open_store(f"gs://{bucket}", endpoint=server.endpoint)) as store:
+        gone = store.write(key, [b"one"]).version_id
+        store.write(key, [b"two"])
+        for call in (lambda: next(store.read(key, version_id=gone)), lambda: store.stat(key, version_id=gone)):
+            with pytest.raises(NotFoundError, match=r"404: .*replaced or removed, and the bucket does not keep"):
+                call()
 
 
 @pytest.mark.parametrize("key", ["", ".", "..", "line\nbreak", "line\rbreak", "é" * 513, "\ud800"])
@@ -308,8 +350,10 @@ class Sessions(Loopback):
         self.taken = bytearray()
         self.made: bytes | None = None
         self.exists = False
+        self.crc32c = crc32c_of(LARGE)
         self.begun: list[str] = []
         self.ended = 0
+        self.resource: dict = {}
         super().__init__(SessionHandler)
 
 
@@ -320,12 +364,13 @@ class SessionHandler(QuietHandler):
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         if "upload_id=" not in self.path:
             self.server.begun.append(self.path)
+            self.server.resource = json.loads(body)
             self.reply(200, b"", {"Location": f"{self.server.url}/session?upload_id=s3cr3t"})
             return
         self.server.ranges.append(self.headers["Content-Range"])
         order = self.server.script.pop(0) if self.server.script else "take"
-        if order == "503":
-            self.reply(503, b"busy")
+        if order in {"404", "410", "503"}:
+            self.reply(int(order), b"busy")
             return
         answer = self._take(body, order if isinstance(order, int) else len(body))
         if order == "lose":
@@ -347,8 +392,19 @@ class SessionHandler(QuietHandler):
         if self.server.made is None and "X-Goog-Hash" not in self.headers:
             return 400, b"no checksum", {}
         self.server.made = bytes(taken)
-        made = {"name": "a/key", "size": str(len(taken)), "crc32c": crc32c_of(LARGE), "generation": "7", "etag": "e"}
-        return 200, json.dumps(made).encode(), {}
+        return 200, self._described(), {}
+
+    def _described(self):
+        size, generation = str(len(self.server.made)), {"generation": "7", "etag": "e"}
+        return json.dumps(self.server.resource | generation | {"size": size, "crc32c": self.server.crc32c}).encode()
+
+    def do_GET(self) -> None:  # noqa: N802
+        if self.server.exists:
+            self.reply(200, b'{"name": "a/key", "metadata": {"keystow-write": "somebody else\'s"}}')
+        elif self.server.made is None:
+            self.reply(404, b"Not Found")
+        else:
+            self.reply(200, self._described())
 
     def do_DELETE(self) -> None:  # noqa: N802
         self.server.ended += "upload_id=s3cr3t" in self.path
@@ -362,10 +418,14 @@ def sessions():
 
 
 @pytest.fixture
-def upload(sessions):
-    store = open_store("gs://bucket", endpoint=sessions.url)
-    yield lambda chunks=(LARGE,): store.write("a/key", chunks, if_absent=True)
-    store.close()
+def opened(sessions):
+    with contextlib.closing(open_store("gs://bucket", endpoint=sessions.url)) as store:
+        yield store
+
+
+@pytest.fixture
+def upload(opened):
+    return lambda chunks=(LARGE,): opened.write("a/key", chunks, if_absent=True)
 
 
 SECOND = f"bytes {PART}-{2 * PART - 1}/*"
@@ -396,6 +456,39 @@ def test_a_session_that_stumbles_is_carried_on(sessions, upload, script, again) 
     assert (written.size, written.version_id) == (len(LARGE), "7")
     assert sorted(sessions.ranges) == sorted([f"bytes 0-{PART - 1}/*", SECOND, LAST, *again])
     assert (len(sessions.begun), sessions.ended) == (1, 0)
+
+
+@pytest.mark.parametrize(
+    "lost", [["lose"] * TRIES, ["lose", *["503"] * (TRIES - 1)], ["lose", "410"]], ids=["all", "busy", "gone"]
+)
+@pytest.mark.parametrize("if_absent", [False, True])
+def test_an_object_that_a_session_made_is_found(sessions, opened, lost, if_absent) -> None:
+    sessions.script = ["take", "take", *lost]
+    written = opened.write("a/key", [LARGE], if_absent=if_absent)
+    assert (sessions.made, written.confirmed, written.version_id) == (LARGE, "stat", "7")
+
+
+def test_an_object_that_is_ours_and_not_what_was_sent(sessions, opened) -> None:
+    """As an emulator makes one that takes the question how far a session is for its end."""
+    sessions.script, sessions.crc32c = ["take", "take", *["lose"] * TRIES], crc32c_of(b"x")
+    with pytest.raises(UnknownOutcomeError, match="not Google's"):
+        opened.write("a/key", [LARGE])
+
+
+@pytest.mark.parametrize("status", ["404", "410"])
+@pytest.mark.parametrize("before", [[], ["take"], ["take", "take"]], ids=len)
+def test_a_session_that_is_gone_says_so(sessions, upload, status, before) -> None:
+    sessions.script = [*before, *[status] * 9]
+    with pytest.raises(StoreError, match=f"{status}: .*the session of the upload is gone: publish again") as refused:
+        upload()
+    assert type(refused.value) is StoreError
+
+
+def test_a_session_that_takes_next_to_nothing_is_given_up(sessions, upload) -> None:
+    sessions.script = [1] * 10_000
+    with pytest.raises(StoreError, match="hardly any progress"):
+        upload()
+    assert len(sessions.ranges) < 100
 
 
 @pytest.mark.parametrize("order", ["503", 0], ids=["busy", "takes nothing"])

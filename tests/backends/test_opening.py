@@ -112,16 +112,15 @@ def test_an_account_in_the_url_is_the_endpoint(monkeypatch, url) -> None:
         open_store(url, endpoint="https://other.blob.core.windows.net")
 
 
-@pytest.mark.parametrize("engine", ["fsspec", "obstore"])
 @pytest.mark.parametrize(
     ("url", "missing", "extra"),
     [("gs://bucket", "gcsfs", "gcs"), ("az://container", "adlfs", "azure"), ("gcs://b", "gcsfs", "gcs")],
 )
-def test_an_extra_is_asked_for_when_the_store_is_opened(engine, url, missing, extra) -> None:
+def test_an_extra_is_asked_for_when_the_store_is_opened(url, missing, extra) -> None:
     code = (
         f"import sys; sys.modules[{missing!r}] = None\n"
         "from keystow.backends import MissingExtraError, open_store\n"
-        f"try: open_store({url!r}, engine={engine!r})\nexcept MissingExtraError as error: print(error)"
+        f"try: open_store({url!r})\nexcept MissingExtraError as error: print(error)"
     )
     assert f"keystow[{extra}]" in run(code)
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from email.utils import formatdate
 
 import pytest
 from hypothesis import given
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from keystow.backends import ConflictError, NotFoundError, StoreError, StoreUnavailableError, UnknownOutcomeError
 from keystow.backends.sending import continuing, repeating
 from keystow.backends.sending.continuing import Content, continued
-from keystow.backends.sending.repeating import pause_after, retried, retried_on_loop
+from keystow.backends.sending.repeating import pause_after, retried, retried_on_loop, retry_after
 
 TRIES = len(repeating.PAUSES) + 1
 KINDS = st.sampled_from([StoreError, NotFoundError, ConflictError, UnknownOutcomeError])
@@ -60,6 +61,46 @@ def test_the_pause(monkeypatch, tries, seconds, after, chance, pause):
 def test_no_try_begins_when_patience_is_over(tries, seconds, after, chance, patience):
     pause = pause_after(unavailable(after), tries, seconds, chance=chance, patience=patience)
     assert pause is None or (seconds + pause <= patience and tries < TRIES and pause >= (after or 0))
+
+
+NOW = 784_111_700.0  # 77 s before the example of RFC 9110, section 5.6.7
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        (None, None),
+        ("", None),
+        ("0", 0),
+        ("120", 120),
+        (" 7 ", 7),
+        ("999999999", 999_999_999),
+        ("1" * 10, None),
+        ("-1", None),
+        ("1.5", None),
+        ("\u0663", None),
+        ("Sun, 06 Nov 1994 08:49:37 GMT", 77),
+        ("Sunday, 06-Nov-94 08:49:37 GMT", 77),
+        ("Sun Nov  6 08:49:37 1994", 77),
+        ("Sun, 06 Nov 1994 08:48:00 GMT", 0),
+        ("Sun, 99 Nov 1994 08:49:37 GMT", None),
+        ("soon", None),
+        ("<html>", None),
+    ],
+)
+def test_what_a_server_asks_to_wait_for(value, seconds):
+    assert retry_after(value, NOW) == seconds
+
+
+@given(st.integers(0, 100_000), st.integers(0, 4_000_000_000))
+def test_a_date_to_wait_for(seconds, now):
+    assert retry_after(formatdate(now + seconds, usegmt=True), now) == seconds
+
+
+@given(st.text(), st.floats(0, 1e10))
+def test_whatever_a_server_asks_to_wait_for(value, now):
+    found = retry_after(value, now)
+    assert found is None or found >= 0
 
 
 def failing(times, error=StoreUnavailableError):
@@ -157,6 +198,72 @@ def test_content_that_breaks_too_often(monkeypatch):
     assert len(source.asked) == continuing.MOST_BREAKS + 1
     monkeypatch.setattr(continuing, "ENOUGH", 10)
     assert b"".join(continued(Breaking(300, [10] * 20).at)) == source.content
+
+
+class Slow(Breaking):
+    """The same, for which time is waited in vain: before each answer, or before it breaks off."""
+
+    def __init__(self, clock, *, opening, breaking):
+        super().__init__(300, [1] * 99)
+        self.clock, self.opening, self.breaking = clock, opening, breaking
+
+    def at(self, start, tag):
+        self.clock.now += self.opening
+        return super().at(start, tag)
+
+    def _from(self, start):
+        try:
+            yield from super()._from(start)
+        except StoreUnavailableError:
+            self.clock.now += self.breaking
+            raise
+
+
+@pytest.mark.parametrize(
+    ("opening", "breaking", "times"), [(0, 60, 2), (60, 0, 2), (10, 60, 2), (0, 0, continuing.MOST_BREAKS + 1)]
+)
+def test_the_time_that_is_waited_in_vain_is_bounded(monkeypatch, opening, breaking, times):
+    """Two tries of a minute each, also where both break off, and not one for each of the breaks."""
+
+    class Clock:
+        now = 0.0
+        monotonic = staticmethod(lambda: Clock.now)
+        sleep = staticmethod(lambda seconds: None)
+
+    monkeypatch.setattr(continuing, "time", Clock)
+    source = Slow(Clock, opening=opening, breaking=breaking)
+    with pytest.raises(StoreUnavailableError):
+        list(continued(source.at))
+    assert len(source.asked) == times
+
+
+def test_the_time_that_the_reader_takes_does_not_count(monkeypatch):
+    class Clock:
+        now = 0.0
+        monotonic = staticmethod(lambda: Clock.now)
+        sleep = staticmethod(lambda seconds: None)
+
+    monkeypatch.setattr(continuing, "time", Clock)
+    got = b""
+    source = Breaking(300, [100, 100])
+    for piece in continued(source.at):
+        got += piece
+        Clock.now += 1000
+    assert got == source.content
+
+
+@pytest.mark.parametrize(("after", "asked"), [(None, 2), (0.0, 2), (3600.0, 1)])
+def test_content_that_breaks_off_goes_on_when_the_server_wants_it(monkeypatch, caplog, after, asked):
+    caplog.set_level(logging.INFO, "keystow")
+    source = Breaking(300, [7])
+    monkeypatch.setattr(StoreUnavailableError, "retry_after", after)
+    if asked == 1:
+        with pytest.raises(StoreUnavailableError):
+            list(continued(source.at))
+    else:
+        assert b"".join(continued(source.at)) == source.content
+        assert caplog.messages == ["going on at byte 7 in 0.0 s: it broke off"]
+    assert len(source.asked) == asked
 
 
 def test_content_of_no_known_version_does_not_go_on():

@@ -181,7 +181,6 @@ def service_account(tmp_path_factory):
 
 
 class TestGCS(StoreConformance):
-    engine = FSSPEC
     gaps = UNSIGNED | dict.fromkeys(
         (
             "test_one_of_many_large_writers_wins",
@@ -207,7 +206,7 @@ class TestGCS(StoreConformance):
         for name, value in server.environment().items():
             monkeypatch.setenv(name, value)
         monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(service_account))
-        store = open_store(f"gs://{shared_bucket}", **self.engine)
+        store = open_store(f"gs://{shared_bucket}")
         yield store
         store.close()
 
@@ -215,17 +214,12 @@ class TestGCS(StoreConformance):
     def lossy_store(self, server, shared_bucket, store):
         with FaultProxy(server.endpoint) as proxy:
             proxy.lose_answer(lambda method, path: method == "POST" and "uploadType=resumable" not in path)
-            lossy = open_store(f"gs://{shared_bucket}", endpoint=proxy.url, **self.engine)
+            lossy = open_store(f"gs://{shared_bucket}", endpoint=proxy.url)
             yield lossy
             lossy.close()
 
 
-class TestGCSByObstore(TestGCS):
-    engine = OBSTORE
-
-
 class TestAzure(StoreConformance):
-    engine = FSSPEC
     gaps = {"versions": "Azurite keeps no versions"}
 
     @pytest.fixture(scope="class")
@@ -243,7 +237,7 @@ class TestAzure(StoreConformance):
     def store(self, server, shared_bucket, monkeypatch):
         for name, value in server.environment().items():
             monkeypatch.setenv(name, value)
-        store = open_store(f"az://{shared_bucket}", **self.engine)
+        store = open_store(f"az://{shared_bucket}")
         yield store
         store.close()
 
@@ -255,13 +249,9 @@ class TestAzure(StoreConformance):
             )
             for name, value in server.environment(proxy.url).items():
                 monkeypatch.setenv(name, value)
-            lossy = open_store(f"az://{shared_bucket}", **self.engine)
+            lossy = open_store(f"az://{shared_bucket}")
             yield lossy
             lossy.close()
-
-
-class TestAzureByObstore(TestAzure):
-    engine = OBSTORE
 
 
 class TestSftp(StoreConformance):

@@ -305,7 +305,7 @@ def test_the_query_of_a_url_is_never_printed(tmp_path, arguments, status, advice
     ("status", "error"), [(500, StoreUnavailableError), (503, StoreUnavailableError), (418, StoreError)]
 )
 def test_a_server_behind_a_url_that_fails(proxy, tmp_path, status, error):
-    proxy.answer(lambda method, path: True, status, b"busy")
+    proxy.answer(lambda method, path: True, status, b"busy", nth=None)
     with pytest.raises(error) as caught:
         fetch(f"{proxy.url}/b/k?X-Amz-Signature=secret", tmp_path / "back")
     assert type(caught.value) is error

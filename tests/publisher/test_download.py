@@ -232,6 +232,44 @@ def test_it_goes_on_where_it_broke(liar, most):
     assert all(asked.headers["if-range"] == '"1"' for asked in server.asked[1:])
 
 
+@pytest.mark.parametrize(
+    "fault",
+    [
+        lambda asked: Lie(503),
+        lambda asked: Lie(429, {"Retry-After": "0"}),
+        lambda asked: Lie(408),
+        lambda asked: ranged(asked, most=0),
+        lambda asked: Lie(200, {"ETag": '"1"', "Transfer-Encoding": "chunked"}, [b"zz"]),
+    ],
+    ids=["503", "429", "408", "breaks off", "nonsense"],
+)
+def test_the_first_request_is_repeated_too(liar, fault):
+    answers = iter([fault])
+    server = liar(lambda asked: next(answers, ranged)(asked))  # noqa: PLW0108  another one for each
+    assert content(url(server)) == CONTENT
+    assert len(server.asked) == 2
+
+
+def test_a_server_that_hangs_up_once(liar):
+    def hang_up(asked):
+        raise ConnectionResetError
+
+    answers = iter([hang_up])
+    server = liar(lambda asked: next(answers, ranged)(asked))  # noqa: PLW0108  another one for each
+    server.handle_error = lambda *_: None
+    assert content(url(server)) == CONTENT
+
+
+def test_it_says_how_often_it_was_tried(liar):
+    server = liar(lambda _: Lie(503))
+    assert "(4 tries within a second)" in refused(url(server), StoreUnavailableError)
+    assert len(server.asked) == 4
+    server = liar(lambda _: Lie(503, {"Retry-After": "3600"}))
+    with pytest.raises(StoreUnavailableError) as caught:
+        content(url(server))
+    assert (caught.value.retry_after, len(server.asked)) == (3600, 1)
+
+
 def test_passing_errors_are_waited_out_where_it_goes_on(liar):
     answers = iter([lambda asked: ranged(asked, most=10), *(lambda _, s=s: Lie(s) for s in (503, 429, 408))])
     server = liar(lambda asked: next(answers, ranged)(asked))  # noqa: PLW0108  another one for each
@@ -330,7 +368,7 @@ def drip():
 )
 def test_what_makes_no_progress_is_cut(impatient, drip, first, then):
     address, ended = drip(first, then)
-    assert "it brought less than 16384 bytes in 0.2 s" in refused(address, StoreUnavailableError)
+    assert "it brought less than 1024 bytes in 0.2 s" in refused(address, StoreUnavailableError)
     for _ in range(100):
         if ended:
             break

@@ -1,0 +1,98 @@
+"""One write of one key to Azure Blob Storage, as a block blob.
+
+Strategy: up to 1 MiB goes in one Put Blob; more is staged as blocks, some under way while the next are produced,
+and appears with the block list. Blocks that were staged and never committed are invisible and gone after a week. Every
+write carries an id of its own, and the request that makes the blob appear is settled by it (``sending/settling.py``).
+"""
+
+import hashlib
+import io
+import uuid
+from collections.abc import Awaitable, Callable, Iterator
+from concurrent.futures import Future
+from functools import partial
+from typing import Any
+
+from keystow.backends.sending.in_flight import in_flight
+from keystow.backends.sending.limits import BRIEF
+from keystow.backends.sending.parts import Body
+from keystow.backends.sending.repeating import retried_on_loop
+from keystow.backends.sending.settling import decided
+
+from . import answers
+from .client import Container
+
+LARGEST_PUT = 1 << 20
+"""Bytes of one Put Blob, whose MD5 the SDK computes on the event loop."""
+
+
+class Upload:
+    """One write of one key."""
+
+    def __init__(
+        self, container: Container, key: str, if_absent: bool, content_type: str | None, metadata: dict[str, str]
+    ) -> None:
+        from azure.core import MatchConditions
+        from azure.storage.blob import ContentSettings
+
+        self._container = container
+        self._key = key
+        self._blob = container.blob(key)
+        self._id = uuid.uuid4().hex
+        self._settings = partial(ContentSettings, content_type=content_type)
+        self._metadata = {**metadata, answers.MARK: self._id}
+        self._condition = {"match_condition": MatchConditions.IfMissing} if if_absent else {}
+
+    def single(self, body: bytes) -> dict[str, Any]:
+        """Put Blob, with its MD5 verified on arrival and kept."""
+        md5 = bytearray(hashlib.md5(body, usedforsecurity=False).digest())
+        return self._decided(
+            lambda: self._blob.upload_blob(
+                io.BytesIO(body),
+                length=len(body),
+                overwrite=not self._condition,
+                metadata=self._metadata,
+                content_settings=self._settings(content_md5=md5),
+                validate_content=True,
+                max_concurrency=1,
+            ),
+            len(body),
+        )
+
+    def blocks(self, pieces: Iterator[bytes]) -> dict[str, Any]:
+        """Put Block for each piece, with its MD5 verified on arrival, then Put Block List."""
+        from azure.storage.blob import BlobBlock
+
+        listed: list[Any] = []
+        size = 0
+
+        def send(number: int, piece: bytes) -> "Future[None]":
+            nonlocal size
+            size += len(piece)
+            listed.append(BlobBlock(block_id=f"{self._id}{number:06}"))
+            return self._container.loop.submit(retried_on_loop(partial(self._stage, listed[-1].id, piece)))
+
+        in_flight(pieces, send)
+        return self._decided(
+            lambda: self._blob.commit_block_list(
+                listed,
+                metadata=self._metadata,
+                content_settings=self._settings(),
+                validate_content=True,
+                **self._condition,
+            ),
+            size,
+        )
+
+    async def _stage(self, identifier: str, piece: bytes) -> None:
+        """A block may be staged again under its own id, so a lost answer does no harm."""
+        staging = self._blob.stage_block(identifier, Body(piece), length=len(piece), validate_content=True)
+        await self._container.sound(self._key, staging)
+
+    def _decided(self, request: Callable[[], Awaitable[dict[str, Any]]], size: int) -> dict[str, Any]:
+        def look() -> dict[str, Any] | None:
+            found = self._blob.get_blob_properties(read_timeout=BRIEF)
+            return self._container.told(self._key, found, answers.ours, size, self._id)
+
+        where = self._container.where(self._key)
+        return decided(lambda: self._container.told(self._key, request(), answers.made), look, where)

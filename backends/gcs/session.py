@@ -1,0 +1,103 @@
+"""An upload session of Google's, and a piece on its way to it (https://cloud.google.com/storage/docs/resumable-uploads).
+
+Strategy: each call of ``taken`` or ``made`` is one try, for the loops that repeat (``sending/repeating.py``). Where the
+one before failed, the session is asked first what it has, and only the rest is sent.
+"""
+
+from typing import Any
+
+from keystow.backends.errors import ConflictError, StoreError, StoreUnavailableError
+
+from . import answers
+from .answers import Answer
+from .client import Bucket, Request
+
+_QUANTUM = 256 << 10
+"""Bytes of which a session takes a multiple, but at its end."""
+_SPARE = 16
+
+
+class Session:
+    """A session for one object. ``url`` opens it to everybody."""
+
+    def __init__(self, bucket: Bucket, key: str, url: str, content_type: str) -> None:
+        self.bucket = bucket
+        self.key = key
+        self._url = url
+        self._content_type = content_type
+
+    async def put(self, data: bytes, start: int, total: int | None, checksum: str | None) -> Answer:
+        """The answer to ``data``, which stands at ``start``; ``total`` and ``checksum`` are known at the end."""
+        span = f"{start}-{start + len(data) - 1}" if data else "*"
+        headers = {"Content-Type": self._content_type}
+        if checksum is not None:
+            headers["X-Goog-Hash"] = f"crc32c={checksum}"
+        return await self._post(f"{span}/{'*' if total is None else total}", headers, data)
+
+    async def ask(self, total: int | None) -> Answer:
+        """The answer to the question of how far the session is."""
+        return await self._post(f"*/{'*' if total is None else total}", {}, b"")
+
+    async def _post(self, content_range: str, headers: dict[str, str], data: bytes) -> Answer:
+        headers["Content-Range"] = f"bytes {content_range}"
+        return await self.bucket.answer(Request("POST", self._url, self.key, headers, data, asked="session"))
+
+    def end(self, seconds: float) -> Answer:
+        """The answer to the end of a session, of which nothing is kept."""
+        return self.bucket.call(Request("DELETE", self._url, self.key, asked="session", seconds=seconds))
+
+
+class Piece:
+    """A piece of what a session takes, at ``start``; the last one has the ``total`` bytes and their ``checksum``."""
+
+    def __init__(
+        self, session: Session, data: bytes, start: int, total: int | None = None, checksum: str | None = None
+    ) -> None:
+        self._session = session
+        self._view = memoryview(data)
+        self._start = start
+        self._total = total
+        self._checksum = checksum
+        self._sent = 0
+        self._lost = False
+        self._requests_left = len(data) // _QUANTUM + _SPARE
+
+    async def taken(self) -> None:
+        """Has the session take the piece, of which it is not the last."""
+        while self._sent < len(self._view):
+            if await self._advance() is not None:
+                raise self._session.bucket.not_understood(self._session.key)
+
+    async def made(self) -> dict[str, Any]:
+        """Has the session take its last piece; gives the object."""
+        bucket, key = self._session.bucket, self._session.key
+        while (answer := await self._advance()) is None:
+            pass
+        return bucket.understood(key, answers.made, answer, key, self._total, self._checksum)
+
+    async def _advance(self) -> Answer | None:
+        """Has one request answered. Gives the answer that ends the session."""
+        if not self._requests_left:
+            raise StoreError(f"{self._where}: the upload makes hardly any progress")
+        self._requests_left -= 1
+        lost, self._lost = self._lost, True
+        if lost:
+            answer = await self._session.ask(self._total)
+        else:
+            rest = bytes(self._view[self._sent :])
+            answer = await self._session.put(rest, self._start + self._sent, self._total, self._checksum)
+        if not answer.is_unfinished:
+            return answer
+        taken = self._session.bucket.understood(self._session.key, answers.taken, answer) - self._start
+        if not self._sent <= taken <= len(self._view):
+            changed = ConflictError(f"{self._where}: the upload was changed by somebody else")
+            changed.passes = False
+            raise changed
+        if taken == self._sent and not lost:
+            raise StoreUnavailableError(f"{self._where}: the upload makes no progress")
+        self._sent, self._lost = taken, False
+        return None
+
+    @property
+    def _where(self) -> str:
+        return self._session.bucket.where(self._session.key)

@@ -1,0 +1,134 @@
+"""One write of one key to Google Cloud Storage (https://cloud.google.com/storage/docs/uploads-downloads).
+
+Strategy: what fits one part goes in one multipart request; more goes in a resumable session, whose precondition is
+checked when it begins and when it ends, and which needs no permission but to create objects. Pieces of a session go one
+after the other, the next produced meanwhile. Every write carries an id of its own, and the request that makes the
+object appear is settled by it (``sending/settling.py``).
+"""
+
+import base64
+import json
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from typing import Any
+from urllib.parse import urlencode
+
+from keystow.backends.errors import StoreError
+from keystow.backends.sending.limits import BRIEF
+from keystow.backends.sending.repeating import retried, retried_on_loop
+from keystow.backends.sending.settling import MARK, decided
+
+from . import answers
+from .client import Bucket, Request
+from .session import Piece, Session
+
+_ENDED = frozenset({"404", "410", "499"})
+"""What a session is answered that is over (499 to its cancellation)."""
+_UNFINISHED = "the unfinished upload could not be ended; it expires in a week"
+
+Resource = dict[str, Any]
+
+
+class Upload:
+    """One write of one key."""
+
+    def __init__(
+        self, bucket: Bucket, key: str, if_absent: bool, content_type: str | None, metadata: Mapping[str, str]
+    ) -> None:
+        self._bucket = bucket
+        self._key = key
+        self._id = uuid.uuid4().hex
+        self._query = {"ifGenerationMatch": "0"} if if_absent else {}
+        self._resource: Resource = {"name": key, "metadata": {**metadata, MARK: self._id}}
+        if content_type:
+            self._resource["contentType"] = content_type
+        self._content_type = content_type or "application/octet-stream"
+
+    def single(self, body: bytes) -> Resource:
+        """One request with the resource and the content (RFC 2387); the server verifies the checksum."""
+        boundary = uuid.uuid4().hex
+        checksum = _Checksum().add(body).text()
+        resource = json.dumps(self._resource | {"crc32c": checksum})
+        content = b"\r\n".join(
+            [
+                f"--{boundary}\r\nContent-Type: application/json; charset=UTF-8\r\n\r\n{resource}".encode(),
+                f"--{boundary}\r\nContent-Type: {self._content_type}\r\n\r\n".encode() + body,
+                f"--{boundary}--\r\n".encode(),
+            ]
+        )
+        request = self._request({"uploadType": "multipart"}, f"multipart/related; boundary={boundary}", content)
+        made = partial(self._bucket.told, request, answers.made, self._key, len(body), checksum)
+        return self._decided(made, len(body), checksum)
+
+    def resumable(self, pieces: Iterator[bytes]) -> Resource:
+        """A session, ended with a checksum."""
+        query = {"uploadType": "resumable", "name": self._key}
+        begin = self._request(query, "application/json; charset=UTF-8", json.dumps(self._resource).encode())
+        begin = begin._replace(headers={**begin.headers, "X-Upload-Content-Type": self._content_type})
+        url = self._bucket.session(retried(partial(self._bucket.call, begin)), self._key)
+        session = Session(self._bucket, self._key, url, self._content_type)
+        try:
+            return self._send(session, pieces)
+        except BaseException as error:
+            try:
+                session.end(BRIEF)
+            except StoreError as failure:
+                if failure.code not in _ENDED:
+                    error.add_note(f"{_UNFINISHED} ({failure.code or failure})")
+            except BaseException as interrupt:
+                interrupt.add_note(_UNFINISHED)
+                raise
+            raise
+
+    def _send(self, session: Session, pieces: Iterator[bytes]) -> Resource:
+        """Sends each piece while the next is produced; the last one, when the others are taken."""
+        checksum = _Checksum()
+        offset = 0
+        running = None
+        piece = next(pieces)
+        try:
+            for upcoming in pieces:
+                checksum.add(piece)
+                if running is not None:
+                    running.result()
+                running = self._bucket.loop.submit(retried_on_loop(Piece(session, piece, offset).taken))
+                offset += len(piece)
+                piece = upcoming
+            if running is not None:
+                running.result()
+        finally:
+            if running is not None:
+                running.cancel()
+        total, of_all = offset + len(piece), checksum.add(piece).text()
+        last = Piece(session, piece, offset, total, of_all)
+        return self._decided(lambda: self._bucket.loop.run(last.made()), total, of_all)
+
+    def _request(self, query: Mapping[str, str], content_type: str, body: bytes) -> Request:
+        url = f"{self._bucket.upload_url}?{urlencode({**query, **self._query})}"
+        return Request("POST", url, self._key, {"Content-Type": content_type}, body, asked="upload")
+
+    def _decided(self, call: Callable[[], Resource], size: int, checksum: str) -> Resource:
+        return decided(call, partial(self._find, size, checksum), self._bucket.where(self._key))
+
+    def _find(self, size: int, checksum: str) -> Resource | None:
+        """The resource of our object; ``None`` if another one stands there."""
+        look = Request("GET", self._bucket.object_url(self._key), self._key, seconds=BRIEF)
+        found = self._bucket.told(look, answers.ours, self._key, size, checksum, self._id)
+        return None if found is None else {**found, "confirmed": "stat"}
+
+
+class _Checksum:
+    """CRC-32C of what was added, as Google writes it: base64 of four bytes, big-endian."""
+
+    def __init__(self) -> None:
+        self._value = 0
+
+    def add(self, data: bytes) -> "_Checksum":
+        import google_crc32c
+
+        self._value = google_crc32c.extend(self._value, data)
+        return self
+
+    def text(self) -> str:
+        return base64.b64encode(self._value.to_bytes(4, "big")).decode()
