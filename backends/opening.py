@@ -47,8 +47,8 @@ def open_store(url: str, *, engine: str | None = None, **options: Any) -> Store:
     ``whole_puts``.
 
     ``engine`` (default: ``KEYSTOW_ENGINE``, else ``"auto"``) carries the requests to the three clouds: ``"fsspec"``,
-    ``"obstore"``, or ``"auto"``: obstore for S3 where it is installed and does everything as fsspec's would, else
-    fsspec.
+    ``"obstore"``, or ``"auto"``, which is fsspec but for S3. There, signed requests of keystow's own do what fsspec's
+    client would wherever they can; ``"obstore"``, which did that before, asks for them.
 
     Raises ``UnknownStoreError`` for another kind of URL, and for a file system that needs more than its URL says;
     ``MissingExtraError`` where an extra is not installed; ``ValueError`` for an engine that there is not, and for an
@@ -161,20 +161,13 @@ def _open_s3(bucket: str, engine: str, **options: Any) -> Store:
     if any(find_spec(name) is None for name in ("s3fs", "aiobotocore", "botocore")):
         raise MissingExtraError("S3 needs the extra s3: pip install 'keystow[s3]'")
 
-    def plain() -> Store:
-        from .s3.store import S3Store
+    from .s3.store import S3Store
 
-        return S3Store(bucket, **options)
-
-    if not _takes_obstore(engine, automatic=True):
-        return plain()
-    from .s3.fast_opening import open_s3
-
-    return open_s3(bucket, open_rest=plain, forced=engine == "obstore", **options)
+    return S3Store(bucket, engine=engine, **options)
 
 
 def _open_gcs(bucket: str, engine: str, **options: Any) -> Store:
-    if _takes_obstore(engine, automatic=False):
+    if _takes_obstore(engine):
         from .gcs.fast import open_gcs
 
         return open_gcs(bucket, **options)
@@ -184,7 +177,7 @@ def _open_gcs(bucket: str, engine: str, **options: Any) -> Store:
 
 
 def _open_azure(container: str, engine: str, **options: Any) -> Store:
-    if _takes_obstore(engine, automatic=False):
+    if _takes_obstore(engine):
         from .azure.fast import open_azure
 
         return open_azure(container, **options)
@@ -193,13 +186,10 @@ def _open_azure(container: str, engine: str, **options: Any) -> Store:
     return AzureStore(container, **options)
 
 
-def _takes_obstore(engine: str, *, automatic: bool) -> bool:
-    if engine == "fsspec" or (engine == "auto" and not automatic):
-        return False
-    installed = find_spec("obstore") is not None
-    if engine == "obstore" and not installed:
+def _takes_obstore(engine: str) -> bool:
+    if engine == "obstore" and find_spec("obstore") is None:
         raise MissingExtraError("the engine obstore needs the extra fast: pip install 'keystow[fast]'")
-    return installed
+    return engine == "obstore"
 
 
 _LOCAL: dict[str, Callable[..., Store]] = {"file": _open_file, "memory": _open_memory}

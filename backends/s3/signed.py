@@ -1,218 +1,217 @@
-"""Requests to S3 beside obstore: signed by botocore's signer, on connections that another thread may cut."""
+"""The carrier of signed requests: urllib3, on connections that another thread may cut.
 
-import contextlib
-import http.client
+Strategy: each request goes out once, to nobody else and through no proxy. A body goes in blocks, so that a server that
+stops taking it is noticed; urllib3 keeps the connections.
+"""
+
+import hashlib
 import socket
 import ssl
 import threading
-import weakref
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import CancelledError
-from email.message import Message
-from typing import Any, NamedTuple, TypeVar
-from urllib.parse import quote, urlencode, urlsplit
-from xml.etree import ElementTree as ET
+from collections.abc import Generator, Iterator
+from contextlib import suppress
+from functools import partial
+from typing import Any
+from urllib.parse import urlsplit
+
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.exceptions import HTTPError
+from urllib3.response import BaseHTTPResponse
+from urllib3.util import Timeout
 
 from keystow.backends.answers import MOST
-from keystow.backends.errors import CredentialsError, StoreError, StoreUnavailableError, raise_alone
-from keystow.backends.fast import Cloud, refusal
-from keystow.backends.sending.repeating import retried
+from keystow.backends.errors import CredentialsError, StoreUnavailableError, raise_alone
+from keystow.backends.sending.lines import LEAST, Line
 
-from .answers import is_error, parsed, strange
+from .answers import strange
+from .failures import unanswered
+from .place import Place
+from .requests import Answer, Form, Request, form
+from .signature import signed
 
 _CONNECT_SECONDS = 10
 _SECONDS = 60
-_BLOCK = 1 << 20
-
-Result = TypeVar("Result")
-
-
-class Line:
-    """The connection of one request, which another thread may cut."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._socket: socket.socket | None = None
-        self._is_cut = False
-
-    @contextlib.contextmanager
-    def over(self, connection: http.client.HTTPConnection) -> Iterator[None]:
-        """Within this, ``connection`` is cut with the line. Raises ``CancelledError`` once it is."""
-        with self._lock:
-            self._socket = connection.sock
-        try:
-            self.check()
-            yield
-        finally:
-            with self._lock:
-                self._socket = None
-
-    def check(self) -> None:
-        """Raises ``CancelledError`` once the line is cut."""
-        if self._is_cut:
-            raise CancelledError
-
-    def cut(self) -> None:
-        """Ends the request, and all further tries."""
-        with self._lock:
-            self._is_cut = True
-            if self._socket is not None:
-                with contextlib.suppress(OSError):
-                    # The method of a TLS socket would take TLS off it, and the rest would be sent in the open.
-                    socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
+"""How long nothing may come, or be taken; whatever else it is that a line waits for."""
+_PIECE = 1 << 20
+_KEPT = 64
+_under_way = threading.local()
+"""The ``line`` of the request that this thread makes, and whether it ``began``: before, it came to nobody."""
 
 
-class Request(NamedTuple):
-    """What to ask; ``operation`` is its name in S3's API, as botocore writes it."""
+class _Cut:
+    """What a connection has to do for its line; urllib3 chooses the connection."""
 
-    operation: str
-    method: str
-    key: str = ""
-    query: Mapping[str, str] = {}
-    headers: Mapping[str, str] = {}
-    body: bytes = b""
+    sock: Any
+    timeout: Any
 
-
-class Answer(NamedTuple):
-    """What was answered, with a status below 300; ``where`` is what was asked for."""
-
-    where: str
-    endpoint: str | None
-    headers: Message
-    content: bytes
-
-    def xml(self, root: str) -> ET.Element:
-        """The content. Raises ``StoreUnavailableError`` if it is something else than a ``root``, or not all there."""
-        found = parsed(self.content, root)
-        if found is None:
-            raise self.not_understood()
-        return found
-
-    def not_understood(self) -> StoreUnavailableError:
-        """The error for an answer that S3 would not give."""
-        return strange(self.where, self.endpoint)
+    def request(self, *args: Any, **options: Any) -> None:
+        if self.sock is None:
+            self.connect()  # type: ignore[attr-defined]
+        _under_way.line.ends(partial(_shut, self.sock))
+        self.timeout = _SECONDS  # to send in, too: urllib3 has that for connecting until here
+        _under_way.began = True
+        super().request(*args, **options)  # type: ignore[misc]
 
 
-class Requests:
-    """The way to the bucket of ``cloud`` at ``url``, for who ``credentials`` gives (as obstore wants them).
+class _Connection(_Cut, HTTPConnection):
+    pass
 
-    Trusted are the certificates of ``ca_file``; without it, those that obstore and fsspec's client trust, which are the
-    system's and botocore's. No proxy is used.
+
+class _SecureConnection(_Cut, HTTPSConnection):
+    pass
+
+
+class _Pool(HTTPConnectionPool):
+    ConnectionCls = _Connection
+
+
+class _SecurePool(HTTPSConnectionPool):
+    ConnectionCls = _SecureConnection
+
+
+class Signed:
+    """The way to the bucket at ``url``.
+
+    Trusted are the certificates of the place's ``ca_file``; without it, those that fsspec's client trusts, and the
+    system's.
     """
 
-    def __init__(
-        self,
-        url: str,
-        region: str,
-        ca_file: str | None,
-        credentials: Callable[[], Mapping[str, Any]],
-        cloud: Cloud,
-    ) -> None:
-        self._url = url.rstrip("/")
-        self._region = region
-        self._credentials = credentials
-        self._cloud = cloud
-        self._tls = _trusting(ca_file) if url.startswith("https:") else None
-        self._idle: list[http.client.HTTPConnection] = []
-        self._finished = weakref.finalize(self, _close, self._idle)
+    def __init__(self, bucket: str, url: str, where: Place) -> None:
+        parts = urlsplit(url)
+        self._address = (parts.hostname or "", parts.port)
+        usual = {"http": 80, "https": 443}[parts.scheme]
+        name = parts.netloc.rpartition("@")[2].lower()
+        self._host = name.removesuffix(f":{usual}")
+        self._path = parts.path.rstrip("/")
+        self._bucket, self._endpoint, self._region = bucket, where.endpoint, where.region
+        self._credentials = where.credentials
+        self._tls = _trusting(where.ca_file) if parts.scheme == "https" else None
+        self._pool = self._connected()
 
-    def send(self, request: Request, understood: Callable[[Answer], Result], line: Line | None = None) -> Result:
-        """The answer, ``understood``, and asked for again while the store is unavailable."""
-        return retried(lambda: understood(self._once(request, line or Line())))
-
-    def close(self) -> None:
-        """Closes the connections; if this is forgotten, it is done when nobody can use them any more."""
-        self._finished()
-
-    def _once(self, request: Request, line: Line) -> Answer:
-        where = f"{self._cloud.url}/{request.key}"
-        query = urlencode(request.query, quote_via=quote)
-        url = f"{self._url}/{quote(request.key, safe='/~')}{'?' if query else ''}{query}"
-        try:
-            line.check()
-            return self._exchanged(request, where, url, line)
-        except (OSError, http.client.HTTPException) as error:
-            line.check()
-            if isinstance(error, StoreError):
-                raise
-            _close(self._idle)  # which may be as dead as this one was
-            said = f"{type(error).__name__}: {error}" if isinstance(error, http.client.HTTPException) else str(error)
-            raise_alone(self._cloud.unanswered(where, self._cloud.endpoint, said or type(error).__name__, ""))
-
-    def _exchanged(self, request: Request, where: str, url: str, line: Line) -> Answer:
-        headers = {**self._signed(request, url), "User-Agent": "keystow"}
-        connection = self._kept() or self._connected()
-        try:
-            with line.over(connection):
-                whole = _sent(connection, request, url, headers)
-                answer, content = _received(connection)
-        except BaseException:
-            connection.close()
-            raise
-        if whole and not answer.will_close and len(content) <= MOST:
-            self._idle.append(connection)
-            if not self._finished.alive:
-                _close(self._idle)
-        else:
-            connection.close()
-        if len(content) > MOST:
-            raise strange(where, self._cloud.endpoint)
-        # S3 may answer "200 OK", and tell of a failure in the body ("CompleteMultipartUpload", of the S3 API).
-        told_in_body = is_error(content)
-        if answer.status < 300 and not told_in_body:
-            return Answer(where, self._cloud.endpoint, answer.headers, content)
-        status = 500 if answer.status < 300 else answer.status
-        told = refusal(str(status), content.decode(errors="replace") if told_in_body else "")
-        told = told._replace(
-            message=told.message if told_in_body else content[:80].decode(errors="replace"),
-            request_id=told.request_id or answer.headers.get("x-amz-request-id", ""),
-            location=answer.headers.get("Location", ""),
-        )
-        raise self._cloud.refused(told, request.key, request.operation)
-
-    def _kept(self) -> http.client.HTTPConnection | None:
-        """A connection that the server has not closed since it was used."""
-        from urllib3.util import wait_for_read
-
-        with contextlib.suppress(IndexError):
-            while True:
-                connection = self._idle.pop()
-                if not wait_for_read(connection.sock, timeout=0):
-                    return connection
-                connection.close()
-        return None
-
-    def _connected(self) -> http.client.HTTPConnection:
-        parts = urlsplit(self._url)
-        host, seconds = parts.hostname or "", _CONNECT_SECONDS
-        connection = (
-            http.client.HTTPSConnection(host, parts.port or 443, timeout=seconds, context=self._tls)
-            if self._tls
-            else http.client.HTTPConnection(host, parts.port or 80, timeout=seconds)
-        )
-        connection.connect()
-        connection.sock.settimeout(_SECONDS)
-        return connection
-
-    def _signed(self, request: Request, url: str) -> Mapping[str, str]:
-        from botocore.auth import S3SigV4Auth
-        from botocore.awsrequest import AWSRequest
-        from botocore.credentials import Credentials
-
+    def send(self, request: Request, line: Line) -> Answer:
+        """The answer to one try. Raises ``StoreUnavailableError`` if there is none."""
+        plain = form(request)
+        asked = plain._replace(path=self._path + plain.path)
         keys = self._credentials()
         if not all(key.isascii() and key.isprintable() for key in keys.values() if isinstance(key, str)):
             hint = "correct the keys and the session token"
             raise CredentialsError("the AWS credentials hold characters that no request can", hint=hint)
-        signed = AWSRequest(request.method, url, headers=dict(request.headers), data=request.body)
-        signer = Credentials(keys["access_key_id"], keys["secret_access_key"], keys["token"])
-        S3SigV4Auth(signer, "s3", self._region).add_auth(signed)
-        return dict(signed.headers)
+        sha256 = request.sha256 or hashlib.sha256(asked.body).hexdigest()
+        asked = asked._replace(headers=signed(asked, self._host, sha256, keys, self._region))
+        _under_way.line, _under_way.began = line, False
+        try:
+            line.check()
+            response = self._exchanged(asked, line)
+            if request.operation == "get_object" and response.status < 300:
+                return Answer(response.status, _lower(response), content=self._content(response, request, line))
+            answer = Answer(response.status, _lower(response), _small(response))
+        except (OSError, HTTPError, ValueError) as error:
+            raise_alone(self._failed(error, request, line, arrived=_under_way.began))
+        line.rests()
+        if len(answer.body) > MOST:
+            raise strange(f"s3://{self._bucket}/{request.key}", self._endpoint)
+        return answer
+
+    def close(self) -> None:
+        """Closes the connections that are kept; urllib3 does, if this is forgotten."""
+        self._pool.close()
+
+    def _connected(self) -> HTTPConnectionPool:
+        host, port = self._address
+        if self._tls is None:
+            return _Pool(host, port, maxsize=_KEPT)
+        return _SecurePool(host, port, maxsize=_KEPT, ssl_context=self._tls)
+
+    def _exchanged(self, asked: Form, line: Line) -> BaseHTTPResponse:
+        body = asked.body
+        length = {"Content-Length": str(len(body))} if body or asked.method in {"PUT", "POST"} else {}
+        return self._pool.urlopen(
+            asked.method,
+            f"{asked.path}?{asked.query}" if asked.query else asked.path,
+            body=_blocks(body, line) if body else None,
+            headers={**asked.headers, **length, "User-Agent": "keystow"},
+            retries=False,
+            redirect=False,
+            assert_same_host=False,
+            timeout=Timeout(connect=_CONNECT_SECONDS, read=_SECONDS),
+            preload_content=False,
+            decode_content=False,
+        )
+
+    def _content(self, response: BaseHTTPResponse, request: Request, line: Line) -> Generator[bytes, None, None]:
+        try:
+            while piece := _read(response, line):
+                yield piece
+        except (OSError, HTTPError, ValueError) as error:
+            raise_alone(self._failed(error, request, line, arrived=True))
+        finally:
+            line.rests()
+            response.close()
+            response.release_conn()
+
+    def _failed(self, error: Exception, request: Request, line: Line, *, arrived: bool) -> StoreUnavailableError:
+        """What became of a try that ended so. Raises ``CancelledError`` if the line is cut."""
+        line.rests()
+        said = f"{type(error).__name__}: {error}" if not isinstance(error, OSError) else str(error)
+        try:
+            line.check()
+        except TimeoutError as late:
+            said = str(late)
+        stale, self._pool = self._pool, self._connected()
+        stale.close()  # its connections may be as dead as this one was
+        where = f"s3://{self._bucket}/{request.key}"
+        return unanswered(where, self._endpoint, said, _reason(error) or said, arrived=arrived)
 
 
-def _close(connections: list[http.client.HTTPConnection]) -> None:
-    with contextlib.suppress(IndexError):
-        while True:
-            connections.pop().close()
+def _blocks(body: bytes, line: Line) -> Iterator[bytes]:
+    for start in range(0, len(body), LEAST):
+        yield body[start : start + LEAST]
+        line.moved()
+
+
+def _small(response: BaseHTTPResponse) -> bytes:
+    """The body of an answer; of one that is longer than S3's are, no more than is needed to tell."""
+    body = response.read(MOST + 1)
+    if len(body) > MOST:
+        response.close()
+    elif response.length_remaining:
+        response.close()
+        raise HTTPError("the answer broke off")
+    response.release_conn()
+    return body
+
+
+def _read(response: BaseHTTPResponse, line: Line) -> bytes:
+    """The next piece of an object."""
+    pieces = []
+    size = 0
+    while size < _PIECE and (block := response.read(LEAST)):
+        line.moved()
+        pieces.append(block)
+        size += len(block)
+    return b"".join(pieces)
+
+
+def _lower(response: BaseHTTPResponse) -> dict[str, str]:
+    return {name.lower(): value for name, value in response.headers.items()}
+
+
+def _reason(error: BaseException) -> str:
+    """What is fit to be told of urllib3's errors, which hold objects, one in another."""
+    found: Any = error
+    while found is not None:
+        if isinstance(found, OSError) and found.strerror and not isinstance(found, ssl.SSLError):
+            return str(found.strerror)
+        inner = [one for one in getattr(found, "args", ()) if isinstance(one, BaseException)]
+        found = inner[-1] if inner else found.__cause__ or found.__context__
+    return ""
+
+
+def _shut(connection: socket.socket) -> None:
+    with suppress(OSError):
+        # The method of a TLS socket would take TLS off it, and the rest would be sent in the open.
+        socket.socket.shutdown(connection, socket.SHUT_RDWR)
 
 
 def _trusting(ca_file: str | None) -> ssl.SSLContext:
@@ -222,32 +221,3 @@ def _trusting(ca_file: str | None) -> ssl.SSLContext:
 
         context.load_verify_locations(get_cert_path(True))
     return context
-
-
-def _received(connection: http.client.HTTPConnection) -> tuple[http.client.HTTPResponse, bytes]:
-    """The answer, and its body; of one that is longer than S3's are, no more than is needed to tell."""
-    try:
-        with contextlib.closing(connection.getresponse()) as answer:
-            content = answer.read(MOST + 1)
-            if answer.length and len(content) <= MOST:
-                raise http.client.IncompleteRead(content, answer.length)
-            return answer, content
-    except ValueError as error:
-        raise http.client.HTTPException(f"BadStatusLine: {error}") from None
-
-
-def _sent(connection: http.client.HTTPConnection, request: Request, url: str, headers: Mapping[str, str]) -> bool:
-    """Whether the server took all of the request; if not, it may have said why.
-
-    The body goes in blocks, each with the connection's time limit, which Python has for all that is sent at once.
-    """
-    parts = urlsplit(url)
-    target = f"{parts.path}?{parts.query}" if parts.query else parts.path
-    view = memoryview(request.body)
-    blocks = (view[start : start + _BLOCK] for start in range(0, len(view), _BLOCK))
-    length = {"Content-Length": str(len(view))} if view else {}
-    try:
-        connection.request(request.method, target, blocks if view else None, {**headers, **length})
-    except (BrokenPipeError, ConnectionResetError):
-        return False
-    return True

@@ -6,7 +6,6 @@ the failure, the tries so far and the time; around it are the two loops that wai
 loop.
 """
 
-import asyncio
 import logging
 import random
 import time
@@ -83,6 +82,8 @@ def retried(call: Callable[[], Answer], *, patience: float = PATIENCE) -> Answer
 
 async def retried_on_loop(call: Callable[[], Awaitable[Answer]], *, patience: float = PATIENCE) -> Answer:
     """``retried``, on an event loop."""
+    import asyncio
+
     tries = Tries(patience)
     while True:
         try:

@@ -59,8 +59,7 @@ def engine(request, monkeypatch):
 @pytest.fixture
 def as_aws(monkeypatch):
     """The endpoint is taken for AWS, and asked to verify and to keep checksums."""
-    monkeypatch.setattr("keystow.backends.s3.client.is_aws", lambda endpoint: True)
-    monkeypatch.setattr("keystow.backends.s3.fast_opening.is_aws", lambda endpoint: True)
+    monkeypatch.setattr("keystow.backends.s3.bucket.is_aws", lambda endpoint: True)
 
 
 @pytest.fixture
