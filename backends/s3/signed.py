@@ -102,13 +102,9 @@ class Signed:
         _under_way.line, _under_way.began = line, False
         try:
             line.check()
-            response = self._exchanged(asked, line)
-            if request.operation == "get_object" and response.status < 300:
-                return Answer(response.status, _lower(response), content=self._content(response, request, line))
-            answer = Answer(response.status, _lower(response), _small(response))
+            answer = self._answer(self._exchanged(asked, line), request, line)
         except (OSError, HTTPError, ValueError) as error:
             raise_alone(self._failed(error, request, line, arrived=_under_way.began))
-        line.rests()
         if len(answer.body) > MOST:
             raise strange(f"s3://{self._bucket}/{request.key}", self._endpoint)
         return answer
@@ -139,10 +135,25 @@ class Signed:
             decode_content=False,
         )
 
+    def _answer(self, response: BaseHTTPResponse, request: Request, line: Line) -> Answer:
+        headers = {name.lower(): value for name, value in response.headers.items()}
+        try:
+            line.check()  # a head that was cut short may look like a whole one
+            if request.operation == "get_object" and response.status < 300:
+                return Answer(response.status, headers, content=self._content(response, request, line))
+            body = _small(response)
+            line.check()
+        except BaseException:
+            response.close()
+            raise
+        line.rests()
+        return Answer(response.status, headers, body)
+
     def _content(self, response: BaseHTTPResponse, request: Request, line: Line) -> Generator[bytes, None, None]:
         try:
             while piece := _read(response, line):
                 yield piece
+            line.check()
         except (OSError, HTTPError, ValueError) as error:
             raise_alone(self._failed(error, request, line, arrived=True))
         finally:
@@ -153,15 +164,16 @@ class Signed:
     def _failed(self, error: Exception, request: Request, line: Line, *, arrived: bool) -> StoreUnavailableError:
         """What became of a try that ended so. Raises ``CancelledError`` if the line is cut."""
         line.rests()
-        said = f"{type(error).__name__}: {error}" if not isinstance(error, OSError) else str(error)
+        said = str(error) if isinstance(error, OSError) else f"{type(error).__name__}: {error}"
+        told = _reason(error) or said
         try:
             line.check()
         except TimeoutError as late:
-            said = str(late)
+            said = told = str(late)
         stale, self._pool = self._pool, self._connected()
         stale.close()  # its connections may be as dead as this one was
         where = f"s3://{self._bucket}/{request.key}"
-        return unanswered(where, self._endpoint, said, _reason(error) or said, arrived=arrived)
+        return unanswered(where, self._endpoint, said, told, arrived=arrived)
 
 
 def _blocks(body: bytes, line: Line) -> Iterator[bytes]:
@@ -191,10 +203,6 @@ def _read(response: BaseHTTPResponse, line: Line) -> bytes:
         pieces.append(block)
         size += len(block)
     return b"".join(pieces)
-
-
-def _lower(response: BaseHTTPResponse) -> dict[str, str]:
-    return {name.lower(): value for name, value in response.headers.items()}
 
 
 def _reason(error: BaseException) -> str:
