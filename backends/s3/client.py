@@ -22,7 +22,7 @@ from .answers import strange
 from .client_http import ANSWER, careful_session, hand_on
 from .failures import unanswered
 from .place import Options
-from .requests import Answer, Request
+from .requests import Answer, Request, begun
 from .settings import (
     DEFAULT_REGION,
     ca_file_for,
@@ -81,7 +81,7 @@ class Client:
         if request.operation != "get_object" or answer.status >= 300:
             line.rests()
             return answer
-        return answer._replace(content=self._content(parsed["Body"], request, line))
+        return answer._replace(content=begun(self._content(parsed["Body"], request, line)))
 
     def sign(self, operation: str, params: dict[str, Any], seconds: int, method: str) -> str:
         """A signed URL for one request."""
@@ -134,6 +134,7 @@ class Client:
 
     def _content(self, body: Any, request: Request, line: Line) -> Generator[bytes, None, None]:
         try:
+            yield b""
             while piece := self._awaited(_piece(body, line), request, line):
                 yield piece
         finally:

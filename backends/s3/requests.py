@@ -56,13 +56,19 @@ class Request(NamedTuple):
 class Answer(NamedTuple):
     """What was answered, whatever that is. The headers' names are in lower case.
 
-    ``content`` is that of an object, in pieces, in place of a body; to close it ends the answer.
+    ``content`` is that of an object, in pieces, in place of a body; it has ``begun``, and to close it ends the answer.
     """
 
     status: int
     headers: Mapping[str, str]
     body: bytes = b""
     content: Generator[bytes, None, None] | None = None
+
+
+def begun(content: Generator[bytes, None, None]) -> Generator[bytes, None, None]:
+    """``content``, past a first, empty piece: a generator that has not begun does nothing when it is closed."""
+    next(content)
+    return content
 
 
 class Form(NamedTuple):

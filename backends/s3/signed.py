@@ -1,24 +1,22 @@
-"""The carrier of signed requests: urllib3, on connections that another thread may cut.
+"""The carrier of signed requests: ``http.client``, on kept connections that another thread may cut.
 
 Strategy: each request goes out once, to nobody else and through no proxy. A body goes in blocks, so that a server that
-stops taking it is noticed; urllib3 keeps the connections.
+stops taking it is noticed, and the head of a request goes with the first of them: one packet for a small object.
+
+It is not urllib3, as that costs 11 % of publishing 2,000 files of 10 kB under a prefix: for each, it takes 0.28 ms of
+processor time, of 0.9 ms with the server's, and ``http.client`` takes 0.19 (SeaweedFS, 2 cores); and 30 ms to load.
 """
 
 import hashlib
+import http.client
+import select
 import socket
 import ssl
-import threading
-from collections.abc import Generator, Iterator
+import weakref
+from collections.abc import Generator
 from contextlib import suppress
 from functools import partial
-from typing import Any
 from urllib.parse import urlsplit
-
-from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
-from urllib3.exceptions import HTTPError
-from urllib3.response import BaseHTTPResponse
-from urllib3.util import Timeout
 
 from keystow.backends.answers import MOST
 from keystow.backends.errors import CredentialsError, StoreUnavailableError, raise_alone
@@ -27,47 +25,67 @@ from keystow.backends.sending.lines import LEAST, Line
 from .answers import strange
 from .failures import unanswered
 from .place import Place
-from .requests import Answer, Form, Request, form
+from .requests import Answer, Form, Request, begun, form
 from .signature import signed
 
 _CONNECT_SECONDS = 10
 _SECONDS = 60
 """How long nothing may come, or be taken; whatever else it is that a line waits for."""
 _PIECE = 1 << 20
-_KEPT = 64
-_under_way = threading.local()
-"""The ``line`` of the request that this thread makes, and whether it ``began``: before, it came to nobody."""
 
 
-class _Cut:
-    """What a connection has to do for its line; urllib3 chooses the connection."""
+class _Exchange:
+    """One request on one connection, and its answer."""
 
-    sock: Any
-    timeout: Any
+    def __init__(self, connection: http.client.HTTPConnection, asked: Form, line: Line) -> None:
+        self.connection = connection
+        self._line = line
+        self.response = http.client.HTTPResponse(connection.sock, method=asked.method)
+        try:
+            line.ends(partial(_shut, connection.sock))
+            self._took_all = self._sent(asked)
+            self.response.begin()
+            line.check()  # a head that was cut short may look like a whole one
+        except BaseException:
+            self.response.close()
+            connection.close()
+            raise
 
-    def request(self, *args: Any, **options: Any) -> None:
-        if self.sock is None:
-            self.connect()  # type: ignore[attr-defined]
-        _under_way.line.ends(partial(_shut, self.sock))
-        self.timeout = _SECONDS  # to send in, too: urllib3 has that for connecting until here
-        _under_way.began = True
-        super().request(*args, **options)  # type: ignore[misc]
+    def _sent(self, asked: Form) -> bool:
+        """Whether the server took all of the request; if not, it may have said why."""
+        target = f"{asked.path}?{asked.query}" if asked.query else asked.path
+        lines = [f"{asked.method} {target} HTTP/1.1", *(f"{name}: {value}" for name, value in asked.headers.items())]
+        if not all(map(str.isprintable, lines)):
+            raise ValueError("a line break in a header")
+        head = "\r\n".join([*lines, "", ""]).encode("ascii")
+        try:
+            self.connection.sock.sendall(head + asked.body[:LEAST])
+            for start in range(LEAST, len(asked.body), LEAST):
+                self._line.moved()
+                self.connection.sock.sendall(asked.body[start : start + LEAST])
+        except (BrokenPipeError, ConnectionResetError):
+            return False
+        self._line.moved()
+        return True
 
+    def read(self, size: int) -> bytes:
+        """Up to ``size`` bytes of the body; nothing at its end. Raises ``IncompleteRead`` if that comes too early."""
+        block = self.response.read(size)
+        if len(block) < size:
+            self._line.check()
+            if self.response.length:
+                raise http.client.IncompleteRead(block, self.response.length)
+        return block
 
-class _Connection(_Cut, HTTPConnection):
-    pass
-
-
-class _SecureConnection(_Cut, HTTPSConnection):
-    pass
-
-
-class _Pool(HTTPConnectionPool):
-    ConnectionCls = _Connection
-
-
-class _SecurePool(HTTPSConnectionPool):
-    ConnectionCls = _SecureConnection
+    def end(self) -> bool:
+        """Whether the connection may be used again."""
+        self._line.rests()
+        is_over = self.response.isclosed()
+        self.response.close()
+        if is_over and self._took_all and not self.response.will_close:
+            return True
+        self.connection.close()
+        return False
 
 
 class Signed:
@@ -79,141 +97,122 @@ class Signed:
 
     def __init__(self, bucket: str, url: str, where: Place) -> None:
         parts = urlsplit(url)
-        self._address = (parts.hostname or "", parts.port)
         usual = {"http": 80, "https": 443}[parts.scheme]
-        name = parts.netloc.rpartition("@")[2].lower()
-        self._host = name.removesuffix(f":{usual}")
+        self._address = (parts.hostname or "", parts.port or usual)
+        self._host = parts.netloc.lower().removesuffix(f":{usual}")
         self._path = parts.path.rstrip("/")
         self._bucket, self._endpoint, self._region = bucket, where.endpoint, where.region
         self._credentials = where.credentials
         self._tls = _trusting(where.ca_file) if parts.scheme == "https" else None
-        self._pool = self._connected()
+        self._idle: list[http.client.HTTPConnection] = []
+        self._finished = weakref.finalize(self, _close, self._idle)
 
     def send(self, request: Request, line: Line) -> Answer:
         """The answer to one try. Raises ``StoreUnavailableError`` if there is none."""
+        asked = self._signed(request)
+        arrived = False
+        try:
+            line.check()
+            connection = self._kept() or self._connected()
+            arrived = True
+            exchange = _Exchange(connection, asked, line)
+            headers = {name.lower(): value for name, value in exchange.response.headers.items()}
+            status = exchange.response.status
+            if request.operation == "get_object" and status < 300:
+                return Answer(status, headers, content=begun(self._content(exchange, request, line)))
+            body = self._whole(exchange)
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            raise_alone(self._failed(error, request, line, arrived=arrived))
+        if len(body) > MOST:
+            raise strange(f"s3://{self._bucket}/{request.key}", self._endpoint)
+        return Answer(status, headers, body)
+
+    def close(self) -> None:
+        """Closes the connections that are kept; if this is forgotten, it is done when nobody can use them any more."""
+        self._finished()
+
+    def _signed(self, request: Request) -> Form:
         plain = form(request)
-        asked = plain._replace(path=self._path + plain.path)
         keys = self._credentials()
         if not all(key.isascii() and key.isprintable() for key in keys.values() if isinstance(key, str)):
             hint = "correct the keys and the session token"
             raise CredentialsError("the AWS credentials hold characters that no request can", hint=hint)
+        asked = plain._replace(path=self._path + plain.path)
         sha256 = request.sha256 or hashlib.sha256(asked.body).hexdigest()
-        asked = asked._replace(headers=signed(asked, self._host, sha256, keys, self._region))
-        _under_way.line, _under_way.began = line, False
-        try:
-            line.check()
-            answer = self._answer(self._exchanged(asked, line), request, line)
-        except (OSError, HTTPError, ValueError) as error:
-            raise_alone(self._failed(error, request, line, arrived=_under_way.began))
-        if len(answer.body) > MOST:
-            raise strange(f"s3://{self._bucket}/{request.key}", self._endpoint)
-        return answer
+        headers = signed(asked, self._host, sha256, keys, self._region)
+        if asked.body or asked.method in {"PUT", "POST"}:
+            headers["Content-Length"] = str(len(asked.body))
+        return asked._replace(headers={**headers, "User-Agent": "keystow", "Accept-Encoding": "identity"})
 
-    def close(self) -> None:
-        """Closes the connections that are kept; urllib3 does, if this is forgotten."""
-        self._pool.close()
+    def _kept(self) -> http.client.HTTPConnection | None:
+        """A connection that the server has not closed since it was used."""
+        with suppress(IndexError):
+            while True:
+                connection = self._idle.pop()
+                heard = select.poll()
+                heard.register(connection.sock, select.POLLIN)
+                if not heard.poll(0):
+                    return connection
+                connection.close()
+        return None
 
-    def _connected(self) -> HTTPConnectionPool:
+    def _connected(self) -> http.client.HTTPConnection:
         host, port = self._address
-        if self._tls is None:
-            return _Pool(host, port, maxsize=_KEPT)
-        return _SecurePool(host, port, maxsize=_KEPT, ssl_context=self._tls)
-
-    def _exchanged(self, asked: Form, line: Line) -> BaseHTTPResponse:
-        body = asked.body
-        length = {"Content-Length": str(len(body))} if body or asked.method in {"PUT", "POST"} else {}
-        return self._pool.urlopen(
-            asked.method,
-            f"{asked.path}?{asked.query}" if asked.query else asked.path,
-            body=_blocks(body, line) if body else None,
-            headers={**asked.headers, **length, "User-Agent": "keystow"},
-            retries=False,
-            redirect=False,
-            assert_same_host=False,
-            timeout=Timeout(connect=_CONNECT_SECONDS, read=_SECONDS),
-            preload_content=False,
-            decode_content=False,
+        connection = (
+            http.client.HTTPSConnection(host, port, timeout=_CONNECT_SECONDS, context=self._tls)
+            if self._tls
+            else http.client.HTTPConnection(host, port, timeout=_CONNECT_SECONDS)
         )
+        connection.connect()
+        connection.sock.settimeout(_SECONDS)
+        return connection
 
-    def _answer(self, response: BaseHTTPResponse, request: Request, line: Line) -> Answer:
-        headers = {name.lower(): value for name, value in response.headers.items()}
+    def _whole(self, exchange: _Exchange) -> bytes:
+        """The body of an answer; of one that is longer than S3's are, no more than is needed to tell."""
         try:
-            line.check()  # a head that was cut short may look like a whole one
-            if request.operation == "get_object" and response.status < 300:
-                return Answer(response.status, headers, content=self._content(response, request, line))
-            body = _small(response)
-            line.check()
-        except BaseException:
-            response.close()
-            raise
-        line.rests()
-        return Answer(response.status, headers, body)
+            return exchange.read(MOST + 1)
+        finally:
+            self._keep(exchange)
 
-    def _content(self, response: BaseHTTPResponse, request: Request, line: Line) -> Generator[bytes, None, None]:
+    def _content(self, exchange: _Exchange, request: Request, line: Line) -> Generator[bytes, None, None]:
+        piece = [b""]
         try:
-            while piece := _read(response, line):
-                yield piece
-            line.check()
-        except (OSError, HTTPError, ValueError) as error:
+            yield b""
+            while piece:
+                piece = []
+                while len(piece) < _PIECE // LEAST and (block := exchange.read(LEAST)):
+                    line.moved()
+                    piece.append(block)
+                if piece:
+                    yield b"".join(piece)
+        except (OSError, http.client.HTTPException, ValueError) as error:
             raise_alone(self._failed(error, request, line, arrived=True))
         finally:
-            line.rests()
-            response.close()
-            response.release_conn()
+            self._keep(exchange)
+
+    def _keep(self, exchange: _Exchange) -> None:
+        if exchange.end():
+            self._idle.append(exchange.connection)
+            if not self._finished.alive:
+                _close(self._idle)
 
     def _failed(self, error: Exception, request: Request, line: Line, *, arrived: bool) -> StoreUnavailableError:
         """What became of a try that ended so. Raises ``CancelledError`` if the line is cut."""
         line.rests()
-        said = str(error) if isinstance(error, OSError) else f"{type(error).__name__}: {error}"
-        told = _reason(error) or said
+        _close(self._idle)  # which may be as dead as this one was
+        said = str(error) if isinstance(error, OSError) else f"BadStatusLine: {type(error).__name__}: {error}"
+        told = getattr(error, "strerror", None) or str(error) or type(error).__name__
         try:
             line.check()
         except TimeoutError as late:
             said = told = str(late)
-        stale, self._pool = self._pool, self._connected()
-        stale.close()  # its connections may be as dead as this one was
-        where = f"s3://{self._bucket}/{request.key}"
-        return unanswered(where, self._endpoint, said, told, arrived=arrived)
+        return unanswered(f"s3://{self._bucket}/{request.key}", self._endpoint, said, told, arrived=arrived)
 
 
-def _blocks(body: bytes, line: Line) -> Iterator[bytes]:
-    for start in range(0, len(body), LEAST):
-        yield body[start : start + LEAST]
-        line.moved()
-
-
-def _small(response: BaseHTTPResponse) -> bytes:
-    """The body of an answer; of one that is longer than S3's are, no more than is needed to tell."""
-    body = response.read(MOST + 1)
-    if len(body) > MOST:
-        response.close()
-    elif response.length_remaining:
-        response.close()
-        raise HTTPError("the answer broke off")
-    response.release_conn()
-    return body
-
-
-def _read(response: BaseHTTPResponse, line: Line) -> bytes:
-    """The next piece of an object."""
-    pieces = []
-    size = 0
-    while size < _PIECE and (block := response.read(LEAST)):
-        line.moved()
-        pieces.append(block)
-        size += len(block)
-    return b"".join(pieces)
-
-
-def _reason(error: BaseException) -> str:
-    """What is fit to be told of urllib3's errors, which hold objects, one in another."""
-    found: Any = error
-    while found is not None:
-        if isinstance(found, OSError) and found.strerror and not isinstance(found, ssl.SSLError):
-            return str(found.strerror)
-        inner = [one for one in getattr(found, "args", ()) if isinstance(one, BaseException)]
-        found = inner[-1] if inner else found.__cause__ or found.__context__
-    return ""
+def _close(connections: list[http.client.HTTPConnection]) -> None:
+    with suppress(IndexError):
+        while True:
+            connections.pop().close()
 
 
 def _shut(connection: socket.socket) -> None:
