@@ -46,9 +46,10 @@ def open_store(url: str, *, engine: str | None = None, **options: Any) -> Store:
     Any other protocol that fsspec has (``sftp://user@host/directory``) takes fsspec's own options for it, and
     ``whole_puts``.
 
-    ``engine`` (default: ``KEYSTOW_ENGINE``, else ``"auto"``) carries the requests to S3: ``"fsspec"``, ``"obstore"``,
-    or ``"auto"``: obstore where it is installed and does everything as fsspec's would, else fsspec. Those to Google
-    Cloud Storage and Azure are carried by fsspec's.
+    ``engine`` (default: ``KEYSTOW_ENGINE``, else ``"auto"``) carries the requests to S3: ``"fsspec"`` (its client), or
+    ``"auto"``: signed requests of keystow's own, which do what fsspec's client would wherever they can, and else that
+    client. ``"obstore"``, which did that before, asks for the signed requests. Those to Google Cloud Storage and Azure
+    are carried by fsspec's clients.
 
     Raises ``UnknownStoreError`` for another kind of URL, and for a file system that needs more than its URL says;
     ``MissingExtraError`` where an extra is not installed; ``UnsupportedError`` for an engine that does not carry
@@ -169,16 +170,9 @@ def _open_s3(bucket: str, engine: str, **options: Any) -> Store:
     if any(find_spec(name) is None for name in ("s3fs", "aiobotocore", "botocore")):
         raise MissingExtraError("S3 needs the extra s3: pip install 'keystow[s3]'")
 
-    def plain() -> Store:
-        from .s3.store import S3Store
+    from .s3.store import S3Store
 
-        return S3Store(bucket, **options)
-
-    if not _takes_obstore(engine):
-        return plain()
-    from .s3.fast_opening import open_s3
-
-    return open_s3(bucket, open_rest=plain, forced=engine == "obstore", **options)
+    return S3Store(bucket, engine=engine, **options)
 
 
 def _open_gcs(bucket: str, **options: Any) -> Store:
@@ -191,15 +185,6 @@ def _open_azure(container: str, **options: Any) -> Store:
     from .azure.store import AzureStore
 
     return AzureStore(container, **options)
-
-
-def _takes_obstore(engine: str) -> bool:
-    if engine == "fsspec":
-        return False
-    installed = find_spec("obstore") is not None
-    if engine == "obstore" and not installed:
-        raise MissingExtraError("the engine obstore needs the extra fast: pip install 'keystow[fast]'")
-    return installed
 
 
 _LOCAL: dict[str, Callable[..., Store]] = {"file": _open_file, "memory": _open_memory}

@@ -1,16 +1,22 @@
-"""What an answer of S3's has in it, whichever client reads it: what has it not is somebody else's, or half an answer.
+"""What an answer of S3's must hold, operation by operation: what has it not is somebody else's, or half an answer.
 
+Strategy: a table of pure functions over answers; each gives what its operation is for, or raises ``ValueError``. No
+answer is believed before one of them has seen it, whoever carried it.
 https://docs.aws.amazon.com/AmazonS3/latest/API/API_Operations_Amazon_Simple_Storage_Service.html
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from urllib.parse import unquote_plus
 
-from keystow.backends.answers import natural
+from keystow.backends.answers import Pages, announced, natural
 from keystow.backends.contract import Stat
 from keystow.backends.errors import StoreUnavailableError
+
+from .requests import METADATA, Answer
 
 if TYPE_CHECKING:
     from xml.etree import ElementTree as ET
@@ -18,24 +24,46 @@ if TYPE_CHECKING:
 STRANGE = "the answer is not S3's"
 TOO_LONG = "an answer without end"
 CHECK = "check the endpoint and the network"
-NEEDED = {
-    "put_object": "ETag",
-    "create_multipart_upload": "UploadId",
-    "upload_part": "ETag",
-    "complete_multipart_upload": "ETag",
-    "get_object": "ETag",
-    "head_object": "ETag",
-}
-"""What the answer to an operation is nothing without, as botocore names it."""
-ROOTS = {
-    "list_objects_v2": "ListBucketResult",
-    "create_multipart_upload": "InitiateMultipartUploadResult",
-    "complete_multipart_upload": "CompleteMultipartUploadResult",
-}
 _MOST_OF_AN_ERROR = 1 << 16
 _MOST_TAGS = 200_000
 """A page of 1,000 keys has some 30,000; each costs a hundred times its bytes."""
 _BEGINNING = re.compile(rb"(?:\xef\xbb\xbf)?\s*(?:<\?xml[^>]{0,200}>\s*)?<(?:\w{1,80}:)?(\w{1,80})[\s/>]")
+_PAGE = re.compile(rb"\s*<(?:!doctype\s|html|head|body)", re.IGNORECASE)
+
+
+class Stored(NamedTuple):
+    """What was stored: an object, or a part of one.
+
+    ``checksum`` is the SHA-256 that the store says again, in its own form; ``confirmed`` is for ``Written``.
+    """
+
+    etag: str
+    version_id: str | None = None
+    checksum: str | None = None
+    confirmed: Literal["checksum", "response", "stat"] = "response"
+
+
+class Begun(NamedTuple):
+    """An upload that has begun."""
+
+    upload_id: str
+
+
+class Found(NamedTuple):
+    """An object that is there; the metadata's names are in lower case. The key is the request's."""
+
+    size: int
+    etag: str
+    version_id: str | None
+    modified: datetime | None
+    metadata: Mapping[str, str]
+
+
+class Opened(NamedTuple):
+    """An object's content that has begun to come: ``size`` bytes will."""
+
+    size: int
+    etag: str
 
 
 def strange(where: str, endpoint: str | None) -> StoreUnavailableError:
@@ -48,35 +76,115 @@ def strangers(endpoint: str | None) -> str:
     return f"{STRANGE} ({endpoint})" if endpoint else STRANGE
 
 
-def begins(content: bytes, root: str) -> bool:
+def is_error(content: bytes) -> bool:
+    """Whether ``content`` tells of a failure, as S3 does."""
+    return len(content) <= _MOST_OF_AN_ERROR and _begins(content, "Error")
+
+
+def stored(answer: Answer) -> Stored:
+    """The object or part that was sent."""
+    if _PAGE.match(answer.body):
+        raise ValueError("a page for people")
+    headers = answer.headers
+    return Stored(_needed(headers.get("etag")), headers.get("x-amz-version-id"), headers.get("x-amz-checksum-sha256"))
+
+
+def begun(answer: Answer) -> Begun:
+    """The upload that was asked for."""
+    said = _parsed(answer.body, "InitiateMultipartUploadResult")
+    return Begun(_needed(said.findtext("{*}UploadId")))
+
+
+def completed(answer: Answer) -> Stored:
+    """The object that was put together."""
+    said = _parsed(answer.body, "CompleteMultipartUploadResult")
+    etag = _needed(said.findtext("{*}ETag") or answer.headers.get("etag"))
+    return Stored(etag, answer.headers.get("x-amz-version-id"), said.findtext("{*}ChecksumSHA256"))
+
+
+def found(answer: Answer) -> Found:
+    """The object that was asked after."""
+    headers = answer.headers
+    modified = headers.get("last-modified")
+    metadata = {name.removeprefix(METADATA): value for name, value in headers.items() if name.startswith(METADATA)}
+    return Found(
+        natural(headers.get("content-length")),
+        _needed(headers.get("etag")),
+        headers.get("x-amz-version-id"),
+        parsedate_to_datetime(modified) if modified else None,
+        metadata,
+    )
+
+
+def opened(start: int, stop: int | None, answer: Answer) -> Opened:
+    """The content of an object, of which the bytes from ``start`` up to ``stop`` were asked for."""
+    headers = answer.headers
+    length, said = headers.get("content-length"), headers.get("content-range")
+    return Opened(announced(answer.status, length, said, start, stop), _needed(headers.get("etag")))
+
+
+def listed(pages: Pages, answer: Answer) -> tuple[list[Stat], str | None]:
+    """The objects of a page, and the next page's token, if there is one."""
+    page = _parsed(answer.body, "ListBucketResult")
+    encoded = page.findtext("{*}EncodingType") == "url"
+    objects = [_object(each, encoded=encoded) for each in page.iterfind("{*}Contents")]
+    if page.findtext("{*}IsTruncated") != "true":
+        return objects, None
+    return objects, pages.after(page.findtext("{*}NextContinuationToken"), objects=len(objects))
+
+
+def nothing(answer: Answer) -> None:
+    """All that there is to say of what was removed."""
+    if _PAGE.match(answer.body):
+        raise ValueError("a page for people")
+
+
+UNDERSTOOD: dict[str, Callable[[Answer], Any]] = {
+    "put_object": stored,
+    "create_multipart_upload": begun,
+    "upload_part": stored,
+    "complete_multipart_upload": completed,
+    "abort_multipart_upload": nothing,
+    "head_object": found,
+    "delete_object": nothing,
+}
+"""What an answer is understood as; ``get_object`` and ``list_objects_v2`` need to be told what was asked for."""
+
+
+def _begins(content: bytes, root: str) -> bool:
     """Whether ``content`` is XML whose first element is ``root``, in the encoding that S3 has, and without a DTD.
 
     Not all who speak S3 write ``Result`` at the end of its name (rclone).
     """
-    found = _BEGINNING.match(content)
-    return found is not None and found[1].decode().removesuffix("Result") == root.removesuffix("Result")
+    match = _BEGINNING.match(content)
+    return match is not None and match[1].decode().removesuffix("Result") == root.removesuffix("Result")
 
 
-def is_error(content: bytes) -> bool:
-    """Whether ``content`` tells of a failure, as S3 does."""
-    return len(content) <= _MOST_OF_AN_ERROR and begins(content, "Error")
-
-
-def parsed(content: bytes, root: str) -> "ET.Element | None":
-    """The XML of ``content``, or ``None`` if it is something else than a ``root``, or not all there."""
+def _parsed(content: bytes, root: str) -> "ET.Element":
+    """The XML of ``content``. Raises ``ValueError`` if it is something else than a ``root``, or not all there."""
     from xml.etree import ElementTree as ET
 
-    if not begins(content, root) or content.count(b"<") > _MOST_TAGS:
-        return None
+    if not _begins(content, root) or content.count(b"<") > _MOST_TAGS:
+        raise ValueError(f"no {root}")
     try:
         return ET.fromstring(content.strip())  # noqa: S314  begins without a DTD
     except ET.ParseError:
-        return None
+        raise ValueError(f"half of a {root}") from None
 
 
-def stat_of(found: Mapping[str, Any]) -> Stat:
-    """An object of a listing. Raises ``ValueError`` if anything is missing."""
-    key, size, etag, modified = (found.get(name) for name in ("Key", "Size", "ETag", "LastModified"))
-    if not key or not etag or size is None:
-        raise ValueError("an object without a key, a size or an ETag")
-    return Stat(key, natural(size), etag, modified=modified if isinstance(modified, datetime) else None)
+def _needed(said: str | None) -> str:
+    if not said:
+        raise ValueError("something is missing")
+    return said
+
+
+def _object(described: "ET.Element", *, encoded: bool) -> Stat:
+    said = {child.tag.rpartition("}")[2]: child.text or "" for child in described}
+    key = unquote_plus(said.get("Key", "")) if encoded else said.get("Key")
+    modified = said.get("LastModified")
+    return Stat(
+        _needed(key),
+        natural(said.get("Size")),
+        _needed(said.get("ETag")),
+        modified=datetime.fromisoformat(modified) if modified else None,
+    )

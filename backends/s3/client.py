@@ -1,79 +1,67 @@
-"""The connection to one bucket: s3fs's session, loop and client, and one place where its errors are translated."""
+"""The carrier by fsspec's client: s3fs brings the session, the loop and the client, and requests are made on that.
+
+Strategy: s3fs's own writers look before they write, publish what an exception cut short, and throw away the version.
+botocore's retries are off, and its parsers see no body of an answer: ``client_http`` hands the answer on as it came.
+"""
 
 import contextlib
 import functools
 import os
-from collections.abc import Iterator
-from concurrent.futures import Future
+from collections.abc import Generator, Iterator
+from concurrent.futures import CancelledError
 from typing import Any
 
 from keystow.backends.endpoints import is_aws
-from keystow.backends.errors import InvalidKeyError, StoreError, StoreUnavailableError, raise_alone
+from keystow.backends.errors import StoreError, raise_alone
 from keystow.backends.loop import Loop
+from keystow.backends.sending.lines import LEAST, Line
 from keystow.backends.sending.parts import Body
 from keystow.backends.texts import keep_secret
 
-from .answers import NEEDED, strange
+from .answers import strange
+from .client_http import ANSWER, careful_session, hand_on
 from .failures import unanswered
-from .refusals import translated
+from .place import Options
+from .requests import Answer, Request, begun
 from .settings import (
     DEFAULT_REGION,
     ca_file_for,
-    check_addressing,
-    check_bucket,
     check_keys,
     configured,
     credential_errors,
     endpoint_of,
-    guard,
     no_credentials,
     region_for,
     renewal_errors,
     setting_errors,
 )
 
-_ATTEMPTS = 4
+_PIECE = 1 << 20
 
 
-class Bucket:
-    """An open client for one bucket; ``region`` is always known, ``endpoint`` is ``None`` for AWS's own.
+class Client:
+    """An open client for one bucket; ``region`` is always known, ``endpoint`` is ``None`` for AWS's own."""
 
-    ``checksums`` says whether the store is asked to verify SHA-256 on arrival: AWS is, others may not know how.
-    """
-
-    def __init__(
-        self,
-        name: str,
-        *,
-        endpoint: str | None,
-        region: str | None,
-        profile: str | None,
-        ca_file: str | None,
-        addressing: str | None,
-    ) -> None:
-        self.name = check_bucket(name)
-        check_addressing(addressing)
+    def __init__(self, bucket: str, options: Options) -> None:
         from aiobotocore.session import AioSession
 
-        from .client_http import check_answers
-
-        guard()
+        self._bucket = bucket
         with setting_errors():
-            session = configured(AioSession(profile=profile))
-            self.endpoint = endpoint_of(endpoint, session)
-            self.region = region_for(region, self.endpoint, session) or DEFAULT_REGION
-            self.checksums = is_aws(self.endpoint)
-            self._files = _file_system(session, self.endpoint, self.region, ca_file_for(ca_file, session), addressing)
-            self.loop = Loop(self._files.loop)
-            self._credentials = self.loop.run(session.get_credentials()) if self._files.key is None else None
+            session = configured(AioSession(profile=options.profile))
+            self.endpoint = endpoint_of(options.endpoint, session)
+            self.region = region_for(options.region, self.endpoint, session) or DEFAULT_REGION
+            trusted = ca_file_for(options.ca_file, session)
+            self._files = _file_system(session, self.endpoint, self.region, trusted, options.addressing)
+            self._loop = Loop(self._files.loop)
+            self._credentials = self._loop.run(session.get_credentials()) if self._files.key is None else None
             self._check_credentials()
             self._client = self._files.connect()
-        check_answers(self._client, self.endpoint)
+        hand_on(self._client)
 
     def _check_credentials(self) -> None:
         if self._credentials is None and self._files.key is None:
             raise no_credentials()
-        check_keys(self.loop.run(self._learnt()), self._credentials.method if self._credentials else "s3fs")
+        check_keys(self._loop.run(self._learnt()), self._credentials.method if self._credentials else "s3fs")
 
     async def _learnt(self) -> dict[str, str | None]:
         """The credentials of this moment, which the client renews by itself; they are masked from now on."""
@@ -86,53 +74,123 @@ class Bucket:
         keep_secret(keys["secret_access_key"], keys["token"])
         return keys
 
-    def call(self, operation: str, key: str | None, **params: Any) -> dict[str, Any]:
-        """The answer to one request on ``key``, or on the bucket itself."""
-        return self.loop.run(self._request(operation, key, **params))
-
-    def submit(self, operation: str, key: str, **params: Any) -> "Future[dict[str, Any]]":
-        """One request under way, which ends when it is cancelled."""
-        params["Body"] = Body(params["Body"])
-        return self.loop.submit(self._request(operation, key, **params))
+    def send(self, request: Request, line: Line) -> Answer:
+        """The answer to one try. Raises ``StoreUnavailableError`` if there is none that makes sense."""
+        parsed = self._awaited(self._asked(request, line), request, line)
+        answer: Answer = parsed[ANSWER]
+        if request.operation != "get_object" or answer.status >= 300:
+            line.rests()
+            return answer
+        return answer._replace(content=begun(self._content(parsed["Body"], request, line)))
 
     def sign(self, operation: str, params: dict[str, Any], seconds: int, method: str) -> str:
         """A signed URL for one request."""
-        with self.errors(operation, params["Key"]):
-            self.loop.run(self._learnt())
-            url: str = self.loop.run(
-                self._client.generate_presigned_url(
-                    operation, {"Bucket": self.name} | params, ExpiresIn=seconds, HttpMethod=method
-                )
+        named = {"Bucket": self._bucket} | params
+        with self._errors(params["Key"]):
+            self._loop.run(self._learnt())
+            url: str = self._loop.run(
+                self._client.generate_presigned_url(operation, named, ExpiresIn=seconds, HttpMethod=method)
             )
         return url
 
-    def errors(self, operation: str, key: str | None) -> "contextlib.AbstractContextManager[None]":
-        """Within this, the client's errors become the store's."""
-        return _errors(operation, self.name, key or "", self.endpoint)
-
-    def strange(self, key: str | None) -> StoreUnavailableError:
-        """The error for an answer that S3 would not give."""
-        return strange(f"s3://{self.name}/{key or ''}", self.endpoint)
-
     def close(self) -> None:
         """Closes the connections."""
-        self.loop.run(self._client.close())
+        self._loop.run(self._client.close())
 
-    async def _request(self, operation: str, key: str | None, **params: Any) -> dict[str, Any]:
-        target = {"Bucket": self.name} if key is None else {"Bucket": self.name, "Key": key}
-        with self.errors(operation, key):
-            await self._learnt()
-            try:
-                answer: dict[str, Any] = await getattr(self._client, operation)(**target, **params)
-            except UnicodeEncodeError:
+    async def _asked(self, request: Request, line: Line) -> dict[str, Any]:
+        from botocore.exceptions import ClientError
+
+        params = {"Bucket": self._bucket, **request.params}
+        if request.key:
+            params["Key"] = request.key
+        if request.operation in {"put_object", "upload_part"}:
+            params["Body"] = _Watched(request.body, line)
+        await self._learnt()
+        try:
+            answer: dict[str, Any] = await getattr(self._client, request.operation)(**params)
+        except ClientError as error:
+            if ANSWER not in error.response:
                 raise
-            except _not_understood():
-                raise_alone(self.strange(key))
-        if operation in NEEDED and not answer.get(NEEDED[operation]):
-            if "Body" in answer:
-                answer["Body"].close()
-            raise self.strange(key)
+            answer = error.response
+        except _not_understood():
+            raise_alone(strange(f"s3://{self._bucket}/{request.key}", self.endpoint))
         return answer
+
+    def _awaited(self, work: Any, request: Request, line: Line) -> Any:
+        """What ``work`` gives on the loop, unless the line is cut."""
+        running = self._loop.submit(work)
+        try:
+            with self._errors(request.key):
+                try:
+                    line.ends(running.cancel)
+                    return running.result()
+                except CancelledError:
+                    line.check()
+                    raise
+        except BaseException:
+            running.cancel()
+            line.rests()
+            raise
+
+    def _content(self, body: Any, request: Request, line: Line) -> Generator[bytes, None, None]:
+        try:
+            yield b""
+            while piece := self._awaited(_piece(body, line), request, line):
+                yield piece
+        finally:
+            line.rests()
+            self._loop.soon(body.close)
+
+    @contextlib.contextmanager
+    def _errors(self, key: str) -> Iterator[None]:
+        """Within this, the client's errors become the store's.
+
+        They hold requests, and in them credentials: they are not kept as the cause.
+        """
+        from aiohttp import ClientError as HTTPClientError
+        from botocore import exceptions as botocore
+
+        where = f"s3://{self._bucket}/{key}"
+        try:
+            with credential_errors():
+                yield
+        except StoreError:
+            raise
+        except (
+            botocore.ConnectionError,
+            botocore.HTTPClientError,
+            botocore.IncompleteReadError,
+            HTTPClientError,
+            TimeoutError,
+        ) as error:
+            raise_alone(unanswered(where, self.endpoint, *_reasons(error), arrived=_arrived(error)))
+        except (botocore.BotoCoreError, botocore.ClientError) as error:
+            raise_alone(StoreError(f"{where}: {str(error).rstrip('.')}"))
+
+
+class _Watched(Body):
+    """What is sent; when more of it is taken, that is progress."""
+
+    def __init__(self, content: bytes, line: Line) -> None:
+        super().__init__(content)
+        self._line = line
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        self._line.moved()
+        return super().read(size)
+
+
+async def _piece(body: Any, line: Line) -> bytes:
+    """The next piece of an object."""
+    pieces = []
+    left, before = _PIECE, _PIECE
+    while left and (piece := await body.read(left)):
+        pieces.append(piece)
+        left -= len(piece)
+        if before - left >= LEAST:
+            before = left
+            line.moved()
+    return b"".join(pieces)
 
 
 @functools.cache
@@ -143,17 +201,42 @@ def _not_understood() -> tuple[type[Exception], ...]:
     return ResponseParserError, ValueError, LookupError, TypeError, AttributeError, RecursionError
 
 
+def _arrived(error: Exception) -> bool:
+    """Whether the request may have come to somebody. What botocore says of connecting, it says of resets too."""
+    from aiohttp import ClientConnectorError
+    from botocore import exceptions as botocore
+
+    never = (botocore.ConnectTimeoutError, botocore.SSLError, botocore.ProxyConnectionError)
+    return not isinstance(error, never) and not isinstance(_inner(error), ClientConnectorError)
+
+
+def _reasons(error: Exception) -> tuple[str, str]:
+    """All that the error says, with what the one in it does; and what of that is fit to be told."""
+    from botocore.exceptions import EndpointConnectionError
+
+    inner = _inner(error)
+    found = getattr(inner, "os_error", inner)
+    number = getattr(found, "errno", None)
+    reason = os.strerror(number) if isinstance(number, int) and number > 0 else ""
+    said = str(error).rstrip(".")
+    if isinstance(error, EndpointConnectionError) and _arrived(error):
+        said = "the connection was lost"
+    return f"{error} {inner}", ": ".join(filter(None, (said, reason)))
+
+
+def _inner(error: Exception) -> Any:
+    return getattr(error, "kwargs", {}).get("error")
+
+
 def _file_system(session: Any, endpoint: str | None, region: str, ca_file: str | None, addressing: str | None) -> Any:
     from s3fs import S3FileSystem
-
-    from .client_http import careful_session
 
     options: dict[str, Any] = {"endpoint_url": endpoint} if endpoint else {}
     client: dict[str, Any] = {"region_name": region} | ({"verify": ca_file} if ca_file else {})
     config = {
         "signature_version": "s3v4",
         "s3": {"addressing_style": addressing or ("auto" if is_aws(endpoint) else "path")},
-        "retries": {"mode": "standard", "total_max_attempts": _ATTEMPTS},
+        "retries": {"mode": "standard", "total_max_attempts": 1},
         "connect_timeout": 10,
         "read_timeout": 60,
         "max_pool_connections": 32,
@@ -169,37 +252,3 @@ def _file_system(session: Any, endpoint: str | None, region: str, ca_file: str |
         use_listings_cache=False,
         **options,
     )
-
-
-@contextlib.contextmanager
-def _errors(operation: str, bucket: str, key: str, endpoint: str | None) -> Iterator[None]:
-    """The client's own errors hold requests, and in them credentials: they are not kept as the cause."""
-    from aiohttp import ClientError as HTTPClientError
-    from botocore import exceptions as botocore
-
-    where = f"s3://{bucket}/{key}"
-    try:
-        with credential_errors():
-            yield
-    except botocore.ClientError as error:
-        raise_alone(translated(error.response, operation, bucket, key))
-    except (
-        botocore.ConnectionError,
-        botocore.HTTPClientError,
-        botocore.IncompleteReadError,
-        HTTPClientError,
-        TimeoutError,
-    ) as error:
-        raise_alone(unanswered(where, endpoint, *_reasons(error)))
-    except UnicodeEncodeError:
-        raise_alone(InvalidKeyError(f"the key {key!r} holds half a character"))
-    except botocore.BotoCoreError as error:
-        raise_alone(StoreError(f"{where}: {str(error).rstrip('.')}"))
-
-
-def _reasons(error: BaseException) -> tuple[str, str]:
-    """All that the error says, with what the one in it does; and what of that is fit to be told."""
-    inner = getattr(error, "kwargs", {}).get("error")
-    number = getattr(getattr(inner, "os_error", None), "errno", None)
-    reason = os.strerror(number) if isinstance(number, int) and number > 0 else ""
-    return f"{error} {inner}", ": ".join(filter(None, (str(error).rstrip("."), reason)))

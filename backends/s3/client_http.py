@@ -1,15 +1,18 @@
-"""aiobotocore's way over HTTP, made careful: what it must not follow, repeat or take in, and what is no answer of S3's.
+"""aiobotocore's way over HTTP, made careful: what it must not follow, repeat, take in or read.
 
 Strategy: it is held where each request and each answer passes, before botocore's parsers see it.
 """
 
 import functools
-from http import HTTPStatus
 from typing import Any
 
 from keystow.backends.answers import MOST
 
-from .answers import ROOTS, TOO_LONG, is_error, parsed, strangers
+from .answers import TOO_LONG, is_error
+from .requests import Answer
+
+ANSWER = "KeystowAnswer"
+"""Where botocore's own answer holds the whole."""
 
 
 @functools.cache
@@ -62,28 +65,25 @@ class _Straight:
         return self._session.request(method, allow_redirects=False, **options)
 
 
-def check_answers(client: Any, endpoint: str | None) -> None:
-    """Has ``client`` take an answer whose body is not S3's for a refusal, so that it comes to no parser of XML.
+def hand_on(client: Any) -> None:
+    """Has ``client`` put the whole answer, as it came, beside what botocore makes of it, under ``ANSWER``.
 
-    Of the handlers of an event, botocore calls those of the least definite name first.
+    What botocore parses is left empty, but for the content of an object, and for errors: of those it reads where a
+    bucket is. Of the handlers of an event, it calls those of the least definite name first.
     """
-    from botocore import xform_name
 
-    def check(
-        operation_model: Any, response_dict: dict[str, Any], customized_response_dict: dict[str, Any], **_: Any
-    ) -> None:
+    def keep(response_dict: dict[str, Any], customized_response_dict: dict[str, Any], **_: Any) -> None:
         status, body = response_dict["status_code"], response_dict["body"]
-        root = None if status >= 300 else ROOTS.get(xform_name(operation_model.name))
-        if not isinstance(body, bytes) or is_error(body) or (root and parsed(body, root) is not None):
-            return
-        response_dict["body"] = b""
-        if root or (body and status >= 300):
-            customized_response_dict["Error"] = {"Code": str(status), "Message": strangers(endpoint)}
-            response_dict["status_code"] = status if status >= 300 else HTTPStatus.INTERNAL_SERVER_ERROR
+        headers = {str(name).lower(): str(value) for name, value in response_dict["headers"].items()}
+        customized_response_dict[ANSWER] = Answer(status, headers, body if isinstance(body, bytes) else b"")
+        if status < 300:
+            response_dict["headers"] = {}
+        if isinstance(body, bytes) and not (status >= 300 and is_error(body)):
+            response_dict["body"] = b""
 
     def stay(context: dict[str, Any], **_: Any) -> None:
         context["s3_redirect"]["redirected"] = True
 
-    client.meta.events.register_first("before-parse.*.*", check)
+    client.meta.events.register_first("before-parse.*.*", keep)
     # To follow a redirect to another region, botocore asks for the bucket's; were that redirected too, without end.
     client.meta.events.register("before-call.s3.HeadBucket", stay)

@@ -31,11 +31,20 @@ _REASONS = tuple(
 _DETAIL = re.compile(r"certificate verify failed: ([^(\"]{1,100})")
 
 
-def unanswered(where: str, endpoint: str | None, said: str, told: str = "") -> StoreUnavailableError:
+def unanswered(
+    where: str, endpoint: str | None, said: str, told: str = "", *, arrived: bool = True
+) -> StoreUnavailableError:
     """The error for a request to ``endpoint`` without an answer that makes sense.
 
-    ``said`` is all that the client says, and ``told`` what of it may be told, if that is not all.
+    ``said`` is all that the client says, and ``told`` what of it may be told, if that is not all. Without ``arrived``,
+    the request surely came to nobody.
     """
+    error = _told(where, endpoint, said, told)
+    error.may_have_arrived = arrived
+    return error
+
+
+def _told(where: str, endpoint: str | None, said: str, told: str) -> StoreUnavailableError:
     at = f" ({endpoint})" if endpoint else ""
     for pattern, reason, hint in _REASONS:
         if pattern.search(said):
@@ -49,12 +58,12 @@ def unanswered(where: str, endpoint: str | None, said: str, told: str = "") -> S
 
 
 def proxy_variable(url: str) -> str | None:
-    """The variable that names the proxy on the way to ``url``, if there is one."""
-    from botocore.utils import get_environ_proxies
+    """The variable that names the proxy on the way to ``url``, if there is one; as botocore sees it."""
+    from urllib.request import getproxies, proxy_bypass
 
-    scheme = urlsplit(url).scheme
-    proxies = get_environ_proxies(url)
-    if not (proxies.get(scheme) or proxies.get("all")):
+    parts = urlsplit(url)
+    proxies = getproxies()
+    if not (proxies.get(parts.scheme) or proxies.get("all")) or proxy_bypass(parts.netloc):
         return None
-    names = [form for name in (scheme, "all") for form in (f"{name}_proxy", f"{name}_proxy".upper())]
-    return next((name for name in names if os.environ.get(name)), f"{scheme}_proxy")
+    names = [form for name in (parts.scheme, "all") for form in (f"{name}_proxy", f"{name}_proxy".upper())]
+    return next((name for name in names if os.environ.get(name)), f"{parts.scheme}_proxy")

@@ -1,8 +1,15 @@
-"""What an S3 endpoint and an S3 answer mean, read from their text alone."""
+"""What an answer that refuses means: the error to raise, read from its status, its headers and its body alone.
+
+https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
+"""
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from html import unescape
+from http import HTTPStatus
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from keystow.backends.errors import (
@@ -16,8 +23,10 @@ from keystow.backends.errors import (
     StoreError,
     StoreUnavailableError,
 )
+from keystow.backends.sending.repeating import UNAVAILABLE
 
-from .answers import CHECK, STRANGE
+from .answers import CHECK, STRANGE, is_error, strangers
+from .requests import Answer
 
 _MOST_SAID = 300
 """Characters of what a server says that are told."""
@@ -55,15 +64,16 @@ _ERRORS: dict[str, tuple[type[StoreError], str]] = {
             "InternalError",
             "RequestTimeout",
             "TooManyRequests",
-            "429",
-            "500",
-            "502",
-            "503",
-            "504",
+            *map(str, sorted(UNAVAILABLE)),
         ),
         (StoreUnavailableError, "try again later"),
     ),
 }
+_REPLACED = (ConflictError, "read it again")
+_ERRORS_IN = {("get_object", "PreconditionFailed"): _REPLACED, ("get_object", "412"): _REPLACED}
+"""What else a code says of one operation."""
+_LASTING = {"NoSuchUpload", "PreconditionFailed", "412"}
+"""Conflicts that stay."""
 _NEEDS = {
     "put_object": "s3:PutObject",
     "create_multipart_upload": "s3:PutObject",
@@ -76,19 +86,26 @@ _NEEDS = {
 }
 
 
-def translated(response: Mapping[str, Any], operation: str, bucket: str, key: str) -> StoreError:
-    """The error for an S3 answer that refused ``operation`` (a client's method, such as ``put_object``).
+class _Told(NamedTuple):
+    code: str
+    message: str
+    request_id: str
+    endpoint: str
 
-    A redirect is a refusal too, as none is followed: the answer's ``Location`` says where it leads.
+
+def refused(answer: Answer, operation: str, bucket: str, key: str, endpoint: str | None) -> StoreError:
+    """The error for an answer that refused ``operation`` (as botocore writes it).
+
+    A redirect is a refusal too, as none is followed: the answer's ``Location`` says where it leads. S3 may also answer
+    "200 OK", and tell of a failure in the body ("CompleteMultipartUpload", of the S3 API).
     """
-    error = response.get("Error", {})
-    metadata = response.get("ResponseMetadata", {})
-    status = str(metadata.get("HTTPStatusCode", ""))
-    code = str(error.get("Code", ""))[:_MOST_SAID] or status
-    kind, hint = _ERRORS.get(code) or _ERRORS.get(status) or (StoreError, "")
-    said = str(error.get("Message", ""))[:_MOST_SAID].rstrip(".")
+    status = str(answer.status if answer.status >= 300 else HTTPStatus.INTERNAL_SERVER_ERROR.value)
+    told = _told(answer, endpoint)
+    code = told.code or status
+    kind, hint = _ERRORS_IN.get((operation, code)) or _ERRORS.get(code) or _ERRORS.get(status) or (StoreError, "")
+    said = told.message
     if status.startswith("3"):
-        leads = _host(str(metadata.get("HTTPHeaders", {}).get("location") or f"//{error.get('Endpoint', '')}"))
+        leads = _host(answer.headers.get("location") or f"//{told.endpoint}")
         said = f"a redirect{f' to {leads}' if leads else ''}, which is not followed"
         hint = hint or "set the endpoint to it, or the region, if the bucket is there"
     if kind is AccessDeniedError:
@@ -96,16 +113,49 @@ def translated(response: Mapping[str, Any], operation: str, bucket: str, key: st
         resource = bucket if need == "s3:ListBucket" else f"{bucket}/*"
         hint = f"allow {need} on arn:aws:s3:::{resource}, or use other credentials"
     what = "already exists" if kind is AlreadyExistsError else ": ".join(filter(None, (code, said)))
+    if (kind, hint) == _REPLACED:
+        what = "it was replaced while it was read"
     if STRANGE in said:
         what, hint = f"{code}: {said}", CHECK
-    found = kind(
-        f"s3://{bucket}/{key}: {what}",
-        code=code,
-        request_id=str(metadata.get("RequestId") or "")[:_MOST_SAID],
-        hint=hint,
-    )
-    found.tries = 1 + metadata.get("RetryAttempts", 0)
+    found = kind(f"s3://{bucket}/{key}: {what}", code=code, request_id=told.request_id, hint=hint)
+    found.retry_after = retry_after(answer.headers)
+    if isinstance(found, ConflictError):
+        found.passes = code not in _LASTING
     return found
+
+
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """The seconds that a server asks to wait for, which it may name as a moment (RFC 9110, section 10.2.3).
+
+    >>> retry_after({"retry-after": "120"})
+    120.0
+    """
+    said = headers.get("retry-after", "").strip()
+    if re.fullmatch(r"[0-9]{1,9}", said):
+        return float(said)
+    try:
+        moment = parsedate_to_datetime(said)
+    except ValueError:
+        return None
+    seconds = (moment.replace(tzinfo=moment.tzinfo or UTC) - datetime.now(UTC)).total_seconds()
+    return max(0.0, seconds)
+
+
+def _told(answer: Answer, endpoint: str | None) -> _Told:
+    """What the answer says of itself. No page for people is repeated, and no parser reads what a stranger wrote."""
+    request_id = answer.headers.get("x-amz-request-id", "")[:_MOST_SAID]
+    if not is_error(answer.body):
+        phrases = {status.value: status.phrase for status in HTTPStatus}
+        said = strangers(endpoint) if answer.body else phrases.get(answer.status, "")
+        return _Told("", said, request_id, "")
+    text = answer.body.decode(errors="replace")
+    code, message, told_id, elsewhere = (_text(text, name) for name in ("Code", "Message", "RequestId", "Endpoint"))
+    return _Told(code, message.rstrip("."), told_id or request_id, elsewhere)
+
+
+def _text(text: str, name: str) -> str:
+    found = re.search(rf"<(?:\w{{1,80}}:)?{name}>([^<]{{1,{_MOST_SAID}}})", text)
+    return unescape(found[1]).strip() if found else ""
 
 
 def _host(location: str) -> str:

@@ -1,218 +1,224 @@
-"""Requests to S3 beside obstore: signed by botocore's signer, on connections that another thread may cut."""
+"""The carrier of signed requests: ``http.client``, on kept connections that another thread may cut.
 
-import contextlib
+Strategy: each request goes out once, to nobody else and through no proxy. A body goes in blocks, so that a server that
+stops taking it is noticed, and the head of a request goes with the first of them: one packet for a small object.
+
+It is not urllib3, as that costs 11 % of publishing 2,000 files of 10 kB under a prefix: for each, it takes 0.28 ms of
+processor time, of 0.9 ms with the server's, and ``http.client`` takes 0.19 (SeaweedFS, 2 cores); and 30 ms to load.
+"""
+
+import hashlib
 import http.client
+import select
 import socket
 import ssl
-import threading
 import weakref
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import CancelledError
-from email.message import Message
-from typing import Any, NamedTuple, TypeVar
-from urllib.parse import quote, urlencode, urlsplit
-from xml.etree import ElementTree as ET
+from collections.abc import Generator
+from contextlib import suppress
+from functools import partial
+from urllib.parse import urlsplit
 
 from keystow.backends.answers import MOST
-from keystow.backends.errors import CredentialsError, StoreError, StoreUnavailableError, raise_alone
-from keystow.backends.fast import Cloud, refusal
-from keystow.backends.sending.repeating import retried
+from keystow.backends.errors import CredentialsError, StoreUnavailableError, raise_alone
+from keystow.backends.sending.lines import LEAST, Line
 
-from .answers import is_error, parsed, strange
+from .answers import strange
+from .failures import unanswered
+from .place import Place
+from .requests import Answer, Form, Request, begun, form
+from .signature import signed
 
 _CONNECT_SECONDS = 10
 _SECONDS = 60
-_BLOCK = 1 << 20
+"""How long nothing may come, or be taken; whatever else it is that a line waits for."""
+_PIECE = 1 << 20
 
-Result = TypeVar("Result")
 
+class _Exchange:
+    """One request on one connection, and its answer."""
 
-class Line:
-    """The connection of one request, which another thread may cut."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._socket: socket.socket | None = None
-        self._is_cut = False
-
-    @contextlib.contextmanager
-    def over(self, connection: http.client.HTTPConnection) -> Iterator[None]:
-        """Within this, ``connection`` is cut with the line. Raises ``CancelledError`` once it is."""
-        with self._lock:
-            self._socket = connection.sock
+    def __init__(self, connection: http.client.HTTPConnection, asked: Form, line: Line) -> None:
+        self.connection = connection
+        self._line = line
+        self.response = http.client.HTTPResponse(connection.sock, method=asked.method)
         try:
-            self.check()
-            yield
-        finally:
-            with self._lock:
-                self._socket = None
+            line.ends(partial(_shut, connection.sock))
+            self._took_all = self._sent(asked)
+            self.response.begin()
+            line.check()  # a head that was cut short may look like a whole one
+        except BaseException:
+            self.response.close()
+            connection.close()
+            raise
 
-    def check(self) -> None:
-        """Raises ``CancelledError`` once the line is cut."""
-        if self._is_cut:
-            raise CancelledError
+    def _sent(self, asked: Form) -> bool:
+        """Whether the server took all of the request; if not, it may have said why."""
+        target = f"{asked.path}?{asked.query}" if asked.query else asked.path
+        lines = [f"{asked.method} {target} HTTP/1.1", *(f"{name}: {value}" for name, value in asked.headers.items())]
+        if not all(map(str.isprintable, lines)):
+            raise ValueError("a line break in a header")
+        head = "\r\n".join([*lines, "", ""]).encode("ascii")
+        try:
+            self.connection.sock.sendall(head + asked.body[:LEAST])
+            for start in range(LEAST, len(asked.body), LEAST):
+                self._line.moved()
+                self.connection.sock.sendall(asked.body[start : start + LEAST])
+        except (BrokenPipeError, ConnectionResetError):
+            return False
+        self._line.moved()
+        return True
 
-    def cut(self) -> None:
-        """Ends the request, and all further tries."""
-        with self._lock:
-            self._is_cut = True
-            if self._socket is not None:
-                with contextlib.suppress(OSError):
-                    # The method of a TLS socket would take TLS off it, and the rest would be sent in the open.
-                    socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
+    def read(self, size: int) -> bytes:
+        """Up to ``size`` bytes of the body; nothing at its end. Raises ``IncompleteRead`` if that comes too early."""
+        block = self.response.read(size)
+        if len(block) < size:
+            self._line.check()
+            if self.response.length:
+                raise http.client.IncompleteRead(block, self.response.length)
+        return block
 
-
-class Request(NamedTuple):
-    """What to ask; ``operation`` is its name in S3's API, as botocore writes it."""
-
-    operation: str
-    method: str
-    key: str = ""
-    query: Mapping[str, str] = {}
-    headers: Mapping[str, str] = {}
-    body: bytes = b""
-
-
-class Answer(NamedTuple):
-    """What was answered, with a status below 300; ``where`` is what was asked for."""
-
-    where: str
-    endpoint: str | None
-    headers: Message
-    content: bytes
-
-    def xml(self, root: str) -> ET.Element:
-        """The content. Raises ``StoreUnavailableError`` if it is something else than a ``root``, or not all there."""
-        found = parsed(self.content, root)
-        if found is None:
-            raise self.not_understood()
-        return found
-
-    def not_understood(self) -> StoreUnavailableError:
-        """The error for an answer that S3 would not give."""
-        return strange(self.where, self.endpoint)
+    def end(self) -> bool:
+        """Whether the connection may be used again."""
+        self._line.rests()
+        is_over = self.response.isclosed()
+        self.response.close()
+        if is_over and self._took_all and not self.response.will_close:
+            return True
+        self.connection.close()
+        return False
 
 
-class Requests:
-    """The way to the bucket of ``cloud`` at ``url``, for who ``credentials`` gives (as obstore wants them).
+class Signed:
+    """The way to the bucket at ``url``.
 
-    Trusted are the certificates of ``ca_file``; without it, those that obstore and fsspec's client trust, which are the
-    system's and botocore's. No proxy is used.
+    Trusted are the certificates of the place's ``ca_file``; without it, those that fsspec's client trusts, and the
+    system's.
     """
 
-    def __init__(
-        self,
-        url: str,
-        region: str,
-        ca_file: str | None,
-        credentials: Callable[[], Mapping[str, Any]],
-        cloud: Cloud,
-    ) -> None:
-        self._url = url.rstrip("/")
-        self._region = region
-        self._credentials = credentials
-        self._cloud = cloud
-        self._tls = _trusting(ca_file) if url.startswith("https:") else None
+    def __init__(self, bucket: str, url: str, where: Place) -> None:
+        parts = urlsplit(url)
+        usual = {"http": 80, "https": 443}[parts.scheme]
+        self._address = (parts.hostname or "", parts.port or usual)
+        self._host = parts.netloc.lower().removesuffix(f":{usual}")
+        self._path = parts.path.rstrip("/")
+        self._bucket, self._endpoint, self._region = bucket, where.endpoint, where.region
+        self._credentials = where.credentials
+        self._tls = _trusting(where.ca_file) if parts.scheme == "https" else None
         self._idle: list[http.client.HTTPConnection] = []
         self._finished = weakref.finalize(self, _close, self._idle)
 
-    def send(self, request: Request, understood: Callable[[Answer], Result], line: Line | None = None) -> Result:
-        """The answer, ``understood``, and asked for again while the store is unavailable."""
-        return retried(lambda: understood(self._once(request, line or Line())))
+    def send(self, request: Request, line: Line) -> Answer:
+        """The answer to one try. Raises ``StoreUnavailableError`` if there is none."""
+        asked = self._signed(request)
+        arrived = False
+        try:
+            line.check()
+            connection = self._kept() or self._connected()
+            arrived = True
+            exchange = _Exchange(connection, asked, line)
+            headers = {name.lower(): value for name, value in exchange.response.headers.items()}
+            status = exchange.response.status
+            if request.operation == "get_object" and status < 300:
+                return Answer(status, headers, content=begun(self._content(exchange, request, line)))
+            body = self._whole(exchange)
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            raise_alone(self._failed(error, request, line, arrived=arrived))
+        if len(body) > MOST:
+            raise strange(f"s3://{self._bucket}/{request.key}", self._endpoint)
+        return Answer(status, headers, body)
 
     def close(self) -> None:
-        """Closes the connections; if this is forgotten, it is done when nobody can use them any more."""
+        """Closes the connections that are kept; if this is forgotten, it is done when nobody can use them any more."""
         self._finished()
 
-    def _once(self, request: Request, line: Line) -> Answer:
-        where = f"{self._cloud.url}/{request.key}"
-        query = urlencode(request.query, quote_via=quote)
-        url = f"{self._url}/{quote(request.key, safe='/~')}{'?' if query else ''}{query}"
-        try:
-            line.check()
-            return self._exchanged(request, where, url, line)
-        except (OSError, http.client.HTTPException) as error:
-            line.check()
-            if isinstance(error, StoreError):
-                raise
-            _close(self._idle)  # which may be as dead as this one was
-            said = f"{type(error).__name__}: {error}" if isinstance(error, http.client.HTTPException) else str(error)
-            raise_alone(self._cloud.unanswered(where, self._cloud.endpoint, said or type(error).__name__, ""))
-
-    def _exchanged(self, request: Request, where: str, url: str, line: Line) -> Answer:
-        headers = {**self._signed(request, url), "User-Agent": "keystow"}
-        connection = self._kept() or self._connected()
-        try:
-            with line.over(connection):
-                whole = _sent(connection, request, url, headers)
-                answer, content = _received(connection)
-        except BaseException:
-            connection.close()
-            raise
-        if whole and not answer.will_close and len(content) <= MOST:
-            self._idle.append(connection)
-            if not self._finished.alive:
-                _close(self._idle)
-        else:
-            connection.close()
-        if len(content) > MOST:
-            raise strange(where, self._cloud.endpoint)
-        # S3 may answer "200 OK", and tell of a failure in the body ("CompleteMultipartUpload", of the S3 API).
-        told_in_body = is_error(content)
-        if answer.status < 300 and not told_in_body:
-            return Answer(where, self._cloud.endpoint, answer.headers, content)
-        status = 500 if answer.status < 300 else answer.status
-        told = refusal(str(status), content.decode(errors="replace") if told_in_body else "")
-        told = told._replace(
-            message=told.message if told_in_body else content[:80].decode(errors="replace"),
-            request_id=told.request_id or answer.headers.get("x-amz-request-id", ""),
-            location=answer.headers.get("Location", ""),
-        )
-        raise self._cloud.refused(told, request.key, request.operation)
+    def _signed(self, request: Request) -> Form:
+        plain = form(request)
+        keys = self._credentials()
+        if not all(key.isascii() and key.isprintable() for key in keys.values() if isinstance(key, str)):
+            hint = "correct the keys and the session token"
+            raise CredentialsError("the AWS credentials hold characters that no request can", hint=hint)
+        asked = plain._replace(path=self._path + plain.path)
+        sha256 = request.sha256 or hashlib.sha256(asked.body).hexdigest()
+        headers = signed(asked, self._host, sha256, keys, self._region)
+        if asked.body or asked.method in {"PUT", "POST"}:
+            headers["Content-Length"] = str(len(asked.body))
+        return asked._replace(headers={**headers, "User-Agent": "keystow", "Accept-Encoding": "identity"})
 
     def _kept(self) -> http.client.HTTPConnection | None:
         """A connection that the server has not closed since it was used."""
-        from urllib3.util import wait_for_read
-
-        with contextlib.suppress(IndexError):
+        with suppress(IndexError):
             while True:
                 connection = self._idle.pop()
-                if not wait_for_read(connection.sock, timeout=0):
+                heard = select.poll()
+                heard.register(connection.sock, select.POLLIN)
+                if not heard.poll(0):
                     return connection
                 connection.close()
         return None
 
     def _connected(self) -> http.client.HTTPConnection:
-        parts = urlsplit(self._url)
-        host, seconds = parts.hostname or "", _CONNECT_SECONDS
+        host, port = self._address
         connection = (
-            http.client.HTTPSConnection(host, parts.port or 443, timeout=seconds, context=self._tls)
+            http.client.HTTPSConnection(host, port, timeout=_CONNECT_SECONDS, context=self._tls)
             if self._tls
-            else http.client.HTTPConnection(host, parts.port or 80, timeout=seconds)
+            else http.client.HTTPConnection(host, port, timeout=_CONNECT_SECONDS)
         )
         connection.connect()
         connection.sock.settimeout(_SECONDS)
         return connection
 
-    def _signed(self, request: Request, url: str) -> Mapping[str, str]:
-        from botocore.auth import S3SigV4Auth
-        from botocore.awsrequest import AWSRequest
-        from botocore.credentials import Credentials
+    def _whole(self, exchange: _Exchange) -> bytes:
+        """The body of an answer; of one that is longer than S3's are, no more than is needed to tell."""
+        try:
+            return exchange.read(MOST + 1)
+        finally:
+            self._keep(exchange)
 
-        keys = self._credentials()
-        if not all(key.isascii() and key.isprintable() for key in keys.values() if isinstance(key, str)):
-            hint = "correct the keys and the session token"
-            raise CredentialsError("the AWS credentials hold characters that no request can", hint=hint)
-        signed = AWSRequest(request.method, url, headers=dict(request.headers), data=request.body)
-        signer = Credentials(keys["access_key_id"], keys["secret_access_key"], keys["token"])
-        S3SigV4Auth(signer, "s3", self._region).add_auth(signed)
-        return dict(signed.headers)
+    def _content(self, exchange: _Exchange, request: Request, line: Line) -> Generator[bytes, None, None]:
+        piece = [b""]
+        try:
+            yield b""
+            while piece:
+                piece = []
+                while len(piece) < _PIECE // LEAST and (block := exchange.read(LEAST)):
+                    line.moved()
+                    piece.append(block)
+                if piece:
+                    yield b"".join(piece)
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            raise_alone(self._failed(error, request, line, arrived=True))
+        finally:
+            self._keep(exchange)
+
+    def _keep(self, exchange: _Exchange) -> None:
+        if exchange.end():
+            self._idle.append(exchange.connection)
+            if not self._finished.alive:
+                _close(self._idle)
+
+    def _failed(self, error: Exception, request: Request, line: Line, *, arrived: bool) -> StoreUnavailableError:
+        """What became of a try that ended so. Raises ``CancelledError`` if the line is cut."""
+        line.rests()
+        _close(self._idle)  # which may be as dead as this one was
+        said = str(error) if isinstance(error, OSError) else f"BadStatusLine: {type(error).__name__}: {error}"
+        told = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        try:
+            line.check()
+        except TimeoutError as late:
+            said = told = str(late)
+        return unanswered(f"s3://{self._bucket}/{request.key}", self._endpoint, said, told, arrived=arrived)
 
 
 def _close(connections: list[http.client.HTTPConnection]) -> None:
-    with contextlib.suppress(IndexError):
+    with suppress(IndexError):
         while True:
             connections.pop().close()
+
+
+def _shut(connection: socket.socket) -> None:
+    with suppress(OSError):
+        # The method of a TLS socket would take TLS off it, and the rest would be sent in the open.
+        socket.socket.shutdown(connection, socket.SHUT_RDWR)
 
 
 def _trusting(ca_file: str | None) -> ssl.SSLContext:
@@ -222,32 +228,3 @@ def _trusting(ca_file: str | None) -> ssl.SSLContext:
 
         context.load_verify_locations(get_cert_path(True))
     return context
-
-
-def _received(connection: http.client.HTTPConnection) -> tuple[http.client.HTTPResponse, bytes]:
-    """The answer, and its body; of one that is longer than S3's are, no more than is needed to tell."""
-    try:
-        with contextlib.closing(connection.getresponse()) as answer:
-            content = answer.read(MOST + 1)
-            if answer.length and len(content) <= MOST:
-                raise http.client.IncompleteRead(content, answer.length)
-            return answer, content
-    except ValueError as error:
-        raise http.client.HTTPException(f"BadStatusLine: {error}") from None
-
-
-def _sent(connection: http.client.HTTPConnection, request: Request, url: str, headers: Mapping[str, str]) -> bool:
-    """Whether the server took all of the request; if not, it may have said why.
-
-    The body goes in blocks, each with the connection's time limit, which Python has for all that is sent at once.
-    """
-    parts = urlsplit(url)
-    target = f"{parts.path}?{parts.query}" if parts.query else parts.path
-    view = memoryview(request.body)
-    blocks = (view[start : start + _BLOCK] for start in range(0, len(view), _BLOCK))
-    length = {"Content-Length": str(len(view))} if view else {}
-    try:
-        connection.request(request.method, target, blocks if view else None, {**headers, **length})
-    except (BrokenPipeError, ConnectionResetError):
-        return False
-    return True

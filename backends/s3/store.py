@@ -1,24 +1,28 @@
-"""Objects in S3 and in what speaks its protocol.
+"""Objects in S3 and in what speaks its protocol: the contract of a store, over requests and their answers."""
 
-Strategy: s3fs brings the session, the event loop and the client; the requests are made on that client, because s3fs's
-own writers look before they write, publish what an exception cut short, and throw away the version.
-"""
-
-from collections.abc import Iterable, Iterator, Mapping
+import re
+from collections.abc import Generator, Iterable, Iterator, Mapping
+from contextlib import ExitStack
 from datetime import timedelta
+from functools import partial
 from typing import Any, Literal
 
-from keystow.backends.answers import Pages, announced, natural
+from keystow.backends.answers import Pages
 from keystow.backends.arguments import is_empty, range_header, signature_seconds
 from keystow.backends.contract import Capabilities, Stat, Written
-from keystow.backends.errors import StoreError, UnsupportedError
+from keystow.backends.errors import InvalidKeyError, StoreError, StoreUnavailableError, UnsupportedError
+from keystow.backends.sending.continuing import Content, continued
 from keystow.backends.sending.digest import Digest
 
-from .answers import stat_of
-from .client import Bucket
+from .answers import Found, listed, opened, strange
+from .bucket import Bucket
+from .carriers import Carriers
+from .place import Options
+from .requests import Request
 from .upload import Upload
 
-_CHUNK = 1 << 20
+_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+"""What may be the name of a header (RFC 9110, section 5.6.2)."""
 
 
 class S3Store:
@@ -26,13 +30,15 @@ class S3Store:
 
     ``ca_file`` holds the certificates to trust (default: ``AWS_CA_BUNDLE``, then the system's). ``addressing`` puts the
     bucket into the URL's path or its host name; without it, AWS gets the host name and others the path.
-    ``conditions=False`` says that the endpoint ignores ``If-None-Match``, as ``probe`` finds out.
+    ``conditions=False`` says that the endpoint ignores ``If-None-Match``, as ``probe`` finds out. ``engine="fsspec"``
+    has all requests carried by fsspec's client, and any other only those that nothing else can carry (``carriers``).
     """
 
     def __init__(
         self,
         bucket: str,
         *,
+        engine: str = "auto",
         endpoint: str | None = None,
         region: str | None = None,
         profile: str | None = None,
@@ -41,9 +47,7 @@ class S3Store:
         conditions: bool = True,
     ) -> None:
         self.capabilities = Capabilities(if_absent=conditions, versions=True, presign=True, metadata=True)
-        self._bucket = Bucket(
-            bucket, endpoint=endpoint, region=region, profile=profile, ca_file=ca_file, addressing=addressing
-        )
+        self._bucket = Bucket(bucket, Carriers(bucket, engine, Options(endpoint, region, profile, ca_file, addressing)))
 
     @property
     def endpoint(self) -> str | None:
@@ -64,19 +68,21 @@ class S3Store:
         content_type: str | None = None,
         metadata: Mapping[str, str] | None = None,
     ) -> Written:
+        self._check_key(key)
+        self._check_headers(key, content_type, metadata or {})
         if if_absent and not self.capabilities.if_absent:
             raise UnsupportedError(
                 f"s3://{self._bucket.name}: this endpoint ignores conditions: write unconditionally, under a unique key"
             )
         digest = Digest(chunks)
-        answer = Upload(self._bucket, key, if_absent, content_type, dict(metadata or {})).write(digest)
+        stored = Upload(self._bucket, key, if_absent, content_type, metadata or {}).write(digest)
         return Written(
             digest.size,
             digest.hexdigest(),
-            etag=answer.get("ETag"),
-            version_id=answer.get("VersionId"),
-            confirmed=answer.get("confirmed") or ("checksum" if self._bucket.checksums else "response"),
-            checksum=answer.get("ChecksumSHA256"),
+            etag=stored.etag,
+            version_id=stored.version_id,
+            confirmed=stored.confirmed,
+            checksum=stored.checksum,
         )
 
     def read(
@@ -84,78 +90,107 @@ class S3Store:
     ) -> Iterator[bytes]:
         if is_empty(start, stop):
             self.stat(key, version_id=version_id)
-            return
-        extra = {"VersionId": version_id} if version_id is not None else {}
-        if ranged := range_header(start, stop):
-            extra["Range"] = ranged
-        try:
-            answer = self._bucket.call("get_object", key, **extra)
-        except StoreError as error:
-            if error.code in {"InvalidRange", "416"}:
-                return
-            raise
-        body = answer["Body"]
-        try:
-            left = self._announced(answer, key, start, stop)
-            while chunk := self._bucket.loop.run(self._piece(body, key)):
-                left -= len(chunk)
-                if left < 0:
-                    raise self._bucket.strange(key)
-                yield chunk
-        finally:
-            self._bucket.loop.soon(body.close)
+            return iter(())
+        self._check_key(key)
+        return continued(partial(self._opened, key, version_id, stop), start)
 
-    def _announced(self, answer: Mapping[str, Any], key: str, start: int, stop: int | None) -> int:
-        status = answer["ResponseMetadata"]["HTTPStatusCode"]
-        try:
-            return announced(status, answer.get("ContentLength"), answer.get("ContentRange"), start, stop)
-        except ValueError:
-            raise self._bucket.strange(key) from None
+    def _opened(self, key: str, version_id: str | None, stop: int | None, start: int, tag: str | None) -> Content:
+        """The content from ``start`` on; with a ``tag``, of that object alone."""
+        if tag is not None and is_empty(start, stop):
+            return Content(_nothing(), tag)
+        given = {"VersionId": version_id, "Range": range_header(start, stop), "IfMatch": tag}
+        request = Request("get_object", key, {name: value for name, value in given.items() if value is not None})
+        with ExitStack() as stack:
+            line = stack.enter_context(self._bucket.lines.line())
+            contents: list[Generator[bytes, None, None]] = []
 
-    async def _piece(self, body: Any, key: str) -> bytes:
-        pieces = []
-        left = _CHUNK
-        with self._bucket.errors("get_object", key):
-            while left and (piece := await body.read(left)):
-                pieces.append(piece)
+            def understood(answer: Any) -> Any:
+                contents.append(answer.content)
+                return opened(start, stop, answer)
+
+            try:
+                found = self._bucket.once(request, line, understood)
+            except StoreError as error:
+                if error.code in {"InvalidRange", "416"}:
+                    return Content(_nothing(), None)
+                raise
+            strong = None if found.etag.startswith("W/") else found.etag
+            return Content(self._exactly(found.size, contents[0], key, stack.pop_all()), strong)
+
+    def _exactly(
+        self, size: int, content: Generator[bytes, None, None], key: str, until: ExitStack
+    ) -> Generator[bytes, None, None]:
+        """``content``, which has to have the ``size`` that was announced; then what ``until`` holds ends."""
+        with until:
+            until.callback(content.close)
+            left = size
+            for piece in content:
+                if len(piece) > left:
+                    yield piece[:left]
+                    raise strange(self._bucket.where(key), self.endpoint)
                 left -= len(piece)
-        return b"".join(pieces)
+                yield piece
+            if left:
+                at = f" ({self.endpoint})" if self.endpoint else ""
+                raise StoreUnavailableError(f"{self._bucket.where(key)}: the content broke off{at}")
 
     def stat(self, key: str, *, version_id: str | None = None) -> Stat:
-        extra = {"VersionId": version_id} if version_id is not None else {}
-        answer = self._bucket.call("head_object", key, **extra)
-        try:
-            size = natural(answer.get("ContentLength"))
-        except ValueError:
-            raise self._bucket.strange(key) from None
-        return Stat(key, size, answer.get("ETag"), answer.get("VersionId"), answer.get("LastModified"))
+        self._check_key(key)
+        params = {"VersionId": version_id} if version_id is not None else {}
+        found: Found = self._bucket.asked(Request("head_object", key, params))
+        return Stat(key, found.size, found.etag, found.version_id, found.modified)
 
     def list(self, prefix: str = "") -> Iterator[Stat]:
-        extra: dict[str, str] = {}
-        pages = Pages()
+        _check_text(prefix)
+        params = {"Prefix": prefix, "EncodingType": "url"}
+        understood = partial(listed, Pages())
+        token: str | None = None
         while True:
-            page = self._bucket.call("list_objects_v2", None, Prefix=prefix, **extra)
-            try:
-                objects = [stat_of(found) for found in page.get("Contents", [])]
-                going_on = page.get("IsTruncated")
-                token = pages.after(page.get("NextContinuationToken"), objects=len(objects)) if going_on else None
-            except ValueError:
-                raise self._bucket.strange(prefix) from None
+            page = Request("list_objects_v2", "", params | ({"ContinuationToken": token} if token else {}))
+            objects, token = self._bucket.asked(page, understood)
             yield from objects
             if token is None:
                 return
-            extra = {"ContinuationToken": token}
 
     def delete(self, key: str) -> None:
-        self._bucket.call("delete_object", key)
+        self._check_key(key)
+        self._bucket.asked(Request("delete_object", key))
 
     def presign(
         self, key: str, *, expires: timedelta | float, method: str = "GET", version_id: str | None = None
     ) -> str:
         seconds = signature_seconds(expires, method, version_id)
+        self._check_key(key)
         operation = "get_object" if method == "GET" else "put_object"
         params = {"Key": key} | ({"VersionId": version_id} if version_id is not None else {})
         return self._bucket.sign(operation, params, seconds, method)
 
     def close(self) -> None:
         self._bucket.close()
+
+    def _check_key(self, key: str) -> None:
+        """Without a key, a request would be one for the whole bucket."""
+        if not key:
+            raise InvalidKeyError(f"s3://{self._bucket.name}: the key is empty")
+        _check_text(key)
+
+    def _check_headers(self, key: str, content_type: str | None, metadata: Mapping[str, str]) -> None:
+        for name, value in metadata.items():
+            if not _NAME.fullmatch(name) or not _is_header(value):
+                raise StoreError(f"{self._bucket.where(key)}: the metadata {name!r} is not printable ASCII")
+        if not _is_header(content_type or ""):
+            raise StoreError(f"{self._bucket.where(key)}: the type {content_type!r} is not printable ASCII")
+
+
+def _is_header(value: str) -> bool:
+    return value.isascii() and value.isprintable()
+
+
+def _check_text(text: str) -> None:
+    """Raises ``InvalidKeyError`` for what UTF-8 has no bytes for."""
+    if any("\ud800" <= character <= "\udfff" for character in text):
+        raise InvalidKeyError(f"the key {text!r} holds half a character")
+
+
+def _nothing() -> Generator[bytes, None, None]:
+    yield from ()

@@ -1,142 +1,162 @@
 """One write to S3: a single PutObject for what fits one part, a multipart upload for more.
 
-A conditional or multipart write carries an id of its own in the object's metadata (``keystow-write``). When the answer
-to it was lost and a retry finds the key taken, that id tells our object from somebody else's.
+Every write carries an id of its own in the object's metadata (``keystow-write``), which tells our object from somebody
+else's when an answer was lost (``sending/settling.py``).
 """
 
-import base64
 import hashlib
-import time
+import logging
 import uuid
-from collections.abc import Iterable
-from concurrent.futures import Future
-from typing import Any, Protocol
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import CancelledError
+from functools import partial
+from typing import Any, NamedTuple
 
-from keystow.backends.errors import AlreadyExistsError, ConflictError, NotFoundError, StoreError, UnknownOutcomeError
+from keystow.backends.errors import ConflictError, NotFoundError, StoreError, StoreUnavailableError
 from keystow.backends.sending.digest import Digest
 from keystow.backends.sending.in_flight import in_flight
+from keystow.backends.sending.lines import Line, UnderWay
 from keystow.backends.sending.parts import MOST_PARTS, alone, parts
-from keystow.backends.sending.settling import MARK
+from keystow.backends.sending.repeating import retried
+from keystow.backends.sending.settling import MARK, decided
 
-_CONFLICT_PAUSES = (0.1, 0.4, 1.6)
+from .answers import Begun, Found, Stored
+from .bucket import Bucket
+from .checks import Checks
+from .requests import Request
+
+_LOOK_SECONDS = 15.0
+"""For the look after a lost answer: those who wait have waited for two tries."""
+_LOOK_PATIENCE = 5.0
+_COMPLETION_SECONDS = 600.0
+"""Putting an object together may take minutes, in which S3 sends spaces (CompleteMultipartUpload, of its API)."""
+_ABORT_SECONDS = 5.0
+_INTERRUPTED_SECONDS = 1.5
+"""For the abort of whoever was interrupted, who is waiting."""
+_UNFINISHED = "a lifecycle rule of the bucket can remove unfinished uploads"
+
+_log = logging.getLogger("keystow")
 
 
-class Bucket(Protocol):
-    """The way to one bucket; parameters and answers are botocore's.
+class _Part(NamedTuple):
+    """A part that was sent: how the upload's completion names it, and whether the store verified it."""
 
-    ``checksums`` says whether the store is asked to verify SHA-256 on arrival.
-    """
-
-    name: str
-    checksums: bool
-
-    def call(self, operation: str, key: str, **params: Any) -> dict[str, Any]:
-        """The answer to one request on ``key``."""
-
-    def submit(self, operation: str, key: str, **params: Any) -> "Future[dict[str, Any]]":
-        """One request under way, which ends when it is cancelled."""
+    described: Mapping[str, Any]
+    is_checked: bool
 
 
 class Upload:
-    """One write of one key: its parameters, and what to make of a lost or contradicting answer."""
+    """One write of one key: its parameters, and the way to find out what became of it."""
 
     def __init__(
-        self, bucket: Bucket, key: str, if_absent: bool, content_type: str | None, metadata: dict[str, str]
+        self, bucket: Bucket, key: str, if_absent: bool, content_type: str | None, metadata: Mapping[str, str]
     ) -> None:
         self._bucket = bucket
         self._key = key
-        self._condition = {"IfNoneMatch": "*"} if if_absent else {}
-        self._metadata = metadata
-        self._described = {"ContentType": content_type} if content_type else {}
         self._id = uuid.uuid4().hex
+        self._condition = {"IfNoneMatch": "*"} if if_absent else {}
+        described: dict[str, Any] = {"ContentType": content_type} if content_type else {}
+        self._described = described | {"Metadata": {**metadata, MARK: self._id}}
 
-    def write(self, digest: Digest) -> dict[str, Any]:
-        """The store's answer to the request that made the object appear."""
+    def write(self, digest: Digest) -> Stored:
+        """What the store says of the object that has appeared."""
         only, pieces = alone(parts(digest))
-        return self.in_parts(pieces) if only is None else self._put(only, digest)
+        if only is None:
+            return self._in_parts(pieces)
+        params = self._condition | self._described
+        return self._decided(lambda line: self._sent("put_object", params, only, digest.hexdigest(), line)[0])
 
-    def in_parts(self, pieces: Iterable[bytes]) -> dict[str, Any]:
-        """The same for what has more than one part."""
-        algorithm = {"ChecksumAlgorithm": "SHA256"} if self._bucket.checksums else {}
-        begun = self._bucket.call(
-            "create_multipart_upload",
-            self._key,
-            Metadata=self._metadata | {MARK: self._id},
-            **self._described,
-            **algorithm,
-        )
+    def _in_parts(self, pieces: Iterable[bytes]) -> Stored:
+        upload = {"UploadId": self._begun().upload_id}
         try:
-            sent = self._send(pieces, begun["UploadId"])
-            params = {"UploadId": begun["UploadId"], "MultipartUpload": {"Parts": sent}, **self._condition}
-            return self._decisive("complete_multipart_upload", params)
+            sent = in_flight(pieces, partial(self._under_way, upload))
+            params = upload | {"MultipartUpload": {"Parts": [part.described for part in sent]}} | self._condition
+            complete = Request("complete_multipart_upload", self._key, params)
+            stored = self._decided(partial(self._bucket.once, complete), _COMPLETION_SECONDS)
         except BaseException as error:
-            self._abort(begun["UploadId"], error)
+            self._abort(upload, error)
             raise
+        if stored.confirmed == "response" and all(part.is_checked for part in sent):
+            return stored._replace(confirmed="checksum")
+        return stored
 
-    def _put(self, body: bytes, digest: Digest) -> dict[str, Any]:
-        metadata = self._metadata | ({MARK: self._id} if self._condition else {})
-        params: dict[str, Any] = {"Body": body, **self._condition, **self._described}
-        if metadata:
-            params["Metadata"] = metadata
-        if self._bucket.checksums:
-            params["ChecksumSHA256"] = digest.base64()
-        return self._decisive("put_object", params)
-
-    def _send(self, pieces: Iterable[bytes], upload_id: str) -> list[dict[str, Any]]:
-        described: list[dict[str, Any]] = []
-
-        def send(number: int, piece: bytes) -> "Future[dict[str, Any]]":
-            if number > MOST_PARTS:
-                raise StoreError(f"s3://{self._bucket.name}/{self._key}: an object of over 5 TiB cannot be stored")
-            checksum = {}
-            if self._bucket.checksums:
-                checksum["ChecksumSHA256"] = base64.b64encode(hashlib.sha256(piece).digest()).decode()
-            described.append({"PartNumber": number} | checksum)
-            return self._bucket.submit(
-                "upload_part", self._key, UploadId=upload_id, PartNumber=number, Body=piece, **checksum
-            )
-
-        answers = in_flight(pieces, send)
-        return [part | {"ETag": answer["ETag"]} for part, answer in zip(described, answers, strict=True)]
-
-    def _abort(self, upload_id: str, error: BaseException) -> None:
-        try:
-            self._bucket.call("abort_multipart_upload", self._key, UploadId=upload_id)
-        except StoreError as failure:
-            if not isinstance(failure, NotFoundError | ConflictError):
-                error.add_note(
-                    f"the parts sent so far could not be removed ({failure.code or failure}); "
-                    "a lifecycle rule of the bucket can remove unfinished uploads"
-                )
-
-    def _decisive(self, operation: str, params: dict[str, Any]) -> dict[str, Any]:
-        """The request that makes the object appear, retried over conflicts, with a lost answer cleared up."""
+    def _begun(self) -> Begun:
+        """The upload, for which the store was asked once, or again where no answer came."""
         lost = False
-        pauses = iter(_CONFLICT_PAUSES)
-        while True:
-            try:
-                return self._bucket.call(operation, self._key, **params)
-            except StoreError as error:
-                lost = lost or error.tries > 1
-                if lost and (isinstance(error, AlreadyExistsError) or error.code == "NoSuchUpload"):
-                    return self._settled(error)
-                pause = next(pauses, None)
-                if not isinstance(error, ConflictError) or error.code == "NoSuchUpload" or pause is None:
-                    raise
-            time.sleep(pause)
 
-    def _settled(self, error: StoreError) -> dict[str, Any]:
-        """Our own object's answer, if it is ours that stands under the key; else ``error``."""
+        def begin(line: Line, algorithm: Mapping[str, str]) -> Any:
+            nonlocal lost
+            try:
+                request = Request("create_multipart_upload", self._key, {**self._described, **algorithm})
+                return self._bucket.once(request, line)
+            except StoreUnavailableError as error:
+                lost = lost or error.may_have_arrived
+                raise
+
+        with self._bucket.lines.line() as line:
+            try:
+                found: Begun = retried(lambda: self._bucket.verification.begun(partial(begin, line)))
+            except BaseException as error:
+                if lost or not isinstance(error, StoreError):
+                    error.add_note(f"an upload without parts may have been begun and left behind; {_UNFINISHED}")
+                raise
+        if lost:
+            where = self._bucket.where(self._key)
+            _log.warning("%s: an upload without parts may have been left behind; %s", where, _UNFINISHED)
+        return found
+
+    def _under_way(self, upload: Mapping[str, str], number: int, piece: bytes) -> UnderWay[_Part]:
+        if number > MOST_PARTS:
+            raise StoreError(f"{self._bucket.where(self._key)}: an object of over 5 TiB cannot be stored")
+
+        def work(line: Line) -> _Part:
+            sha256 = hashlib.sha256(piece).hexdigest()
+            params = {**upload, "PartNumber": number}
+            stored, checks = retried(lambda: self._sent("upload_part", params, piece, sha256, line))
+            checksum = {name: value for name, value in checks.items() if name == "ChecksumSHA256"}
+            described = {"PartNumber": number, "ETag": stored.etag} | checksum
+            return _Part(described, stored.confirmed == "checksum")
+
+        return UnderWay(self._bucket.lines, work)
+
+    def _sent(
+        self, operation: str, params: Mapping[str, Any], body: bytes, sha256: str, line: Line
+    ) -> tuple[Stored, Mapping[str, str]]:
+        """What the store says of ``body``, and what went along to verify it."""
+        went: Mapping[str, str] = {}
+
+        def send(checks: Checks) -> Any:
+            nonlocal went
+            went = checks.params(body, sha256)
+            return self._bucket.once(Request(operation, self._key, {**params, **went}, body, sha256), line)
+
+        return self._bucket.verification.stored(send), went
+
+    def _decided(self, send: Callable[[Line], Stored], seconds: float | None = None) -> Stored:
+        """What comes of the request that makes the object appear."""
+        with self._bucket.lines.line(seconds) as line:
+            return decided(lambda: send(line), self._found, self._bucket.where(self._key))
+
+    def _found(self) -> Stored | None:
+        """Our own object, if it is ours that stands under the key."""
+        look = Request("head_object", self._key)
+        found: Found = self._bucket.asked(look, seconds=_LOOK_SECONDS, patience=_LOOK_PATIENCE)
+        if found.metadata.get(MARK) != self._id:
+            return None
+        return Stored(found.etag, found.version_id, confirmed="stat")
+
+    def _abort(self, upload: Mapping[str, str], error: BaseException) -> None:
+        """Has the store forget the parts, within a bound; what could not be done is told in a note."""
+        is_waited_for = isinstance(error, CancelledError) or not isinstance(error, Exception)
+        seconds = _INTERRUPTED_SECONDS if is_waited_for else _ABORT_SECONDS
         try:
-            found = self._bucket.call("head_object", self._key)
-        except NotFoundError:
-            raise error from None
-        except StoreError as failure:
-            raise UnknownOutcomeError(
-                f"s3://{self._bucket.name}/{self._key}: the answer to the upload was lost, and whether the object "
-                f"that now stands there is ours could not be read ({failure.code})",
-                hint="fetch the object and compare, or publish again under another key",
-            ) from error
-        if found.get("Metadata", {}).get(MARK) != self._id:
-            raise error
-        return found | {"confirmed": "stat"}
+            abort = Request("abort_multipart_upload", self._key, upload)
+            self._bucket.asked(abort, seconds=seconds, patience=seconds / 2)
+        except (NotFoundError, ConflictError):
+            return
+        except BaseException as failure:
+            said = getattr(failure, "code", "") or str(failure) or type(failure).__name__
+            error.add_note(f"the parts sent so far could not be removed ({said}); {_UNFINISHED}")
+            if isinstance(error, Exception) and not isinstance(failure, Exception):
+                failure.add_note(error.__notes__[-1])
+                raise

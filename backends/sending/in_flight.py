@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterable
-from concurrent.futures import Future
+from concurrent.futures import FIRST_EXCEPTION, Future, wait
 from typing import TypeVar
 
 CONCURRENCY = 4
@@ -14,8 +14,8 @@ Answer = TypeVar("Answer")
 def in_flight(pieces: Iterable[bytes], send: Callable[[int, bytes], "Future[Answer]"]) -> list[Answer]:
     """The answers to ``send(number, piece)``, in order, with at most ``CONCURRENCY`` requests under way.
 
-    Pieces are numbered from 1; one more is held ready. When a piece cannot be had or an answer is an error, the
-    requests that are under way are cancelled.
+    Pieces are numbered from 1; one more is held ready. When a piece cannot be had or any answer is an error, nothing
+    more is sent, and the requests that are under way are cancelled: nobody waits for the others first.
     """
     free = threading.Semaphore(CONCURRENCY)
     requests: list[Future[Answer]] = []
@@ -33,6 +33,8 @@ def in_flight(pieces: Iterable[bytes], send: Callable[[int, bytes], "Future[Answ
                 failed[0].result()
             requests.append(send(number, piece))
             requests[-1].add_done_callback(ended)
+        for ended_first in wait(requests, return_when=FIRST_EXCEPTION).done:
+            ended_first.result()
         return [request.result() for request in requests]
     finally:
         for request in requests:

@@ -71,9 +71,10 @@ def _settled(find: Callable[[], Answer | None], where: str, error: StoreError, *
     except StoreError as failure:
         if not lost:
             raise error from None
+        said = str(error).removeprefix(f"{where}: ")
         raise UnknownOutcomeError(
-            f"{where}: the answer to the upload was lost, and whether the object that now stands there is ours could "
-            f"not be read ({failure.code or failure})",
+            f"{where}: the answer to the upload was lost ({said}), and whether the object that now stands there is "
+            f"ours could not be read ({failure.code or failure})",
             hint="fetch the object and compare, or publish again under another key",
         ) from error
     if found is None:

@@ -1,4 +1,4 @@
-"""Which engine carries the requests, that both are told the same, and what obstore is not trusted with."""
+"""Who carries the requests, that both are told the same, and what is left to fsspec's client."""
 
 import contextlib
 import os
@@ -13,15 +13,14 @@ from hypothesis import strategies as st
 
 from keystow.backends import (
     InvalidKeyError,
-    MissingExtraError,
     StoreError,
     StoreUnavailableError,
     UnsupportedError,
     open_store,
 )
-from keystow.backends.fast import FastStore, is_kept
-from keystow.backends.s3 import fast_opening as fast_s3
-from keystow.backends.s3.store import S3Store
+from keystow.backends.opening import engine_for
+from keystow.backends.s3.carriers import Carriers
+from keystow.backends.s3.place import Options, from_botocore, from_environment
 from keystow.backends.sending.parts import part_size
 from keystow.testing.servers import FaultProxy, free_ports
 
@@ -40,11 +39,21 @@ def keys(monkeypatch):
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
 
 
-def opened(url="s3://bucket", **options):
-    """A store to look at, closed."""
-    store = open_store(url, **{"endpoint": "http://127.0.0.1:9"} | options)
-    store.close()
-    return store
+OPTIONS = Options("http://127.0.0.1:9", None, None, None, None)
+
+
+def carrier(bucket="bucket", engine="auto", **options):
+    """What carries requests, by the name of its module."""
+    carriers = Carriers(bucket, engine, OPTIONS._replace(**options))
+    with contextlib.closing(carriers):
+        assert carriers.carrier_of("presign") is carriers.client()
+        [found] = {carriers.carrier_of(operation) for operation in ("put_object", "upload_part", "get_object")}
+        return type(found).__module__.rpartition(".")[2]
+
+
+def opened(url, **options):
+    """A store that is opened and closed."""
+    open_store(url, **options).close()
 
 
 def listed(bucket, endpoint, prefix="", **options):
@@ -55,29 +64,29 @@ def listed(bucket, endpoint, prefix="", **options):
 @pytest.mark.parametrize(
     ("given", "variable", "kind"),
     [
-        (None, None, FastStore),
-        ("auto", None, FastStore),
-        ("fsspec", None, S3Store),
-        ("obstore", None, FastStore),
-        (None, "", FastStore),
-        (None, "fsspec", S3Store),
-        (None, "obstore", FastStore),
-        ("obstore", "fsspec", FastStore),
-        ("fsspec", "obstore", S3Store),
+        (None, None, "signed"),
+        ("auto", None, "signed"),
+        ("fsspec", None, "client"),
+        ("obstore", None, "signed"),
+        (None, "", "signed"),
+        (None, "fsspec", "client"),
+        (None, "obstore", "signed"),
+        ("obstore", "fsspec", "signed"),
+        ("fsspec", "obstore", "client"),
     ],
 )
 def test_an_option_goes_before_the_variable(monkeypatch, given, variable, kind):
     if variable is not None:
         monkeypatch.setenv("KEYSTOW_ENGINE", variable)
-    assert isinstance(opened(engine=given), kind)
+    assert carrier(engine=engine_for(given)) == kind
 
 
 def test_an_engine_that_there_is_not(monkeypatch):
     with pytest.raises(ValueError, match="'curl': use one of auto, fsspec, obstore"):
-        opened(engine="curl")
+        open_store("s3://bucket", engine="curl")
     monkeypatch.setenv("KEYSTOW_ENGINE", "curl")
     with pytest.raises(ValueError, match=r"'curl' \(from KEYSTOW_ENGINE\)"):
-        opened()
+        open_store("s3://bucket")
 
 
 @pytest.mark.parametrize("url", ["memory://name", "file:///directory", "sftp://host/directory"])
@@ -105,32 +114,23 @@ def test_the_variable_is_nothing_to_other_stores(monkeypatch, tmp_path):
         opened(url, endpoint="http://127.0.0.1:9/account")
 
 
-def test_without_the_extra():
+def test_nothing_needs_obstore():
     code = """
 import sys
 sys.modules["obstore"] = None
-import importlib.util
-found = importlib.util.find_spec
-importlib.util.find_spec = lambda name: None if name == "obstore" else found(name)
-from keystow.backends import MissingExtraError, open_store
-store = open_store("s3://bucket", endpoint="http://127.0.0.1:9")
-print(type(store).__name__)
-store.close()
-try:
-    open_store("s3://bucket", engine="obstore")
-except MissingExtraError as error:
-    print(error)
+from keystow.backends import open_store
+for engine in ("auto", "obstore"):
+    store = open_store("s3://bucket", endpoint="http://127.0.0.1:9", engine=engine)
+    print(type(store).__name__)
+    store.close()
 """
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.splitlines()
-    assert said == ["S3Store", "the engine obstore needs the extra fast: pip install 'keystow[fast]'"]
-    assert issubclass(MissingExtraError, ImportError)
+    assert said == 2 * ["S3Store"]
 
 
 @pytest.mark.parametrize(
     ("bucket", "options", "environment", "named"),
     [
-        ("bucket", {}, {"AWS_CHECKSUM_ALGORITHM": "SHA256"}, "AWS_CHECKSUM_ALGORITHM"),
-        ("bucket", {}, {"AWS_SSE_KMS_KEY_ID": "key"}, "AWS_SSE_KMS_KEY_ID"),
         ("bucket", {}, {"AWS_USE_FIPS_ENDPOINT": "true"}, "fips endpoints"),
         ("bucket", {}, {"AWS_USE_DUALSTACK_ENDPOINT": "true"}, "dualstack endpoints"),
         ("bucket", {"endpoint": None, "region": "cn-north-1"}, {}, "the region cn-north-1"),
@@ -138,33 +138,47 @@ except MissingExtraError as error:
         ("bucket", {"endpoint": None, "region": "us-iso-east-1"}, {}, "the region us-iso-east-1"),
         ("My_Bucket", {"endpoint": None, "region": "eu-west-1"}, {}, "the bucket My_Bucket"),
         ("m.mrap", {"endpoint": None, "region": "eu-west-1"}, {}, "the bucket m.mrap"),
-        ("bucket", {}, {"AWS_CONDITIONAL_PUT": "disabled"}, "AWS_CONDITIONAL_PUT"),
         ("bucket--use1-az4--x-s3", {}, {}, "directory buckets"),
     ],
 )
-def test_what_obstore_would_do_otherwise_is_left_to_fsspec(monkeypatch, bucket, options, environment, named):
+def test_what_would_be_done_otherwise_is_left_to_fsspec(monkeypatch, bucket, options, environment, named):
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    assert isinstance(opened(f"s3://{bucket}", **options), S3Store)
+    assert carrier(bucket, **options) == "client"
     with pytest.raises(UnsupportedError, match=f"{named}.*engine=fsspec"):
-        opened(f"s3://{bucket}", engine="obstore", **options)
+        open_store(f"s3://{bucket}", engine="obstore", **{"endpoint": "http://127.0.0.1:9"} | options)
 
 
-def test_certificates_of_ones_own(monkeypatch, tmp_path):
-    """obstore trusts the system's as well, so it is used where nobody is to be trusted, or when it is asked for."""
-    monkeypatch.setenv("AWS_CA_BUNDLE", certifi.where())
-    assert isinstance(opened(), FastStore)
-    assert isinstance(opened(endpoint="https://127.0.0.1:9"), S3Store)
-    assert isinstance(opened(endpoint="https://127.0.0.1:9", engine="obstore"), FastStore)
-    assert isinstance(opened(endpoint="https://127.0.0.1:9", ca_file=certifi.where()), S3Store)
+@pytest.mark.parametrize(
+    "variable", ["AWS_TOKEN", "AWS_CHECKSUM_ALGORITHM", "AWS_SSE_KMS_KEY_ID", "AWS_CONDITIONAL_PUT", "AWS_PROXY_URL"]
+)
+def test_what_obstore_alone_heeds_is_nothing_to_signed_requests(monkeypatch, variable):
+    monkeypatch.setenv(variable, "SHA256")
+    assert carrier() == "signed"
+
+
+def test_a_proxy_is_left_to_fsspec(monkeypatch):
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    for engine in ("auto", "obstore"):
+        assert carrier(endpoint="http://objects.example", engine=engine) == "client"
+        assert carrier(endpoint="https://objects.example", engine=engine) == "signed"
+
+
+def test_certificates_of_ones_own(monkeypatch, certificates):
+    """The system's are not trusted then."""
+    monkeypatch.setenv("AWS_CA_BUNDLE", str(certificates / "ca.pem"))
+    for options in ({}, {"ca_file": str(certificates / "ca.pem")}):
+        carriers = Carriers("bucket", "auto", OPTIONS._replace(endpoint="https://127.0.0.1:9", **options))
+        with contextlib.closing(carriers):
+            assert len(carriers.carrier_of("get_object")._tls.get_ca_certs()) == 1
 
 
 def test_a_region_that_nobody_names_is_left_to_fsspec(monkeypatch):
     """Its client follows AWS to the bucket's region."""
     monkeypatch.delenv("AWS_CA_BUNDLE", raising=False)
-    assert isinstance(opened(endpoint=None), S3Store)
-    assert isinstance(opened(endpoint=None, region="us-east-1"), FastStore)
-    assert isinstance(opened(endpoint="https://s3.eu-west-1.amazonaws.com"), FastStore)
+    assert carrier(endpoint=None) == "client"
+    assert carrier(endpoint=None, region="us-east-1") == "signed"
+    assert carrier(endpoint="https://s3.eu-west-1.amazonaws.com") == "signed"
 
 
 @pytest.mark.server
@@ -217,9 +231,10 @@ def test_what_chunks_raise_keeps_its_cause(seaweed, bucket, login, size):
 
 
 @pytest.mark.server
-def test_what_obstore_would_choke_on_is_written_all_the_same(seaweed, bucket, login):
+@pytest.mark.parametrize("engine", ["fsspec", "obstore"])
+def test_odd_headers_are_written_all_the_same_and_no_others_made(seaweed, bucket, login, engine):
     login(seaweed)
-    store = open_store(f"s3://{bucket}", endpoint=seaweed.endpoint, engine="obstore")
+    store = open_store(f"s3://{bucket}", endpoint=seaweed.endpoint, engine=engine)
     assert store.write("described", [b"x"], metadata={"Content-Type": "own", "a.b": "c"}).size == 1
     with pytest.raises(StoreError):
         store.write("described", [b"x"], content_type="text/plain\nX-Other: 1")
@@ -250,10 +265,10 @@ def test_the_short_way_to_the_settings_leads_where_botocore_does(environment, en
     with pytest.MonkeyPatch.context() as patch:
         for name, value in environment.items():
             patch.setenv(name, value)
-        short = fast_s3._from_environment(endpoint, region)
-        long = fast_s3._from_botocore(endpoint, region, None, None)
+        options = Options(endpoint, region, None, None, None)
+        short, long = from_environment(options), from_botocore(options)
     assert short is not None
-    for name in ("endpoint", "region", "assumed", "ca_file", "hindrance"):
+    for name in ("endpoint", "region", "assumed", "ca_file", "special"):
         assert getattr(short, name) == getattr(long, name), name
     kept = {"access_key_id", "secret_access_key", "token"}
     assert {k: short.credentials()[k] for k in kept} == {k: long.credentials()[k] for k in kept}
@@ -264,62 +279,22 @@ def test_the_short_way_to_the_settings_leads_where_botocore_does(environment, en
     ["AWS_PROFILE", "AWS_SECURITY_TOKEN", "AWS_CREDENTIAL_EXPIRATION", "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS"],
 )
 def test_what_takes_botocore_is_left_to_it(monkeypatch, variable):
-    assert fast_s3._from_environment(None, None) is not None
+    assert from_environment(OPTIONS) is not None
     monkeypatch.setenv(variable, "true")
-    assert fast_s3._from_environment(None, None) is None
+    assert from_environment(OPTIONS) is None
 
 
 @pytest.mark.parametrize("name", ["config", "credentials"])
 def test_files_of_aws_are_left_to_botocore(monkeypatch, tmp_path, name):
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert fast_s3._from_environment(None, None) is not None
+    assert from_environment(OPTIONS) is not None
     (tmp_path / ".aws").mkdir()
     (tmp_path / ".aws" / name).write_text("[default]\nregion = eu-north-1\n")
-    assert fast_s3._from_environment(None, None) is None
-
-
-@pytest.mark.parametrize(
-    ("key", "kept"),
-    [
-        ("a", True),
-        ("a/b.txt", True),
-        ("a b/ä%41+?#*~.x/...", True),
-        (".hidden/..b", True),
-        *(
-            (odd, False)
-            for odd in (
-                "",
-                "/",
-                "/a",
-                "a/",
-                "a//b",
-                ".",
-                "..",
-                "a/./b",
-                "../a",
-                "a/..",
-                "a\\b",
-                "a\nb",
-                "a\n",
-                "\ud800",
-            )
-        ),
-    ],
-)
-def test_keys_that_obstore_keeps(key, kept):
-    """What is said to be kept is given back by obstore under the same name."""
-    import obstore
-
-    assert is_kept(key) == kept
-    if kept:
-        store = obstore.store.MemoryStore()
-        obstore.put(store, key, b"x")
-        assert [found["path"] for page in obstore.list(store) for found in page] == [key]
+    assert from_environment(OPTIONS) is None
 
 
 @pytest.mark.server
 def test_an_error_tells_no_more_than_it_should(seaweed, bucket, login):
-    """What obstore prints has its whole request in it."""
     login(seaweed)
     store = open_store(f"s3://{bucket}", endpoint=seaweed.endpoint, engine="obstore")
     with pytest.raises(StoreError) as refused:
@@ -339,7 +314,7 @@ for if_absent in (False, True):
     store.write(f"light/{if_absent}/small", [b"x"], if_absent=if_absent)
     store.write(f"light/{if_absent}/large", iter([bytes(8 << 20)] * 2), if_absent=if_absent)
 print([found.key for found in store.list("light/")], sum(map(len, store.read("light/True/large"))))
-print(*({"aiobotocore", "aiohttp", "asyncio", "fsspec", "s3fs"} & set(sys.modules)))
+print(*({"aiobotocore", "aiohttp", "asyncio", "botocore", "fsspec", "obstore", "s3fs"} & set(sys.modules)))
 store.close()
 """
 
@@ -362,7 +337,7 @@ def test_without_s3fs(seaweed, bucket):
 
 
 @pytest.mark.server
-def test_behind_a_proxy_fsspec_does_what_obstore_does_not(monkeypatch, proxy, bucket, login, seaweed):
+def test_behind_a_proxy(monkeypatch, proxy, bucket, login, seaweed):
     login(seaweed)
     monkeypatch.setenv("HTTP_PROXY", proxy.url)
     store = open_store(f"s3://{bucket}", endpoint=seaweed.endpoint.replace("127.0.0.1", "localhost"), engine="obstore")

@@ -1,30 +1,36 @@
-"""Requests beside obstore: connections that are kept, that die, and that are cut; answers that are not all there."""
+"""Signed requests: what is signed, connections that are kept, that die, and that are cut; answers that lack a part."""
 
 import contextlib
+import datetime as dt
 import socket
 import threading
 import time
 from concurrent.futures import CancelledError
 
 import pytest
+from botocore.auth import S3SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
 from botocore.exceptions import ClientError, UnauthorizedSSOTokenError
+from hypothesis import given
+from hypothesis import strategies as st
 
 from keystow.backends import AccessDeniedError, CredentialsError, StoreUnavailableError, open_store
-from keystow.backends.fast import Cloud
-from keystow.backends.s3 import fast_opening as fast_s3
-from keystow.backends.s3.failures import proxy_variable, unanswered
-from keystow.backends.s3.refusals import translated
-from keystow.backends.s3.signed import Answer, Line, Request, Requests
-from keystow.backends.s3.signed_listing import listed
-from keystow.backends.s3.signed_operations import MultipartBucket
+from keystow.backends.s3.bucket import Bucket
+from keystow.backends.s3.failures import proxy_variable
+from keystow.backends.s3.place import Place, frozen_keys
+from keystow.backends.s3.requests import Request, form
+from keystow.backends.s3.signature import signed
+from keystow.backends.s3.signed import Signed
 from keystow.backends.sending import repeating
+from keystow.backends.sending.lines import UnderWay
 from keystow.backends.sending.parts import part_size
 from keystow.testing.servers import LOOPBACK, FaultProxy, Moto
 from keystow.testing.servers.proxy import Loopback, QuietHandler
 
 PART = part_size(1)
 KEYS = {"access_key_id": "id", "secret_access_key": "secret", "token": "token"}
-HEAD = Request("head_object", "HEAD", "key")
+HEAD = Request("head_object", "key")
 
 
 class Server(Loopback):
@@ -49,36 +55,67 @@ def good(handler):
     handler.end_headers()
 
 
-def refused(refusal, key, operation):
-    response = {"Error": {"Code": refusal.code}, "ResponseMetadata": {"HTTPStatusCode": refusal.status}}
-    return translated(response, operation, "bucket", key)
+class Only:
+    """The carriers of a bucket that has one."""
+
+    def __init__(self, url, keys):
+        self.endpoint, self.region = url, "us-east-1"
+        self.carrier = Signed("bucket", f"{url}/bucket", Place(url, self.region, False, None, lambda: keys, ""))
+
+    def carrier_of(self, operation):
+        return self.carrier
+
+    def close(self):
+        self.carrier.close()
 
 
 @contextlib.contextmanager
 def requests_to(url, keys=KEYS):
-    cloud = Cloud("s3://bucket", url, lambda *options: None, refused, unanswered)
-    requests = Requests(f"{url}/bucket", "us-east-1", None, lambda: keys, cloud)
-    with contextlib.closing(requests):
-        yield requests
+    with contextlib.closing(Bucket("bucket", Only(url, keys))) as bucket:
+        yield bucket
 
 
-def entirely(answer: Answer) -> Answer:
-    return answer
+# -- what is signed
+
+TEXT = st.text(st.characters(codec="utf-8"), min_size=1, max_size=20)
+VALUE = st.text(st.characters(codec="ascii", categories=("L", "N", "P", "Zs")), max_size=20)
+
+
+@given(key=TEXT, version=TEXT, metadata=st.dictionaries(st.from_regex(r"[A-Za-z0-9.-]{1,9}", fullmatch=True), VALUE))
+def test_what_is_signed_is_what_botocore_would_sign(key, version, metadata):
+    metadata = {name.lower(): value for name, value in metadata.items()}
+    params = {"VersionId": version, "Metadata": metadata, "ContentType": "text/x  y", "IfNoneMatch": "*"}
+    asked = form(Request("put_object", key, params, b"body"))
+    sha256 = "230d8358dc8e8890b4c58deeb62912ee2f20357ae92a5cc861b98e68fe31acb5"
+    moment = dt.datetime.now(dt.UTC).replace(microsecond=0)
+    sent = signed(asked, "host.example:9000", sha256, KEYS, "eu-west-1", now=moment.timestamp())
+    theirs = AWSRequest("PUT", f"http://host.example:9000{asked.path}?{asked.query}", dict(asked.headers), b"body")
+    theirs.context["timestamp"] = moment.strftime("%Y%m%dT%H%M%SZ")
+    signer = S3SigV4Auth(Credentials("id", "secret", "token"), "s3", "eu-west-1")
+    theirs.headers["X-Amz-Date"] = theirs.context["timestamp"]
+    theirs.headers["X-Amz-Security-Token"] = "token"
+    theirs.headers["X-Amz-Content-SHA256"] = sha256
+    canonical = signer.canonical_request(theirs)
+    signature = signer.signature(signer.string_to_sign(theirs, canonical), theirs)
+    assert sent["Authorization"].rpartition("Signature=")[2] == signature
+
+
+# -- connections
 
 
 def test_a_connection_is_used_again():
     with Server(good) as server, requests_to(server.url) as requests:
         for _ in range(3):
-            assert requests.send(HEAD, entirely).headers["ETag"] == '"e"'
+            assert requests.asked(HEAD).etag == '"e"'
         assert len(server.connections) == 1
 
 
 def test_a_connection_that_the_server_closed_meanwhile_is_not_used_again(monkeypatch):
     monkeypatch.setattr(repeating, "PAUSES", ())
     with Server(good) as server, requests_to(server.url) as requests:
-        requests.send(HEAD, entirely)
+        requests.asked(HEAD)
         server.connections[0].shutdown(socket.SHUT_RDWR)
-        assert requests.send(HEAD, entirely).headers["ETag"] == '"e"'
+        assert requests.asked(HEAD).etag == '"e"'
         assert len(server.connections) == 2
 
 
@@ -97,7 +134,7 @@ def test_no_kept_connection_is_trusted_after_one_was_dead():
             good(handler)
 
     with Server(behave) as server, requests_to(server.url) as requests:
-        threads = [threading.Thread(target=requests.send, args=(HEAD, entirely)) for _ in range(6)]
+        threads = [threading.Thread(target=requests.asked, args=(HEAD,)) for _ in range(6)]
         for thread in threads:
             thread.start()
         for thread in threads:
@@ -105,7 +142,7 @@ def test_no_kept_connection_is_trusted_after_one_was_dead():
         first = list(server.connections)
         assert len(first) == 6
         silent.set()
-        assert requests.send(HEAD, entirely).headers["ETag"] == '"e"'
+        assert requests.asked(HEAD).etag == '"e"'
         assert len(server.connections) == 7
 
 
@@ -118,7 +155,7 @@ def test_a_refusal_is_read_though_the_body_was_not_taken():
         handler.close_connection = True
 
     with Server(behave) as server, requests_to(server.url) as requests, pytest.raises(AccessDeniedError):
-        requests.send(Request("upload_part", "PUT", "key", {"partNumber": "1"}, body=bytes(16 * PART)), entirely)
+        requests.asked(Request("upload_part", "key", {"PartNumber": 1}, bytes(16 * PART)))
 
 
 def test_a_line_that_is_cut_ends_an_answer_that_does_not_come():
@@ -136,8 +173,8 @@ def test_a_line_that_is_cut_ends_an_answer_that_does_not_come():
         released.wait(30)
 
     with Server(behave) as server, requests_to(server.url) as requests:
-        bucket = MultipartBucket("bucket", requests, checksums=False)
-        under_way = bucket.submit("upload_part", "key", UploadId="u", PartNumber=1, Body=b"x")
+        part = Request("upload_part", "key", {"UploadId": "u", "PartNumber": 1}, b"x")
+        under_way = UnderWay(requests.lines, lambda line: requests.once(part, line))
         assert arrived.wait(30)
         time.sleep(0.1)
         under_way.cancel()
@@ -150,22 +187,22 @@ def test_a_line_that_is_cut_ends_an_answer_that_does_not_come():
 
 def test_a_line_that_is_cut_sends_nothing_any_more():
     with Server(good) as server, requests_to(server.url) as requests:
-        line = Line()
-        line.cut()
-        with pytest.raises(CancelledError):
-            requests.send(HEAD, entirely, line)
+        with requests.lines.line() as line:
+            line.cut()
+            with pytest.raises(CancelledError):
+                requests.once(HEAD, line)
         assert server.connections == []
 
 
-def test_an_answer_that_lacks_what_it_is_for():
+def test_an_answer_that_lacks_what_it_is_for(monkeypatch):
     def behave(handler):
         handler.rfile.read(int(handler.headers.get("Content-Length", 0)))
         handler.reply(200, b"<X/>" if handler.command == "POST" else b"")
 
+    monkeypatch.setattr(repeating, "PAUSES", (0.0,) * 3)
     with Server(behave) as server, requests_to(server.url) as requests:
-        bucket = MultipartBucket("bucket", requests, checksums=False)
         with pytest.raises(StoreUnavailableError, match="the answer is not S3's") as failed:
-            bucket.call("create_multipart_upload", "key")
+            requests.asked(Request("create_multipart_upload", "key"))
         assert failed.value.tries == 4
         assert len(server.connections) == 4
 
@@ -174,7 +211,7 @@ def test_an_answer_that_lacks_what_it_is_for():
 def test_credentials_that_no_header_can_hold_are_not_told(odd):
     with requests_to("http://127.0.0.1:9", KEYS | {"token": f"topsecret{odd}"}) as requests:
         with pytest.raises(CredentialsError) as refusal:
-            requests.send(HEAD, entirely)
+            requests.asked(HEAD)
         assert "topsecret" not in str(refusal.value)
 
 
@@ -193,7 +230,7 @@ def test_credentials_that_cannot_be_renewed(failure):
             raise failure
 
     with pytest.raises(CredentialsError, match="renew the credentials"):
-        fast_s3._frozen(Expired())
+        frozen_keys(Expired())
 
 
 def test_credentials_that_fsspecs_client_cannot_renew(monkeypatch):
@@ -206,7 +243,7 @@ def test_credentials_that_fsspecs_client_cannot_renew(monkeypatch):
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "id")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
     store = open_store("s3://bucket", endpoint="http://127.0.0.1:9", engine="fsspec")
-    store._bucket._credentials = Expired()
+    store._bucket._carriers.client()._credentials = Expired()
     with contextlib.closing(store):
         for attempt in (lambda: store.stat("key"), lambda: store.presign("key", expires=60)):
             with pytest.raises(CredentialsError, match=r"/token.*renew the credentials"):
@@ -236,8 +273,7 @@ def test_whether_there_is_a_proxy(monkeypatch, variables, named):
 
 @pytest.mark.server
 def test_parts_on_aws_with_the_bucket_in_the_host_name_and_a_session_token(monkeypatch):
-    """AWS's own names lead to moto, for what Python resolves: obstore and what it does are not asked."""
-    monkeypatch.setattr(fast_s3, "is_provider", lambda kind, url: True)
+    """AWS's own names lead to moto."""
     found = socket.getaddrinfo
     monkeypatch.setattr(socket, "getaddrinfo", lambda host, *more, **options: found(LOOPBACK, *more, **options))
     with Moto() as moto, FaultProxy(moto.endpoint) as proxy:
@@ -266,24 +302,3 @@ def test_what_is_left_unclosed_is_closed(seaweed, bucket, login):
     store = open_store(f"s3://{bucket}", endpoint=seaweed.endpoint, engine="obstore")
     assert list(store.list("none/")) == []
     del store
-
-
-@pytest.mark.parametrize(
-    "page",
-    [
-        "<IsTruncated>true</IsTruncated><NextMarker>b</NextMarker>",
-        "<IsTruncated>true</IsTruncated><NextContinuationToken>same</NextContinuationToken>",
-        "<Contents><Key>k</Key><Size>x</Size><ETag>e</ETag></Contents>",
-        "<Contents><Key>k</Key><Size>1</Size><ETag>e</ETag><LastModified>yesterday</LastModified></Contents>",
-    ],
-    ids=["no token", "the same token", "size", "date"],
-)
-def test_a_listing_that_makes_no_sense(monkeypatch, page):
-    monkeypatch.setattr(repeating, "PAUSES", ())
-
-    def behave(handler):
-        handler.reply(200, f"<ListBucketResult>{page}</ListBucketResult>".encode())
-
-    refusal = pytest.raises(StoreUnavailableError, match="is not S3's")
-    with Server(behave) as server, requests_to(server.url) as requests, refusal:
-        list(listed(requests, "k"))

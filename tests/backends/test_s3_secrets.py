@@ -12,8 +12,7 @@ import pytest
 from lying import Liar, Lie
 
 from keystow.backends import StoreError, open_store
-from keystow.backends.s3 import client as s3_client
-from keystow.backends.s3 import fast_opening as fast_s3
+from keystow.backends.s3 import place as s3_place
 from keystow.backends.s3 import settings as s3_settings
 from keystow.backends.sending import repeating
 from keystow.backends.sending.parts import part_size
@@ -49,9 +48,7 @@ def keys(monkeypatch):
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "id")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
     monkeypatch.setenv("AWS_SESSION_TOKEN", TOKEN)
-    monkeypatch.setattr(fast_s3, "is_provider", lambda kind, url: True)
     monkeypatch.setattr(repeating, "PAUSES", ())
-    monkeypatch.setattr(s3_client, "_ATTEMPTS", 1)
 
 
 def everything(error):
@@ -133,7 +130,7 @@ def test_credentials_that_are_renewed_are_masked_too():
             return self
 
     assert RENEWED in presentable(f"it said {RENEWED}")
-    fast_s3._frozen(Renewed())
+    s3_place.frozen_keys(Renewed())
     assert presentable(f"it said {RENEWED}") == "it said …"
 
 
@@ -147,7 +144,7 @@ def test_credentials_that_fsspecs_client_renews_are_masked_too():
             return self
 
     store = open_store("s3://bucket", endpoint="http://127.0.0.1:9", engine="fsspec")
-    store._bucket._credentials = Renewed()
+    store._bucket._carriers.client()._credentials = Renewed()
     with contextlib.closing(store), pytest.raises(StoreError):
         store.stat("key")
     assert presentable(f"it said {renewed}") == "it said …"

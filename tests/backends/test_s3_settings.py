@@ -10,7 +10,6 @@ import pytest
 from lying import Liar, Lie
 
 from keystow.backends import CredentialsError, MissingExtraError, StoreError, open_store
-from keystow.backends.s3 import client as s3_client
 from keystow.backends.sending import repeating
 from keystow.backends.sending.parts import part_size
 from keystow.testing.servers import free_ports
@@ -226,7 +225,6 @@ WRITES = {"put": [b"x"], "multipart": [bytes(PART), b"x"]}
 @pytest.fixture
 def impatient(monkeypatch):
     monkeypatch.setattr(repeating, "PAUSES", ())
-    monkeypatch.setattr(s3_client, "_ATTEMPTS", 1)
 
 
 def unavailable(engine, endpoint, size="put"):

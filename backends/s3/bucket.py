@@ -1,0 +1,69 @@
+"""One bucket: where every request is carried, and its answer understood."""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from keystow.backends.endpoints import is_aws
+from keystow.backends.errors import StoreError
+from keystow.backends.sending.lines import Line, Lines
+from keystow.backends.sending.repeating import PATIENCE, retried
+
+from .answers import UNDERSTOOD, is_error, strange
+from .carriers import Carriers
+from .checks import AWS, OTHERS, Verification
+from .refusals import refused
+from .requests import Answer, Request
+
+Result = TypeVar("Result")
+
+
+class Bucket:
+    """One bucket, open. ``lines`` are the operations that are under way."""
+
+    def __init__(self, name: str, carriers: Carriers) -> None:
+        self.name = name
+        self.endpoint, self.region = carriers.endpoint, carriers.region
+        self.lines = Lines()
+        self.verification = Verification(f"s3://{name}", AWS if is_aws(self.endpoint) else OTHERS)
+        self._carriers = carriers
+
+    def where(self, key: str) -> str:
+        """The object's URL, for what is told of it."""
+        return f"s3://{self.name}/{key}"
+
+    def once(self, request: Request, line: Line, understood: Callable[[Answer], Any] | None = None) -> Any:
+        """What a single try gives, understood as ``UNDERSTOOD`` says, or by ``understood``."""
+        answer = self._carriers.carrier_of(request.operation).send(request, line)
+        if answer.status >= 300 or is_error(answer.body):
+            raise self.refusal(answer, request)
+        try:
+            return (understood or UNDERSTOOD[request.operation])(answer)
+        except (ValueError, TypeError, OverflowError):
+            if answer.content is not None:
+                answer.content.close()
+            raise strange(self.where(request.key), self.endpoint) from None
+
+    def asked(
+        self,
+        request: Request,
+        understood: Callable[[Answer], Any] | None = None,
+        *,
+        seconds: float | None = None,
+        patience: float = PATIENCE,
+    ) -> Any:
+        """The same, tried again while the store is unavailable: for all that only reads, or may be done twice."""
+        with self.lines.line(seconds) as line:
+            return retried(lambda: self.once(request, line, understood), patience=patience)
+
+    def refusal(self, answer: Answer, request: Request) -> StoreError:
+        """The error for an answer that refuses what was asked."""
+        return refused(answer, request.operation, self.name, request.key, self.endpoint)
+
+    def sign(self, operation: str, params: dict[str, Any], seconds: int, method: str) -> str:
+        """A signed URL for one request."""
+        return self._carriers.client().sign(operation, params, seconds, method)
+
+    def close(self) -> None:
+        """Ends what is under way, and closes the connections."""
+        self.lines.cut()
+        self._carriers.close()

@@ -1,0 +1,159 @@
+"""Where the bucket is, and who asks: found in the environment alone if that has it all, or else by botocore.
+
+botocore, which would find the same, takes long to load.
+"""
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+from keystow.backends.endpoints import check_endpoint, check_region, region_of
+from keystow.backends.texts import keep_secret
+
+from .settings import (
+    CA_BUNDLES,
+    DEFAULT_REGION,
+    ENDPOINTS,
+    KEYS,
+    REGIONS,
+    ca_file_for,
+    check_ca_file,
+    check_keys,
+    configuration_files,
+    configured,
+    endpoint_of,
+    no_credentials,
+    region_for,
+    renewal_errors,
+    set_in,
+    setting_errors,
+)
+
+_TRUE = {"1", "true", "yes", "on"}
+_TAKES_BOTOCORE = (
+    "AWS_PROFILE",
+    "AWS_DEFAULT_PROFILE",
+    "AWS_SECURITY_TOKEN",
+    "AWS_CREDENTIAL_EXPIRATION",
+    "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS",
+)
+
+
+class Options(NamedTuple):
+    """What a caller may say of the way to a bucket."""
+
+    endpoint: str | None
+    region: str | None
+    profile: str | None
+    ca_file: str | None
+    addressing: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where the bucket is, and who asks.
+
+    ``assumed`` says that nobody named the region. ``credentials`` gives those of the moment, by the names of ``KEYS``.
+    ``special`` is the kind of AWS endpoint that is configured, if it is not the usual one.
+    """
+
+    endpoint: str | None
+    region: str
+    assumed: bool
+    ca_file: str | None
+    credentials: Callable[[], Mapping[str, Any]]
+    special: str
+
+
+def place(options: Options) -> Place:
+    """The place that these options and the surroundings name. Raises ``ValueError`` for what is set wrongly."""
+    simple = from_environment(options) if options.profile is None and options.ca_file is None else None
+    return simple or from_botocore(options)
+
+
+def address(bucket: str, where: Place, addressing: str | None) -> str:
+    """The URL of the bucket, which is in the path or the host name."""
+    usual = where.endpoint is None and "." not in bucket
+    virtual = addressing == "virtual" or (addressing is None and usual)
+    base = urlsplit(where.endpoint or f"https://s3.{where.region}.amazonaws.com")
+    path = base.path.rstrip("/")
+    place = f"{bucket}.{base.netloc}{path}" if virtual else f"{base.netloc}{path}/{bucket}"
+    return f"{base.scheme}://{place}"
+
+
+def from_environment(options: Options) -> Place | None:
+    """The settings, if the environment has them all: botocore, which would find the same, takes long to load."""
+    environment = {name: value for name, value in os.environ.items() if value}
+    if any(map(environment.get, _TAKES_BOTOCORE)) or configuration_files(environment):
+        return None
+    keys = {name: environment.get(variable) for name, variable in KEYS.items()}
+    if not keys["access_key_id"] or not keys["secret_access_key"]:
+        return None
+    check_keys(keys)
+    given = options.endpoint
+    where = check_endpoint(given) if given else _checked(set_in(environment, ENDPOINTS), check_endpoint)
+    named = options.region or region_of(where)
+    named = check_region(named) if named else _checked(set_in(environment, REGIONS), check_region)
+    special = [name for name in ("fips", "dualstack") if _is_true(environment.get(f"AWS_USE_{name}_ENDPOINT".upper()))]
+    return Place(
+        where,
+        named or DEFAULT_REGION,
+        named is None,
+        _checked(set_in(environment, CA_BUNDLES), check_ca_file),
+        credentials=lambda: keys,
+        special=special[0] if special else "",
+    )
+
+
+def _checked(found: tuple[str, str] | None, check: Callable[[str, str], str | None]) -> str | None:
+    """The value of a variable, if it is set, ``check``-ed under the variable's name."""
+    return check(found[1], found[0]) if found else None
+
+
+def from_botocore(options: Options) -> Place:
+    """The same, as botocore finds it."""
+    from botocore.session import Session
+
+    with setting_errors():
+        session = configured(Session(profile=options.profile))
+        where = endpoint_of(options.endpoint, session)
+        named = region_for(options.region, where, session)
+        trusted = ca_file_for(options.ca_file, session)
+        found = session.get_credentials()
+        if found is None:
+            raise no_credentials()
+        check_keys(frozen_keys(found), found.method)
+        s3 = session.get_scoped_config().get("s3")
+        special = [name for name in ("fips", "dualstack") if session.get_config_variable(f"use_{name}_endpoint")]
+        if isinstance(s3, dict):
+            special += [
+                f"use_{name}_endpoint"
+                for name in ("accelerate", "dualstack")
+                if _is_true(s3.get(f"use_{name}_endpoint"))
+            ]
+        return Place(
+            where,
+            named or DEFAULT_REGION,
+            named is None,
+            trusted,
+            credentials=lambda: frozen_keys(found),
+            special=special[0] if special else "",
+        )
+
+
+def frozen_keys(credentials: Any) -> dict[str, Any]:
+    """The credentials of this moment, which botocore renews ahead of time."""
+    with renewal_errors():
+        frozen = credentials.get_frozen_credentials()
+    keep_secret(frozen.secret_key, frozen.token)
+    return {
+        "access_key_id": frozen.access_key,
+        "secret_access_key": frozen.secret_key,
+        "token": frozen.token or None,
+    }
+
+
+def _is_true(value: str | None) -> bool:
+    return (value or "").lower() in _TRUE

@@ -1,0 +1,58 @@
+"""AWS Signature Version 4, in the headers of a request.
+
+Strategy: botocore has it too, and takes 80 ms to load for that, and half as long again for each request; a test holds
+what is signed here against it. https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html
+"""
+
+import functools
+import hashlib
+import hmac
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from .requests import Form
+
+_ALGORITHM = "AWS4-HMAC-SHA256"
+
+
+def signed(
+    asked: Form, host: str, sha256: str, keys: Mapping[str, Any], region: str, *, now: float | None = None
+) -> dict[str, str]:
+    """The headers to send to ``host``: those of what is ``asked``, and what proves who is asking.
+
+    ``sha256`` is that of the body, in hex; ``keys`` are the credentials, under the names of ``settings.KEYS``; ``now``
+    is in seconds since 1970.
+    """
+    moment = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(now))
+    sent = {**asked.headers, "Host": host, "x-amz-content-sha256": sha256, "x-amz-date": moment}
+    if keys["token"]:
+        sent["x-amz-security-token"] = keys["token"]
+    canonical = sorted((name.lower(), " ".join(value.split())) for name, value in sent.items())
+    names = ";".join(name for name, _ in canonical)
+    lines = [
+        asked.method,
+        asked.path,
+        asked.query,
+        *(f"{name}:{value}" for name, value in canonical),
+        "",
+        names,
+        sha256,
+    ]
+    scope = f"{moment[:8]}/{region}/s3/aws4_request"
+    digest = hashlib.sha256("\n".join(lines).encode()).hexdigest()
+    key = _key(keys["secret_access_key"], *scope.split("/"))
+    signature = hmac.digest(key, f"{_ALGORITHM}\n{moment}\n{scope}\n{digest}".encode(), "sha256").hex()
+    credential = f"{keys['access_key_id']}/{scope}"
+    return {
+        **sent,
+        "Authorization": f"{_ALGORITHM} Credential={credential}, SignedHeaders={names}, Signature={signature}",
+    }
+
+
+@functools.lru_cache(maxsize=8)
+def _key(secret: str, *scope: str) -> bytes:
+    key = f"AWS4{secret}".encode()
+    for part in scope:
+        key = hmac.digest(key, part.encode(), "sha256")
+    return key

@@ -1,0 +1,158 @@
+"""What is under way to a store, one line for each operation: any thread may cut it, and stillness ends a try.
+
+Strategy: a line knows how to end what is under way on it (shut a socket, cancel a task). Whoever moves bytes says so,
+and a thread of the store's looks after those on which nothing moved, wherever they hang: in a body that nobody takes,
+in an answer that does not come, or in one that comes byte by byte.
+"""
+
+import contextlib
+import math
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import CancelledError, Future
+from functools import partial
+from typing import TypeVar
+
+SECONDS = 60.0
+"""How long a try goes on in which nothing moves, in either direction; and how long a small answer may take in all."""
+LEAST = 1 << 16
+"""The bytes of a body, sent or received, that are progress; fewer in all that time are none."""
+_TICK = 0.5
+_LINGER = 10.0
+
+Result = TypeVar("Result")
+
+
+class Line:
+    """The line of one operation, for all of its tries; each of them may stand still for ``seconds``."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self._lock = threading.Lock()
+        self._end: Callable[[], object] | None = None
+        self._deadline = math.inf
+        self._is_cut = self._is_late = False
+
+    def ends(self, end: Callable[[], object]) -> None:
+        """From now on, ``end()`` ends what is under way. Raises as ``check`` does."""
+        with self._lock:
+            self._is_late = False
+            self._end = end
+        self.moved()
+        self.check()
+
+    def moved(self) -> None:
+        """Something was sent, or has come."""
+        self._deadline = time.monotonic() + self.seconds
+
+    def rests(self) -> None:
+        """Nothing is under way any more, until there is another try."""
+        with self._lock:
+            self._end = None
+
+    def check(self) -> None:
+        """Raises ``CancelledError`` once the line is cut, and ``TimeoutError`` if nothing moved on it for too long."""
+        if self._is_cut:
+            raise CancelledError
+        if self._is_late:
+            raise TimeoutError(f"nothing moved for {self.seconds:.0f} s")
+
+    def cut(self) -> None:
+        """Ends what is under way, and all further tries."""
+        with self._lock:
+            self._is_cut = True
+            self._ended()
+
+    def cut_if_late(self, now: float) -> None:
+        """Ends what is under way, if nothing moved."""
+        with self._lock:
+            if self._end is not None and now > self._deadline:
+                self._is_late = True
+                self._ended()
+
+    def _ended(self) -> None:
+        end, self._end = self._end, None
+        if end is not None:
+            end()
+
+
+class Lines:
+    """The lines of one store."""
+
+    def __init__(self) -> None:
+        self._lines: set[Line] = set()
+        self._changed = threading.Condition()
+        self._watcher: threading.Thread | None = None
+
+    @contextlib.contextmanager
+    def line(self, seconds: float | None = None) -> Iterator[Line]:
+        """A line, looked after for as long as this lasts."""
+        line = Line(SECONDS if seconds is None else seconds)
+        with self._changed:
+            self._lines.add(line)
+            if self._watcher is None or not self._watcher.is_alive():  # which it is not after a fork
+                self._watcher = threading.Thread(target=self._watch, name="keystow-lines", daemon=True)
+                self._watcher.start()
+            elif len(self._lines) == 1:
+                self._changed.notify()
+        try:
+            yield line
+        finally:
+            line.rests()
+            with self._changed:
+                self._lines.discard(line)
+
+    def cut(self) -> None:
+        """Ends all that is under way; what begins afterwards, such as an abort, is sent."""
+        with self._changed:
+            lines = list(self._lines)
+        for line in lines:
+            line.cut()
+
+    def _watch(self) -> None:
+        while True:
+            with self._changed:
+                if not self._lines and not self._changed.wait(_LINGER) and not self._lines:
+                    self._watcher = None
+                    return
+                lines = list(self._lines)
+            now = time.monotonic()
+            for line in lines:
+                line.cut_if_late(now)
+            time.sleep(_TICK)
+
+
+class UnderWay(Future[Result]):
+    """``work`` under way in a thread of its own, with a line that is cut when this is cancelled."""
+
+    def __init__(self, lines: Lines, work: Callable[[Line], Result]) -> None:
+        super().__init__()
+        self._line: Line | None = None
+        self._is_cancelled = False
+        self._starting = threading.Lock()
+        self.set_running_or_notify_cancel()
+        threading.Thread(target=partial(self._run, lines, work), name="keystow-part", daemon=True).start()
+
+    def cancel(self) -> bool:
+        """Has the work end; what it is waiting for ends at once."""
+        with self._starting:
+            self._is_cancelled = True
+            if self._line is not None:
+                self._line.cut()
+        return False
+
+    def _run(self, lines: Lines, work: Callable[[Line], Result]) -> None:
+        try:
+            with lines.line() as line:
+                with self._starting:
+                    self._line = line
+                    if self._is_cancelled:
+                        line.cut()
+                self.set_result(work(line))
+        except CancelledError:
+            self.set_exception(CancelledError())  # the one that was raised would hold the body
+        except BaseException as error:  # noqa: BLE001  it is raised where it is waited for
+            self.set_exception(error)
+        finally:
+            del self, work
