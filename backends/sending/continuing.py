@@ -1,6 +1,7 @@
 """Content that breaks off, and goes on where it broke: of the same version of the object, never a mixture."""
 
 import contextlib
+import time
 from collections.abc import Callable, Generator, Iterator
 from functools import partial
 from typing import NamedTuple
@@ -31,20 +32,25 @@ def continued(
     """The content from the byte ``start`` on.
 
     ``open_at(start, tag)`` asks for it from ``start`` on, of the version ``tag`` if that is given, and raises
-    ``ConflictError`` if that is no longer there. Whatever stops the reading, the answer is closed.
+    ``ConflictError`` if that is no longer there. Whatever stops the reading, the answer is closed. ``patience`` is for
+    each answer to begin, and for all that is waited for in vain until another ``ENOUGH`` bytes have come.
     """
     at = sound = start
-    breaks = 0
+    breaks, lost = 0, 0.0
     content = retried(partial(open_at, at, None), patience=patience)
     while True:
+        moved = time.monotonic()
         try:
             with contextlib.closing(content.pieces) as pieces:
                 for piece in pieces:
                     at += len(piece)
                     yield piece
+                    moved = time.monotonic()
         except StoreUnavailableError as error:
-            sound, breaks = (at, 0) if at - sound >= ENOUGH else (sound, breaks + 1)
-            if content.tag is None or breaks > MOST_BREAKS:
+            waited = time.monotonic() - moved
+            enough = at - sound >= ENOUGH
+            sound, breaks, lost = (at, 0, waited) if enough else (sound, breaks + 1, lost + waited)
+            if content.tag is None or breaks > MOST_BREAKS or lost > patience:
                 raise error.tried(breaks) from None
         else:
             return

@@ -159,6 +159,24 @@ def test_content_that_breaks_too_often(monkeypatch):
     assert b"".join(continued(Breaking(300, [10] * 20).at)) == source.content
 
 
+def test_content_that_stands_still_is_not_waited_for_again_and_again(monkeypatch):
+    """Each answer brings one byte, and then nothing for a minute."""
+    clock = [0.0]
+    monkeypatch.setattr(continuing.time, "monotonic", lambda: clock[0])
+
+    class Freezing(Breaking):
+        def _from(self, start):
+            yield self.content[start : start + 1]
+            clock[0] += 60
+            raise StoreUnavailableError("nothing moved")
+
+    source = Freezing(300, [])
+    with pytest.raises(StoreUnavailableError, match="nothing moved"):
+        list(continued(source.at))
+    assert len(source.asked) == 2
+    assert clock == [120.0]
+
+
 def test_content_of_no_known_version_does_not_go_on():
     source = Breaking(300, [7], tag=None)
     got = []
