@@ -33,6 +33,7 @@ class Bucket:
 
     def once(self, request: Request, line: Line, understood: Callable[[Answer], Any] | None = None) -> Any:
         """What a single try gives, understood as ``UNDERSTOOD`` says, or by ``understood``."""
+        line.begins()
         answer = self._carriers.carrier_of(request.operation).send(request, line)
         if answer.status >= 300 or is_error(answer.body):
             raise self.refusal(answer, request)

@@ -112,7 +112,6 @@ class Signed:
         asked = self._signed(request)
         arrived = False
         try:
-            line.check()
             connection = self._kept() or self._connected()
             arrived = True
             exchange = _Exchange(connection, asked, line)

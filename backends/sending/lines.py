@@ -34,10 +34,14 @@ class Line:
         self._deadline = math.inf
         self._is_cut = self._is_late = False
 
+    def begins(self) -> None:
+        """There is another try. Raises ``CancelledError`` if the line is cut."""
+        self._is_late = False
+        self.check()
+
     def ends(self, end: Callable[[], object]) -> None:
         """From now on, ``end()`` ends what is under way. Raises as ``check`` does."""
         with self._lock:
-            self._is_late = False
             self._end = end
         self.moved()
         self.check()

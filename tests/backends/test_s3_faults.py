@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import itertools
 import signal
 import socket
 import threading
@@ -37,7 +38,8 @@ OPERATIONS = {
     "read": lambda store: list(store.read("key")),
     "list": lambda store: list(store.list("k")),
     "stat": lambda store: store.stat("key"),
-    "put": lambda store: store.write("key", [b"x" * 100_000]),
+    "put": lambda store: store.write("key", [b"x"]),
+    "a large put": lambda store: store.write("key", [bytes(PART)]),
     "multipart": lambda store: store.write("key", iter([bytes(PART), b"x"])),
     "delete": lambda store: store.delete("key"),
 }
@@ -179,6 +181,23 @@ def test_a_head_that_comes_byte_by_byte(opened, impatient, operation):
         pytest.raises(StoreUnavailableError, match="nothing moved"),
     ):
         OPERATIONS[operation](opened(server.url))
+
+
+@pytest.mark.parametrize("operation", ["read", "stat", "put"])
+def test_a_try_that_hung_is_followed_by_a_sound_one(opened, quick, monkeypatch, operation):
+    monkeypatch.setattr(lines, "SECONDS", 1.0)
+    monkeypatch.setattr(lines, "_TICK", 0.05)
+    silent, released = itertools.count(), threading.Event()
+
+    def answer(asked):
+        if next(silent) == 0:
+            released.wait()
+        return Lie(headers=FOUND, body=b"" if asked.method == "PUT" else b"found")
+
+    with Liar(answer) as liar:
+        OPERATIONS[operation](opened(liar.url))
+        released.set()
+        assert len(liar.asked) == 2
 
 
 def test_an_object_that_comes_slowly_is_no_hang(opened, quick, monkeypatch):
