@@ -1,11 +1,13 @@
 """The command as its users start it: another process, its exit status and what it printed."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 from typing import NamedTuple
 
+_REPEATED = re.compile(r"keystow: retrying in \d+\.\d s: .* \([2-4] of 4\)$")
 KEYSTOW = (sys.executable, "-m", "keystow")
 
 
@@ -49,12 +51,12 @@ def keystow(
 
 
 def complaint(ran: Ran, status: int) -> str:
-    """The one line with which a call that failed said so, and nothing else."""
+    """The one line with which a call that failed said so, and nothing else but what was tried again before."""
     assert "Traceback" not in ran.err
     assert ran.status == status, ran
     assert ran.out == ""
     assert ran.err.endswith("\n")
-    lines = ran.err.splitlines()
+    lines = [line for line in ran.err.splitlines() if not _REPEATED.match(line)]
     assert len(lines) == 1, ran.err
     assert lines[0].startswith("keystow: ")
     return lines[0].removeprefix("keystow: ")

@@ -264,6 +264,20 @@ def test_no_server(small, login):
     assert "check the endpoint and the network" in line
 
 
+def test_what_is_tried_again_is_told(small, login, tmp_path):
+    """Of a prefix each file, and with ``--debug`` each try."""
+    login(Credentials("any", "key"))
+    publish = ("publish", small, "s3://b/k,opt=endpoint=http://127.0.0.1:1")
+    for call in (publish, ("get", "http://127.0.0.1:1/b/k?X-Amz-Signature=secret", tmp_path / "back")):
+        ran = keystow(*call)
+        *told, last = ran.err.splitlines()
+        assert [re.sub(r"\d+\.\d s", "… s", line)[:25] for line in told] == ["keystow: retrying in … s: "[:25]] * 3
+        assert [line[-8:] for line in told] == ["(2 of 4)", "(3 of 4)", "(4 of 4)"]
+        assert re.search(r"\(4 tries in \d+ s\)$", last)
+        assert "secret" not in ran.err
+    assert "keystow: given up after try 4, " in keystow(*publish, "--debug").err
+
+
 def test_no_server_behind_a_url(tmp_path):
     line = complaint(keystow("get", "http://127.0.0.1:1/b/k.tar.gz?X-Amz-Signature=secret", tmp_path / "back"), 1)
     assert "http://127.0.0.1:1/b/k.tar.gz" in line
