@@ -14,6 +14,7 @@ from typing import Any
 from keystow.backends.endpoints import is_aws
 from keystow.backends.errors import StoreError, raise_alone
 from keystow.backends.loop import Loop
+from keystow.backends.sending.limits import CONNECT
 from keystow.backends.sending.lines import LEAST, Line
 from keystow.backends.sending.parts import Body
 from keystow.backends.texts import keep_secret
@@ -237,7 +238,7 @@ def _file_system(session: Any, endpoint: str | None, region: str, ca_file: str |
         "signature_version": "s3v4",
         "s3": {"addressing_style": addressing or ("auto" if is_aws(endpoint) else "path")},
         "retries": {"mode": "standard", "total_max_attempts": 1},
-        "connect_timeout": 10,
+        "connect_timeout": CONNECT,
         "read_timeout": 60,
         "max_pool_connections": 32,
         "http_session_cls": careful_session(),

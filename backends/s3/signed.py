@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 
 from keystow.backends.answers import MOST
 from keystow.backends.errors import CredentialsError, StoreUnavailableError, raise_alone
+from keystow.backends.sending.limits import CONNECT
 from keystow.backends.sending.lines import LEAST, Line
 
 from .answers import strange
@@ -28,7 +29,6 @@ from .place import Place
 from .requests import Answer, Form, Request, begun, form
 from .signature import signed
 
-_CONNECT_SECONDS = 10
 _SECONDS = 60
 """How long nothing may come, or be taken; whatever else it is that a line waits for."""
 _PIECE = 1 << 20
@@ -158,9 +158,9 @@ class Signed:
     def _connected(self) -> http.client.HTTPConnection:
         host, port = self._address
         connection = (
-            http.client.HTTPSConnection(host, port, timeout=_CONNECT_SECONDS, context=self._tls)
+            http.client.HTTPSConnection(host, port, timeout=CONNECT, context=self._tls)
             if self._tls
-            else http.client.HTTPConnection(host, port, timeout=_CONNECT_SECONDS)
+            else http.client.HTTPConnection(host, port, timeout=CONNECT)
         )
         connection.connect()
         connection.sock.settimeout(_SECONDS)

@@ -14,10 +14,10 @@ from concurrent.futures import CancelledError, Future
 from functools import partial
 from typing import TypeVar
 
-SECONDS = 60.0
-"""How long a try goes on in which nothing moves, in either direction; and how long a small answer may take in all."""
+from .limits import SECONDS
+
 LEAST = 1 << 16
-"""The bytes of a body, sent or received, that are progress; fewer in all that time are none."""
+"""The bytes of a body, sent or received, that are progress, as it moves in blocks of so many; fewer are none."""
 _TICK = 0.5
 _LINGER = 10.0
 

@@ -113,13 +113,13 @@ def test_what_is_under_way_has_ended_when_a_failure_is_raised():
 
 
 STUCK = """
-import signal, sys, threading
+import os, signal, sys, threading
 from keystow.concurrency import in_order, under_way
 
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 def hang(_=None):
-    print("hanging", flush=True)
+    os.write(1, b"hanging\\n")
     threading.Event().wait()
 
 try:
@@ -136,8 +136,11 @@ except KeyboardInterrupt:
 def test_an_interrupt_ends_what_hangs(how):
     """One signal is enough, and the program's end waits for nobody."""
     with subprocess.Popen([sys.executable, "-c", STUCK, how], stdout=subprocess.PIPE, text=True) as program:
-        assert program.stdout.readline() == "hanging\n"
-        program.send_signal(signal.SIGINT)
-        said, _ = program.communicate(timeout=60)
+        try:
+            assert program.stdout.readline() == "hanging\n"
+            program.send_signal(signal.SIGINT)
+            said, _ = program.communicate(timeout=60)
+        finally:
+            program.kill()
         assert program.returncode == 0
     assert said.endswith("interrupted\n")
