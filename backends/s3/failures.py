@@ -8,20 +8,17 @@ from keystow.backends.errors import StoreUnavailableError
 
 from .answers import CHECK, STRANGE, TOO_LONG
 
-_STRANGE = (
-    f"{TOO_LONG}|sent more than it had announced|names no ETag|BadStatusLine|chunk size|400, message="
-    r"|hyper::Error\(\s*Parse\(|Header missing|Invalid last modified|non-ASCII data|can't decode byte"
-)
+_STRANGE = f"{TOO_LONG}|BadStatusLine|chunk size|400, message=|non-ASCII data|can't decode byte"
 _REASONS = tuple(
     (re.compile(pattern, re.IGNORECASE), reason, hint)
     for pattern, reason, hint in (
         (
-            r"certificate.?verify.?failed|InvalidCertificate",
+            r"certificate.?verify.?failed",
             "the server's certificate is not trusted",
             "name the file of its authority in AWS_CA_BUNDLE",
         ),
         (
-            r"WRONG_VERSION_NUMBER|RECORD_LAYER_FAILURE|PACKET_LENGTH_TOO_LONG|HTTP_REQUEST\b|InvalidContentType",
+            r"WRONG_VERSION_NUMBER|RECORD_LAYER_FAILURE|PACKET_LENGTH_TOO_LONG|HTTP_REQUEST\b",
             "the server does not speak TLS there",
             "try http://, or another port",
         ),

@@ -23,7 +23,7 @@ KEYS = {
     "secret_access_key": "AWS_SECRET_ACCESS_KEY",
     "token": "AWS_SESSION_TOKEN",
 }
-"""The variables that hold credentials, by obstore's names for them."""
+"""The variables that hold credentials, by the names that the code has for them."""
 _METADATA_SECONDS = 0.5
 _MOST_CERTIFICATES = 64 << 20
 _CERTIFICATE = re.compile(rb"-----BEGIN CERTIFICATE-----(.*?)-----END CERTIFICATE-----", re.DOTALL)

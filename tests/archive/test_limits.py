@@ -126,3 +126,5 @@ def test_what_was_read_allows_for_more():
 def test_without_a_ratio_or_a_size_nothing_is_too_much():
     for budget in (Budget(Limits(ratio=None), PLENTY, lambda: 1), Budget(Limits(), PLENTY)):
         budget.spend(1 << 50)
+    with pytest.raises(LimitExceededError):
+        Budget(Limits(), PLENTY, lambda: 1).spend(1 << 50)
