@@ -3,12 +3,14 @@
 import os
 import re
 from collections.abc import Callable
+from datetime import timedelta
 from importlib.util import find_spec
 from typing import Any, NamedTuple
 
 from .contract import Store
 from .endpoints import is_provider
 from .errors import MissingExtraError, UnknownStoreError, UnsupportedError
+from .sending.limits import check_timeout
 
 _FORMS = {
     "s3": "s3://bucket",
@@ -35,7 +37,9 @@ ENGINES = ("auto", "fsspec", "obstore")
 """What can carry requests to S3; to Google Cloud Storage and Azure the first two are the same."""
 
 
-def open_store(url: str, *, engine: str | None = None, **options: Any) -> Store:
+def open_store(
+    url: str, *, engine: str | None = None, timeout: timedelta | float | None = None, **options: Any
+) -> Store:
     """The store that ``url`` names. Nothing is written.
 
     The protocol may have the name that other tools have for it (``ALIASES``), and Azure's URLs the account in them
@@ -50,6 +54,10 @@ def open_store(url: str, *, engine: str | None = None, **options: Any) -> Store:
     ``"auto"``: signed requests of keystow's own, which do what fsspec's client would wherever they can, and else that
     client. ``"obstore"``, which did that before, asks for the signed requests. Those to Google Cloud Storage and Azure
     are carried by fsspec's clients.
+
+    ``timeout`` (a timedelta or seconds; default: ``KEYSTOW_TIMEOUT``, in seconds, else 150) is when a request is over
+    on which nothing moves, with all of its tries. Directories and memory need none; to another protocol of fsspec's it
+    is passed on, if it is given.
 
     Raises ``UnknownStoreError`` for another kind of URL, and for a file system that needs more than its URL says;
     ``MissingExtraError`` where an extra is not installed; ``UnsupportedError`` for an engine that does not carry
@@ -68,26 +76,19 @@ def open_store(url: str, *, engine: str | None = None, **options: Any) -> Store:
         )
     if (not rest.strip("/") and canonical(protocol) != "file") or not rest:
         raise UnknownStoreError(f"{url!r} names no bucket: write {form or f'{protocol}://place/directory'}")
+    seconds = timeout_for(timeout)
     protocol, rest, endpoint = located(url)
     if endpoint is not None and options.setdefault("endpoint", endpoint) != endpoint:
         raise ValueError(f"{url!r} and the endpoint {options['endpoint']!r} name two places: leave one out")
     if protocol in {"s3", *_CLOUDS}:
-        bucket = rest.rstrip("/")
-        if "/" in bucket and not bucket.startswith("arn:"):
-            raise UnknownStoreError(f"{url!r} names more than a bucket: write {protocol}://{bucket.partition('/')[0]}")
-        carrier = engine_for(engine)
-        if protocol == "s3":
-            return _open_s3(bucket, carrier, **options)
-        if engine == "obstore":
-            raise UnsupportedError(
-                f"{url}: obstore carries requests to S3 only", hint="use engine=fsspec, or leave it out"
-            )
-        return _CLOUDS[protocol](bucket, **options)
+        return _open_cloud(url, protocol, rest.rstrip("/"), engine, timeout=seconds, **options)
     if engine is not None:
         raise TypeError(f"{protocol}:// has no choice of engines: leave engine out")
     if form is None:
         from .generic import GenericStore
 
+        if timeout is not None:
+            options["timeout"] = seconds
         return GenericStore(url, **options)
     return _LOCAL[protocol](rest, **options)
 
@@ -99,6 +100,19 @@ def engine_for(given: str | None) -> str:
         source = "" if given else " (from KEYSTOW_ENGINE)"
         raise ValueError(f"there is no engine {name!r}{source}: use one of {', '.join(ENGINES)}")
     return name
+
+
+def timeout_for(given: timedelta | float | None) -> float | None:
+    """The seconds to use: the ``given`` ones, those of ``KEYSTOW_TIMEOUT``, or none. Raises ``ValueError``."""
+    if given is not None:
+        return check_timeout(given)
+    text = os.environ.get("KEYSTOW_TIMEOUT", "")
+    if not text:
+        return None
+    try:
+        return check_timeout(float(text))
+    except ValueError:
+        raise ValueError(f"KEYSTOW_TIMEOUT is {text!r}: set it to seconds, from 1 to 86400") from None
 
 
 def canonical(protocol: str) -> str:
@@ -164,6 +178,17 @@ def _open_memory(rest: str) -> Store:
     from .memory import MemoryStore
 
     return MemoryStore(rest.strip("/"))
+
+
+def _open_cloud(url: str, protocol: str, bucket: str, engine: str | None, **options: Any) -> Store:
+    if "/" in bucket and not bucket.startswith("arn:"):
+        raise UnknownStoreError(f"{url!r} names more than a bucket: write {protocol}://{bucket.partition('/')[0]}")
+    carrier = engine_for(engine)
+    if protocol == "s3":
+        return _open_s3(bucket, carrier, **options)
+    if engine == "obstore":
+        raise UnsupportedError(f"{url}: obstore carries requests to S3 only", hint="use engine=fsspec, or leave it out")
+    return _CLOUDS[protocol](bucket, **options)
 
 
 def _open_s3(bucket: str, engine: str, **options: Any) -> Store:

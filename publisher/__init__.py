@@ -25,9 +25,11 @@ if TYPE_CHECKING:
     from .result import PublishedResult
     from .root import KeystowError
     from .spec import PublisherSpec
+    from .stored import AlreadyPublishedError
 
 _HOMES = {
     "AlreadyExistsError": "backends",
+    "AlreadyPublishedError": "stored",
     "ArchiveError": "archive",
     "Checksum": "checksum",
     "Context": "keys",
@@ -53,6 +55,7 @@ _HOMES = {
 
 __all__ = [
     "AlreadyExistsError",
+    "AlreadyPublishedError",
     "ArchiveError",
     "Checksum",
     "Context",

@@ -20,7 +20,7 @@ from .archive import LimitExceededError
 from .backends import AccessDeniedError, NotFoundError, StoreError, StoreUnavailableError
 from .backends.endpoints import origin
 from .backends.sending.continuing import Content, continued
-from .backends.sending.limits import CONNECT
+from .backends.sending.limits import CONNECT, bounds
 from .backends.sending.repeating import UNAVAILABLE, retry_after
 from .errors import ResultError
 from .watched import Http, Https, Watch
@@ -51,6 +51,7 @@ class Download:
 
     ``admit`` is asked before each server is called, and raises for one that may not be. ``address`` is where the
     content comes from, without its query, which holds the signature: after a redirect, another place than was asked.
+    ``timeout`` (seconds) is ``open_store``'s.
 
     Raises ``ResultError`` for what is no URL; while it is read, ``StoreError`` and ``LimitExceededError``. No message
     repeats the query.
@@ -63,18 +64,20 @@ class Download:
         most: int | None = None,
         limited: bool = False,
         admit: Callable[[str], None] = lambda _: None,
+        timeout: float | None = None,
     ) -> None:
         self._url = url.strip()
         self._most = most
         self._limited = limited
         self._admit = admit
+        self._bounds = bounds(timeout)
         self._end: int | None = None
         self.address = without_query(self._url)
         admit(self._url)
 
     def __iter__(self) -> Generator[bytes, None, None]:
         done = 0
-        with contextlib.closing(continued(self._opened)) as content:
+        with contextlib.closing(continued(self._opened, patience=self._bounds.patience)) as content:
             for chunk in content:
                 done += len(chunk)
                 if self._most is not None and done > self._most:
@@ -83,7 +86,7 @@ class Download:
 
     def _opened(self, start: int, etag: str | None) -> Content:
         """The content from ``start`` on; what goes on is that of ``etag``."""
-        watch = Watch()
+        watch = Watch(self._bounds.still)
         request = urllib.request.Request(self._url)  # noqa: S310  without_query admits http and https only
         if etag is not None:
             request.add_header("Range", f"bytes={start}-")
@@ -91,7 +94,7 @@ class Download:
         handlers = (Http(watch), Https(watch), _Redirects(self._admit))
         try:
             with self._errors(watch), watch.waiting():
-                answer = urllib.request.build_opener(*handlers).open(request, timeout=CONNECT)
+                answer = urllib.request.build_opener(*handlers).open(request, timeout=min(CONNECT, self._bounds.still))
         except BaseException:
             watch.end()
             raise

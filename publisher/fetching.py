@@ -19,6 +19,7 @@ from typing import Literal, TypeVar
 from . import surroundings
 from .archive import ArchiveError, Entry, LimitExceededError, Limits, Unpacked, check_destination, extract, unpack
 from .backends import AccessDeniedError, NotFoundError, Stat, Store, StoreError
+from .backends.opening import timeout_for
 from .checksum import Checksum
 from .concurrency import in_order
 from .download import Download, is_url
@@ -71,6 +72,7 @@ def fetch(
     limits: Limits | None = None,
     allow: Collection[str] = (),
     allow_endpoints: Collection[str] | None = None,
+    timeout: timedelta | float | None = None,
 ) -> Fetched:
     """Fetches what was published into ``directory``, which is new or empty.
 
@@ -82,23 +84,24 @@ def fetch(
     it. It names a store of S3, Google Cloud Storage or Azure, or with a checksum that is verified a file or memory;
     other types only if they are in ``allow``. ``allow_endpoints`` are URLs of servers that it may name, and then no
     others (default: ``KEYSTOW_ALLOW_ENDPOINTS``). Without them, credentials that work elsewhere go to the provider's
-    own hosts, to this machine, and to what the environment configures.
+    own hosts, to this machine, and to what the environment configures. ``timeout`` is ``open_store``'s, for a URL too.
 
     Raises ``VerificationError``, ``ArchiveError``, ``StoreError``, ``ResultError``, or ``DestinationExistsError``; then
     ``directory`` is as it was.
     """
     trust = surroundings.trust(allow, allow_endpoints)
+    seconds = timeout_for(timeout)
     limits = limits or Limits()
     target, _ = check_destination(directory)
     if isinstance(result, str) and is_url(result):
         most, limited = _room(target, limits)
-        download = Download(result, most=most, limited=limited, admit=partial(_admit_url, trust))
+        download = Download(result, most=most, limited=limited, admit=partial(_admit_url, trust), timeout=seconds)
         with closing(iter(download)) as chunks:
             content = _Hashed(chunks, None, "")
             unpacked = unpack(content, directory, limits=limits)
         return _fetched(unpacked, content.checksum(), verified=False, address=download.address)
     published = read_result(result)
-    with closing(_open(published, trust, proven=verify)) as store:
+    with closing(_open(published, trust, proven=verify, timeout=seconds)) as store:
         if published.encoding == "plain":
             objects = _Objects(store, published, limits, check=verify)
             check = objects.verified if objects.expected is not None else None
@@ -118,19 +121,21 @@ def verify(
     limits: Limits | None = None,
     allow: Collection[str] = (),
     allow_endpoints: Collection[str] | None = None,
+    timeout: timedelta | float | None = None,
 ) -> Verified:
     """Reads what was published and compares its SHA-256; nothing is written.
 
-    ``limits`` (default: ``Limits()``) bound the objects of a prefix and the bytes that are read; ``allow`` and
-    ``allow_endpoints`` are those of ``fetch``. Raises ``VerificationError`` if it differs, ``ResultError`` for a result
-    without a checksum, ``LimitExceededError``, and ``StoreError``.
+    ``limits`` (default: ``Limits()``) bound the objects of a prefix and the bytes that are read; ``allow``,
+    ``allow_endpoints`` and ``timeout`` are those of ``fetch``. Raises ``VerificationError`` if it differs,
+    ``ResultError`` for a result without a checksum, ``LimitExceededError``, and ``StoreError``.
     """
     trust = surroundings.trust(allow, allow_endpoints)
+    seconds = timeout_for(timeout)
     limits = limits or Limits()
     published = read_result(result)
     if published.checksum_sha256 is None:
         raise ResultError("the result holds no ChecksumSHA256, so there is nothing to verify against")
-    with closing(_open(published, trust, proven=True)) as store:
+    with closing(_open(published, trust, proven=True, timeout=seconds)) as store:
         if published.encoding == "plain":
             return _Objects(store, published, limits, check=True).verified()
         content = _archive(store, published, check=True)
@@ -164,11 +169,11 @@ def presign(
         return store.presign(published.key, expires=expires, version_id=version_id)
 
 
-def _open(published: PublishedResult, trust: Trust, *, proven: bool) -> Store:
+def _open(published: PublishedResult, trust: Trust, *, proven: bool, timeout: float | None = None) -> Store:
     """The store that ``published`` names, if it may; ``proven`` says whether its checksum will have to hold."""
     proven = proven and published.checksum_sha256 is not None
     surroundings.admit_claimed(published, proven=proven, trust=trust, error=ResultError)
-    return open_result_store(published)
+    return open_result_store(published, timeout=timeout)
 
 
 def _admit_url(trust: Trust, url: str) -> None:

@@ -4,13 +4,16 @@ Strategy: everything that can be wrong with the call is found first, from the ca
 scanned, then the store is opened, then bytes flow.
 """
 
+import logging
 import mimetypes
 import os
 import threading
+from collections import deque
 from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import CancelledError, Future
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from functools import partial
 from os import PathLike
 from typing import Literal
@@ -18,9 +21,10 @@ from typing import Literal
 from . import surroundings
 from .archive import Entry, SourceError, Tree, dereference, pack, scan
 from .archive.scan import Special, Symlinks
-from .backends import AlreadyExistsError, Store, Written
+from .backends import AlreadyExistsError, Store, StoreError, Written
 from .backends.endpoints import region_of
-from .backends.opening import engine_for
+from .backends.opening import engine_for, timeout_for
+from .backends.sending.digest import Digest
 from .backends.sending.parts import begun, part_size
 from .checksum import Checksum
 from .concurrency import Budget, in_order, under_way
@@ -28,7 +32,7 @@ from .errors import SpecError
 from .keys import Context, Key, check_key, object_key
 from .result import PublishedResult
 from .spec import PublisherSpec
-from .stored import listing_checksum, open_result_store
+from .stored import AlreadyPublishedError, listing_checksum, open_result_store
 from .surroundings import job_context, processors, with_instant
 from .trust import Trust
 
@@ -39,16 +43,18 @@ Progress = Callable[[int, int], None]
 _AHEAD = 16 << 20
 _PART = part_size(1)
 _HELD = 8 * _PART
+_log = logging.getLogger("keystow")
 _types = mimetypes.MimeTypes(filenames=())
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a call amounts to, before anything is read or sent."""
+    """What a call amounts to, before anything is read or sent; ``timeout`` in seconds, if there is one."""
 
     spec: PublisherSpec
     key: Key
     archive: bool
+    timeout: float | None = None
 
     def result(self) -> PublishedResult:
         """What will have been published, as far as it is known beforehand."""
@@ -69,10 +75,12 @@ def plan(
     *,
     archive: bool | None = None,
     trust: Trust | None = None,
+    timeout: timedelta | float | None = None,
 ) -> Plan:
     """Reads ``destination`` and works out the key for ``context``.
 
     What a job says (``PublisherSpec.claimed``) is admitted by ``trust``; the default is the environment's.
+    ``timeout`` is ``open_store``'s.
 
     Raises ``SpecError``, ``TemplateError``, ``MissingValueError``, ``ValueRefusedError`` or ``KeyRuleError``.
     """
@@ -81,11 +89,12 @@ def plan(
         surroundings.admit_claimed(spec, proven=None, trust=trust or surroundings.trust(), error=SpecError)
     try:
         engine_for(spec.engine)
+        seconds = timeout_for(timeout)
     except ValueError as error:
         raise SpecError(str(error)) from None
     if archive is None:
         archive = spec.encoding == "gzip"
-    return Plan(spec, object_key(spec.key, context, archive=archive, rules=spec.rules), archive)
+    return Plan(spec, object_key(spec.key, context, archive=archive, rules=spec.rules), archive, seconds)
 
 
 def publish(
@@ -101,6 +110,7 @@ def publish(
     progress: Progress | None = None,
     allow: Collection[str] = (),
     allow_endpoints: Collection[str] | None = None,
+    timeout: timedelta | float | None = None,
 ) -> PublishedResult:
     """Publishes the directory (or file) ``source`` and returns what was published.
 
@@ -110,13 +120,16 @@ def publish(
 
     ``archive`` is ``True`` for one ``.tar.gz``, ``False`` for the files under a prefix, ``None`` for what the
     destination's ``Encoding`` says. ``if_exists``: ``"replace"`` the object, raise ``AlreadyExistsError`` for
-    ``"error"``, leave it and return a result without a checksum for ``"skip"``. ``symlinks`` and ``special``
-    (sockets, FIFOs and devices: ``"error"`` or ``"skip"``) are ``scan``'s. ``mtime`` (seconds since 1970) stands in for
-    the times of all members. ``progress`` is called with the bytes read so far and in all.
+    ``"error"`` (``AlreadyPublishedError``, which has the whole ``result``, if this very archive stands there and can be
+    read), leave it and return a result without a checksum for ``"skip"``. ``symlinks`` and ``special`` (sockets, FIFOs
+    and devices: ``"error"`` or ``"skip"``) are ``scan``'s. ``mtime`` (seconds since 1970) stands in for the times of
+    all members. ``progress`` is called with the bytes read so far and in all.
 
     A destination that is a mapping is taken for a job's, whoever wrote it: it names S3, Google Cloud Storage or Azure.
     Other types of stores, such as ``"file"``, only if they are in ``allow``. ``allow_endpoints`` are URLs of servers
     that it may name, and then no others (default: ``KEYSTOW_ALLOW_ENDPOINTS``); what ``keystow.trust`` says of them.
+
+    ``timeout`` is ``open_store``'s: when a request is over on which nothing moves, with all of its tries.
 
     Raises ``ValueError`` (``SpecError``, ``TemplateError``, …) for a call that is wrong, before anything is read;
     ``SourceError`` for a source that cannot be packed; ``StoreError`` for what the store refuses. Of an archive nothing
@@ -125,7 +138,8 @@ def publish(
     if if_exists not in {"replace", "error", "skip"}:
         raise SpecError(f"if_exists={if_exists!r} is no choice: use replace, error or skip")
     context = with_instant(job_context() if context is None else context)
-    planned = plan(destination, context, archive=archive, trust=surroundings.trust(allow, allow_endpoints))
+    trusted = surroundings.trust(allow, allow_endpoints)
+    planned = plan(destination, context, archive=archive, trust=trusted, timeout=timeout)
     tree = scanned(source, planned, symlinks, special)
     return carry_out(planned, tree, if_exists=if_exists, mtime=mtime, progress=progress)
 
@@ -160,23 +174,23 @@ def carry_out(
     planned: Plan, tree: Tree, *, if_exists: IfExists, mtime: int | None = None, progress: Progress | None = None
 ) -> PublishedResult:
     """Sends ``tree`` to where ``planned`` says."""
-    if progress is not None:
-        tree = _watched(tree, progress)
+    sent = tree if progress is None else _watched(tree, progress)
     foreseen = planned.result()
-    with _opening(foreseen, planned.spec.engine) as opening:
+    with _opening(foreseen, planned) as opening:
         if planned.archive:
-            packed = pack(tree, threads=processors(), mtime=mtime)
-            _, chunks = begun(packed, lambda size: size >= _AHEAD or opening.done())
+            packed = partial(pack, threads=processors(), mtime=mtime)
+            _, chunks = begun(packed(sent), lambda size: size >= _AHEAD or opening.done())
             store = opening.result()
-            return _publish_archive(store, _located(foreseen, store), chunks, if_exists)
+            return _publish_archive(store, _located(foreseen, store), chunks, if_exists, partial(packed, tree))
         store = opening.result()
-        return _publish_files(store, _located(foreseen, store), tree, if_exists)
+        return _publish_files(store, _located(foreseen, store), sent, if_exists)
 
 
 @contextmanager
-def _opening(result: PublishedResult, engine: str | None) -> Iterator[Future[Store]]:
+def _opening(result: PublishedResult, planned: Plan) -> Iterator[Future[Store]]:
     """The store being opened in another thread: to load a cloud's client takes as long as to pack many files."""
-    opening = under_way(partial(open_result_store, result, engine=engine), "keystow-open")
+    work = partial(open_result_store, result, engine=planned.spec.engine, timeout=planned.timeout)
+    opening = under_way(work, "keystow-open")
     try:
         yield opening
     finally:
@@ -209,16 +223,45 @@ def _located(result: PublishedResult, store: Store) -> PublishedResult:
 
 
 def _publish_archive(
-    store: Store, result: PublishedResult, chunks: Iterator[bytes], if_exists: IfExists
+    store: Store,
+    result: PublishedResult,
+    chunks: Iterator[bytes],
+    if_exists: IfExists,
+    again: Callable[[], Iterator[bytes]],
 ) -> PublishedResult:
+    """Writes ``chunks``, which ``again`` gives anew."""
     try:
         written = store.write(result.key, chunks, if_absent=if_exists != "replace", content_type="application/gzip")
-    except AlreadyExistsError:
-        if if_exists == "error":
+    except AlreadyExistsError as error:
+        if if_exists == "skip":
+            return result
+        standing = _recognised(store, result, again)
+        if standing is None:
             raise
-        return result
+        same = f"{error}, with the content that would have been published (SHA-256 {standing.checksum_sha256})"
+        recognised = AlreadyPublishedError(same, code=error.code)
+        recognised.result = standing
+        raise recognised from None
     checksum = Checksum(written.sha256)
     return replace(result, version_id=written.version_id, checksum_sha256=checksum, store_checksum=written.checksum)
+
+
+def _recognised(store: Store, result: PublishedResult, again: Callable[[], Iterator[bytes]]) -> PublishedResult | None:
+    """``result`` as it stands in the store, if that holds what ``again`` gives, and can be read."""
+    try:
+        found = store.stat(result.key)
+        ours = Digest(again())
+        deque(ours, maxlen=0)
+        if found.size != ours.size:
+            return None
+        theirs = Digest(store.read(result.key, version_id=found.version_id))
+        deque(theirs, maxlen=0)
+    except (StoreError, SourceError) as error:
+        _log.debug("what stands under %r could not be compared: %s", result.key, error)
+        return None
+    if theirs.hexdigest() != ours.hexdigest():
+        return None
+    return replace(result, version_id=found.version_id, checksum_sha256=Checksum(ours.hexdigest()))
 
 
 def _publish_files(store: Store, result: PublishedResult, tree: Tree, if_exists: IfExists) -> PublishedResult:

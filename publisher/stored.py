@@ -4,16 +4,24 @@ import hashlib
 from collections.abc import Mapping
 from typing import Any
 
-from .backends import Store, open_store
+from .backends import AlreadyExistsError, Store, open_store
 from .checksum import Checksum
 from .result import PublishedResult
 
 
-def open_result_store(result: PublishedResult, *, engine: str | None = None) -> Store:
+class AlreadyPublishedError(AlreadyExistsError):
+    """There is an object of that name, and it holds what would have been published: ``result`` is its own."""
+
+    kind = "already_published"
+
+    result: PublishedResult
+
+
+def open_result_store(result: PublishedResult, *, engine: str | None = None, timeout: float | None = None) -> Store:
     """The store that holds ``result``."""
     located = {"endpoint": result.endpoint, "region": result.region}
     options: dict[str, Any] = {name: value for name, value in located.items() if value is not None}
-    return open_store(f"{result.type}://{result.bucket}", engine=engine, **options)
+    return open_store(f"{result.type}://{result.bucket}", engine=engine, timeout=timeout, **options)
 
 
 def listing_checksum(digests: Mapping[str, str]) -> Checksum:

@@ -13,13 +13,14 @@ import urllib.request
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
-from .backends.sending.limits import LEAST, SECONDS
+from .backends.sending.limits import LEAST
 
 
 class Watch:
-    """Cuts a connection that brings less than ``LEAST`` bytes in ``SECONDS`` of waiting for it."""
+    """Cuts a connection that brings less than ``LEAST`` bytes in ``seconds`` of waiting for it."""
 
-    def __init__(self) -> None:
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
         self._line: socket.socket | None = None
         self._waited = 0.0
         self._came = 0
@@ -55,7 +56,7 @@ class Watch:
     @property
     def reason(self) -> str:
         """Why it was cut."""
-        return f"it brought less than {LEAST} bytes in {SECONDS:.3g} s"
+        return f"it brought less than {LEAST} bytes in {self._seconds:.3g} s"
 
     def check(self) -> None:
         """Raises ``TimeoutError`` once it is cut."""
@@ -69,7 +70,7 @@ class Watch:
     def _run(self) -> None:
         while not self._ended.wait(0.5):
             waited, since = self._waited, self._since  # in this order, or what has just been added would count twice
-            if since is not None and waited + time.monotonic() - since > SECONDS:
+            if since is not None and waited + time.monotonic() - since > self._seconds:
                 self._cut()
         if self._line is not None:
             self._line.close()

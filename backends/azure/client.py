@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from keystow.backends.answers import redirect
 from keystow.backends.errors import CredentialsError, MissingExtraError, StoreError, StoreUnavailableError
 from keystow.backends.loop import Loop
+from keystow.backends.sending.limits import Bounds
 from keystow.backends.sending.progress import may_have_left
 from keystow.backends.sending.repeating import retry_after
 from keystow.backends.texts import guard_logs
@@ -30,12 +31,12 @@ Result = TypeVar("Result")
 class Container:
     """An open client for one container; ``endpoint`` is the account's URL."""
 
-    def __init__(self, name: str, *, endpoint: str | None) -> None:
-        self.name = name
+    def __init__(self, name: str, *, endpoint: str | None, bounds: Bounds) -> None:
+        self.name, self.bounds = name, bounds
         file_system, guarded = _clients()
         self.account = account(endpoint, os.environ)
         self._files = _opened(file_system, self.account)
-        self._service = guarded(self._files.service_client)
+        self._service = guarded(self._files.service_client, bounds.still)
         self._files.service_client = self._service  # which adlfs closes at the end, if nobody did
         self._client = self._service.get_container_client(name)
         self.loop = Loop(self._files.loop)

@@ -3,10 +3,10 @@
 Strategy: a blob is read range by range, all of the same ETag.
 """
 
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 from urllib.parse import quote
 
 from keystow.backends.answers import Pages
@@ -22,12 +22,15 @@ from keystow.backends.errors import (
 )
 from keystow.backends.sending.continuing import Content, continued
 from keystow.backends.sending.digest import Digest
+from keystow.backends.sending.limits import bounds
 from keystow.backends.sending.parts import alone, parts
 from keystow.backends.sending.repeating import retried
 
 from . import answers
 from .client import Container
 from .upload import LARGEST_PUT, Upload
+
+Answer = TypeVar("Answer")
 
 _PAGE = 1000
 _WINDOW = 8 << 20
@@ -47,8 +50,8 @@ class AzureStore:
 
     capabilities = Capabilities(versions=True, presign=True, metadata=True)
 
-    def __init__(self, container: str, *, endpoint: str | None = None) -> None:
-        self._container = Container(container, endpoint=endpoint)
+    def __init__(self, container: str, *, endpoint: str | None = None, timeout: float | None = None) -> None:
+        self._container = Container(container, endpoint=endpoint, bounds=bounds(timeout))
 
     @property
     def endpoint(self) -> str:
@@ -84,7 +87,8 @@ class AzureStore:
         if is_empty(start, stop):
             self.stat(key, version_id=version_id)
             return
-        yield from continued(partial(self._content, key, version_id, stop), start)
+        content = partial(self._content, key, version_id, stop)
+        yield from continued(content, start, patience=self._container.bounds.patience)
 
     def _content(self, key: str, version_id: str | None, stop: int | None, start: int, tag: str | None) -> Content:
         """The blob's bytes from ``start`` on; what goes on has the ETag ``tag``."""
@@ -139,13 +143,13 @@ class AzureStore:
         _check(key)
         blob = self._container.blob(key)
         named = {"version_id": version_id} if version_id is not None else {}
-        return retried(lambda: self._container.told(key, blob.get_blob_properties(**named), answers.stat))
+        return self._asked(lambda: self._container.told(key, blob.get_blob_properties(**named), answers.stat))
 
     def list(self, prefix: str = "") -> Iterator[Stat]:
         pages = Pages()
         token = None
         while True:
-            found, token = retried(partial(self._page, prefix, token))
+            found, token = self._asked(partial(self._page, prefix, token))
             yield from found
             if not token:
                 return
@@ -165,7 +169,7 @@ class AzureStore:
         _check(key)
         blob = self._container.blob(key)
         try:
-            retried(lambda: self._container.run(key, blob.delete_blob()))
+            self._asked(lambda: self._container.run(key, blob.delete_blob()))
         except NotFoundError:
             return
 
@@ -193,6 +197,10 @@ class AzureStore:
         )
         pinned = f"versionid={quote(version_id, safe='')}&" if version_id is not None else ""
         return f"{self._container.blob(key).url}?{pinned}{token}"
+
+    def _asked(self, ask: Callable[[], Answer]) -> Answer:
+        """What ``ask`` gives, again while the store is unavailable."""
+        return retried(ask, patience=self._container.bounds.patience)
 
     def close(self) -> None:
         self._container.close()

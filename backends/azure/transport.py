@@ -31,13 +31,13 @@ _RANGE = re.compile(r"bytes=(\d+)-(\d+)")
 _BLOCK = 1 << 18
 
 
-def guarded(service: Any) -> Any:
-    """A client for the same account as ``service``, with the same credential."""
+def guarded(service: Any, still: float) -> Any:
+    """A client for the same account as ``service``, whose tries may stand ``still`` so many seconds."""
     credential = service.credential
     return type(service)(
         service.url,
-        credential=_Asked(credential) if hasattr(credential, "get_token") else credential,
-        transport=OnceTransport(connection_timeout=CONNECT, read_timeout=None, connection_data_block_size=_BLOCK),
+        credential=_Asked(credential, still) if hasattr(credential, "get_token") else credential,
+        transport=OnceTransport(still),
         permit_redirects=False,
         retry_total=0,
     )
@@ -46,12 +46,12 @@ def guarded(service: Any) -> Any:
 class _Asked:
     """A credential whose access token comes in time, or not."""
 
-    def __init__(self, credential: Any) -> None:
-        self._credential = credential
+    def __init__(self, credential: Any, still: float) -> None:
+        self._credential, self._still = credential, still
 
     async def get_token(self, *scopes: str, **options: Any) -> Any:
         """A token for ``scopes``. Raises ``TimeoutError``."""
-        async with progressing():
+        async with progressing(self._still):
             return await self._credential.get_token(*scopes, **options)
 
     async def close(self) -> None:
@@ -62,8 +62,12 @@ class _Asked:
 class OnceTransport(AioHttpTransport):  # type: ignore[misc]  # which the SDK gives without its type
     """The SDK's transport over aiohttp, with each request and answer watched.
 
-    ``read_timeout`` of an operation is the time that a try of it may stand still.
+    ``still`` is the time that a try may stand still, or the ``read_timeout`` of an operation.
     """
+
+    def __init__(self, still: float) -> None:
+        super().__init__(connection_timeout=CONNECT, read_timeout=None, connection_data_block_size=_BLOCK)
+        self._still = still
 
     async def send(self, request: Any, **config: Any) -> Any:
         """The answer to one request, which the SDK may send again, signed anew."""
@@ -72,10 +76,32 @@ class OnceTransport(AioHttpTransport):  # type: ignore[misc]  # which the SDK gi
         if body is not None:
             request.data = body
         try:
-            async with progressing(body, config.pop("read_timeout", None)):
-                return await super().send(request, middlewares=(_watched,), **config)
+            async with progressing(config.pop("read_timeout", self._still), body):
+                return await super().send(request, middlewares=(self._watched,), **config)
         finally:
             request.data = given
+
+    async def _watched(
+        self, request: ClientRequest, handler: Callable[[ClientRequest], Awaitable[ClientResponse]]
+    ) -> ClientResponse:
+        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+        if scheme == "Bearer":
+            keep_secret(token)
+        request.headers["Accept-Encoding"] = "identity"
+        try:
+            response = await handler(request)
+        except ClientConnectorError:
+            raise
+        except (ClientOSError, ServerDisconnectedError) as error:
+            # Under another name aiohttp does not send it again.
+            raise ClientPayloadError(f"the connection was lost: {error}") from error
+        try:
+            most = _most(request.method, request.headers, response.status, response.headers)
+        except ValueError:
+            response.close()
+            raise ClientPayloadError(NOT_AZURES) from None
+        response.content = _Content(Bounded(response.content, most), self._still)  # type: ignore[assignment]
+        return response
 
 
 class _Content(Progressing):
@@ -86,29 +112,6 @@ class _Content(Progressing):
         except (ClientError, TimeoutError) as error:
             said = str(error)
         raise BrokenError(said)
-
-
-async def _watched(
-    request: ClientRequest, handler: Callable[[ClientRequest], Awaitable[ClientResponse]]
-) -> ClientResponse:
-    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-    if scheme == "Bearer":
-        keep_secret(token)
-    request.headers["Accept-Encoding"] = "identity"
-    try:
-        response = await handler(request)
-    except ClientConnectorError:
-        raise
-    except (ClientOSError, ServerDisconnectedError) as error:
-        # Under another name aiohttp does not send it again.
-        raise ClientPayloadError(f"the connection was lost: {error}") from error
-    try:
-        most = _most(request.method, request.headers, response.status, response.headers)
-    except ValueError:
-        response.close()
-        raise ClientPayloadError(NOT_AZURES) from None
-    response.content = _Content(Bounded(response.content, most))  # type: ignore[assignment]
-    return response
 
 
 def _most(method: str, asked: Mapping[str, str], status: int, said: Mapping[str, str]) -> int:

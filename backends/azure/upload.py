@@ -14,7 +14,6 @@ from functools import partial
 from typing import Any
 
 from keystow.backends.sending.in_flight import in_flight
-from keystow.backends.sending.limits import BRIEF
 from keystow.backends.sending.parts import Body
 from keystow.backends.sending.repeating import retried_on_loop
 from keystow.backends.sending.settling import decided
@@ -70,7 +69,8 @@ class Upload:
             nonlocal size
             size += len(piece)
             listed.append(BlobBlock(block_id=f"{self._id}{number:06}"))
-            return self._container.loop.submit(retried_on_loop(partial(self._stage, listed[-1].id, piece)))
+            stage = partial(self._stage, listed[-1].id, piece)
+            return self._container.loop.submit(retried_on_loop(stage, patience=self._container.bounds.patience))
 
         in_flight(pieces, send)
         return self._decided(
@@ -91,8 +91,10 @@ class Upload:
 
     def _decided(self, request: Callable[[], Awaitable[dict[str, Any]]], size: int) -> dict[str, Any]:
         def look() -> dict[str, Any] | None:
-            found = self._blob.get_blob_properties(read_timeout=BRIEF)
+            found = self._blob.get_blob_properties(read_timeout=self._container.bounds.brief)
             return self._container.told(self._key, found, answers.ours, size, self._id)
 
-        where = self._container.where(self._key)
-        return decided(lambda: self._container.told(self._key, request(), answers.made), look, where)
+        def send() -> dict[str, Any]:
+            return self._container.told(self._key, request(), answers.made)
+
+        return decided(send, look, self._container.where(self._key), self._container.bounds)

@@ -17,7 +17,7 @@ from keystow.backends.endpoints import check_endpoint, origin
 from keystow.backends.errors import CredentialsError, MissingExtraError, StoreError, StoreUnavailableError
 from keystow.backends.loop import Loop
 from keystow.backends.sending.continuing import Content
-from keystow.backends.sending.limits import CONNECT
+from keystow.backends.sending.limits import CONNECT, Bounds
 from keystow.backends.sending.parts import Body
 from keystow.backends.sending.progress import Progressing, may_have_left, progressing
 from keystow.backends.sending.repeating import retry_after
@@ -48,8 +48,8 @@ class Request(NamedTuple):
 class Bucket:
     """An open session for one bucket. ``endpoint`` is ``None`` for Google's own."""
 
-    def __init__(self, name: str, *, endpoint: str | None) -> None:
-        self.name = name
+    def __init__(self, name: str, *, endpoint: str | None, bounds: Bounds) -> None:
+        self.name, self.bounds = name, bounds
         self.endpoint = emulator(os.environ) if endpoint is None else check_endpoint(endpoint)
         self.base = (self.endpoint or "https://storage.googleapis.com").rstrip("/")
         self._files = _file_system(self.endpoint, emulated=origin(self.base)[0] != "https")
@@ -97,7 +97,8 @@ class Bucket:
 
     async def _whole(self, request: Request) -> Answer:
         body = Body(request.body) if request.body else None
-        async with progressing(body, request.seconds), await self._begun(request, body) as response:
+        seconds = self.bounds.still if request.seconds is None else request.seconds
+        async with progressing(seconds, body), await self._begun(request, body) as response:
             return await _read(response)
 
     def content(self, request: Request, understand: Callable[..., tuple[int, str]], *more: Any) -> Content:
@@ -117,7 +118,7 @@ class Bucket:
 
     async def _opened(self, request: Request) -> tuple[Any, Answer]:
         """An answer whose body is still to be read, but where it refuses."""
-        async with progressing():
+        async with progressing(self.bounds.still):
             response = await self._begun(request, None)
             if response.status < 300:
                 return response, Answer(response.status, response.headers, b"")
@@ -125,7 +126,7 @@ class Bucket:
                 return response, await _read(response)
 
     def _pieces(self, response: Any, left: int, key: str) -> Generator[bytes, None, None]:
-        content = Progressing(Bounded(response.content, left))
+        content = Progressing(Bounded(response.content, left), self.bounds.still)
         try:
             while chunk := self.loop.run(self._sound(key, content.read(_CHUNK))):
                 left -= len(chunk)

@@ -1,10 +1,10 @@
 """Objects in Google Cloud Storage, over its JSON API (https://cloud.google.com/storage/docs/json_api)."""
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import timedelta
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlencode
 
 from keystow.backends.answers import Pages
@@ -20,6 +20,7 @@ from keystow.backends.errors import (
 )
 from keystow.backends.sending.continuing import Content, continued
 from keystow.backends.sending.digest import Digest
+from keystow.backends.sending.limits import bounds
 from keystow.backends.sending.parts import alone, parts
 from keystow.backends.sending.repeating import retried
 from keystow.backends.texts import guard_logs
@@ -31,14 +32,16 @@ from .upload import Upload
 
 _PAGE = 1000
 
+Answer = TypeVar("Answer")
+
 
 class GCSStore:
     """One bucket. Versions are generations (https://cloud.google.com/storage/docs/object-versioning)."""
 
     capabilities = Capabilities(versions=True, presign=True, metadata=True)
 
-    def __init__(self, bucket: str, *, endpoint: str | None = None) -> None:
-        self._bucket = Bucket(bucket, endpoint=endpoint)
+    def __init__(self, bucket: str, *, endpoint: str | None = None, timeout: float | None = None) -> None:
+        self._bucket = Bucket(bucket, endpoint=endpoint, bounds=bounds(timeout))
 
     @property
     def endpoint(self) -> str | None:
@@ -74,7 +77,8 @@ class GCSStore:
         if is_empty(start, stop):
             self.stat(key, version_id=version_id)
             return
-        yield from continued(partial(self._content, key, version_id, stop), start)
+        content = partial(self._content, key, version_id, stop)
+        yield from continued(content, start, patience=self._bucket.bounds.patience)
 
     def _content(self, key: str, version_id: str | None, stop: int | None, start: int, tag: str | None) -> Content:
         """The object's bytes from ``start`` on, as they are stored, which may be compressed.
@@ -106,7 +110,7 @@ class GCSStore:
 
     def stat(self, key: str, *, version_id: str | None = None) -> Stat:
         _check(key)
-        return retried(partial(self._bucket.told, self._about(key, version_id), answers.described, key))
+        return self._asked(self._about(key, version_id), answers.described, key)
 
     def list(self, prefix: str = "") -> Iterator[Stat]:
         query: dict[str, str | int] = {
@@ -117,7 +121,7 @@ class GCSStore:
         pages = Pages()
         while True:
             request = Request("GET", f"{self._bucket.objects_url}?{urlencode(query)}", prefix)
-            found, token = retried(partial(self._bucket.told, request, answers.page))
+            found, token = self._asked(request, answers.page)
             yield from found
             if not token:
                 return
@@ -127,7 +131,7 @@ class GCSStore:
         _check(key)
         request = Request("DELETE", self._bucket.object_url(key), key)
         try:
-            retried(partial(self._bucket.told, request, answers.deleted))
+            self._asked(request, answers.deleted)
         except NotFoundError:
             return
 
@@ -174,6 +178,11 @@ class GCSStore:
                 f"set {CREDENTIALS} to a service account's key file"
             )
         return credentials
+
+    def _asked(self, request: Request, understand: Callable[..., Answer], *more: Any) -> Answer:
+        """What the answer says, asked for again while the store is unavailable."""
+        told = partial(self._bucket.told, request, understand, *more)
+        return retried(told, patience=self._bucket.bounds.patience)
 
     def close(self) -> None:
         self._bucket.close()

@@ -15,7 +15,6 @@ from typing import Any
 from urllib.parse import urlencode
 
 from keystow.backends.errors import StoreError
-from keystow.backends.sending.limits import BRIEF
 from keystow.backends.sending.repeating import retried, retried_on_loop
 from keystow.backends.sending.settling import MARK, decided
 
@@ -66,13 +65,14 @@ class Upload:
         query = {"uploadType": "resumable", "name": self._key}
         begin = self._request(query, "application/json; charset=UTF-8", json.dumps(self._resource).encode())
         begin = begin._replace(headers={**begin.headers, "X-Upload-Content-Type": self._content_type})
-        url = self._bucket.session(retried(partial(self._bucket.call, begin)), self._key)
+        begun = retried(partial(self._bucket.call, begin), patience=self._bucket.bounds.patience)
+        url = self._bucket.session(begun, self._key)
         session = Session(self._bucket, self._key, url, self._content_type)
         try:
             return self._send(session, pieces)
         except BaseException as error:
             try:
-                session.end(BRIEF)
+                session.end(self._bucket.bounds.brief)
             except StoreError as failure:
                 if failure.code not in _ENDED:
                     error.add_note(f"{_UNFINISHED} ({failure.code or failure})")
@@ -92,7 +92,8 @@ class Upload:
                 checksum.add(piece)
                 if running is not None:
                     running.result()
-                running = self._bucket.loop.submit(retried_on_loop(Piece(session, piece, offset).taken))
+                taken = Piece(session, piece, offset).taken
+                running = self._bucket.loop.submit(retried_on_loop(taken, patience=self._bucket.bounds.patience))
                 offset += len(piece)
                 piece = upcoming
             if running is not None:
@@ -109,11 +110,13 @@ class Upload:
         return Request("POST", url, self._key, {"Content-Type": content_type}, body, asked="upload")
 
     def _decided(self, call: Callable[[], Resource], size: int, checksum: str) -> Resource:
-        return decided(call, partial(self._find, size, checksum), self._bucket.where(self._key))
+        where = self._bucket.where(self._key)
+        return decided(call, partial(self._find, size, checksum), where, self._bucket.bounds)
 
     def _find(self, size: int, checksum: str) -> Resource | None:
         """The resource of our object; ``None`` if another one stands there."""
-        look = Request("GET", self._bucket.object_url(self._key), self._key, seconds=BRIEF)
+        url = self._bucket.object_url(self._key)
+        look = Request("GET", url, self._key, seconds=self._bucket.bounds.brief)
         found = self._bucket.told(look, answers.ours, self._key, size, checksum, self._id)
         return None if found is None else {**found, "confirmed": "stat"}
 

@@ -5,8 +5,9 @@ from typing import Any, TypeVar
 
 from keystow.backends.endpoints import is_aws
 from keystow.backends.errors import StoreError
+from keystow.backends.sending.limits import Bounds
 from keystow.backends.sending.lines import Line, Lines
-from keystow.backends.sending.repeating import PATIENCE, retried
+from keystow.backends.sending.repeating import retried
 
 from .answers import UNDERSTOOD, is_error, strange
 from .carriers import Carriers
@@ -20,10 +21,10 @@ Result = TypeVar("Result")
 class Bucket:
     """One bucket, open. ``lines`` are the operations that are under way."""
 
-    def __init__(self, name: str, carriers: Carriers) -> None:
-        self.name = name
+    def __init__(self, name: str, carriers: Carriers, bounds: Bounds) -> None:
+        self.name, self.bounds = name, bounds
         self.endpoint, self.region = carriers.endpoint, carriers.region
-        self.lines = Lines()
+        self.lines = Lines(bounds.still)
         self.verification = Verification(f"s3://{name}", AWS if is_aws(self.endpoint) else OTHERS)
         self._carriers = carriers
 
@@ -50,10 +51,11 @@ class Bucket:
         understood: Callable[[Answer], Any] | None = None,
         *,
         seconds: float | None = None,
-        patience: float = PATIENCE,
+        patience: float | None = None,
     ) -> Any:
         """The same, tried again while the store is unavailable: for all that only reads, or may be done twice."""
         with self.lines.line(seconds) as line:
+            patience = self.bounds.patience if patience is None else patience
             return retried(lambda: self.once(request, line, understood), patience=patience)
 
     def refusal(self, answer: Answer, request: Request) -> StoreError:

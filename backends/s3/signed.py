@@ -112,7 +112,7 @@ class Signed:
         asked = self._signed(request)
         arrived = False
         try:
-            connection = self._kept() or self._connected()
+            connection = self._kept() or self._connected(min(CONNECT, line.seconds))
             arrived = True
             exchange = _Exchange(connection, asked, line)
             headers = {name.lower(): value for name, value in exchange.response.headers.items()}
@@ -155,12 +155,12 @@ class Signed:
                 connection.close()
         return None
 
-    def _connected(self) -> http.client.HTTPConnection:
+    def _connected(self, seconds: float) -> http.client.HTTPConnection:
         host, port = self._address
         connection = (
-            http.client.HTTPSConnection(host, port, timeout=CONNECT, context=self._tls)
+            http.client.HTTPSConnection(host, port, timeout=seconds, context=self._tls)
             if self._tls
-            else http.client.HTTPConnection(host, port, timeout=CONNECT)
+            else http.client.HTTPConnection(host, port, timeout=seconds)
         )
         connection.connect()
         connection.sock.settimeout(_SECONDS)

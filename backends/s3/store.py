@@ -13,6 +13,7 @@ from keystow.backends.contract import Capabilities, Stat, Written
 from keystow.backends.errors import InvalidKeyError, StoreError, StoreUnavailableError, UnsupportedError
 from keystow.backends.sending.continuing import Content, continued
 from keystow.backends.sending.digest import Digest
+from keystow.backends.sending.limits import bounds
 
 from .answers import Found, listed, opened, strange
 from .bucket import Bucket
@@ -45,9 +46,11 @@ class S3Store:
         ca_file: str | None = None,
         addressing: Literal["path", "virtual"] | None = None,
         conditions: bool = True,
+        timeout: float | None = None,
     ) -> None:
         self.capabilities = Capabilities(if_absent=conditions, versions=True, presign=True, metadata=True)
-        self._bucket = Bucket(bucket, Carriers(bucket, engine, Options(endpoint, region, profile, ca_file, addressing)))
+        options = Options(endpoint, region, profile, ca_file, addressing)
+        self._bucket = Bucket(bucket, Carriers(bucket, engine, options), bounds(timeout))
 
     @property
     def endpoint(self) -> str | None:
@@ -92,7 +95,8 @@ class S3Store:
             self.stat(key, version_id=version_id)
             return iter(())
         self._check_key(key)
-        return continued(partial(self._opened, key, version_id, stop), start)
+        opening = partial(self._opened, key, version_id, stop)
+        return continued(opening, start, patience=self._bucket.bounds.patience)
 
     def _opened(self, key: str, version_id: str | None, stop: int | None, start: int, tag: str | None) -> Content:
         """The content from ``start`` on; with a ``tag``, of that object alone."""

@@ -25,11 +25,6 @@ from .bucket import Bucket
 from .checks import Checks
 from .requests import Request
 
-_LOOK_SECONDS = 15.0
-"""For the look after a lost answer: those who wait have waited for two tries."""
-_LOOK_PATIENCE = 5.0
-_COMPLETION_SECONDS = 600.0
-"""Putting an object together may take minutes, in which S3 sends spaces (CompleteMultipartUpload, of its API)."""
 _ABORT_SECONDS = 5.0
 _INTERRUPTED_SECONDS = 1.5
 """For the abort of whoever was interrupted, who is waiting."""
@@ -72,7 +67,7 @@ class Upload:
             sent = in_flight(pieces, partial(self._under_way, upload))
             params = upload | {"MultipartUpload": {"Parts": [part.described for part in sent]}} | self._condition
             complete = Request("complete_multipart_upload", self._key, params)
-            stored = self._decided(partial(self._bucket.once, complete), _COMPLETION_SECONDS)
+            stored = self._decided(partial(self._bucket.once, complete), self._bucket.bounds.completion)
         except BaseException as error:
             self._abort(upload, error)
             raise
@@ -95,7 +90,8 @@ class Upload:
 
         with self._bucket.lines.line() as line:
             try:
-                found: Begun = retried(lambda: self._bucket.verification.begun(partial(begin, line)))
+                verified = partial(self._bucket.verification.begun, partial(begin, line))
+                found: Begun = retried(verified, patience=self._bucket.bounds.patience)
             except BaseException as error:
                 if lost or not isinstance(error, StoreError):
                     error.add_note(f"an upload without parts may have been begun and left behind; {_UNFINISHED}")
@@ -112,7 +108,8 @@ class Upload:
         def work(line: Line) -> _Part:
             sha256 = hashlib.sha256(piece).hexdigest()
             params = {**upload, "PartNumber": number}
-            stored, checks = retried(lambda: self._sent("upload_part", params, piece, sha256, line))
+            send = partial(self._sent, "upload_part", params, piece, sha256, line)
+            stored, checks = retried(send, patience=self._bucket.bounds.patience)
             checksum = {name: value for name, value in checks.items() if name == "ChecksumSHA256"}
             described = {"PartNumber": number, "ETag": stored.etag} | checksum
             return _Part(described, stored.confirmed == "checksum")
@@ -135,12 +132,14 @@ class Upload:
     def _decided(self, send: Callable[[Line], Stored], seconds: float | None = None) -> Stored:
         """What comes of the request that makes the object appear."""
         with self._bucket.lines.line(seconds) as line:
-            return decided(lambda: send(line), self._found, self._bucket.where(self._key))
+            where = self._bucket.where(self._key)
+            return decided(lambda: send(line), self._found, where, self._bucket.bounds)
 
     def _found(self) -> Stored | None:
         """Our own object, if it is ours that stands under the key."""
         look = Request("head_object", self._key)
-        found: Found = self._bucket.asked(look, seconds=_LOOK_SECONDS, patience=_LOOK_PATIENCE)
+        with self._bucket.lines.line(self._bucket.bounds.brief) as line:
+            found: Found = self._bucket.once(look, line)
         if found.metadata.get(MARK) != self._id:
             return None
         return Stored(found.etag, found.version_id, confirmed="stat")

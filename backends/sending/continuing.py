@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from keystow.backends.errors import StoreUnavailableError
 
-from .repeating import PATIENCE, pause_after, retried
+from .repeating import pause_after, retried
 
 MOST_BREAKS = 8
 """How often content may break off without another ``ENOUGH`` bytes of it."""
@@ -31,7 +31,7 @@ class Content(NamedTuple):
 
 
 def continued(
-    open_at: Callable[[int, str | None], Content], start: int = 0, *, patience: float = PATIENCE
+    open_at: Callable[[int, str | None], Content], start: int = 0, *, patience: float
 ) -> Generator[bytes, None, None]:
     """The content from the byte ``start`` on.
 

@@ -14,8 +14,6 @@ from concurrent.futures import CancelledError, Future
 from functools import partial
 from typing import TypeVar
 
-from .limits import SECONDS
-
 LEAST = 1 << 16
 """The bytes of a body, sent or received, that are progress, as it moves in blocks of so many; fewer are none."""
 _TICK = 0.5
@@ -60,7 +58,7 @@ class Line:
         if self._is_cut:
             raise CancelledError
         if self._is_late:
-            raise TimeoutError(f"nothing moved for {self.seconds:.0f} s")
+            raise TimeoutError(f"nothing moved for {self.seconds:.3g} s")
 
     def cut(self) -> None:
         """Ends what is under way, and all further tries."""
@@ -82,9 +80,10 @@ class Line:
 
 
 class Lines:
-    """The lines of one store."""
+    """The lines of one store, each of which may stand still for ``still`` seconds, if nothing else is said."""
 
-    def __init__(self) -> None:
+    def __init__(self, still: float) -> None:
+        self._still = still
         self._lines: set[Line] = set()
         self._changed = threading.Condition()
         self._watcher: threading.Thread | None = None
@@ -92,7 +91,7 @@ class Lines:
     @contextlib.contextmanager
     def line(self, seconds: float | None = None) -> Iterator[Line]:
         """A line, looked after for as long as this lasts."""
-        line = Line(SECONDS if seconds is None else seconds)
+        line = Line(self._still if seconds is None else seconds)
         with self._changed:
             self._lines.add(line)
             if self._watcher is None or not self._watcher.is_alive():  # which it is not after a fork

@@ -11,22 +11,21 @@ import contextlib
 from collections.abc import AsyncIterator
 from typing import Any
 
-from . import limits
+from .limits import LEAST
 from .parts import Body
 
 
 @contextlib.asynccontextmanager
-async def progressing(body: Body | None = None, seconds: float | None = None) -> AsyncIterator[None]:
-    """Within this, ``TimeoutError`` is raised once no bytes left ``body`` for ``seconds`` (``limits.SECONDS``)."""
-    bound = limits.SECONDS if seconds is None else seconds
+async def progressing(seconds: float, body: Body | None = None) -> AsyncIterator[None]:
+    """Within this, ``TimeoutError`` is raised once no bytes left ``body`` for ``seconds``."""
     loop = asyncio.get_running_loop()
-    deadline = asyncio.timeout(bound)
+    deadline = asyncio.timeout(seconds)
 
     def moved() -> None:
         if not deadline.expired():
-            deadline.reschedule(loop.time() + bound)
+            deadline.reschedule(loop.time() + seconds)
 
-    async with _until(deadline, bound):
+    async with _until(deadline, seconds):
         if body is not None:
             body.moved = moved
         try:
@@ -37,23 +36,23 @@ async def progressing(body: Body | None = None, seconds: float | None = None) ->
 
 
 class Progressing:
-    """An answer's content, to be read as from aiohttp's ``StreamReader``: ``LEAST`` bytes of it come in ``SECONDS``."""
+    """An answer's content, to be read as from aiohttp's ``StreamReader``: ``LEAST`` bytes of it come in ``seconds``."""
 
-    def __init__(self, content: Any) -> None:
+    def __init__(self, content: Any, seconds: float) -> None:
         self._content = content
-        self._left = limits.SECONDS
+        self._seconds = self._left = seconds
         self._came = 0
 
     async def read(self, size: int = -1) -> bytes:
         """Up to ``size`` bytes, or all. Raises ``TimeoutError``."""
         loop = asyncio.get_running_loop()
         since = loop.time()
-        async with _until(asyncio.timeout(self._left), limits.SECONDS):
+        async with _until(asyncio.timeout(self._left), self._seconds):
             piece: bytes = await self._content.read(size)
         self._came += len(piece)
         self._left -= loop.time() - since
-        if self._came >= limits.LEAST:
-            self._came, self._left = 0, limits.SECONDS
+        if self._came >= LEAST:
+            self._came, self._left = 0, self._seconds
         return piece
 
     def __getattr__(self, name: str) -> Any:

@@ -23,8 +23,6 @@ PAUSES = (0.2, 0.8, 2.4)
 """Seconds before the second try, the third and so on, of which chance takes off up to half."""
 LONGEST_PAUSE = 20.0
 """Seconds that a server may ask for (RFC 9110, section 10.2.3); for more, there is no other try."""
-PATIENCE = 90.0
-"""Seconds after the first try in which another one may begin."""
 
 _SECONDS = re.compile(r"[0-9]{1,9}")
 _log = logging.getLogger("keystow")
@@ -50,16 +48,15 @@ def retry_after(value: str | None, now: float) -> float | None:
         return None
 
 
-def pause_after(
-    error: StoreError, tries: int, seconds: float, *, chance: float, patience: float = PATIENCE
-) -> float | None:
+def pause_after(error: StoreError, tries: int, seconds: float, *, chance: float, patience: float) -> float | None:
     """The seconds to wait after ``error``, or ``None`` if the request is not made again.
 
-    ``tries`` have been made, in ``seconds``; ``chance`` is a number from 0 to 1.
+    ``tries`` have been made, in ``seconds``, and another may begin in ``patience`` seconds after the first; ``chance``
+    is a number from 0 to 1.
 
-    >>> pause_after(StoreUnavailableError("503"), 1, 0.1, chance=1.0)
+    >>> pause_after(StoreUnavailableError("503"), 1, 0.1, chance=1.0, patience=90)
     0.2
-    >>> pause_after(StoreError("501"), 1, 0.1, chance=1.0)
+    >>> pause_after(StoreError("501"), 1, 0.1, chance=1.0, patience=90)
     """
     if not isinstance(error, StoreUnavailableError) or isinstance(error, UnknownOutcomeError) or tries > len(PAUSES):
         return None
@@ -74,7 +71,7 @@ def pause_after(
 class Tries:
     """The tries of one request, which may begin within ``patience`` seconds."""
 
-    def __init__(self, patience: float = PATIENCE) -> None:
+    def __init__(self, patience: float) -> None:
         self._patience = patience
         self._begun = time.monotonic()
         self.count = 0
@@ -91,7 +88,7 @@ class Tries:
         return pause
 
 
-def retried(call: Callable[[], Answer], *, patience: float = PATIENCE) -> Answer:
+def retried(call: Callable[[], Answer], *, patience: float) -> Answer:
     """What ``call`` gives, tried again while the store is unavailable; for requests that may be repeated."""
     tries = Tries(patience)
     while True:
@@ -102,7 +99,7 @@ def retried(call: Callable[[], Answer], *, patience: float = PATIENCE) -> Answer
         time.sleep(pause)
 
 
-async def retried_on_loop(call: Callable[[], Awaitable[Answer]], *, patience: float = PATIENCE) -> Answer:
+async def retried_on_loop(call: Callable[[], Awaitable[Answer]], *, patience: float) -> Answer:
     """``retried``, on an event loop."""
     from asyncio import sleep
 

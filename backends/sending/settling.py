@@ -6,6 +6,7 @@ being told so, the object that stands there is looked at once: with that id it i
 
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import TypeVar
 
 from keystow.backends.errors import (
@@ -17,7 +18,8 @@ from keystow.backends.errors import (
     UnknownOutcomeError,
 )
 
-from .repeating import PATIENCE, Tries
+from .limits import Bounds
+from .repeating import Tries, retried
 
 MARK = "keystow-write"
 """The metadata's name for that id; Azure's names take no hyphen."""
@@ -26,15 +28,15 @@ _CONFLICT_PAUSES = (0.1, 0.4, 1.6)
 Answer = TypeVar("Answer")
 
 
-def decided(
-    call: Callable[[], Answer], find: Callable[[], Answer | None], where: str, *, patience: float = PATIENCE
-) -> Answer:
+def decided(call: Callable[[], Answer], find: Callable[[], Answer | None], where: str, bounds: Bounds) -> Answer:
     """What ``call`` gives, the request that makes an object appear.
 
-    ``find`` looks for the object with our id and gives its answer, or ``None`` if another stands there. Raises what
-    ``call`` raised where the object is not ours, and ``UnknownOutcomeError`` where that cannot be found out.
+    ``find`` looks once, for at most ``bounds.brief`` seconds, for the object with our id, and gives its answer, or
+    ``None`` if another stands there. Raises what ``call`` raised where the object is not ours, and
+    ``UnknownOutcomeError`` where that cannot be found out.
     """
-    tries = Tries(patience)
+    tries = Tries(bounds.patience)
+    look = partial(retried, find, patience=bounds.brief / 2)
     conflicts = iter(_CONFLICT_PAUSES)
     lost = False
     while True:
@@ -42,11 +44,11 @@ def decided(
             return call()
         except AlreadyExistsError as error:
             # Even after a single try: a proxy on the way may have sent it twice.
-            return _settled(find, where, error, lost=lost)
+            return _settled(look, where, error, lost=lost)
         except ConflictError as error:
             pause = next(conflicts, None)
             if pause is None or not error.passes:
-                return _settled(find, where, error, lost=lost)
+                return _settled(look, where, error, lost=lost)
         except StoreUnavailableError as error:
             lost = lost or error.may_have_arrived
             try:
@@ -54,18 +56,18 @@ def decided(
             except StoreUnavailableError:
                 if not lost:
                     raise
-                return _settled(find, where, error, lost=True)
+                return _settled(look, where, error, lost=True)
         except StoreError as error:
             if not lost:
                 raise
-            return _settled(find, where, error, lost=True)
+            return _settled(look, where, error, lost=True)
         time.sleep(pause)
 
 
-def _settled(find: Callable[[], Answer | None], where: str, error: StoreError, *, lost: bool) -> Answer:
+def _settled(look: Callable[[], Answer | None], where: str, error: StoreError, *, lost: bool) -> Answer:
     """The answer for our own object, if it stands there; ``lost`` says that one of our writes may have been done."""
     try:
-        found = find()
+        found = look()
     except NotFoundError:
         found = None
     except StoreError as failure:

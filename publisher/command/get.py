@@ -1,5 +1,6 @@
 """``keystow get``: what was published, back into a directory."""
 
+from . import typed
 from .claimed import LIMITS, given_limits, given_result, given_trust, take_limits, take_trust
 from .streams import say
 
@@ -16,6 +17,7 @@ def take_arguments(parser: "argparse.ArgumentParser") -> None:
     parser.add_argument("directory", metavar="DIRECTORY", help="a new or empty directory")
     take_trust(parser)
     take_limits(parser, *LIMITS)
+    typed.take_timeout(parser)
 
 
 def run(options: "argparse.Namespace") -> int:
@@ -24,7 +26,8 @@ def run(options: "argparse.Namespace") -> int:
 
     from .wording import counted
 
-    fetched = fetch(given_result(options), options.directory, limits=given_limits(options), **given_trust(options))
+    given = {"limits": given_limits(options), "timeout": options.timeout, **given_trust(options)}
+    fetched = fetch(given_result(options), options.directory, **given)
     for name in fetched.cleared:
         say(f"removed what an earlier run, which was killed, had left: {name}")
     if not fetched.verified:

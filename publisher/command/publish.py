@@ -3,7 +3,9 @@
 import os
 import re
 import sys
+from functools import partial
 
+from . import typed
 from .claimed import take_trust
 from .context import given_context, take_context
 from .failures import complain, status_of
@@ -39,6 +41,7 @@ def take_arguments(parser: "argparse.ArgumentParser") -> None:
     parser.add_argument("--dry-run", action="store_true", help="say what would be published; open no store")
     parser.add_argument("--output", choices=FORMS, default="yaml", help=_OUTPUT)
     take_trust(parser)
+    typed.take_timeout(parser)
     parser.set_defaults(prints=True, repeated="destination")
 
 
@@ -50,7 +53,8 @@ def run(options: "argparse.Namespace") -> int:
     context = given_context(options)
     archive = False if options.plain else None
     trusted = trust(options.allow, options.allow_endpoint)
-    plans = [plan(destination, context, archive=archive, trust=trusted) for destination in _destinations(options)]
+    planned_for = partial(plan, context=context, archive=archive, trust=trusted, timeout=options.timeout)
+    plans = list(map(planned_for, _destinations(options)))
     check_form(options.output, (planned.result() for planned in plans))
     mtime = _source_date_epoch()
     for planned in plans:

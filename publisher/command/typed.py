@@ -4,13 +4,19 @@ Each raises ``ArgumentTypeError`` that says what to type instead.
 """
 
 import re
-from argparse import ArgumentTypeError
+from argparse import ArgumentParser, ArgumentTypeError
 from datetime import UTC, datetime, timedelta, tzinfo
 
 _DURATION = "([0-9]{1,9})([smhd]?)"
 _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
+_TIMEOUT = "when a request is over on which nothing moves, with all of its tries. Default: KEYSTOW_TIMEOUT, or 150s"
 _SIZE = "([0-9]{1,18})([kMGTP]?)(i?)B?"
 _POWERS = {"": 0, "k": 1, "M": 2, "G": 3, "T": 4, "P": 5}
+
+
+def take_timeout(parser: ArgumentParser) -> None:
+    """Declares ``--timeout``."""
+    parser.add_argument("--timeout", metavar="30s", type=timeout, help=_TIMEOUT)
 
 
 def limit(text: str) -> int | None:
@@ -67,6 +73,18 @@ def zone(text: str) -> tzinfo:
     except (LookupError, ValueError, OSError):
         lack = "" if available_timezones() else ": this machine has no time zones: install the package tzdata"
         raise ArgumentTypeError(f"{text!r} is no time zone such as Europe/Berlin or UTC{lack}") from None
+
+
+def timeout(text: str) -> timedelta:
+    """A duration that a timeout can have."""
+    from keystow.backends.sending.limits import check_timeout
+
+    found = duration(text)
+    try:
+        check_timeout(found)
+    except ValueError as error:
+        raise ArgumentTypeError(str(error)) from None
+    return found
 
 
 def duration(text: str) -> timedelta:

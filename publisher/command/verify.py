@@ -1,5 +1,6 @@
 """``keystow verify``: whether what is in the store is what was published."""
 
+from . import typed
 from .claimed import given_limits, given_result, given_trust, take_limits, take_result, take_trust
 from .streams import say
 
@@ -15,6 +16,7 @@ def take_arguments(parser: "argparse.ArgumentParser") -> None:
     take_result(parser)
     take_trust(parser)
     take_limits(parser, "members", "bytes")
+    typed.take_timeout(parser)
 
 
 def run(options: "argparse.Namespace") -> int:
@@ -23,7 +25,8 @@ def run(options: "argparse.Namespace") -> int:
 
     from .wording import counted
 
-    verified = verify(given_result(options), limits=given_limits(options), **given_trust(options))
+    limits = given_limits(options)
+    verified = verify(given_result(options), limits=limits, timeout=options.timeout, **given_trust(options))
     what = f"{counted(verified.objects, 'object')} of {counted(verified.size, 'byte')}"
     say(f"verified {what}, SHA-256 {verified.sha256}")
     return 0

@@ -12,8 +12,6 @@ import time
 import pytest
 
 from keystow.backends import StoreError, StoreUnavailableError, open_store
-from keystow.backends.azure import upload as azure_upload
-from keystow.backends.gcs import upload as google_upload
 from keystow.backends.sending import limits, repeating
 from keystow.backends.sending.parts import Body, part_size
 from keystow.backends.sending.progress import Progressing, progressing
@@ -36,8 +34,7 @@ DATED = b'ETag: "e"\r\nX-Goog-Generation: 7\r\nLast-Modified: Tue, 24 Nov 2026 1
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch, clean_environment):
     monkeypatch.setattr(limits, "SECONDS", 0.2)
-    monkeypatch.setattr(google_upload, "BRIEF", 0.1)
-    monkeypatch.setattr(azure_upload, "BRIEF", 0.1)
+    monkeypatch.setattr(limits, "BRIEF", 0.1)
     monkeypatch.setattr(repeating, "PAUSES", ())
     for name in ("CONNECTION_STRING", "ACCOUNT_NAME", "SAS_TOKEN"):
         monkeypatch.delenv(f"AZURE_STORAGE_{name}", raising=False)
@@ -241,7 +238,7 @@ def test_a_credential_of_azures_that_gives_no_token() -> None:
             await asyncio.sleep(60)
 
     with pytest.raises(TimeoutError, match="nothing moved"):
-        asyncio.run(_Asked(Silent()).get_token("scope"))
+        asyncio.run(_Asked(Silent(), 0.2).get_token("scope"))
 
 
 # -- the clock itself
@@ -250,7 +247,7 @@ def test_a_credential_of_azures_that_gives_no_token() -> None:
 def test_a_body_that_is_asked_for_has_more_time() -> None:
     async def sent(pauses):
         body = Body(bytes(1000))
-        async with progressing(body, 0.3):
+        async with progressing(0.3, body):
             for pause in pauses:
                 await asyncio.sleep(pause)
                 body.read(100)
@@ -263,7 +260,7 @@ def test_a_body_that_is_asked_for_has_more_time() -> None:
 
 def test_another_timeout_is_not_ours() -> None:
     async def fails():
-        async with progressing(None, 60):
+        async with progressing(60):
             raise TimeoutError("theirs")
 
     with pytest.raises(TimeoutError, match="theirs"):
@@ -285,7 +282,7 @@ class Content:
 )
 def test_content_has_to_come(size, pause, comes) -> None:
     async def read():
-        content = Progressing(Content(size, pause))
+        content = Progressing(Content(size, pause), 0.2)
         for _ in itertools.repeat(None, 8):
             await content.read(1 << 20)
 

@@ -30,7 +30,7 @@ def unavailable(after=None):
 
 @given(KINDS, st.integers(1, 9), st.floats(0, 1000), st.floats(0, 1))
 def test_only_a_store_that_is_unavailable_is_asked_again(kind, tries, seconds, chance):
-    assert pause_after(kind("no"), tries, seconds, chance=chance) is None
+    assert pause_after(kind("no"), tries, seconds, chance=chance, patience=90) is None
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,7 @@ def test_only_a_store_that_is_unavailable_is_asked_again(kind, tries, seconds, c
 def test_the_pause(monkeypatch, tries, seconds, after, chance, pause):
     """Half of it is chance; what the server asks for is heeded (RFC 9110, section 10.2.3), up to a bound."""
     monkeypatch.setattr(repeating, "PAUSES", (0.2, 0.8, 2.4))
-    found = pause_after(unavailable(after), tries, seconds, chance=chance)
+    found = pause_after(unavailable(after), tries, seconds, chance=chance, patience=90)
     assert found == (None if pause is None else pytest.approx(pause))
 
 
@@ -119,8 +119,8 @@ def both(call):
     async def asked():
         return call()
 
-    yield lambda: retried(call)
-    yield lambda: asyncio.run(retried_on_loop(asked))
+    yield lambda: retried(call, patience=90)
+    yield lambda: asyncio.run(retried_on_loop(asked, patience=90))
 
 
 @pytest.mark.parametrize("times", range(TRIES))
@@ -185,7 +185,7 @@ class Breaking:
 @given(st.lists(st.integers(0, 30), max_size=continuing.MOST_BREAKS), st.integers(0, 40))
 def test_content_goes_on_where_it_broke_off(pieces, start):
     source = Breaking(300, pieces)
-    assert b"".join(continued(source.at, start)) == source.content[start:]
+    assert b"".join(continued(source.at, start, patience=90)) == source.content[start:]
     assert source.asked[0] == (start, None)
     assert [tag for _, tag in source.asked[1:]] == ["one"] * (len(source.asked) - 1)
     assert source.open == 0
@@ -194,10 +194,10 @@ def test_content_goes_on_where_it_broke_off(pieces, start):
 def test_content_that_breaks_too_often(monkeypatch):
     source = Breaking(300, [1] * 99)
     with pytest.raises(StoreUnavailableError, match=rf"it broke off \({continuing.MOST_BREAKS + 1} tries\)"):
-        list(continued(source.at))
+        list(continued(source.at, patience=90))
     assert len(source.asked) == continuing.MOST_BREAKS + 1
     monkeypatch.setattr(continuing, "ENOUGH", 10)
-    assert b"".join(continued(Breaking(300, [10] * 20).at)) == source.content
+    assert b"".join(continued(Breaking(300, [10] * 20).at, patience=90)) == source.content
 
 
 class Slow(Breaking):
@@ -233,7 +233,7 @@ def test_the_time_that_is_waited_in_vain_is_bounded(monkeypatch, opening, breaki
     monkeypatch.setattr(continuing, "time", Clock)
     source = Slow(Clock, opening=opening, breaking=breaking)
     with pytest.raises(StoreUnavailableError):
-        list(continued(source.at))
+        list(continued(source.at, patience=90))
     assert len(source.asked) == times
 
 
@@ -246,7 +246,7 @@ def test_the_time_that_the_reader_takes_does_not_count(monkeypatch):
     monkeypatch.setattr(continuing, "time", Clock)
     got = b""
     source = Breaking(300, [100, 100])
-    for piece in continued(source.at):
+    for piece in continued(source.at, patience=90):
         got += piece
         Clock.now += 1000
     assert got == source.content
@@ -259,9 +259,9 @@ def test_content_that_breaks_off_goes_on_when_the_server_wants_it(monkeypatch, c
     monkeypatch.setattr(StoreUnavailableError, "retry_after", after)
     if asked == 1:
         with pytest.raises(StoreUnavailableError):
-            list(continued(source.at))
+            list(continued(source.at, patience=90))
     else:
-        assert b"".join(continued(source.at)) == source.content
+        assert b"".join(continued(source.at, patience=90)) == source.content
         assert caplog.messages == ["going on at byte 7 in 0.0 s: it broke off"]
     assert len(source.asked) == asked
 
@@ -270,14 +270,14 @@ def test_content_of_no_known_version_does_not_go_on():
     source = Breaking(300, [7], tag=None)
     got = []
     with pytest.raises(StoreUnavailableError, match="it broke off"):
-        got.extend(continued(source.at))
+        got.extend(continued(source.at, patience=90))
     assert got == [source.content[:7]]
     assert len(source.asked) == 1
 
 
 def test_content_is_closed_when_the_reader_stops():
     source = Breaking(300, [])
-    reading = continued(source.at)
+    reading = continued(source.at, patience=90)
     next(reading)
     assert source.open == 1
     reading.close()

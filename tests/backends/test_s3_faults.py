@@ -23,7 +23,7 @@ from keystow.backends import (
 from keystow.backends.s3 import upload
 from keystow.backends.s3.refusals import refused, retry_after
 from keystow.backends.s3.requests import Answer
-from keystow.backends.sending import lines, repeating, settling
+from keystow.backends.sending import limits, lines, repeating, settling
 from keystow.backends.sending.parts import part_size
 from keystow.testing.servers import COMPUTE_NODE_POLICY, FaultProxy, free_ports
 from keystow.testing.servers.proxy import Loopback, ProxyHandler, QuietHandler
@@ -62,7 +62,7 @@ def quick(monkeypatch):
 def impatient(quick, monkeypatch):
     """A single try, and little patience with what stands still."""
     monkeypatch.setattr(repeating, "PAUSES", ())
-    for module, name in ((lines, "SECONDS"), (upload, "_LOOK_SECONDS"), (upload, "_ABORT_SECONDS")):
+    for module, name in ((limits, "SECONDS"), (limits, "BRIEF"), (upload, "_ABORT_SECONDS")):
         monkeypatch.setattr(module, name, 0.5)
     monkeypatch.setattr(lines, "_TICK", 0.05)
 
@@ -185,7 +185,7 @@ def test_a_head_that_comes_byte_by_byte(opened, impatient, operation):
 
 @pytest.mark.parametrize("operation", ["read", "stat", "put"])
 def test_a_try_that_hung_is_followed_by_a_sound_one(opened, quick, monkeypatch, operation):
-    monkeypatch.setattr(lines, "SECONDS", 1.0)
+    monkeypatch.setattr(limits, "SECONDS", 1.0)
     monkeypatch.setattr(lines, "_TICK", 0.05)
     silent, released = itertools.count(), threading.Event()
 
@@ -202,7 +202,7 @@ def test_a_try_that_hung_is_followed_by_a_sound_one(opened, quick, monkeypatch, 
 
 def test_an_object_that_comes_slowly_is_no_hang(opened, quick, monkeypatch):
     """Much longer in all than nothing may move, and never that long without anything."""
-    monkeypatch.setattr(lines, "SECONDS", 1.5)
+    monkeypatch.setattr(limits, "SECONDS", 1.5)
     monkeypatch.setattr(lines, "_TICK", 0.05)
     pieces = 30
 

@@ -12,6 +12,7 @@ from keystow.backends import (
     UnknownOutcomeError,
 )
 from keystow.backends.sending import repeating, settling
+from keystow.backends.sending.limits import bounds
 from keystow.backends.sending.settling import decided
 
 TRIES = 4
@@ -49,7 +50,7 @@ OURS, THEIRS, NONE, HIDDEN = "found", None, NotFoundError("none"), AccessDeniedE
         ([LOST] * TRIES, THEIRS, LOST, 1),
         ([LOST] * TRIES, NONE, LOST, 1),
         ([LOST] * TRIES, HIDDEN, UnknownOutcomeError, 1),
-        ([LOST] * TRIES, LOST, UnknownOutcomeError, 1),
+        ([LOST] * TRIES, LOST, UnknownOutcomeError, TRIES),
         ([REFUSED] * TRIES, OURS, REFUSED, 0),
         ([LOST, REFUSED, REFUSED, REFUSED], OURS, "found", 1),
         ([LOST, REFUSED, REFUSED, REFUSED], HIDDEN, UnknownOutcomeError, 1),
@@ -77,7 +78,7 @@ def test_success_failure_or_nobody_knows(answers, there, outcome, looks):
         return given(there)
 
     def write():
-        return decided(lambda: given(left.pop(0)), find, "s3://b/k")
+        return decided(lambda: given(left.pop(0)), find, "s3://b/k", bounds())
 
     if isinstance(outcome, str):
         assert write() == outcome

@@ -324,7 +324,7 @@ def test_without_a_strong_etag_nothing_goes_on(liar):
 
 @pytest.fixture
 def impatient(monkeypatch):
-    monkeypatch.setattr("keystow.watched.SECONDS", 0.2)
+    monkeypatch.setattr("keystow.backends.sending.limits.SECONDS", 0.2)
     monkeypatch.setattr("keystow.backends.sending.repeating.PAUSES", ())
 
 

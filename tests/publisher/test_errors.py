@@ -10,13 +10,12 @@ import pytest
 import keystow
 import keystow.archive.errors
 import keystow.backends.errors
-import keystow.errors
 import keystow.keys.errors
 from keystow import KeystowError
 
 PAGE = Path(__file__).parents[2] / "docs" / "errors.md"
 _ROW = re.compile(r"\| `(\w+)` \| `keystow\.(?:(\w+)\.)?(\w+)` \| (`\w+`(?:, `\w+`)*) \|")
-HOMES = {None: keystow.errors, **{name: getattr(keystow, name).errors for name in ("keys", "archive", "backends")}}
+HOMES = {None: keystow, **{name: getattr(keystow, name).errors for name in ("keys", "archive", "backends")}}
 ROWS = _ROW.findall(PAGE.read_text("utf-8"))
 
 

@@ -72,8 +72,9 @@ def test_a_compute_node_may_ask_not_to_overwrite(seaweed, bucket, compute_node, 
     if if_exists == "skip":
         assert ks.publish(small, place, if_exists="skip").checksum_sha256 is None
     else:
-        with pytest.raises(FileExistsError, match=f"s3://{bucket}/node/once-error.tar.gz: already exists"):
+        with pytest.raises(FileExistsError, match=f"s3://{bucket}/node/once-error.tar.gz: already exists") as refused:
             ks.publish(small, place, if_exists="error")
+        assert not isinstance(refused.value, ks.AlreadyPublishedError), "it may not be read"
 
 
 @pytest.fixture(scope="module")

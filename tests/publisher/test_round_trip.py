@@ -2,9 +2,11 @@
 
 import hashlib
 import os
+import pickle
 import subprocess
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -12,7 +14,7 @@ from archive_strategies import OLD, Link, Program, lay, seen, trees
 from conftest import same_tree
 from hypothesis import assume, given, settings
 
-from keystow import Context, VerificationError, fetch, publish, verify
+from keystow import AlreadyPublishedError, Context, VerificationError, fetch, publish, verify
 from keystow.archive import SourceError, SourceNotFoundError, UnsafeArchiveError
 from keystow.backends import AlreadyExistsError, NotFoundError
 
@@ -253,6 +255,23 @@ def test_error_leaves_what_stands(place, files, small):
     with pytest.raises(AlreadyExistsError, match=r"same\.tar\.gz.*already exists"):
         publish(small, place("same"), if_exists="error")
     assert verify(first)
+
+
+def test_the_same_publish_again_recognises_its_own(place, files, small):
+    """As one whose answer was lost does; and nothing else is taken for it."""
+    first = publish(files, place("same"), if_exists="error")
+    told = []
+    with pytest.raises(
+        AlreadyPublishedError, match=rf"same\.tar\.gz.*already exists.*{first.checksum_sha256}"
+    ) as caught:
+        publish(files, place("same"), if_exists="error", progress=lambda *done: told.append(done))
+    assert caught.value.result == replace(first, store_checksum=None)
+    assert verify(caught.value.result)
+    assert pickle.loads(pickle.dumps(caught.value)).result == caught.value.result
+    assert all(done <= total for done, total in told)
+    with pytest.raises(AlreadyExistsError) as caught:
+        publish(small, place("same"), if_exists="error")
+    assert not isinstance(caught.value, AlreadyPublishedError)
 
 
 def test_skip_leaves_what_stands_and_claims_no_checksum(place, files, small):
