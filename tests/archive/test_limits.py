@@ -123,6 +123,11 @@ def test_what_was_read_allows_for_more():
         budget.spend(1)
 
 
+def test_a_ratio_of_nothing_allows_for_nothing():
+    with pytest.raises(LimitExceededError):
+        Budget(Limits(ratio=0), PLENTY, lambda: 2 * FREE).spend(FREE + 1)
+
+
 def test_without_a_ratio_or_a_size_nothing_is_too_much():
     for budget in (Budget(Limits(ratio=None), PLENTY, lambda: 1), Budget(Limits(), PLENTY)):
         budget.spend(1 << 50)

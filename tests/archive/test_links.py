@@ -10,6 +10,7 @@ from archive_strategies import Link, lay
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from keystow.archive import links as links_module
 from keystow.archive.links import LeadsOutError, Links, LoopError
 
 part = st.sampled_from(["a", "b", "l", "m", "n", "..", "..", ".", ""])
@@ -170,3 +171,34 @@ def test_a_links_own_target_is_always_walked():
     """What an archive holds may be walked once, however much it is."""
     links = [(f"l{i}", "x/" * 2000) for i in range(1000)]
     assert not any(Links(links).leads_out(*link) for link in links)
+
+
+@pytest.mark.parametrize("ends", ["../x", "l/x", "out", "long"])
+def test_what_leads_out_names_the_path(ends):
+    path = "x/" * 4096 + "x" if ends == "long" else ends
+    with pytest.raises(LeadsOutError) as raised:
+        Links([("l", ".."), ("out", "/")]).resolve(path)
+    assert raised.value.args == (path,)
+    with pytest.raises(LoopError) as raised:
+        Links([("round", "round")]).resolve("round/x")
+    assert raised.value.args == ("round/x",)
+
+
+def test_a_path_of_4096_segments_is_walked():
+    path = "/".join(["x"] * 4096)
+    assert Links([]).resolve(path) == path
+    with pytest.raises(LeadsOutError):
+        Links([]).resolve(f"{path}/x")
+
+
+def test_what_is_passed_on_the_way_is_counted_to_the_segment(monkeypatch):
+    """64 segments for each link, and of what the first one passes, its own target counts for nothing."""
+    monkeypatch.setattr(links_module, "_SPARE", 0)
+    for segments, is_enough in ((3 * 64, True), (3 * 64 + 1, False)):
+        links = Links([("a", "b"), ("b", "/".join(["x"] * segments)), ("c", "d")])
+        if is_enough:
+            links.resolve("a")
+            assert links.resolve("b"), "a path may still pass its own link"
+        else:
+            with pytest.raises(LeadsOutError):
+                links.resolve("a")

@@ -15,6 +15,8 @@ from archive_strategies import NOBODY, Link, Program, lay, member, seen, zipped
 from moments import At, interrupted, watched
 
 from keystow.archive import DestinationExistsError, Entry, Tree, check_destination, extract, pack, scan, unpack
+from keystow.archive.leftovers import hidden_name, lock
+from keystow.archive.removal import OPEN_DIRECTORY
 
 MEMBERS = [
     (Entry("a", "file", 1), [b"x"]),
@@ -171,6 +173,32 @@ def test_only_what_is_left_of_this_very_target_and_by_this_user_is_cleared(tmp_p
         assert unpack(pack(Tree.of({"b": b"y"})), work / "target").cleared == (), case
         assert {name: what for name, what in seen(work).items() if not name.startswith("target")} == before, case
         os.rename(work, tmp_path / case)
+
+
+def test_what_cannot_be_opened_does_not_hide_what_can_be_cleared(tmp_path):
+    os.mkfifo(tmp_path / f".target.keystow-{0:016}.partial")
+    os.symlink("nowhere", tmp_path / f".target.keystow-{1:016}.partial")
+    left = f".target.keystow-{2:016}.partial"
+    os.mkdir(tmp_path / left, 0o1700)
+    assert unpack(pack(Tree.of({"b": b"y"})), tmp_path / "target").cleared == (str(tmp_path / left),)
+
+
+def test_a_lock_is_held_by_one(tmp_path):
+    one, other = (os.open(tmp_path, OPEN_DIRECTORY) for _ in range(2))
+    try:
+        assert lock(one)
+        assert not lock(other)
+    finally:
+        os.close(one)
+        assert lock(other)
+        os.close(other)
+
+
+@pytest.mark.parametrize("length", [100, 101])
+def test_a_name_is_told_whole_up_to_100_bytes(length):
+    name = "ä" * (length // 2) + "x" * (length % 2)
+    assert hidden_name(name).startswith(f".{name}.keystow-") is (length == 100)
+    assert len(os.fsencode(hidden_name(name))) < 143
 
 
 def test_an_archive_cannot_hold_what_would_be_cleared_later(tmp_path):

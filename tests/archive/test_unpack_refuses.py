@@ -58,6 +58,7 @@ UNSAFE = {
     "no name": [member(b"")],
     "zero byte": [pax(path=b"a\0b") + A],
     "root as a file": [member(b".", content=b"x")],
+    "two roots": [member(b"./", b"5"), A, member(b".", b"5")],
     "root as a link": [link(b"./", b"d")],
     "link to parent": [link(b"l", b"..")],
     "link to neighbour": [link(b"l", b"../outside")],
