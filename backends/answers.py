@@ -1,7 +1,7 @@
 """What the answer of any server must keep to, whoever it is: a body within its bound, a range as it was asked for."""
 
 import re
-from typing import Any
+from typing import Any, Literal, NamedTuple
 from urllib.parse import urljoin, urlsplit
 
 MOST = 8 << 20
@@ -11,6 +11,15 @@ _RANGE = re.compile(r"bytes ([0-9]{1,20})-([0-9]{1,20})/([0-9]{1,20})")
 _NATURAL = re.compile(r"[0-9]{1,20}")
 _MOST_EMPTY = 1000
 """Pages in a row without an object: a store that skips what was deleted may have some."""
+
+
+class Stored(NamedTuple):
+    """What a store says of an object that it made, or of a part of one, in ``Written``'s terms."""
+
+    etag: str | None
+    version_id: str | None = None
+    checksum: str | None = None
+    confirmed: Literal["checksum", "response", "stat"] = "response"
 
 
 class Bounded:

@@ -6,6 +6,7 @@ Strategy: what its SDK made of an answer is checked before any of it is believed
 
 from typing import Any
 
+from keystow.backends.answers import Stored
 from keystow.backends.contract import Stat
 from keystow.backends.errors import (
     AccessDeniedError,
@@ -64,21 +65,21 @@ def stat(found: Any) -> Stat:
     return Stat(found.name, found.size, bare(found.etag), found.version_id, found.last_modified)
 
 
-def made(answer: dict[str, Any]) -> dict[str, Any]:
+def made(answer: dict[str, Any]) -> Stored:
     """What Azure says of a blob that it made."""
     if not answer.get("etag"):
         raise ValueError("no blob")
-    return answer
+    return Stored(bare(answer["etag"]), answer.get("version_id"), confirmed="checksum")
 
 
-def ours(found: Any, size: int, mark: str) -> dict[str, Any] | None:
+def ours(found: Any, size: int, mark: str) -> Stored | None:
     """What is said of the blob of the write whose id is ``mark``, of ``size`` bytes; ``None`` for another blob."""
     described = stat(found)
     if (found.metadata or {}).get(MARK) != mark:
         return None
     if described.size != size:
         raise ValueError("another size")
-    return {"etag": found.etag, "version_id": found.version_id, "confirmed": "stat"}
+    return Stored(described.etag, described.version_id, confirmed="stat")
 
 
 def bare(etag: str | None) -> str | None:

@@ -1,17 +1,17 @@
-"""Objects in Azure Blob Storage, as block blobs (https://learn.microsoft.com/rest/api/storageservices).
+"""Objects in Azure Blob Storage, as block blobs (https://learn.microsoft.com/rest/api/storageservices): its requests.
 
 Strategy: a blob is read range by range, all of the same ETag.
 """
 
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, NamedTuple, TypeVar
 from urllib.parse import quote
 
 from keystow.backends.answers import Pages
-from keystow.backends.arguments import is_empty, signature_seconds
-from keystow.backends.contract import Capabilities, Stat, Written
+from keystow.backends.cloud import CloudStore
+from keystow.backends.contract import Stat
 from keystow.backends.errors import (
     AlreadyExistsError,
     ConflictError,
@@ -20,10 +20,8 @@ from keystow.backends.errors import (
     StoreError,
     UnsupportedError,
 )
-from keystow.backends.sending.continuing import Content, continued
-from keystow.backends.sending.digest import Digest
+from keystow.backends.sending.continuing import Content
 from keystow.backends.sending.limits import bounds
-from keystow.backends.sending.parts import alone, parts
 from keystow.backends.sending.repeating import retried
 
 from . import answers
@@ -45,53 +43,24 @@ class _Window(NamedTuple):
     etag: str | None
 
 
-class AzureStore:
+class AzureStore(CloudStore):
     """One container."""
 
-    capabilities = Capabilities(versions=True, presign=True, metadata=True)
+    largest = LARGEST_PUT
 
     def __init__(self, container: str, *, endpoint: str | None = None, timeout: float | None = None) -> None:
-        self._container = Container(container, endpoint=endpoint, bounds=bounds(timeout))
+        super().__init__(f"az://{container}", bounds(timeout))
+        self._container = Container(container, endpoint=endpoint, bounds=self._bounds)
 
     @property
     def endpoint(self) -> str:
         """The account's URL."""
         return self._container.endpoint
 
-    def write(
-        self,
-        key: str,
-        chunks: Iterable[bytes],
-        *,
-        if_absent: bool = False,
-        content_type: str | None = None,
-        metadata: Mapping[str, str] | None = None,
-    ) -> Written:
-        _check(key)
-        digest = Digest(chunks)
-        only, pieces = alone(parts(digest))
-        upload = Upload(self._container, key, if_absent, content_type, dict(metadata or {}))
-        answer = upload.blocks(pieces) if only is None or len(only) > LARGEST_PUT else upload.single(only)
-        return Written(
-            digest.size,
-            digest.hexdigest(),
-            etag=answers.bare(answer.get("etag")),
-            version_id=answer.get("version_id"),
-            confirmed=answer.get("confirmed", "checksum"),
-        )
-
-    def read(
-        self, key: str, *, version_id: str | None = None, start: int = 0, stop: int | None = None
-    ) -> Iterator[bytes]:
-        _check(key)
-        if is_empty(start, stop):
-            self.stat(key, version_id=version_id)
-            return
-        content = partial(self._content, key, version_id, stop)
-        yield from continued(content, start, patience=self._container.bounds.patience)
+    def _upload(self, key: str, if_absent: bool, content_type: str | None, metadata: dict[str, str]) -> Upload:
+        return Upload(self._container, key, if_absent, content_type, metadata)
 
     def _content(self, key: str, version_id: str | None, stop: int | None, start: int, tag: str | None) -> Content:
-        """The blob's bytes from ``start`` on; what goes on has the ETag ``tag``."""
         first = self._window(key, version_id, start, stop, tag)
         return Content(self._windows(key, version_id, start, stop, first), first.etag)
 
@@ -139,45 +108,31 @@ class AzureStore:
                 raise
             return _Window(b"", 0, None)
 
-    def stat(self, key: str, *, version_id: str | None = None) -> Stat:
-        _check(key)
+    def _found(self, key: str, version_id: str | None) -> Stat:
         blob = self._container.blob(key)
         named = {"version_id": version_id} if version_id is not None else {}
         return self._asked(lambda: self._container.told(key, blob.get_blob_properties(**named), answers.stat))
 
-    def list(self, prefix: str = "") -> Iterator[Stat]:
-        pages = Pages()
-        token = None
-        while True:
-            found, token = self._asked(partial(self._page, prefix, token))
-            yield from found
-            if not token:
-                return
-            self._container.understood(prefix, partial(pages.after, objects=len(found)), token)
+    def _page(self, prefix: str, token: str | None, pages: Pages) -> tuple[Sequence[Stat], str | None]:
+        def ask() -> tuple[list[Stat], str | None]:
+            listing = self._container.pages(prefix, _PAGE, token)
 
-    def _page(self, prefix: str, token: str | None) -> tuple[Sequence[Stat], str | None]:
-        """The objects of a page of the listing, and the next page's token, if there is one."""
-        listing = self._container.pages(prefix, _PAGE, token)
+            async def page() -> list[Any]:
+                return [blob async for blob in await anext(listing)]
 
-        async def page() -> list[Any]:
-            return [blob async for blob in await anext(listing)]
+            found = self._container.told(prefix, page(), lambda blobs: list(map(answers.stat, blobs)))
+            return found, listing.continuation_token
 
-        found = self._container.told(prefix, page(), lambda blobs: list(map(answers.stat, blobs)))
-        return found, listing.continuation_token
+        objects, following = self._asked(ask)
+        if not following:
+            return objects, None
+        return objects, self._container.understood(prefix, partial(pages.after, objects=len(objects)), following)
 
-    def delete(self, key: str) -> None:
-        _check(key)
+    def _deleted(self, key: str) -> None:
         blob = self._container.blob(key)
-        try:
-            self._asked(lambda: self._container.run(key, blob.delete_blob()))
-        except NotFoundError:
-            return
+        self._asked(lambda: self._container.run(key, blob.delete_blob()))
 
-    def presign(
-        self, key: str, *, expires: timedelta | float, method: str = "GET", version_id: str | None = None
-    ) -> str:
-        _check(key)
-        seconds = signature_seconds(expires, method, version_id)
+    def _signed(self, key: str, seconds: int, method: str, version_id: str | None) -> str:
         if self._container.account_key is None:
             raise UnsupportedError(
                 f"{self._container.where(key)}: these credentials cannot sign URLs: "
@@ -205,15 +160,16 @@ class AzureStore:
     def close(self) -> None:
         self._container.close()
 
-
-def _check(key: str) -> None:
-    r"""Refuses what the service stores under another name (``\`` becomes ``/``) or that no request can carry."""
-    segments = key.split("/")
-    unsound = not key or "\\" in key or any(not segment or segment.endswith(".") for segment in segments)
-    if unsound or any("\ud800" <= character <= "\udfff" or character in "\ufffe\uffff" for character in key):
-        raise InvalidKeyError(
-            f"Azure Blob Storage cannot hold the key {key[:80]!r}: it takes no backslash, no empty segment, none that "
-            "ends in '.', and only characters that UTF-8 and XML can hold"
-        )
-    if any(character < " " for character in key):
-        raise InvalidKeyError(f"Azure Blob Storage cannot hold the key {key[:80]!r}: it takes no control characters")
+    def _check(self, key: str) -> None:
+        r"""Refuses what the service stores under another name (``\`` becomes ``/``) or that no request can carry."""
+        segments = key.split("/")
+        unsound = not key or "\\" in key or any(not segment or segment.endswith(".") for segment in segments)
+        if unsound or any("\ud800" <= character <= "\udfff" or character in "\ufffe\uffff" for character in key):
+            raise InvalidKeyError(
+                f"Azure Blob Storage cannot hold the key {key[:80]!r}: it takes no backslash, no empty segment, none "
+                "that ends in '.', and only characters that UTF-8 and XML can hold"
+            )
+        if any(character < " " for character in key):
+            raise InvalidKeyError(
+                f"Azure Blob Storage cannot hold the key {key[:80]!r}: it takes no control characters"
+            )

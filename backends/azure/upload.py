@@ -13,6 +13,7 @@ from concurrent.futures import Future
 from functools import partial
 from typing import Any
 
+from keystow.backends.answers import Stored
 from keystow.backends.sending.in_flight import in_flight
 from keystow.backends.sending.parts import Body
 from keystow.backends.sending.repeating import retried_on_loop
@@ -42,7 +43,7 @@ class Upload:
         self._metadata = {**metadata, answers.MARK: self._id}
         self._condition = {"match_condition": MatchConditions.IfMissing} if if_absent else {}
 
-    def single(self, body: bytes) -> dict[str, Any]:
+    def single(self, body: bytes, _: str) -> Stored:
         """Put Blob, with its MD5 verified on arrival and kept."""
         md5 = bytearray(hashlib.md5(body, usedforsecurity=False).digest())
         return self._decided(
@@ -58,7 +59,7 @@ class Upload:
             len(body),
         )
 
-    def blocks(self, pieces: Iterator[bytes]) -> dict[str, Any]:
+    def in_parts(self, pieces: Iterator[bytes]) -> Stored:
         """Put Block for each piece, with its MD5 verified on arrival, then Put Block List."""
         from azure.storage.blob import BlobBlock
 
@@ -89,12 +90,12 @@ class Upload:
         staging = self._blob.stage_block(identifier, Body(piece), length=len(piece), validate_content=True)
         await self._container.sound(self._key, staging)
 
-    def _decided(self, request: Callable[[], Awaitable[dict[str, Any]]], size: int) -> dict[str, Any]:
-        def look() -> dict[str, Any] | None:
+    def _decided(self, request: Callable[[], Awaitable[dict[str, Any]]], size: int) -> Stored:
+        def look() -> Stored | None:
             found = self._blob.get_blob_properties(read_timeout=self._container.bounds.brief)
             return self._container.told(self._key, found, answers.ours, size, self._id)
 
-        def send() -> dict[str, Any]:
+        def send() -> Stored:
             return self._container.told(self._key, request(), answers.made)
 
         return decided(send, look, self._container.where(self._key), self._container.bounds)

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Literal, NamedTuple
 
-from keystow.backends.answers import announced, redirect
+from keystow.backends.answers import Pages, Stored, announced, redirect
 from keystow.backends.contract import Stat
 from keystow.backends.endpoints import is_provider, origin
 from keystow.backends.errors import (
@@ -120,31 +120,37 @@ def stat(found: Any, key: str | None = None) -> Stat:
     return Stat(name, int(size), etag, generation, datetime.fromisoformat(modified) if modified else None)
 
 
-def made(answer: Answer, key: str, size: int, checksum: str) -> dict[str, Any]:
-    """The resource of an object, if it is the one that was sent: of that ``size`` in bytes, and that CRC-32C."""
+def made(answer: Answer, key: str, size: int, checksum: str) -> Stored:
+    """What is said of an object, if it is the one that was sent: of that ``size`` in bytes, and that CRC-32C."""
     found = resource(answer)
-    said = (found.get("name"), str(found.get("size")), found.get("crc32c"))
-    if said != (key, str(size), checksum) or not _NUMBER.fullmatch(str(found.get("generation"))):
+    said, generation = (found.get("name"), str(found.get("size")), found.get("crc32c")), str(found.get("generation"))
+    if said != (key, str(size), checksum) or not _NUMBER.fullmatch(generation):
         raise ValueError("another object")
-    return found
+    etag = found.get("etag")
+    if not isinstance(etag, str | None):
+        raise TypeError("no text")
+    return Stored(etag, generation, confirmed="checksum")
 
 
-def ours(answer: Answer, key: str, size: int, checksum: str, mark: str) -> dict[str, Any] | None:
-    """The resource of the object of the write whose id is ``mark``; ``None`` for another object of that ``key``."""
+def ours(answer: Answer, key: str, size: int, checksum: str, mark: str) -> Stored | None:
+    """What is said of the object of the write whose id is ``mark``; ``None`` for another object of that ``key``."""
     found = resource(answer)
     metadata = found.get("metadata", {})
     if found.get("name") != key or not isinstance(metadata, dict):
         raise ValueError("another object")
-    return made(answer, key, size, checksum) if metadata.get(MARK) == mark else None
+    if metadata.get(MARK) != mark:
+        return None
+    return made(answer, key, size, checksum)._replace(confirmed="stat")
 
 
-def page(answer: Answer) -> tuple[list[Stat], str]:
-    """The objects of a page of a listing, and the next page's token, empty if there is none."""
+def page(pages: Pages, answer: Answer) -> tuple[list[Stat], str | None]:
+    """The objects of a page of a listing, and the next page's token, if there is one."""
     found = resource(answer)
     items, token = found.get("items", []), found.get("nextPageToken", "")
     if found.get("kind") != "storage#objects" or not isinstance(token, str):
         raise ValueError("no page")
-    return [stat(each) for each in items], token
+    objects = [stat(each) for each in items]
+    return objects, pages.after(token, objects=len(objects)) if token else None
 
 
 def content(answer: Answer, start: int, stop: int | None, generation: str | None) -> tuple[int, str]:

@@ -4,8 +4,7 @@ Strategy: each call of ``taken`` or ``made`` is one try, for the loops that repe
 one before failed, the session is asked first what it has, and only the rest is sent.
 """
 
-from typing import Any
-
+from keystow.backends.answers import Stored
 from keystow.backends.errors import ConflictError, StoreError, StoreUnavailableError
 
 from . import answers
@@ -68,8 +67,8 @@ class Piece:
             if await self._advance() is not None:
                 raise self._session.bucket.not_understood(self._session.key)
 
-    async def made(self) -> dict[str, Any]:
-        """Has the session take its last piece; gives the object."""
+    async def made(self) -> Stored:
+        """Has the session take its last piece; gives what is said of the object."""
         bucket, key = self._session.bucket, self._session.key
         while (answer := await self._advance()) is None:
             pass

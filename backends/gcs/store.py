@@ -1,27 +1,19 @@
-"""Objects in Google Cloud Storage, over its JSON API (https://cloud.google.com/storage/docs/json_api)."""
+"""Objects in Google Cloud Storage, over its JSON API (https://cloud.google.com/storage/docs/json_api): its requests."""
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from functools import partial
 from typing import Any, TypeVar
 from urllib.parse import urlencode
 
 from keystow.backends.answers import Pages
-from keystow.backends.arguments import is_empty, range_header, signature_seconds
-from keystow.backends.contract import Capabilities, Stat, Written
-from keystow.backends.errors import (
-    ConflictError,
-    CredentialsError,
-    InvalidKeyError,
-    NotFoundError,
-    StoreError,
-    UnsupportedError,
-)
-from keystow.backends.sending.continuing import Content, continued
-from keystow.backends.sending.digest import Digest
+from keystow.backends.arguments import range_header
+from keystow.backends.cloud import CloudStore
+from keystow.backends.contract import Stat
+from keystow.backends.errors import CredentialsError, InvalidKeyError, UnsupportedError
+from keystow.backends.sending.continuing import Content
 from keystow.backends.sending.limits import bounds
-from keystow.backends.sending.parts import alone, parts
 from keystow.backends.sending.repeating import retried
 from keystow.backends.texts import guard_logs
 
@@ -35,71 +27,29 @@ _PAGE = 1000
 Answer = TypeVar("Answer")
 
 
-class GCSStore:
+class GCSStore(CloudStore):
     """One bucket. Versions are generations (https://cloud.google.com/storage/docs/object-versioning)."""
 
-    capabilities = Capabilities(versions=True, presign=True, metadata=True)
-
     def __init__(self, bucket: str, *, endpoint: str | None = None, timeout: float | None = None) -> None:
-        self._bucket = Bucket(bucket, endpoint=endpoint, bounds=bounds(timeout))
+        super().__init__(f"gs://{bucket}", bounds(timeout))
+        self._bucket = Bucket(bucket, endpoint=endpoint, bounds=self._bounds)
 
     @property
     def endpoint(self) -> str | None:
         """The endpoint's URL; ``None`` for Google's own."""
         return self._bucket.endpoint
 
-    def write(
-        self,
-        key: str,
-        chunks: Iterable[bytes],
-        *,
-        if_absent: bool = False,
-        content_type: str | None = None,
-        metadata: Mapping[str, str] | None = None,
-    ) -> Written:
-        _check(key)
-        digest = Digest(chunks)
-        only, pieces = alone(parts(digest))
-        upload = Upload(self._bucket, key, if_absent, content_type, metadata or {})
-        resource = upload.resumable(pieces) if only is None else upload.single(only)
-        return Written(
-            digest.size,
-            digest.hexdigest(),
-            etag=resource.get("etag"),
-            version_id=resource.get("generation"),
-            confirmed=resource.get("confirmed", "checksum"),
-        )
-
-    def read(
-        self, key: str, *, version_id: str | None = None, start: int = 0, stop: int | None = None
-    ) -> Iterator[bytes]:
-        _check(key)
-        if is_empty(start, stop):
-            self.stat(key, version_id=version_id)
-            return
-        content = partial(self._content, key, version_id, stop)
-        yield from continued(content, start, patience=self._bucket.bounds.patience)
+    def _upload(self, key: str, if_absent: bool, content_type: str | None, metadata: dict[str, str]) -> Upload:
+        return Upload(self._bucket, key, if_absent, content_type, metadata)
 
     def _content(self, key: str, version_id: str | None, stop: int | None, start: int, tag: str | None) -> Content:
-        """The object's bytes from ``start`` on, as they are stored, which may be compressed.
-
-        What goes on is of the generation ``tag``, and that only.
-        """
+        """As it is stored, which may be compressed; what goes on is of the generation ``tag``."""
         generation = tag or version_id
         headers = {"Accept-Encoding": "gzip"}
         if (ranged := range_header(start, stop)) is not None:
             headers["Range"] = ranged
         request = self._about(key, generation, alt="media")._replace(headers=headers)
-        try:
-            return self._bucket.content(request, answers.content, start, stop, generation)
-        except NotFoundError:
-            if tag is None:
-                raise
-            raise ConflictError(f"{self._bucket.where(key)}: it was replaced while it was read") from None
-        except StoreError as error:
-            if error.code != "416" or ranged is None or tag is not None:
-                raise
-            return Content((_ for _ in ()), None)
+        return self._bucket.content(request, answers.content, start, stop, generation)
 
     def _about(self, key: str, generation: str | None, **query: str) -> Request:
         """A GET of an object's resource."""
@@ -108,38 +58,22 @@ class GCSStore:
         url = f"{self._bucket.object_url(key)}?{urlencode(query)}" if query else self._bucket.object_url(key)
         return Request("GET", url, key, asked="object" if generation is None else "version")
 
-    def stat(self, key: str, *, version_id: str | None = None) -> Stat:
-        _check(key)
+    def _found(self, key: str, version_id: str | None) -> Stat:
         return self._asked(self._about(key, version_id), answers.described, key)
 
-    def list(self, prefix: str = "") -> Iterator[Stat]:
-        query: dict[str, str | int] = {
+    def _page(self, prefix: str, token: str | None, pages: Pages) -> tuple[Sequence[Stat], str | None]:
+        query = {
             "prefix": prefix,
-            "maxResults": _PAGE,
+            "maxResults": str(_PAGE),
             "fields": "kind,items(name,size,etag,generation,updated),nextPageToken",
-        }
-        pages = Pages()
-        while True:
-            request = Request("GET", f"{self._bucket.objects_url}?{urlencode(query)}", prefix)
-            found, token = self._asked(request, answers.page)
-            yield from found
-            if not token:
-                return
-            query["pageToken"] = self._bucket.understood(prefix, partial(pages.after, objects=len(found)), token)
+        } | ({"pageToken": token} if token else {})
+        request = Request("GET", f"{self._bucket.objects_url}?{urlencode(query)}", prefix)
+        return self._asked(request, partial(answers.page, pages))
 
-    def delete(self, key: str) -> None:
-        _check(key)
-        request = Request("DELETE", self._bucket.object_url(key), key)
-        try:
-            self._asked(request, answers.deleted)
-        except NotFoundError:
-            return
+    def _deleted(self, key: str) -> None:
+        self._asked(Request("DELETE", self._bucket.object_url(key), key), answers.deleted)
 
-    def presign(
-        self, key: str, *, expires: timedelta | float, method: str = "GET", version_id: str | None = None
-    ) -> str:
-        _check(key)
-        seconds = signature_seconds(expires, method, version_id)
+    def _signed(self, key: str, seconds: int, method: str, version_id: str | None) -> str:
         from google.cloud import storage
 
         guard_logs("google")
@@ -187,14 +121,13 @@ class GCSStore:
     def close(self) -> None:
         self._bucket.close()
 
-
-def _check(key: str) -> None:
-    """https://cloud.google.com/storage/docs/objects#naming; emulators take what the cloud refuses."""
-    try:
-        encoded = key.encode()
-    except UnicodeEncodeError:
-        raise InvalidKeyError(f"a key must be UTF-8, and {key!r} is not") from None
-    if not 1 <= len(encoded) <= 1024 or key in {".", ".."} or not {"\r", "\n"}.isdisjoint(key):
-        raise InvalidKeyError(
-            f"Google Cloud Storage cannot hold the key {key[:80]!r}: it takes 1 to 1,024 bytes without line breaks"
-        )
+    def _check(self, key: str) -> None:
+        """https://cloud.google.com/storage/docs/objects#naming; emulators take what the cloud refuses."""
+        try:
+            encoded = key.encode()
+        except UnicodeEncodeError:
+            raise InvalidKeyError(f"a key must be UTF-8, and {key!r} is not") from None
+        if not 1 <= len(encoded) <= 1024 or key in {".", ".."} or not {"\r", "\n"}.isdisjoint(key):
+            raise InvalidKeyError(
+                f"Google Cloud Storage cannot hold the key {key[:80]!r}: it takes 1 to 1,024 bytes without line breaks"
+            )

@@ -14,6 +14,7 @@ from functools import partial
 from typing import Any
 from urllib.parse import urlencode
 
+from keystow.backends.answers import Stored
 from keystow.backends.errors import StoreError
 from keystow.backends.sending.repeating import retried, retried_on_loop
 from keystow.backends.sending.settling import MARK, decided
@@ -26,8 +27,6 @@ _ENDED = frozenset({"404", "410", "499"})
 """What a session is answered that is over (499 to its cancellation)."""
 _UNFINISHED = "the unfinished upload could not be ended; it expires in a week"
 
-Resource = dict[str, Any]
-
 
 class Upload:
     """One write of one key."""
@@ -39,12 +38,12 @@ class Upload:
         self._key = key
         self._id = uuid.uuid4().hex
         self._query = {"ifGenerationMatch": "0"} if if_absent else {}
-        self._resource: Resource = {"name": key, "metadata": {**metadata, MARK: self._id}}
+        self._resource: dict[str, Any] = {"name": key, "metadata": {**metadata, MARK: self._id}}
         if content_type:
             self._resource["contentType"] = content_type
         self._content_type = content_type or "application/octet-stream"
 
-    def single(self, body: bytes) -> Resource:
+    def single(self, body: bytes, _: str) -> Stored:
         """One request with the resource and the content (RFC 2387); the server verifies the checksum."""
         boundary = uuid.uuid4().hex
         checksum = _Checksum().add(body).text()
@@ -60,7 +59,7 @@ class Upload:
         made = partial(self._bucket.told, request, answers.made, self._key, len(body), checksum)
         return self._decided(made, len(body), checksum)
 
-    def resumable(self, pieces: Iterator[bytes]) -> Resource:
+    def in_parts(self, pieces: Iterator[bytes]) -> Stored:
         """A session, ended with a checksum."""
         query = {"uploadType": "resumable", "name": self._key}
         begin = self._request(query, "application/json; charset=UTF-8", json.dumps(self._resource).encode())
@@ -81,7 +80,7 @@ class Upload:
                 raise
             raise
 
-    def _send(self, session: Session, pieces: Iterator[bytes]) -> Resource:
+    def _send(self, session: Session, pieces: Iterator[bytes]) -> Stored:
         """Sends each piece while the next is produced; the last one, when the others are taken."""
         checksum = _Checksum()
         offset = 0
@@ -109,16 +108,15 @@ class Upload:
         url = f"{self._bucket.upload_url}?{urlencode({**query, **self._query})}"
         return Request("POST", url, self._key, {"Content-Type": content_type}, body, asked="upload")
 
-    def _decided(self, call: Callable[[], Resource], size: int, checksum: str) -> Resource:
+    def _decided(self, call: Callable[[], Stored], size: int, checksum: str) -> Stored:
         where = self._bucket.where(self._key)
         return decided(call, partial(self._find, size, checksum), where, self._bucket.bounds)
 
-    def _find(self, size: int, checksum: str) -> Resource | None:
-        """The resource of our object; ``None`` if another one stands there."""
+    def _find(self, size: int, checksum: str) -> Stored | None:
+        """What is said of our object; ``None`` if another one stands there."""
         url = self._bucket.object_url(self._key)
         look = Request("GET", url, self._key, seconds=self._bucket.bounds.brief)
-        found = self._bucket.told(look, answers.ours, self._key, size, checksum, self._id)
-        return None if found is None else {**found, "confirmed": "stat"}
+        return self._bucket.told(look, answers.ours, self._key, size, checksum, self._id)
 
 
 class _Checksum:

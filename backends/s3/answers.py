@@ -9,10 +9,10 @@ import re
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import unquote_plus
 
-from keystow.backends.answers import Pages, announced, natural
+from keystow.backends.answers import Pages, Stored, announced, natural
 from keystow.backends.contract import Stat
 from keystow.backends.errors import StoreUnavailableError
 
@@ -29,18 +29,6 @@ _MOST_TAGS = 200_000
 """A page of 1,000 keys has some 30,000; each costs a hundred times its bytes."""
 _BEGINNING = re.compile(rb"(?:\xef\xbb\xbf)?\s*(?:<\?xml[^>]{0,200}>\s*)?<(?:\w{1,80}:)?(\w{1,80})[\s/>]")
 _PAGE = re.compile(rb"\s*<(?:!doctype\s|html|head|body)", re.IGNORECASE)
-
-
-class Stored(NamedTuple):
-    """What was stored: an object, or a part of one.
-
-    ``checksum`` is the SHA-256 that the store says again, in its own form; ``confirmed`` is for ``Written``.
-    """
-
-    etag: str
-    version_id: str | None = None
-    checksum: str | None = None
-    confirmed: Literal["checksum", "response", "stat"] = "response"
 
 
 class Begun(NamedTuple):

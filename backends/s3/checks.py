@@ -11,9 +11,8 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import NamedTuple, TypeVar
 
+from keystow.backends.answers import Stored
 from keystow.backends.errors import StoreError
-
-from .answers import Stored
 
 _REFUSALS = {
     "InvalidArgument",

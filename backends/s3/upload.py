@@ -12,15 +12,15 @@ from concurrent.futures import CancelledError
 from functools import partial
 from typing import Any, NamedTuple
 
+from keystow.backends.answers import Stored
 from keystow.backends.errors import ConflictError, NotFoundError, StoreError, StoreUnavailableError
-from keystow.backends.sending.digest import Digest
 from keystow.backends.sending.in_flight import in_flight
 from keystow.backends.sending.lines import Line, UnderWay
-from keystow.backends.sending.parts import MOST_PARTS, alone, parts
+from keystow.backends.sending.parts import MOST_PARTS
 from keystow.backends.sending.repeating import retried
 from keystow.backends.sending.settling import MARK, decided
 
-from .answers import Begun, Found, Stored
+from .answers import Begun, Found
 from .bucket import Bucket
 from .checks import Checks
 from .requests import Request
@@ -53,15 +53,13 @@ class Upload:
         described: dict[str, Any] = {"ContentType": content_type} if content_type else {}
         self._described = described | {"Metadata": {**metadata, MARK: self._id}}
 
-    def write(self, digest: Digest) -> Stored:
-        """What the store says of the object that has appeared."""
-        only, pieces = alone(parts(digest))
-        if only is None:
-            return self._in_parts(pieces)
+    def single(self, body: bytes, sha256: str) -> Stored:
+        """PutObject."""
         params = self._condition | self._described
-        return self._decided(lambda line: self._sent("put_object", params, only, digest.hexdigest(), line)[0])
+        return self._decided(lambda line: self._sent("put_object", params, body, sha256, line)[0])
 
-    def _in_parts(self, pieces: Iterable[bytes]) -> Stored:
+    def in_parts(self, pieces: Iterable[bytes]) -> Stored:
+        """UploadPart for each piece, some under way at once, and CompleteMultipartUpload."""
         upload = {"UploadId": self._begun().upload_id}
         try:
             sent = in_flight(pieces, partial(self._under_way, upload))

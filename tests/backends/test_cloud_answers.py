@@ -17,6 +17,7 @@ from keystow.backends import (
     StoreError,
     StoreUnavailableError,
 )
+from keystow.backends.answers import Pages, Stored
 from keystow.backends.azure import answers as azure
 from keystow.backends.gcs import answers as google
 from keystow.backends.gcs.answers import Answer
@@ -112,11 +113,13 @@ def test_what_google_says_of_a_refusal(body, said) -> None:
         *(("size", other) for other in (2, -1, True, None)),
         *(("crc32c", other) for other in ("BBBB", None)),
         *(("generation", other) for other in (None, "", "x", [])),
+        ("etag", []),
     ],
 )
 def test_an_object_that_was_made_is_the_one_that_was_sent(name, other) -> None:
-    assert google.made(told(**MADE), "key", 1, "AAAA") == MADE
-    assert google.made(told(**MADE | {"size": 1, "generation": 7}), "key", 1, "AAAA")["generation"] == 7
+    expected = Stored("e", "7", confirmed="checksum")
+    assert google.made(told(**MADE | {"etag": "e"}), "key", 1, "AAAA") == expected
+    assert google.made(told(**MADE | {"size": 1, "generation": 7}), "key", 1, "AAAA").version_id == "7"
     with pytest.raises(NONE):
         google.made(told(**MADE | {name: other}), "key", 1, "AAAA")
 
@@ -140,7 +143,8 @@ def test_whose_object_it_is(described, ours) -> None:
         with pytest.raises(NONE):
             google.ours(told(**described), "key", 1, "AAAA", "id")
     else:
-        assert (google.ours(told(**described), "key", 1, "AAAA", "id") is not None) == ours
+        found = google.ours(told(**described), "key", 1, "AAAA", "id")
+        assert found == (Stored(None, "7", confirmed="stat") if ours else None)
 
 
 @pytest.mark.parametrize(
@@ -231,7 +235,7 @@ def test_whatever_comes_as_json(described, status) -> None:
 def test_whatever_comes(body) -> None:
     for status in (200, 403):
         with pytest.raises(NONE):
-            google.page(Answer(status, {}, body))
+            google.page(Pages(), Answer(status, {}, body))
     assert google.refused(Answer(403, {}, body), "gs://b/key", BASE, "object").code == "403"
 
 
@@ -277,7 +281,7 @@ def test_a_blob_is_described(changed) -> None:
 
 
 def test_whose_blob_it_is() -> None:
-    assert azure.ours(blob(metadata={azure.MARK: "id"}), 1, "id")["confirmed"] == "stat"
+    assert azure.ours(blob(metadata={azure.MARK: "id"}), 1, "id").confirmed == "stat"
     assert azure.ours(blob(metadata={azure.MARK: "other"}), 1, "id") is None
     assert azure.ours(blob(metadata=None), 1, "id") is None
     with pytest.raises(NONE):
@@ -285,7 +289,7 @@ def test_whose_blob_it_is() -> None:
 
 
 def test_a_blob_that_was_made_has_an_etag() -> None:
-    assert azure.made({"etag": "e"}) == {"etag": "e"}
+    assert azure.made({"etag": '"e"', "version_id": "v"}) == Stored("e", "v", confirmed="checksum")
     for answer in ({}, {"etag": ""}, {"etag": None}):
         with pytest.raises(NONE):
             azure.made(answer)

@@ -1,0 +1,169 @@
+"""A bucket of a cloud: what the stores for S3, Google Cloud Storage and Azure do alike, over the requests that differ.
+
+Strategy: the order of things stands here: what is checked first, what goes in one request and what in parts, how
+reading goes on, what is no error. Each cloud brings what makes one request, repeats it by its own rules, and
+understands its answer.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from datetime import timedelta
+from functools import partial
+from typing import Protocol
+
+from .answers import Pages, Stored
+from .arguments import is_empty, signature_seconds
+from .contract import Capabilities, Stat, Written
+from .errors import (
+    AlreadyExistsError,
+    BucketNotFoundError,
+    ConflictError,
+    InvalidKeyError,
+    NotFoundError,
+    StoreError,
+    UnsupportedError,
+)
+from .sending.continuing import Content, continued
+from .sending.digest import Digest
+from .sending.limits import Bounds
+from .sending.parts import alone, part_size, parts
+
+_PAST_THE_END = {"InvalidRange", "416"}
+
+
+class Upload(Protocol):
+    """One write of one key, in the one way or the other."""
+
+    def single(self, body: bytes, sha256: str, /) -> Stored:
+        """What the cloud says of the object, after one request with all of it."""
+
+    def in_parts(self, pieces: Iterator[bytes], /) -> Stored:
+        """The same, after one request for each piece."""
+
+
+class CloudStore(ABC):
+    """One bucket, which has the ``name`` for people; a single request writes up to ``largest`` bytes."""
+
+    capabilities = Capabilities(versions=True, presign=True, metadata=True)
+    largest = part_size(1)
+
+    def __init__(self, name: str, bounds: Bounds) -> None:
+        self._name, self._bounds = name, bounds
+
+    def write(
+        self,
+        key: str,
+        chunks: Iterable[bytes],
+        *,
+        if_absent: bool = False,
+        content_type: str | None = None,
+        metadata: Mapping[str, str] | None = None,
+    ) -> Written:
+        self._check(key)
+        upload = self._upload(key, if_absent, content_type, dict(metadata or {}))
+        if if_absent and not self.capabilities.if_absent:
+            raise UnsupportedError(
+                f"{self._name}: this endpoint ignores conditions: write unconditionally, under a unique key"
+            )
+        digest = Digest(chunks)
+        only, pieces = alone(parts(digest))
+        if only is None or len(only) > self.largest:
+            stored = upload.in_parts(pieces)
+        else:
+            stored = upload.single(only, digest.hexdigest())
+        return Written(digest.size, digest.hexdigest(), **stored._asdict())
+
+    def read(
+        self, key: str, *, version_id: str | None = None, start: int = 0, stop: int | None = None
+    ) -> Iterator[bytes]:
+        self._check(key)
+        if is_empty(start, stop):
+            self.stat(key, version_id=version_id)
+            return iter(())
+        return continued(partial(self._opened, key, version_id, stop), start, patience=self._bounds.patience)
+
+    def _opened(self, key: str, version_id: str | None, stop: int | None, start: int, tag: str | None) -> Content:
+        if tag is not None and is_empty(start, stop):
+            return Content(_nothing(), tag)
+        try:
+            return self._content(key, version_id, stop, start, tag)
+        except (AlreadyExistsError, NotFoundError):
+            if tag is None:
+                raise
+            raise ConflictError(f"{self._name}/{key}: it was replaced while it was read") from None
+        except StoreError as error:
+            if tag is not None or error.code not in _PAST_THE_END or (not start and stop is None):
+                raise
+            return Content(_nothing(), None)
+
+    def stat(self, key: str, *, version_id: str | None = None) -> Stat:
+        self._check(key)
+        return self._found(key, version_id)
+
+    def list(self, prefix: str = "") -> Iterator[Stat]:
+        check_text(prefix)
+        pages = Pages()
+        token = None
+        while True:
+            objects, token = self._page(prefix, token, pages)
+            yield from objects
+            if token is None:
+                return
+
+    def delete(self, key: str) -> None:
+        self._check(key)
+        try:
+            self._deleted(key)
+        except BucketNotFoundError:
+            raise
+        except NotFoundError:
+            return
+
+    def presign(
+        self, key: str, *, expires: timedelta | float, method: str = "GET", version_id: str | None = None
+    ) -> str:
+        seconds = signature_seconds(expires, method, version_id)
+        self._check(key)
+        return self._signed(key, seconds, method, version_id)
+
+    @abstractmethod
+    def close(self) -> None:
+        """Ends what is under way, and closes the connections."""
+
+    @abstractmethod
+    def _check(self, key: str) -> None:
+        """Raises ``InvalidKeyError`` for what cannot be a key there."""
+
+    @abstractmethod
+    def _upload(self, key: str, if_absent: bool, content_type: str | None, metadata: dict[str, str]) -> Upload:
+        """A write that is to begin."""
+
+    @abstractmethod
+    def _content(self, key: str, version_id: str | None, stop: int | None, start: int, tag: str | None) -> Content:
+        """The content of an object from ``start`` on, asked for once; with a ``tag``, of that object alone."""
+
+    @abstractmethod
+    def _found(self, key: str, version_id: str | None) -> Stat:
+        """What is known of an object."""
+
+    @abstractmethod
+    def _page(self, prefix: str, token: str | None, pages: Pages) -> tuple[Sequence[Stat], str | None]:
+        """The objects of the page that ``token`` leads to, and the token of the next, which ``pages`` has admitted."""
+
+    @abstractmethod
+    def _deleted(self, key: str) -> None:
+        """Removes an object."""
+
+    @abstractmethod
+    def _signed(self, key: str, seconds: int, method: str, version_id: str | None) -> str:
+        """A URL for one request, good for so many ``seconds``."""
+
+
+def check_text(text: str) -> None:
+    """Raises ``InvalidKeyError`` for what UTF-8 has no bytes for."""
+    if any("\ud800" <= character <= "\udfff" for character in text):
+        raise InvalidKeyError(f"the key {text!r} holds half a character")
+
+
+def _nothing() -> Generator[bytes, None, None]:
+    yield from ()
