@@ -1,11 +1,11 @@
 """Headers and content, wherever the chunks of the stream are cut."""
 
 import pytest
-from archive_strategies import END, chunkings, contents, cut, member, names, pax
+from archive_strategies import END, chunkings, contents, cut, member, names, pax, record
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from keystow.archive import CorruptArchiveError
+from keystow.archive import CorruptArchiveError, Entry, UnsafeArchiveError
 from keystow.archive.untar import untar
 
 HIGH = member(b"\xff" * 100, prefix=b"\xfe" * 155, target=b"\xff" * 100, content=b"x")
@@ -50,3 +50,126 @@ def test_content_that_nobody_read_is_passed_over():
     for size in (100, 512, 5000):
         chunks = (archive[at : at + size] for at in range(0, len(archive), size))
         assert [entry.name for entry, _ in untar(chunks)] == ["a", "b"]
+
+
+# -- what a header says, to the byte
+
+
+def resealed(header):
+    """A header that was changed, with the sum that it has now."""
+    blank = header[:148] + b" " * 8 + header[156:512]
+    return blank[:148] + b"%06o\0 " % sum(blank) + blank[156:]
+
+
+def entry_of(*members):
+    ((entry, _),) = read([b"".join(members) + END])
+    return entry
+
+
+def refused(error, *members):
+    with pytest.raises(error) as caught:
+        read([b"".join(members) + END])
+    return str(caught.value)
+
+
+def test_what_is_no_link_has_no_target():
+    assert entry_of(member(b"a", target=b"b", content=b"xyz")) == Entry("a", "file", 3)
+    assert entry_of(member(b"a", b"5", target=b"b")) == Entry("a", "directory")
+
+
+@pytest.mark.parametrize(
+    ("kind", "what"),
+    [
+        (b"3", "a device"), (b"4", "a device"), (b"6", "a FIFO"), (b"S", "a sparse file"),
+        (b"X", "of an unknown kind b'X'"), (b"s", "of an unknown kind b's'"), (b"A", "of an unknown kind b'A'"),
+    ],
+)  # fmt: skip
+def test_other_kinds_are_refused_by_name(kind, what):
+    for name in (b"a", b"a/"):
+        said = refused(UnsafeArchiveError, member(name, kind), member(b"b"))
+        assert said == f"the member 'a' is {what}, and results hold no such thing"
+
+
+@pytest.mark.parametrize(
+    ("start", "stop", "what"), [(100, 108, "mode"), (124, 136, "size"), (136, 148, "time"), (148, 156, "checksum")]
+)
+def test_what_is_no_number_is_named(start, stop, what):
+    header = member(b"a")
+    field = b"9" * (stop - start)
+    broken = header[:start] + field + header[stop:]
+    said = refused(CorruptArchiveError, broken if what == "checksum" else resealed(broken))
+    assert said == f"a tar header holds {field!r} for a {what}"
+
+
+def test_fields_end_where_they_do():
+    assert entry_of(member(b"a", mode=b"100\0\0\0\0\0")).executable
+    target = b"t" * 100
+    assert entry_of(member(b"a", b"2", target=target)).target == "t" * 100
+    full = member(b"a", prefix=b"p" * 155)
+    assert entry_of(resealed(full[:500] + b"x" + full[501:])).name == "p" * 155 + "/a"
+    numbers = b"0000644\0".ljust(24, b"x") + b"00000000001\0" * 2 + b"000000\0 "
+    assert entry_of(member(numbers)) == Entry("0000644", "file")
+
+
+@pytest.mark.parametrize("name", [b"n" * 4095, b"n" * 4096])
+def test_names_and_targets_are_as_long_as_a_path(name):
+    there = (
+        pax(path=name) + member(b"-"),
+        pax(linkpath=name) + member(b"l", b"2"),
+        pax(linkpath=name) + member(b"l", b"1"),
+    )
+    if len(name) == 4095:
+        assert [entry_of(each).name for each in there] == ["n" * 4095, "l", "l"]
+        assert [entry_of(each).target for each in there] == ["", "n" * 4095, "n" * 4095]
+    else:
+        for each in there:
+            assert "longer than 4095 bytes" in (said := refused(UnsafeArchiveError, each)) or "no usable target" in said
+
+
+def test_a_long_name_of_gnus_ends_with_its_first_zero():
+    assert entry_of(member(b"L", b"L", b"a\0b\0"), member(b"-")).name == "a"
+
+
+def test_a_keyword_that_is_no_text_says_nothing():
+    assert entry_of(member(b"x", b"x", record(b"\xff", b"?") + record(b"path", b"a")), member(b"-")).name == "a"
+
+
+@pytest.mark.parametrize("seconds", [-(1 << 63), (1 << 63) - 1])
+def test_times_are_what_64_bits_hold(seconds):
+    assert entry_of(pax(mtime=b"%d" % seconds), member(b"a")).mtime == seconds
+    beyond = seconds + (1 if seconds > 0 else -1)
+    assert f"a time of {beyond} seconds" in refused(CorruptArchiveError, pax(mtime=b"%d" % beyond), member(b"a"))
+
+
+def test_a_header_is_as_long_as_it_may_be():
+    longest = record(b"comment", b"x" * ((1 << 20) - len(b"1048576 comment=\n")))
+    assert len(longest) == 1 << 20
+    assert entry_of(member(b"x", b"x", longest), member(b"a")).name == "a"
+    longer = record(b"comment", b"x" * ((1 << 20) - len(b"1048576 comment=\n") + 1))
+    said = refused(UnsafeArchiveError, member(b"x", b"x", longer), member(b"a"))
+    assert said == "a tar header of 1048577 bytes is past the 1048576 that are read"
+
+
+def records(count):
+    """A header with so many records, each of which says nothing."""
+    return member(b"x", b"x", b"6 a=b\n" * count)
+
+
+LONG_NAME = member(b"L", b"L", b"a\0")
+
+
+@pytest.mark.parametrize(
+    ("fits", "more"),
+    [
+        ([records(99_999)], [records(100_000)]),
+        ([records(99_999), member(b"a"), records(63)], [records(99_999), member(b"a"), records(64)]),
+        ([records(1), member(b"a"), records(100_000 - 2 + 64 - 1)], [records(1), member(b"a"), records(100_062)]),
+        ([records(99_997), LONG_NAME], [records(99_998), LONG_NAME]),
+        ([records(49_999), records(49_999)], [records(49_999), records(50_000)]),
+    ],
+)  # fmt: skip
+def test_headers_that_are_no_members_are_counted(fits, more):
+    """Each, and each record in it: 100,000 in all, and 64 more with each member."""
+    read([b"".join(fits) + member(b"b") + END])
+    said = refused(UnsafeArchiveError, *more, member(b"b"))
+    assert said == "the archive holds more extended headers than its members can have"
