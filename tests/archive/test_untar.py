@@ -103,6 +103,7 @@ def test_what_is_no_number_is_named(start, stop, what):
 
 def test_fields_end_where_they_do():
     assert entry_of(member(b"a", mode=b"100\0\0\0\0\0")).executable
+    assert not entry_of(member(b"a", mode=b"0000677\0")).executable
     target = b"t" * 100
     assert entry_of(member(b"a", b"2", target=target)).target == "t" * 100
     full = member(b"a", prefix=b"p" * 155)
@@ -124,6 +125,13 @@ def test_names_and_targets_are_as_long_as_a_path(name):
     else:
         for each in there:
             assert "longer than 4095 bytes" in (said := refused(UnsafeArchiveError, each)) or "no usable target" in said
+
+
+@pytest.mark.parametrize(
+    "name", [b"a/b", b"./a/b", b"a//b", b"a/./b", b"a/b/", b"a/b//", b"a/b/.", b"a/b/./", b".//a/b"]
+)
+def test_a_name_is_made_simple(name):
+    assert entry_of(pax(path=name) + member(b"-")).name == "a/b"
 
 
 def test_a_long_name_of_gnus_ends_with_its_first_zero():
@@ -173,3 +181,8 @@ def test_headers_that_are_no_members_are_counted(fits, more):
     read([b"".join(fits) + member(b"b") + END])
     said = refused(UnsafeArchiveError, *more, member(b"b"))
     assert said == "the archive holds more extended headers than its members can have"
+
+
+def test_a_name_with_a_zero_byte_is_refused():
+    said = refused(UnsafeArchiveError, pax(path=b"a\0b") + member(b"-"))
+    assert said.endswith("would leave the directory")
