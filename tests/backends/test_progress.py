@@ -27,7 +27,6 @@ OPERATIONS = {
     "list": lambda store: list(store.list("k")),
     "delete": lambda store: store.delete("key"),
 }
-EACH = pytest.mark.parametrize("operation", list(OPERATIONS.values()), ids=list(OPERATIONS))
 DATED = b'ETag: "e"\r\nX-Goog-Generation: 7\r\nLast-Modified: Tue, 24 Nov 2026 17:55:09 GMT\r\n'
 
 
@@ -138,13 +137,20 @@ STUCK = {
 }
 
 
-@EACH
-@pytest.mark.parametrize("stuck", list(STUCK.values()), ids=list(STUCK))
-@pytest.mark.parametrize("kind", ["gs", "az"])
-def test_a_try_in_which_nothing_moves_is_over(kind, operation, stuck) -> None:
-    """But for what can be told at once: what is no answer of theirs, and a refusal of HEAD, which has no body."""
-    with opened(kind, stuck) as store, pytest.raises(StoreError, match=r"nothing moved for 0\.[12] s|is not|403"):
-        operation(store)
+WHOLE = ("az", "drips an answer", "stat")
+"""The answer to HEAD, which has no body."""
+
+
+@pytest.mark.parametrize(
+    ("kind", "stuck", "operation"), sorted(set(itertools.product(("gs", "az"), STUCK, OPERATIONS)) - {WHOLE})
+)
+def test_a_try_in_which_nothing_moves_is_over(kind, stuck, operation) -> None:
+    """But for what can be told at once: what is no answer of theirs, and a refusal of HEAD."""
+    with (
+        opened(kind, STUCK[stuck]) as store,
+        pytest.raises(StoreError, match=r"nothing moved for 0\.[12] s|is not|403"),
+    ):
+        OPERATIONS[operation](store)
 
 
 @pytest.mark.parametrize("kind", ["gs", "az"])

@@ -23,6 +23,7 @@ from keystow.backends.s3.requests import Request, form
 from keystow.backends.s3.signature import signed
 from keystow.backends.s3.signed import Signed
 from keystow.backends.sending import repeating
+from keystow.backends.sending.limits import bounds
 from keystow.backends.sending.lines import UnderWay
 from keystow.backends.sending.parts import part_size
 from keystow.testing.servers import LOOPBACK, FaultProxy, Moto
@@ -71,7 +72,7 @@ class Only:
 
 @contextlib.contextmanager
 def requests_to(url, keys=KEYS):
-    with contextlib.closing(Bucket("bucket", Only(url, keys))) as bucket:
+    with contextlib.closing(Bucket("bucket", Only(url, keys), bounds())) as bucket:
         yield bucket
 
 
