@@ -1,0 +1,101 @@
+"""The directory that is filled: where it is made, what others put in its way, and what is left of it (nothing)."""
+
+import errno
+import os
+
+import pytest
+from archive_strategies import lay, seen
+from moments import At, watched
+
+from keystow.archive import CorruptArchiveError, DestinationChangedError, Entry, extract
+
+FILE = [(Entry("a", "file", 1), [b"x"])]
+
+
+def broken():
+    yield Entry("a", "file", 1), [b"x"]
+    raise CorruptArchiveError("on the way")
+
+
+def hidden(name):
+    return name.startswith(".target.keystow-")
+
+
+def test_a_parent_that_somebody_makes_first_is_theirs(tmp_path):
+    """It stays when the run fails, and so does what stands above it; what was made in it goes."""
+    for path in ("a/b", "c"):
+        first = At("os.mkdir", lambda name, path=path: name == path[-1], lambda path=path: os.makedirs(tmp_path / path))
+        with watched(first), pytest.raises(CorruptArchiveError):
+            extract(broken(), tmp_path / path / "d/target")
+        assert first.happened
+        assert os.listdir(tmp_path / path) == []
+
+
+def test_a_parent_that_was_made_and_cannot_be_opened_goes_again(tmp_path, monkeypatch):
+    opening = os.open
+
+    def refuses(path, flags, mode=0o777, *, dir_fd=None):
+        if path == "b":
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+        return opening(path, flags, mode, dir_fd=dir_fd)
+
+    monkeypatch.setattr(os, "open", refuses)
+    with pytest.raises(OSError, match="Too many open files"):
+        extract(FILE, tmp_path / "a/b/target")
+    monkeypatch.undo()
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_parent_that_becomes_a_link_is_not_followed(tmp_path):
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    plant = At("os.mkdir", lambda name: name == "new", lambda: os.symlink(outside, tmp_path / "new"))
+    with watched(plant), pytest.raises(NotADirectoryError):
+        extract(FILE, tmp_path / "new/target")
+    assert plant.happened
+    assert os.listdir(outside) == []
+    assert sorted(os.listdir(tmp_path)) == ["new", "outside"]
+
+
+def test_a_parent_that_is_no_directory_is_not_opened(tmp_path):
+    os.mkfifo(tmp_path / "fifo")
+    with pytest.raises(NotADirectoryError):
+        extract(FILE, tmp_path / "fifo/target")
+
+
+@pytest.mark.parametrize("exists", [False, True])
+@pytest.mark.parametrize(("number", "inside"), [(errno.EACCES, True), (errno.EROFS, True), (errno.ENOSPC, False)])
+def test_where_nothing_may_be_made_beside_it(tmp_path, monkeypatch, exists, number, inside):
+    """An empty directory is filled from within, unless it is not the right to write that is missing."""
+    mkdir = os.mkdir
+    place = os.stat(tmp_path).st_ino
+    if exists:
+        (tmp_path / "target").mkdir()
+
+    def refuses(name, mode=0o777, *, dir_fd=None):
+        if hidden(os.fsdecode(name)) and os.fstat(dir_fd).st_ino == place:
+            raise OSError(number, os.strerror(number))
+        mkdir(name, mode, dir_fd=dir_fd)
+
+    monkeypatch.setattr(os, "mkdir", refuses)
+    if exists and inside:
+        extract(FILE, tmp_path / "target")
+        assert os.listdir(tmp_path / "target") == ["a"]
+    else:
+        with pytest.raises(OSError, match=os.strerror(number)) as raised:
+            extract(FILE, tmp_path / "target")
+        assert raised.value.errno == number
+        assert raised.value.filename == str(tmp_path / "target")
+        assert [name for _, _, files in os.walk(tmp_path) for name in files] == []
+        assert os.listdir(tmp_path) == ["target"] * exists
+
+
+def test_who_interferes_all_the_time_is_told_of(tmp_path):
+    """Each directory that is made is taken away at once."""
+    lay(tmp_path, {"place/theirs": b"x"})
+    taken = At("open", hidden, lambda: [os.rmdir(path) for path in (tmp_path / "place").glob(".target*")], most=100)
+    before = seen(tmp_path)
+    with watched(taken), pytest.raises(DestinationChangedError, match="nobody else may rename"):
+        extract(FILE, tmp_path / "place/target")
+    assert 1 < taken.happened < 100
+    assert seen(tmp_path).keys() == before.keys()
