@@ -99,3 +99,101 @@ def test_who_interferes_all_the_time_is_told_of(tmp_path):
         extract(FILE, tmp_path / "place/target")
     assert 1 < taken.happened < 100
     assert seen(tmp_path).keys() == before.keys()
+
+
+SEVERAL = [
+    (Entry("a", "file", 1), [b"x"]),
+    (Entry("d/e", "file", 1), [b"y"]),
+    (Entry("l", "symlink", target="a"), []),
+]
+
+
+def raising_after(monkeypatch, name, times):
+    """Has the function of ``os`` raise once it was called so often, and did what it does."""
+    function = getattr(os, name)
+    calls = []
+
+    def wrapped(*arguments, **options):
+        function(*arguments, **options)
+        calls.append(arguments)
+        if len(calls) == times:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, name, wrapped)
+    return calls
+
+
+@pytest.mark.parametrize("mode", [None, 0o750, 0o705])
+def test_an_interrupt_right_after_the_rename_undoes_it(tmp_path, monkeypatch, mode):
+    if mode is not None:
+        (tmp_path / "target").mkdir()
+        os.chmod(tmp_path / "target", mode)
+    calls = raising_after(monkeypatch, "rename", 1)
+    with pytest.raises(KeyboardInterrupt) as raised:
+        extract(SEVERAL, tmp_path / "target")
+    assert not getattr(raised.value, "__notes__", None)
+    assert calls[0][1] == "target"
+    assert os.listdir(tmp_path) == ([] if mode is None else ["target"])
+    if mode is not None:
+        assert os.listdir(tmp_path / "target") == []
+        assert os.stat(tmp_path / "target").st_mode & 0o7777 == mode
+
+
+@pytest.fixture
+def shut(tmp_path, monkeypatch):
+    """An empty directory that has to be filled from within."""
+    mkdir, place = os.mkdir, os.stat(tmp_path).st_ino
+    (tmp_path / "target").mkdir()
+
+    def refuses(name, mode=0o777, *, dir_fd=None):
+        if hidden(os.fsdecode(name)) and os.fstat(dir_fd).st_ino == place:
+            raise PermissionError(errno.EACCES, "no")
+        mkdir(name, mode, dir_fd=dir_fd)
+
+    monkeypatch.setattr(os, "mkdir", refuses)
+    return tmp_path / "target"
+
+
+@pytest.mark.parametrize(("name", "times"), [("link", 1), ("link", 2), ("unlink", 1), ("unlink", 2), ("rename", 1)])
+def test_an_interrupt_while_it_moves_up_undoes_it(shut, monkeypatch, name, times):
+    calls = raising_after(monkeypatch, name, times)
+    with pytest.raises(KeyboardInterrupt) as raised:
+        extract(SEVERAL, shut)
+    assert len(calls) >= times
+    assert not getattr(raised.value, "__notes__", None)
+    assert os.listdir(shut) == []
+
+
+def test_what_others_put_there_while_it_moves_up_stays(shut, monkeypatch):
+    """What has the name of a member that was moved is theirs by then, and what was filled goes."""
+    link = os.link
+
+    def replaced(name, *more, **options):
+        link(name, *more, **options)
+        os.rename(shut / name, shut / "away")
+        (shut / name).write_text("theirs")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "link", replaced)
+    with pytest.raises(KeyboardInterrupt):
+        extract([SEVERAL[0]], shut)
+    assert (shut / "a").read_text() == "theirs"
+    assert sorted(os.listdir(shut)) == ["a", "away"]
+
+
+def test_it_is_filled_again_where_it_was_taken_away(shut, monkeypatch):
+    """The hidden directory is gone when what was moved up has to go down again."""
+    rename = os.rename
+
+    def taken(name, other, **options):
+        monkeypatch.setattr(os, "rename", rename)
+        rename(name, other, **options)
+        (away,) = shut.glob(".target.keystow-*.partial")
+        rename(away, shut.parent / "taken")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "rename", taken)
+    with pytest.raises(KeyboardInterrupt):
+        extract([SEVERAL[1]], shut)
+    assert os.listdir(shut) == []
+    assert os.listdir(shut.parent / "taken") == []
