@@ -7,7 +7,7 @@ import pytest
 from archive_strategies import lay, seen
 from moments import At, watched
 
-from keystow.archive import CorruptArchiveError, DestinationChangedError, Entry, extract
+from keystow.archive import CorruptArchiveError, DestinationChangedError, Entry, extract, partial
 
 FILE = [(Entry("a", "file", 1), [b"x"])]
 
@@ -197,3 +197,78 @@ def test_it_is_filled_again_where_it_was_taken_away(shut, monkeypatch):
         extract([SEVERAL[1]], shut)
     assert os.listdir(shut) == []
     assert os.listdir(shut.parent / "taken") == []
+
+
+# -- whether the directory that was made is the one that is open
+
+
+@pytest.fixture
+def opened(tmp_path):
+    """Opens a place of a mode, and the directory in it."""
+    descriptors = []
+
+    def opening(around, mode):
+        (tmp_path / "place").mkdir()
+        (tmp_path / "place/new").mkdir()
+        os.chmod(tmp_path / "place/new", mode)
+        os.chmod(tmp_path / "place", around)
+        descriptors.extend(os.open(tmp_path / path, os.O_RDONLY) for path in ("place/new", "place"))
+        return descriptors
+
+    yield opening
+    for descriptor in descriptors:
+        os.close(descriptor)
+
+
+@pytest.mark.parametrize(
+    ("around", "mode", "is_ours"),
+    [(0o777, 0o1700, True), (0o755, 0o755, True), (0o1777, 0o755, True), (0o777, 0o755, False), (0o775, 0o755, False)],
+)
+def test_whether_what_is_open_was_just_made(opened, around, mode, is_ours):
+    assert partial._is_new_and_ours(*opened(around, mode)) is is_ours
+
+
+def test_what_holds_something_was_not_just_made(opened):
+    new, place = opened(0o755, 0o1700)
+    os.mkdir("theirs", dir_fd=new)
+    assert not partial._is_new_and_ours(new, place)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a directory away")
+@pytest.mark.parametrize(("owner", "is_ours"), [(0, True), (4321, True), (1234, False)])
+def test_whose_place_it_is(opened, monkeypatch, owner, is_ours):
+    """One of root's or of our own, as nobody else can replace what is in it."""
+    new, place = opened(0o755, 0o755)
+    os.chown(place, owner, owner)
+    monkeypatch.setattr(os, "geteuid", lambda: 4321)
+    assert partial._is_new_and_ours(new, place) is is_ours
+
+
+@pytest.mark.parametrize(("given", "is_ours"), [(0o777, True), (0o755, False)])
+def test_a_disk_that_keeps_no_modes(opened, monkeypatch, given, is_ours):
+    new, place = opened(0o777, 0o777)
+    monkeypatch.setattr(partial, "_mode_of_new", lambda where, mode: given if (where, mode) == (new, 0o1700) else 0)
+    assert partial._is_new_and_ours(new, place) is is_ours
+    monkeypatch.setattr(os, "geteuid", lambda: -5)
+    assert not partial._is_new_and_ours(new, place)
+
+
+@pytest.mark.parametrize("mode", [0o700, 0o1700, 0o500])
+def test_the_mode_that_a_new_directory_gets(opened, mode):
+    new, _ = opened(0o755, 0o755)
+    assert partial._mode_of_new(new, mode) == mode
+    assert os.listdir(new) == []
+
+
+def test_a_system_that_tells_of_no_mounts_tells_of_disks(opened, monkeypatch):
+    new, place = opened(0o755, 0o755)
+    assert partial._mount(new) == partial._mount(place)
+    assert partial._mount(new)[1].startswith("mnt_id:")
+
+    def refuses(*_):
+        raise OSError
+
+    monkeypatch.setattr("builtins.open", refuses)
+    found = partial._mount(new)
+    monkeypatch.undo()
+    assert found == (os.fstat(new).st_dev, "")
