@@ -7,7 +7,14 @@ import pytest
 from archive_strategies import lay, seen
 from moments import At, watched
 
-from keystow.archive import CorruptArchiveError, DestinationChangedError, Entry, extract, partial
+from keystow.archive import (
+    CorruptArchiveError,
+    DestinationChangedError,
+    DestinationExistsError,
+    Entry,
+    extract,
+    partial,
+)
 
 FILE = [(Entry("a", "file", 1), [b"x"])]
 
@@ -179,6 +186,27 @@ def test_what_others_put_there_while_it_moves_up_stays(shut, monkeypatch):
         extract([SEVERAL[0]], shut)
     assert (shut / "a").read_text() == "theirs"
     assert sorted(os.listdir(shut)) == ["a", "away"]
+
+
+def test_links_are_moved_up_as_links(shut):
+    extract([(Entry("0", "symlink", target="a"), []), *SEVERAL], shut)
+    assert os.readlink(shut / "0") == os.readlink(shut / "l") == "a"
+    assert sorted(os.listdir(shut)) == ["0", "a", "d", "l"]
+
+
+def test_what_comes_to_stand_there_stays_on_a_disk_without_hard_links(shut, monkeypatch):
+    def refuses(*_, **options):
+        raise OSError(errno.EPERM, "no links")
+
+    def members():
+        yield SEVERAL[0]
+        (shut / "a").write_text("theirs")
+
+    monkeypatch.setattr(os, "link", refuses)
+    with pytest.raises(DestinationExistsError, match="something came to stand at"):
+        extract(members(), shut)
+    assert (shut / "a").read_text() == "theirs"
+    assert os.listdir(shut) == ["a"]
 
 
 def test_it_is_filled_again_where_it_was_taken_away(shut, monkeypatch):
