@@ -42,10 +42,15 @@ class Upload(Protocol):
 
 
 class CloudStore(ABC):
-    """One bucket, which has the ``name`` for people; a single request writes up to ``largest`` bytes."""
+    """One bucket, which has the ``name`` for people.
+
+    A single request writes up to ``largest`` bytes. ``tells_of_absence`` says whether the cloud refuses to delete what
+    is not there; of one that does not, a 404 is not believed.
+    """
 
     capabilities = Capabilities(versions=True, presign=True, metadata=True)
     largest = part_size(1)
+    tells_of_absence = True
 
     def __init__(self, name: str, bounds: Bounds) -> None:
         self._name, self._bounds = name, bounds
@@ -114,10 +119,9 @@ class CloudStore(ABC):
         self._check(key)
         try:
             self._deleted(key)
-        except BucketNotFoundError:
-            raise
-        except NotFoundError:
-            return
+        except NotFoundError as error:
+            if isinstance(error, BucketNotFoundError) or not self.tells_of_absence:
+                raise
 
     def presign(
         self, key: str, *, expires: timedelta | float, method: str = "GET", version_id: str | None = None

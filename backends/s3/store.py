@@ -34,6 +34,8 @@ class S3Store(CloudStore):
     has all requests carried by fsspec's client, and any other only those that nothing else can carry (``carriers``).
     """
 
+    tells_of_absence = False
+
     def __init__(
         self,
         bucket: str,
