@@ -92,10 +92,10 @@ class CloudStore(ABC):
             return Content(_nothing(), tag)
         try:
             return self._content(key, version_id, stop, start, tag)
-        except (AlreadyExistsError, NotFoundError):
-            if tag is None:
+        except (AlreadyExistsError, NotFoundError) as error:
+            if tag is None or isinstance(error, BucketNotFoundError):
                 raise
-            raise ConflictError(f"{self._name}/{key}: it was replaced while it was read") from None
+            raise ConflictError(f"{self._name}/{key}: it was replaced while it was read", code=error.code) from None
         except StoreError as error:
             if tag is not None or error.code not in _PAST_THE_END or (not start and stop is None):
                 raise

@@ -234,7 +234,9 @@ def _opened(url: str, options: Mapping[str, Any]) -> tuple[Any, str]:
     except TypeError as error:
         missing = _missing(url, options)
         if options and not missing:
-            raise
+            if "timeout" not in options:
+                raise
+            raise UnsupportedError(f"{protocol}:// may take no timeout ({error}): leave it out") from None
         what = ", ".join(missing) or f"more than its URL says ({error})"
         raise UnknownStoreError(
             f"{protocol}:// needs {what}: open it in Python, with open_store(…, {missing[0] if missing else 'name'}=…)"

@@ -13,14 +13,16 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Generator, Iterator
+from datetime import timedelta
 from typing import IO, NamedTuple
 from urllib.parse import urljoin, urlsplit
 
 from .archive import LimitExceededError
 from .backends import AccessDeniedError, NotFoundError, StoreError, StoreUnavailableError
 from .backends.endpoints import origin
+from .backends.opening import timeout_for
 from .backends.sending.continuing import Content, continued
-from .backends.sending.limits import CONNECT, bounds
+from .backends.sending.limits import bounds
 from .backends.sending.repeating import UNAVAILABLE, retry_after
 from .errors import ResultError
 from .watched import Http, Https, Watch
@@ -51,7 +53,7 @@ class Download:
 
     ``admit`` is asked before each server is called, and raises for one that may not be. ``address`` is where the
     content comes from, without its query, which holds the signature: after a redirect, another place than was asked.
-    ``timeout`` (seconds) is ``open_store``'s.
+    ``timeout`` is ``open_store``'s.
 
     Raises ``ResultError`` for what is no URL; while it is read, ``StoreError`` and ``LimitExceededError``. No message
     repeats the query.
@@ -64,13 +66,13 @@ class Download:
         most: int | None = None,
         limited: bool = False,
         admit: Callable[[str], None] = lambda _: None,
-        timeout: float | None = None,
+        timeout: timedelta | float | None = None,
     ) -> None:
         self._url = url.strip()
         self._most = most
         self._limited = limited
         self._admit = admit
-        self._bounds = bounds(timeout)
+        self._bounds = bounds(timeout_for(timeout))
         self._end: int | None = None
         self.address = without_query(self._url)
         admit(self._url)
@@ -94,7 +96,7 @@ class Download:
         handlers = (Http(watch), Https(watch), _Redirects(self._admit))
         try:
             with self._errors(watch), watch.waiting():
-                answer = urllib.request.build_opener(*handlers).open(request, timeout=min(CONNECT, self._bounds.still))
+                answer = urllib.request.build_opener(*handlers).open(request, timeout=self._bounds.connect)
         except BaseException:
             watch.end()
             raise

@@ -90,18 +90,18 @@ def fetch(
     ``directory`` is as it was.
     """
     trust = surroundings.trust(allow, allow_endpoints)
-    seconds = timeout_for(timeout)
+    timeout_for(timeout)
     limits = limits or Limits()
     target, _ = check_destination(directory)
     if isinstance(result, str) and is_url(result):
         most, limited = _room(target, limits)
-        download = Download(result, most=most, limited=limited, admit=partial(_admit_url, trust), timeout=seconds)
+        download = Download(result, most=most, limited=limited, admit=partial(_admit_url, trust), timeout=timeout)
         with closing(iter(download)) as chunks:
             content = _Hashed(chunks, None, "")
             unpacked = unpack(content, directory, limits=limits)
         return _fetched(unpacked, content.checksum(), verified=False, address=download.address)
     published = read_result(result)
-    with closing(_open(published, trust, proven=verify, timeout=seconds)) as store:
+    with closing(_open(published, trust, proven=verify, timeout=timeout)) as store:
         if published.encoding == "plain":
             objects = _Objects(store, published, limits, check=verify)
             check = objects.verified if objects.expected is not None else None
@@ -130,12 +130,12 @@ def verify(
     ``ResultError`` for a result without a checksum, ``LimitExceededError``, and ``StoreError``.
     """
     trust = surroundings.trust(allow, allow_endpoints)
-    seconds = timeout_for(timeout)
+    timeout_for(timeout)
     limits = limits or Limits()
     published = read_result(result)
     if published.checksum_sha256 is None:
         raise ResultError("the result holds no ChecksumSHA256, so there is nothing to verify against")
-    with closing(_open(published, trust, proven=True, timeout=seconds)) as store:
+    with closing(_open(published, trust, proven=True, timeout=timeout)) as store:
         if published.encoding == "plain":
             return _Objects(store, published, limits, check=True).verified()
         content = _archive(store, published, check=True)
@@ -169,7 +169,7 @@ def presign(
         return store.presign(published.key, expires=expires, version_id=version_id)
 
 
-def _open(published: PublishedResult, trust: Trust, *, proven: bool, timeout: float | None = None) -> Store:
+def _open(published: PublishedResult, trust: Trust, *, proven: bool, timeout: timedelta | float | None = None) -> Store:
     """The store that ``published`` names, if it may; ``proven`` says whether its checksum will have to hold."""
     proven = proven and published.checksum_sha256 is not None
     surroundings.admit_claimed(published, proven=proven, trust=trust, error=ResultError)

@@ -49,12 +49,12 @@ _types = mimetypes.MimeTypes(filenames=())
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a call amounts to, before anything is read or sent; ``timeout`` in seconds, if there is one."""
+    """What a call amounts to, before anything is read or sent."""
 
     spec: PublisherSpec
     key: Key
     archive: bool
-    timeout: float | None = None
+    timeout: timedelta | float | None = None
 
     def result(self) -> PublishedResult:
         """What will have been published, as far as it is known beforehand."""
@@ -89,12 +89,12 @@ def plan(
         surroundings.admit_claimed(spec, proven=None, trust=trust or surroundings.trust(), error=SpecError)
     try:
         engine_for(spec.engine)
-        seconds = timeout_for(timeout)
+        timeout_for(timeout)
     except ValueError as error:
         raise SpecError(str(error)) from None
     if archive is None:
         archive = spec.encoding == "gzip"
-    return Plan(spec, object_key(spec.key, context, archive=archive, rules=spec.rules), archive, seconds)
+    return Plan(spec, object_key(spec.key, context, archive=archive, rules=spec.rules), archive, timeout)
 
 
 def publish(
@@ -120,7 +120,7 @@ def publish(
 
     ``archive`` is ``True`` for one ``.tar.gz``, ``False`` for the files under a prefix, ``None`` for what the
     destination's ``Encoding`` says. ``if_exists``: ``"replace"`` the object, raise ``AlreadyExistsError`` for
-    ``"error"`` (``AlreadyPublishedError``, which has the whole ``result``, if this very archive stands there and can be
+    ``"error"`` (``AlreadyPublishedError``, which has the ``result``, if this very archive stands there and can be
     read), leave it and return a result without a checksum for ``"skip"``. ``symlinks`` and ``special`` (sockets, FIFOs
     and devices: ``"error"`` or ``"skip"``) are ``scan``'s. ``mtime`` (seconds since 1970) stands in for the times of
     all members. ``progress`` is called with the bytes read so far and in all.
@@ -239,8 +239,8 @@ def _publish_archive(
         if standing is None:
             raise
         same = f"{error}, with the content that would have been published (SHA-256 {standing.checksum_sha256})"
-        recognised = AlreadyPublishedError(same, code=error.code)
-        recognised.result = standing
+        recognised = AlreadyPublishedError(same)
+        vars(recognised).update(vars(error), result=standing)
         raise recognised from None
     checksum = Checksum(written.sha256)
     return replace(result, version_id=written.version_id, checksum_sha256=checksum, store_checksum=written.checksum)
@@ -251,8 +251,7 @@ def _recognised(store: Store, result: PublishedResult, again: Callable[[], Itera
     try:
         found = store.stat(result.key)
         ours = Digest(again())
-        deque(ours, maxlen=0)
-        if found.size != ours.size:
+        if any(ours.size > found.size for _ in ours) or ours.size < found.size:
             return None
         theirs = Digest(store.read(result.key, version_id=found.version_id))
         deque(theirs, maxlen=0)

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any
 
 from .backends import AlreadyExistsError, Store, open_store
@@ -17,7 +18,9 @@ class AlreadyPublishedError(AlreadyExistsError):
     result: PublishedResult
 
 
-def open_result_store(result: PublishedResult, *, engine: str | None = None, timeout: float | None = None) -> Store:
+def open_result_store(
+    result: PublishedResult, *, engine: str | None = None, timeout: timedelta | float | None = None
+) -> Store:
     """The store that holds ``result``."""
     located = {"endpoint": result.endpoint, "region": result.region}
     options: dict[str, Any] = {name: value for name, value in located.items() if value is not None}

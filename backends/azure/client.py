@@ -36,7 +36,7 @@ class Container:
         file_system, guarded = _clients()
         self.account = account(endpoint, os.environ)
         self._files = _opened(file_system, self.account)
-        self._service = guarded(self._files.service_client, bounds.still)
+        self._service = guarded(self._files.service_client, bounds)
         self._files.service_client = self._service  # which adlfs closes at the end, if nobody did
         self._client = self._service.get_container_client(name)
         self.loop = Loop(self._files.loop)

@@ -20,7 +20,7 @@ from aiohttp import (
 from azure.core.pipeline.transport import AioHttpTransport
 
 from keystow.backends.answers import MOST, Bounded, announced
-from keystow.backends.sending.limits import CONNECT
+from keystow.backends.sending.limits import Bounds
 from keystow.backends.sending.parts import Body
 from keystow.backends.sending.progress import Progressing, progressing
 from keystow.backends.texts import keep_secret
@@ -31,13 +31,13 @@ _RANGE = re.compile(r"bytes=(\d+)-(\d+)")
 _BLOCK = 1 << 18
 
 
-def guarded(service: Any, still: float) -> Any:
-    """A client for the same account as ``service``, whose tries may stand ``still`` so many seconds."""
+def guarded(service: Any, bounds: Bounds) -> Any:
+    """A client for the same account as ``service``, whose tries keep to ``bounds``."""
     credential = service.credential
     return type(service)(
         service.url,
-        credential=_Asked(credential, still) if hasattr(credential, "get_token") else credential,
-        transport=OnceTransport(still),
+        credential=_Asked(credential, bounds.still) if hasattr(credential, "get_token") else credential,
+        transport=OnceTransport(bounds),
         permit_redirects=False,
         retry_total=0,
     )
@@ -62,12 +62,12 @@ class _Asked:
 class OnceTransport(AioHttpTransport):  # type: ignore[misc]  # which the SDK gives without its type
     """The SDK's transport over aiohttp, with each request and answer watched.
 
-    ``still`` is the time that a try may stand still, or the ``read_timeout`` of an operation.
+    A try may stand still as long as ``bounds`` say, or the ``read_timeout`` of an operation.
     """
 
-    def __init__(self, still: float) -> None:
-        super().__init__(connection_timeout=CONNECT, read_timeout=None, connection_data_block_size=_BLOCK)
-        self._still = still
+    def __init__(self, bounds: Bounds) -> None:
+        super().__init__(connection_timeout=bounds.connect, read_timeout=None, connection_data_block_size=_BLOCK)
+        self._still = bounds.still
 
     async def send(self, request: Any, **config: Any) -> Any:
         """The answer to one request, which the SDK may send again, signed anew."""

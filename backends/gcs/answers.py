@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Literal, NamedTuple
 
-from keystow.backends.answers import Pages, Stored, announced, redirect
+from keystow.backends.answers import Stored, announced, redirect
 from keystow.backends.contract import Stat
 from keystow.backends.endpoints import is_provider, origin
 from keystow.backends.errors import (
@@ -143,14 +143,13 @@ def ours(answer: Answer, key: str, size: int, checksum: str, mark: str) -> Store
     return made(answer, key, size, checksum)._replace(confirmed="stat")
 
 
-def page(pages: Pages, answer: Answer) -> tuple[list[Stat], str | None]:
-    """The objects of a page of a listing, and the next page's token, if there is one."""
+def page(answer: Answer) -> tuple[list[Stat], str]:
+    """The objects of a page of a listing, and the next page's token, empty if there is none."""
     found = resource(answer)
     items, token = found.get("items", []), found.get("nextPageToken", "")
     if found.get("kind") != "storage#objects" or not isinstance(token, str):
         raise ValueError("no page")
-    objects = [stat(each) for each in items]
-    return objects, pages.after(token, objects=len(objects)) if token else None
+    return [stat(each) for each in items], token
 
 
 def content(answer: Answer, start: int, stop: int | None, generation: str | None) -> tuple[int, str]:

@@ -17,7 +17,7 @@ from keystow.backends.endpoints import check_endpoint, origin
 from keystow.backends.errors import CredentialsError, MissingExtraError, StoreError, StoreUnavailableError
 from keystow.backends.loop import Loop
 from keystow.backends.sending.continuing import Content
-from keystow.backends.sending.limits import CONNECT, Bounds
+from keystow.backends.sending.limits import Bounds
 from keystow.backends.sending.parts import Body
 from keystow.backends.sending.progress import Progressing, may_have_left, progressing
 from keystow.backends.sending.repeating import retry_after
@@ -153,7 +153,7 @@ class Bucket:
             URL(request.url, encoded=True),
             headers=headers,
             data=body,
-            timeout=ClientTimeout(total=None, sock_connect=CONNECT),
+            timeout=ClientTimeout(total=None, sock_connect=self.bounds.connect),
             allow_redirects=False,
             auto_decompress=False,
         )
@@ -165,7 +165,7 @@ class Bucket:
 
         def renew() -> None:
             with requests.Session() as session:
-                self.credentials.refresh(partial(Asking(session), timeout=CONNECT))
+                self.credentials.refresh(partial(Asking(session), timeout=self.bounds.connect))
 
         if self._renewing is None or self._renewing.done():
             self._renewing = asyncio.ensure_future(asyncio.to_thread(renew))

@@ -68,7 +68,10 @@ class GCSStore(CloudStore):
             "fields": "kind,items(name,size,etag,generation,updated),nextPageToken",
         } | ({"pageToken": token} if token else {})
         request = Request("GET", f"{self._bucket.objects_url}?{urlencode(query)}", prefix)
-        return self._asked(request, partial(answers.page, pages))
+        objects, following = self._asked(request, answers.page)
+        if not following:
+            return objects, None
+        return objects, self._bucket.understood(prefix, partial(pages.after, objects=len(objects)), following)
 
     def _deleted(self, key: str) -> None:
         self._asked(Request("DELETE", self._bucket.object_url(key), key), answers.deleted)

@@ -14,7 +14,6 @@ from typing import Any
 from keystow.backends.endpoints import is_aws
 from keystow.backends.errors import StoreError, raise_alone
 from keystow.backends.loop import Loop
-from keystow.backends.sending.limits import CONNECT
 from keystow.backends.sending.lines import LEAST, Line
 from keystow.backends.sending.parts import Body
 from keystow.backends.texts import keep_secret
@@ -52,7 +51,7 @@ class Client:
             self.endpoint = endpoint_of(options.endpoint, session)
             self.region = region_for(options.region, self.endpoint, session) or DEFAULT_REGION
             trusted = ca_file_for(options.ca_file, session)
-            self._files = _file_system(session, self.endpoint, self.region, trusted, options.addressing)
+            self._files = _file_system(session, self.endpoint, self.region, trusted, options)
             self._loop = Loop(self._files.loop)
             self._credentials = self._loop.run(session.get_credentials()) if self._files.key is None else None
             self._check_credentials()
@@ -229,16 +228,16 @@ def _inner(error: Exception) -> Any:
     return getattr(error, "kwargs", {}).get("error")
 
 
-def _file_system(session: Any, endpoint: str | None, region: str, ca_file: str | None, addressing: str | None) -> Any:
+def _file_system(session: Any, endpoint: str | None, region: str, ca_file: str | None, options: Options) -> Any:
     from s3fs import S3FileSystem
 
-    options: dict[str, Any] = {"endpoint_url": endpoint} if endpoint else {}
+    given: dict[str, Any] = {"endpoint_url": endpoint} if endpoint else {}
     client: dict[str, Any] = {"region_name": region} | ({"verify": ca_file} if ca_file else {})
     config = {
         "signature_version": "s3v4",
-        "s3": {"addressing_style": addressing or ("auto" if is_aws(endpoint) else "path")},
+        "s3": {"addressing_style": options.addressing or ("auto" if is_aws(endpoint) else "path")},
         "retries": {"mode": "standard", "total_max_attempts": 1},
-        "connect_timeout": CONNECT,
+        "connect_timeout": options.connect,
         "read_timeout": 60,
         "max_pool_connections": 32,
         "http_session_cls": careful_session(),
@@ -251,5 +250,5 @@ def _file_system(session: Any, endpoint: str | None, region: str, ca_file: str |
         config_kwargs=config,
         skip_instance_cache=True,
         use_listings_cache=False,
-        **options,
+        **given,
     )

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from keystow.backends.endpoints import check_endpoint, check_region, region_of
+from keystow.backends.sending.limits import CONNECT
 from keystow.backends.texts import keep_secret
 
 from .settings import (
@@ -42,13 +43,14 @@ _TAKES_BOTOCORE = (
 
 
 class Options(NamedTuple):
-    """What a caller may say of the way to a bucket."""
+    """What a caller may say of the way to a bucket; ``connect`` are the seconds in which a connection has to stand."""
 
     endpoint: str | None
     region: str | None
     profile: str | None
     ca_file: str | None
     addressing: str | None
+    connect: float = CONNECT
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from keystow.backends.contract import Capabilities, Stat
 from keystow.backends.errors import InvalidKeyError, StoreError, StoreUnavailableError
 from keystow.backends.sending.continuing import Content
 from keystow.backends.sending.limits import bounds
+from keystow.backends.sending.lines import Line
 
 from .answers import Found, listed, opened, strange
 from .bucket import Bucket
@@ -51,7 +52,7 @@ class S3Store(CloudStore):
     ) -> None:
         super().__init__(f"s3://{bucket}", bounds(timeout))
         self.capabilities = Capabilities(if_absent=conditions, versions=True, presign=True, metadata=True)
-        options = Options(endpoint, region, profile, ca_file, addressing)
+        options = Options(endpoint, region, profile, ca_file, addressing, self._bounds.connect)
         self._bucket = Bucket(bucket, Carriers(bucket, engine, options), self._bounds)
 
     @property
@@ -85,21 +86,28 @@ class S3Store(CloudStore):
 
             found = self._bucket.once(request, line, understood)
             strong = None if found.etag.startswith("W/") else found.etag
-            return Content(self._exactly(found.size, contents[0], key, stack.pop_all()), strong)
+            return Content(self._exactly(found.size, contents[0], key, line, stack.pop_all()), strong)
 
     def _exactly(
-        self, size: int, content: Generator[bytes, None, None], key: str, until: ExitStack
+        self, size: int, content: Generator[bytes, None, None], key: str, line: Line, until: ExitStack
     ) -> Generator[bytes, None, None]:
-        """``content``, which has to have the ``size`` that was announced; then what ``until`` holds ends."""
+        """``content``, which has to have the ``size`` that was announced; then what ``until`` holds ends.
+
+        Whoever takes its pieces may take any time for it.
+        """
         with until:
             until.callback(content.close)
             left = size
             for piece in content:
+                line.waits()
                 if len(piece) > left:
                     yield piece[:left]
                     raise strange(self._bucket.where(key), self.endpoint)
                 left -= len(piece)
                 yield piece
+                if not left:
+                    return
+                line.moved()
             if left:
                 at = f" ({self.endpoint})" if self.endpoint else ""
                 raise StoreUnavailableError(f"{self._bucket.where(key)}: the content broke off{at}")

@@ -48,6 +48,10 @@ class Line:
         """Something was sent, or has come."""
         self._deadline = time.monotonic() + self.seconds
 
+    def waits(self) -> None:
+        """It is not the other side that is waited for, until something moves."""
+        self._deadline = math.inf
+
     def rests(self) -> None:
         """Nothing is under way any more, until there is another try."""
         with self._lock:

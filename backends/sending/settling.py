@@ -1,7 +1,7 @@
 """Writes whose answer may be lost: made again within a bound, and told apart from somebody else's.
 
 Strategy: every write carries an id of its own in the object's metadata. Wherever a write may have been done without our
-being told so, the object that stands there is looked at once: with that id it is ours, and the write succeeded.
+being told so, the object that stands there is looked at: with that id it is ours, and the write succeeded.
 """
 
 import time
@@ -31,9 +31,9 @@ Answer = TypeVar("Answer")
 def decided(call: Callable[[], Answer], find: Callable[[], Answer | None], where: str, bounds: Bounds) -> Answer:
     """What ``call`` gives, the request that makes an object appear.
 
-    ``find`` looks once, for at most ``bounds.brief`` seconds, for the object with our id, and gives its answer, or
-    ``None`` if another stands there. Raises what ``call`` raised where the object is not ours, and
-    ``UnknownOutcomeError`` where that cannot be found out.
+    ``find`` looks for the object with our id and gives its answer, or ``None`` if another stands there; while the store
+    is unavailable it is asked again, for half of ``bounds.brief``. Raises what ``call`` raised where the object is not
+    ours, and ``UnknownOutcomeError`` where that cannot be found out.
     """
     tries = Tries(bounds.patience)
     look = partial(retried, find, patience=bounds.brief / 2)

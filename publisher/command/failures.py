@@ -38,11 +38,12 @@ def status_of(error: BaseException) -> int:
 def complain(error: BaseException) -> None:
     """Says what ``error`` says, in the words of the command, and its notes."""
     from keystow.backends import AlreadyExistsError
+    from keystow.stored import AlreadyPublishedError
 
     from .wording import as_options
 
     message = str(error)
-    if isinstance(error, AlreadyExistsError):
+    if isinstance(error, AlreadyExistsError) and not isinstance(error, AlreadyPublishedError):
         message += ": publish under another key, or with --if-exists replace or skip"
     elif isinstance(error, OSError) and error.filename is not None:
         message = f"{error.filename!r}: {error.strerror}"

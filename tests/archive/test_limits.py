@@ -58,6 +58,11 @@ def test_what_announces_less_than_nothing_is_refused():
         take(Budget(EVERYTHING, PLENTY), Entry("a", "file", size=-1))
 
 
+def test_no_level_at_all():
+    with pytest.raises(LimitExceededError, match="lies 1 levels deep, and 0 are allowed"):
+        Budget(Limits(depth=0), PLENTY).check_name("a")
+
+
 def test_a_name_is_as_deep_as_it_may_be():
     budget = Budget(Limits(depth=3), PLENTY)
     budget.check_name("a/b/c")

@@ -227,6 +227,53 @@ def test_it_is_filled_again_where_it_was_taken_away(shut, monkeypatch):
     assert os.listdir(shut.parent / "taken") == []
 
 
+def test_all_is_moved_up_on_a_disk_without_hard_links(shut, monkeypatch):
+    def refuses(*_, **options):
+        raise OSError(errno.EPERM, "no links")
+
+    monkeypatch.setattr(os, "link", refuses)
+    extract(SEVERAL, shut)
+    assert sorted(os.listdir(shut)) == ["a", "d", "l"]
+    assert (shut / "a").read_text() == "x"
+
+
+def test_one_that_cannot_be_opened_goes_again(tmp_path, monkeypatch):
+    opening = os.open
+
+    def refuses(path, flags, mode=0o777, *, dir_fd=None):
+        if hidden(os.fsdecode(path)):
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+        return opening(path, flags, mode, dir_fd=dir_fd)
+
+    monkeypatch.setattr(os, "open", refuses)
+    with pytest.raises(OSError, match="Too many open files"):
+        extract(FILE, tmp_path / "target")
+    assert os.listdir(tmp_path) == []
+
+
+def test_one_that_is_never_ours_is_given_up(tmp_path, monkeypatch):
+    monkeypatch.setattr(partial, "_is_new_and_ours", lambda *_: False)
+    with pytest.raises(DestinationChangedError):
+        extract(FILE, tmp_path / "target")
+
+
+def test_what_is_removed_if_it_is_empty(opened, monkeypatch):
+    _, place = opened(0o755, 0o755)
+    assert not partial._remove_if_empty("absent", place)
+    os.mkdir("new/theirs", dir_fd=place)
+    assert not partial._remove_if_empty("new", place)
+    os.rmdir("new/theirs", dir_fd=place)
+    assert partial._remove_if_empty("new", place)
+    assert os.listdir(place) == []
+
+    def refuses(*_, **options):
+        raise PermissionError(errno.EACCES, "no")
+
+    monkeypatch.setattr(os, "rmdir", refuses)
+    with pytest.raises(PermissionError):
+        partial._remove_if_empty("new", place)
+
+
 # -- whether the directory that was made is the one that is open
 
 

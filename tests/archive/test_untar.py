@@ -183,6 +183,7 @@ def test_headers_that_are_no_members_are_counted(fits, more):
     assert said == "the archive holds more extended headers than its members can have"
 
 
-def test_a_name_with_a_zero_byte_is_refused():
-    said = refused(UnsafeArchiveError, pax(path=b"a\0b") + member(b"-"))
+@pytest.mark.parametrize("name", [b"a\0b", b"..", b"../a", b"a/../b", b"a/..", b"/a", b"/"])
+def test_a_name_that_leads_elsewhere_is_refused(name):
+    said = refused(UnsafeArchiveError, pax(path=name) + member(b"-"))
     assert said.endswith("would leave the directory")

@@ -17,7 +17,7 @@ from keystow.backends import (
     StoreError,
     StoreUnavailableError,
 )
-from keystow.backends.answers import Pages, Stored
+from keystow.backends.answers import Stored
 from keystow.backends.azure import answers as azure
 from keystow.backends.gcs import answers as google
 from keystow.backends.gcs.answers import Answer
@@ -235,7 +235,7 @@ def test_whatever_comes_as_json(described, status) -> None:
 def test_whatever_comes(body) -> None:
     for status in (200, 403):
         with pytest.raises(NONE):
-            google.page(Pages(), Answer(status, {}, body))
+            google.page(Answer(status, {}, body))
     assert google.refused(Answer(403, {}, body), "gs://b/key", BASE, "object").code == "403"
 
 

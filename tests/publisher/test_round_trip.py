@@ -16,7 +16,7 @@ from hypothesis import assume, given, settings
 
 from keystow import AlreadyPublishedError, Context, VerificationError, fetch, publish, verify
 from keystow.archive import SourceError, SourceNotFoundError, UnsafeArchiveError
-from keystow.backends import AlreadyExistsError, NotFoundError
+from keystow.backends import AlreadyExistsError, NotFoundError, open_store
 
 
 def objects(store, prefix):
@@ -272,6 +272,23 @@ def test_the_same_publish_again_recognises_its_own(place, files, small):
     with pytest.raises(AlreadyExistsError) as caught:
         publish(small, place("same"), if_exists="error")
     assert not isinstance(caught.value, AlreadyPublishedError)
+
+
+def test_what_could_not_be_cleared_is_told_of_what_is_recognised_too(files, monkeypatch):
+    store = open_store("memory://notes")
+
+    def refuses(*arguments, **options):
+        error = AlreadyExistsError("k: already exists", code="PreconditionFailed", request_id="7")
+        error.add_note("the parts sent so far could not be removed")
+        raise error
+
+    publish(files, "memory://notes/k")
+    monkeypatch.setattr(store, "write", refuses)
+    monkeypatch.setattr("keystow.publishing.open_result_store", lambda *_, **__: store)
+    with pytest.raises(AlreadyPublishedError) as caught:
+        publish(files, "memory://notes/k", if_exists="error")
+    assert caught.value.__notes__ == ["the parts sent so far could not be removed"]
+    assert (caught.value.code, caught.value.request_id) == ("PreconditionFailed", "7")
 
 
 def test_skip_leaves_what_stands_and_claims_no_checksum(place, files, small):
