@@ -33,6 +33,12 @@ settings.register_profile(
 settings.load_profile("keystow")
 
 
+def _given(item: pytest.Item) -> set[str]:
+    """The arguments that ``parametrize`` gives, which are no fixtures, whatever they are called."""
+    given = [mark.args[0] for mark in item.iter_markers("parametrize") if not mark.kwargs.get("indirect")]
+    return {name.strip() for names in given for name in (names.split(",") if isinstance(names, str) else names)}
+
+
 def pytest_collection_modifyitems(items: list[pytest.Function]) -> None:
     """What uses a server is marked so, that ``make test-fast`` can leave it out.
 
@@ -42,7 +48,7 @@ def pytest_collection_modifyitems(items: list[pytest.Function]) -> None:
         fixtures = set(getattr(item, "fixturenames", ()))
         parameters = getattr(getattr(item, "callspec", None), "params", {}).values()
         asks = "keystow_store" in fixtures or "request" in inspect.signature(item.obj).parameters
-        if SERVERS & fixtures or (asks and SERVERS & {str(value) for value in parameters}):
+        if SERVERS & fixtures - _given(item) or (asks and SERVERS & {str(value) for value in parameters}):
             item.add_marker(pytest.mark.server)
 
 
