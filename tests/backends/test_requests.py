@@ -179,9 +179,9 @@ def test_a_line_that_is_cut_ends_an_answer_that_does_not_come():
         assert arrived.wait(30)
         time.sleep(0.1)
         under_way.cancel()
-        with pytest.raises(CancelledError) as cancelled:
-            under_way.result(10)
-        assert cancelled.value.__context__ is None, "it would hold the body"
+        cancelled = under_way.exception(10)
+        assert type(cancelled) is CancelledError
+        assert cancelled.__context__ is None, "it would hold the body"
         released.set()
         assert len(server.connections) == 1
 

@@ -216,3 +216,20 @@ def test_a_file_that_holds_no_result(tmp_path, written, said):
 def test_no_file_at_all(tmp_path, path):
     with pytest.raises(ResultError, match="is no file with a published result, and no URL: give one of them"):
         read_result(tmp_path / path)
+
+
+SOURCE = {
+    "Source": {"Type": "s3", "Params": {"Bucket": "b", "Key": "k.tar.gz", "Region": "eu-1", "Endpoint": "https://h"}},
+    "Target": "/inputs",
+}
+
+
+@pytest.mark.parametrize("mapping", [MAPPING, {"PublishedResult": MAPPING}, SOURCE, {"InputSources": [SOURCE]}])
+def test_what_is_read_is_claimed(mapping):
+    """Its author may be anybody."""
+    assert PublishedResult.from_mapping(mapping).claimed is True
+    assert RESULT.claimed is False
+
+
+def test_an_input_source_says_where_it_is():
+    assert PublishedResult.from_mapping(SOURCE) == PublishedResult("s3", "b", "k.tar.gz", "https://h", "eu-1")

@@ -127,6 +127,9 @@ def test_with_a_list_the_server_in_a_place_is_one_of_it():
     allowed = LISTED._replace(types=frozenset({"sftp", "zip"}))
     assert not admitted("sftp", host="minio.example.com", given=allowed)
     assert not admitted("sftp", host="anywhere", given=Trust(frozenset({"sftp"})))
+    assert admitted("zip", host=None, given=allowed) == (
+        "the server 'zip' is not called, as it is none of those that are allowed"
+    )
     assert admitted("sftp", host="evil.example.com", given=allowed) == (
         "the server 'evil.example.com' is not called, as it is none of those that are allowed: "
         "allow it with allow_endpoints={'https://evil.example.com'}"
