@@ -52,6 +52,13 @@ def test_no_bucket(kind, bucket):
     assert str(caught.value).endswith(kind_of(kind).what)
 
 
+@pytest.mark.parametrize(
+    ("kind", "bucket"), [("memory", "a\0b"), ("memory", "[x"), ("file", "/dir/[x"), ("file", "/[x")]
+)
+def test_only_what_is_a_host_has_to_look_like_one(kind, bucket):
+    check_place(kind, bucket, {}, SpecError)
+
+
 @pytest.mark.parametrize("bucket", ["$root", "$web", "$logs"])
 def test_azures_own_containers(bucket):
     check_place("az", bucket, {}, SpecError)

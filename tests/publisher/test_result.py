@@ -231,5 +231,21 @@ def test_what_is_read_is_claimed(mapping):
     assert RESULT.claimed is False
 
 
+def test_a_result_is_written_by_the_names_of_the_specification():
+    whole = PublishedResult("s3", "b", "k/", "https://h", "eu-1", "v", Checksum(DIGEST), "plain")
+    assert whole.to_mapping() == {
+        "Type": "s3",
+        "Params": {
+            "Bucket": "b",
+            "Key": "k/",
+            "Endpoint": "https://h",
+            "Region": "eu-1",
+            "ChecksumSHA256": f"0x{DIGEST}",
+            "VersionID": "v",
+            "Encoding": "plain",
+        },
+    }
+
+
 def test_an_input_source_says_where_it_is():
     assert PublishedResult.from_mapping(SOURCE) == PublishedResult("s3", "b", "k.tar.gz", "https://h", "eu-1")
