@@ -6,7 +6,7 @@ import io
 import pytest
 from aiohttp import ClientPayloadError
 
-from keystow.backends.answers import MOST, Bounded, Pages, announced, natural, redirect
+from keystow.backends.answers import MOST, Bounded, Pages, Stored, announced, natural, redirect
 
 
 @pytest.mark.parametrize(
@@ -143,3 +143,7 @@ def test_what_is_read_bit_by_bit_is_counted():
 
 def test_the_bound_of_what_is_no_content():
     assert MOST == 8 * 1024 * 1024
+
+
+def test_what_a_store_says_no_more_of():
+    assert tuple(Stored("etag")) == ("etag", None, None, "response")
