@@ -61,18 +61,17 @@ class _Workers(Generic[Item, Answer]):
         self._work = work
         self._waiting: SimpleQueue[tuple[Item, Future[Answer]] | None] = SimpleQueue()
         self._changed = threading.Condition()
-        self._threads = self._open = 0
+        self._threads = 0
         self._failed: Future[Answer] | None = None
+        self._awaited: Future[Answer] | None = None
         self._ended = False
 
     def submit(self, item: Item) -> "Future[Answer]":
         future: Future[Answer] = Future()
         self._waiting.put((item, future))
-        with self._changed:
-            self._open += 1
-            missing = self._threads < min(self._open, _WORKERS)
-            self._threads += missing
-        if missing:
+        if self._threads < _WORKERS:
+            with self._changed:
+                self._threads += 1
             try:
                 threading.Thread(target=self._run, name="keystow", daemon=True).start()
             except BaseException:
@@ -82,8 +81,12 @@ class _Workers(Generic[Item, Answer]):
         return future
 
     def answer(self, running: "Future[Answer]") -> Answer:
-        """The answer, or the first failure of any item."""
+        """The answer, or the first failure of any item.
+
+        What is awaited is named before it is asked whether it is done, and looked at by whoever has done it afterwards.
+        """
         with self._changed:
+            self._awaited = running
             self._changed.wait_for(lambda: running.done() or self._failed is not None)
             failed = self._failed
         return (running if failed is None else failed).result()
@@ -104,11 +107,11 @@ class _Workers(Generic[Item, Answer]):
                     future.set_result(self._work(item))
                 except BaseException as error:  # noqa: BLE001  it is raised where it is waited for
                     future.set_exception(error)
-                with self._changed:
-                    self._open -= 1
-                    if future.exception() is not None and self._failed is None:
-                        self._failed = future
-                    self._changed.notify_all()
+                if future is self._awaited or future.exception() is not None:
+                    with self._changed:
+                        if future.exception() is not None and self._failed is None:
+                            self._failed = future
+                        self._changed.notify_all()
                 del taken, item, future
         finally:
             with self._changed:
@@ -117,8 +120,7 @@ class _Workers(Generic[Item, Answer]):
 
     def _next(self) -> "tuple[Item, Future[Answer]] | None":
         taken = self._waiting.get()
-        with self._changed:
-            return None if self._ended or self._failed is not None else taken
+        return None if self._ended or self._failed is not None else taken
 
 
 def under_way(work: Callable[[], Answer], name: str) -> "Future[Answer]":

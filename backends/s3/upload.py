@@ -6,7 +6,7 @@ else's when an answer was lost (``sending/settling.py``).
 
 import hashlib
 import logging
-import uuid
+import secrets
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import CancelledError
 from functools import partial
@@ -48,7 +48,7 @@ class Upload:
     ) -> None:
         self._bucket = bucket
         self._key = key
-        self._id = uuid.uuid4().hex
+        self._id = secrets.token_hex(16)
         self._condition = {"IfNoneMatch": "*"} if if_absent else {}
         described: dict[str, Any] = {"ContentType": content_type} if content_type else {}
         self._described = described | {"Metadata": {**metadata, MARK: self._id}}
