@@ -2,6 +2,7 @@
 
 import os
 import re
+import sys
 from urllib.parse import urlsplit
 
 from keystow.backends.errors import StoreUnavailableError
@@ -56,6 +57,8 @@ def _told(where: str, endpoint: str | None, said: str, told: str) -> StoreUnavai
 
 def proxy_variable(url: str) -> str | None:
     """The variable that names the proxy on the way to ``url``, if there is one; as botocore sees it."""
+    if sys.platform == "linux" and not any(name.lower().endswith("_proxy") for name in os.environ):
+        return None  # urllib.request would find none either, and takes long to load
     from urllib.request import getproxies, proxy_bypass
 
     parts = urlsplit(url)
