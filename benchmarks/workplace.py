@@ -3,6 +3,7 @@
 import itertools
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -21,20 +22,28 @@ _PROGRAMS = Path(__file__).with_name("programs")
 _QUIET_SECONDS = 0.1
 
 
+_MOST_SECONDS = 300.0
+_MOST_HANGS = 3
+"""How often a command may hang before that is a failure: ``aws s3 cp`` to a pipe does, now and then."""
+
+
 @dataclass(frozen=True)
 class Command:
-    """A shell command; ``installed`` with keystow, or with its peers."""
+    """A shell command; ``installed`` with keystow, with its peers, or in a folder."""
 
     text: str
     installed: str = "peers"
 
 
 def ours(text: str) -> dict[str, Command]:
-    """Our two contestants: the default engine, and fsspec's."""
-    return {
+    """Our contestants: the default engine, fsspec's, and what the checkout ``BEFORE`` of the environment holds."""
+    contestants = {
         "keystow": Command(text, "keystow"),
         "keystow, engine fsspec": Command(f"KEYSTOW_ENGINE=fsspec {text}", "keystow"),
     }
+    if before := os.environ.get("BEFORE"):
+        contestants["keystow, before"] = Command(text, f"{before}/.venv/bin")
+    return contestants
 
 
 class Workplace:
@@ -96,25 +105,36 @@ class Workplace:
 
     def _launch(self, command: Command, variables: Mapping[str, str]) -> dict[str, float]:
         said = self.directory / "stderr"
-        with said.open("wb") as stderr:
-            done = subprocess.run(
-                [sys.executable, "-I", "-S", _LAUNCHER, "/bin/sh", "-c", command.text],
-                cwd=self.directory,
-                env=self._environment(command, variables),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=stderr,
-                check=True,
-            )
-        cost: dict[str, float] = json.loads(done.stdout)
-        if cost["status"]:
-            tail = said.read_text("utf-8", "replace")[-2000:]
-            raise RuntimeError(f"`{command.text}` ended with {cost['status']}: {tail}")
-        return cost
+        for _ in range(_MOST_HANGS):
+            with (
+                said.open("wb") as stderr,
+                subprocess.Popen(
+                    [sys.executable, "-I", "-S", _LAUNCHER, "/bin/sh", "-c", command.text],
+                    cwd=self.directory,
+                    env=self._environment(command, variables),
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.PIPE,
+                    stderr=stderr,
+                    start_new_session=True,
+                ) as running,
+            ):
+                try:
+                    told, _ = running.communicate(timeout=_MOST_SECONDS)
+                except subprocess.TimeoutExpired:
+                    os.killpg(running.pid, signal.SIGKILL)
+                    print(f"`{command.text}` hung, and is run again", file=sys.stderr)
+                    continue
+            cost: dict[str, float] = json.loads(told)
+            if cost["status"]:
+                tail = said.read_text("utf-8", "replace")[-2000:]
+                raise RuntimeError(f"`{command.text}` ended with {cost['status']}: {tail}")
+            return cost
+        raise RuntimeError(f"`{command.text}` was not over after {_MOST_SECONDS:.0f} s, {_MOST_HANGS} times")
 
     def _environment(self, command: Command, variables: Mapping[str, str]) -> dict[str, str]:
-        """Every contestant has the same, but for PATH; peers are spared checksums that keystow does not send either."""
-        folders = [Path(sys.executable).parent] if command.installed == "keystow" else peers.folders()
+        """Every contestant has the same, but for PATH; peers are spared the checksums that keystow has verified."""
+        own = {"keystow": [Path(sys.executable).parent], "peers": peers.folders()}
+        folders = own.get(command.installed, [Path(command.installed)])
         path = os.pathsep.join([*map(str, folders), os.environ.get("PATH", os.defpath)])
         endpoint = self.server.endpoint
         return {
