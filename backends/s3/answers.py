@@ -156,7 +156,7 @@ def _parsed(content: bytes, root: str) -> "ET.Element":
         raise ValueError(f"no {root}")
     try:
         return ET.fromstring(content.strip())  # noqa: S314  begins without a DTD
-    except ET.ParseError:
+    except (ET.ParseError, LookupError):  # of an encoding that there is not
         raise ValueError(f"half of a {root}") from None
 
 

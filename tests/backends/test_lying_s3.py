@@ -99,10 +99,25 @@ def found(**changed):
         Lie(body=b"<ListBucketResult><Contents><Key>k</Key>"),
         Lie(body=DTD.format("ListBucketResult").encode()),
         Lie(body=DTD.format("ListBucketResult").encode("utf-16")),
+        Lie(body=b'<?xml version="1.0" encoding="TTF-8"?><ListBucketResult/>'),
+        Lie(body=b'<?xml version="1.0" encoding="TTF-8"?><InitiateMultipartUploadResult/>'),
         Lie(body=b"<a>" * 100_000),
         Lie(headers={"Content-Type": "application/xml", "ETag": ""}, body=b"\xff\xfe\x00"),
     ],
-    ids=["page", "html", "json", "empty", "no content", "half", "dtd", "utf-16", "deep", "bytes"],
+    ids=[
+        "page",
+        "html",
+        "json",
+        "empty",
+        "no content",
+        "half",
+        "dtd",
+        "utf-16",
+        "no encoding",
+        "nor this",
+        "deep",
+        "bytes",
+    ],
 )
 def test_a_server_that_says_yes_to_everything_is_not_believed(lied_to, engine, operation, answer):
     store, liar = lied_to(answer, engine)
