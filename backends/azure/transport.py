@@ -18,6 +18,7 @@ from aiohttp import (
     ServerDisconnectedError,
 )
 from azure.core.pipeline.transport import AioHttpTransport
+from azure.core.rest import _aiohttp  # noqa: F401  or the first answer loads it, with no descriptor left perhaps
 
 from keystow.backends.answers import MOST, Bounded, announced
 from keystow.backends.sending.limits import Bounds
