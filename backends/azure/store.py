@@ -155,7 +155,7 @@ class AzureStore(CloudStore):
 
     def _asked(self, ask: Callable[[], Answer]) -> Answer:
         """What ``ask`` gives, again while the store is unavailable."""
-        return retried(ask, patience=self._container.bounds.patience)
+        return retried(ask, patience=self._bounds.patience)
 
     def close(self) -> None:
         self._container.close()

@@ -119,7 +119,7 @@ class GCSStore(CloudStore):
     def _asked(self, request: Request, understand: Callable[..., Answer], *more: Any) -> Answer:
         """What the answer says, asked for again while the store is unavailable."""
         told = partial(self._bucket.told, request, understand, *more)
-        return retried(told, patience=self._bucket.bounds.patience)
+        return retried(told, patience=self._bounds.patience)
 
     def close(self) -> None:
         self._bucket.close()

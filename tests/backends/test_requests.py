@@ -303,3 +303,33 @@ def test_what_is_left_unclosed_is_closed(seaweed, bucket, login):
     store = open_store(f"s3://{bucket}", endpoint=seaweed.endpoint, engine="obstore")
     assert list(store.list("none/")) == []
     del store
+
+
+HEADS = {
+    "no colon": b"HTTP/1.1 200 OK\r\nETag\r\n\r\n",
+    "a blank before the colon": b"HTTP/1.1 200 OK\r\nETag : e\r\n\r\n",
+    "a folded line": b"HTTP/1.1 200 OK\r\nETag: e\r\n  more: e\r\n\r\n",
+    "too many lines": b"HTTP/1.1 200 OK\r\n" + b"A: b\r\n" * 101 + b"\r\n",
+    "a long line": b"HTTP/1.1 200 OK\r\nETag: " + b"e" * (1 << 16) + b"\r\n\r\n",
+    "another version": b"HTTP/2.0 200 OK\r\nETag: e\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("head", list(HEADS.values()), ids=list(HEADS))
+def test_a_head_that_is_none_is_no_answer(monkeypatch, head):
+    monkeypatch.setattr(repeating, "PAUSES", ())
+    with (
+        Server(lambda handler: handler.wfile.write(head)) as server,
+        requests_to(server.url) as requests,
+        pytest.raises(StoreUnavailableError),
+    ):
+        requests.asked(Request("head_object", "key"))
+
+
+def test_a_head_of_a_hundred_lines_is_read():
+    head = (
+        b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nETAG:e \r\nContent-Length: 5\r\n" + b"A: b\r\n" * 98 + b"\r\n"
+    )
+    with Server(lambda handler: handler.wfile.write(head)) as server, requests_to(server.url) as requests:
+        found = requests.asked(Request("head_object", "key"))
+    assert (found.etag, found.size) == ("e", 5)

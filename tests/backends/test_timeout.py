@@ -25,7 +25,7 @@ from keystow.backends import (
 )
 from keystow.backends.opening import timeout_for
 from keystow.backends.sending import lines
-from keystow.backends.sending.limits import Bounds, bounds
+from keystow.backends.sending.limits import Bounds, bounds, check_timeout
 from keystow.command import main
 from keystow.testing.servers.proxy import Loopback, QuietHandler
 
@@ -79,7 +79,9 @@ def test_what_is_no_timeout(seconds, tmp_path):
 def test_every_store_takes_one(timeout, tmp_path):
     for url in (f"file://{tmp_path}", "memory://results", "s3://bucket", "gs://bucket", "az://account-less"):
         endpoint = {"endpoint": "http://127.0.0.1:1/account"} if url.startswith(("s3", "gs", "az")) else {}
-        open_store(url, timeout=timeout, **endpoint).close()
+        with contextlib.closing(open_store(url, timeout=timeout, **endpoint)) as store:
+            if endpoint:
+                assert store._bounds == bounds(check_timeout(timeout))
 
 
 def test_one_that_fsspec_carries_has_its_own(monkeypatch):
