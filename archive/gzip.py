@@ -11,11 +11,12 @@ import struct
 import zlib
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 
 from isal import igzip_lib, isal_zlib
 
 from .errors import CorruptArchiveError
+from .threads import Called, Threads
 
 BLOCK = 1 << 20
 LEVEL = 2
@@ -45,16 +46,16 @@ def gzip(chunks: Iterable[bytes], *, level: int = LEVEL, threads: int = 2) -> It
 def _gzip(chunks: Iterable[bytes], level: int, threads: int) -> Iterator[bytes]:
     yield _HEADER
     checksum = length = 0
-    running: deque[tuple[io.BytesIO, Future[tuple[bytes, int, int]]]] = deque()
+    running: deque[tuple[io.BytesIO, Called[tuple[bytes, int, int]]]] = deque()
     spare = [io.BytesIO() for _ in range(threads + 1)]
-    with ThreadPoolExecutor(threads, thread_name_prefix="keystow-gzip") as pool:
+    with Threads(threads, "keystow-gzip") as pool:
         blocks = _blocks(chunks, spare)
         more = True
         while more or running:
             block = next(blocks, None) if more else None
             more = block is not None
             if block is not None:
-                running.append((block, pool.submit(_deflate, block, level)))
+                running.append((block, pool.submit(partial(_deflate, block, level))))
             if running and (not more or len(running) > threads):
                 block, deflated = running.popleft()
                 compressed, block_checksum, block_length = deflated.result()
@@ -110,15 +111,15 @@ def gunzip_ahead(chunks: Iterable[bytes]) -> Generator[bytes, None, None]:
     ``chunks`` is read by the caller's thread, so that an interrupt need not wait for a network that hangs.
     """
     inflater = _Inflater()
-    running: Future[tuple[list[bytes], bool]] | None = None
-    with ThreadPoolExecutor(1, thread_name_prefix="keystow-gunzip") as pool:
+    running: Called[tuple[list[bytes], bool]] | None = None
+    with Threads(1, "keystow-gunzip") as pool:
         for batch in _batches(chunks):
             more = True
             while more:
                 content, more = running.result() if running else ([], False)
-                running = pool.submit(inflater.step, [] if more else batch)
+                running = pool.submit(partial(inflater.step, [] if more else batch))
                 yield from content
-    inflater.check_end()
+        pool.submit(inflater.check_end).result()
 
 
 def _batches(chunks: Iterable[bytes]) -> Iterator[list[bytes]]:

@@ -1,8 +1,8 @@
 """The parts of one upload that are under way at once."""
 
-import threading
 from collections.abc import Callable, Iterable
-from concurrent.futures import FIRST_EXCEPTION, Future, wait
+from concurrent.futures import Future
+from queue import SimpleQueue
 from typing import TypeVar
 
 CONCURRENCY = 4
@@ -17,24 +17,19 @@ def in_flight(pieces: Iterable[bytes], send: Callable[[int, bytes], "Future[Answ
     Pieces are numbered from 1; one more is held ready. When a piece cannot be had or any answer is an error, nothing
     more is sent, and the requests that are under way are cancelled: nobody waits for the others first.
     """
-    free = threading.Semaphore(CONCURRENCY)
+    ended: SimpleQueue[Future[Answer]] = SimpleQueue()
     requests: list[Future[Answer]] = []
-    failed: list[Future[Answer]] = []
-
-    def ended(request: "Future[Answer]") -> None:
-        if request.cancelled() or request.exception() is not None:
-            failed.append(request)
-        free.release()
-
+    under_way = 0
     try:
         for number, piece in enumerate(pieces, 1):
-            free.acquire()
-            if failed:
-                failed[0].result()
+            while under_way == CONCURRENCY or not ended.empty():
+                ended.get().result()
+                under_way -= 1
             requests.append(send(number, piece))
-            requests[-1].add_done_callback(ended)
-        for ended_first in wait(requests, return_when=FIRST_EXCEPTION).done:
-            ended_first.result()
+            requests[-1].add_done_callback(ended.put)
+            under_way += 1
+        for _ in range(under_way):
+            ended.get().result()
         return [request.result() for request in requests]
     finally:
         for request in requests:

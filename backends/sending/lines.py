@@ -89,45 +89,46 @@ class Lines:
     def __init__(self, still: float) -> None:
         self._still = still
         self._lines: set[Line] = set()
-        self._changed = threading.Condition()
+        self._lock = threading.Lock()
         self._watcher: threading.Thread | None = None
 
     @contextlib.contextmanager
     def line(self, seconds: float | None = None) -> Iterator[Line]:
         """A line, looked after for as long as this lasts."""
         line = Line(self._still if seconds is None else seconds)
-        with self._changed:
+        with self._lock:
             self._lines.add(line)
             if self._watcher is None or not self._watcher.is_alive():  # which it is not after a fork
                 self._watcher = threading.Thread(target=self._watch, name="keystow-lines", daemon=True)
                 self._watcher.start()
-            elif len(self._lines) == 1:
-                self._changed.notify()
         try:
             yield line
         finally:
             line.rests()
-            with self._changed:
+            with self._lock:
                 self._lines.discard(line)
 
     def cut(self) -> None:
         """Ends all that is under way; what begins afterwards, such as an abort, is sent."""
-        with self._changed:
+        with self._lock:
             lines = list(self._lines)
         for line in lines:
             line.cut()
 
     def _watch(self) -> None:
+        wanted = time.monotonic()
         while True:
-            with self._changed:
-                if not self._lines and not self._changed.wait(_LINGER) and not self._lines:
+            time.sleep(_TICK)
+            now = time.monotonic()
+            with self._lock:
+                lines = list(self._lines)
+                if lines:
+                    wanted = now
+                elif now - wanted > _LINGER:
                     self._watcher = None
                     return
-                lines = list(self._lines)
-            now = time.monotonic()
             for line in lines:
                 line.cut_if_late(now)
-            time.sleep(_TICK)
 
 
 class UnderWay(Future[Result]):

@@ -21,7 +21,7 @@ def main(arguments: "Sequence[str] | None" = None) -> int:
     try:
         options = read_call(arguments, closed=streams.stand_in_for_closed())
         streams.take_any_text()
-        with signals.sigterm_raised():
+        with signals.raised():
             with streams.repeats_told(every_try=options.debug) if options.requests else nullcontext():
                 status: int = options.run(options)
             sys.stdout.flush()

@@ -1,6 +1,9 @@
 """Ctrl-C and SIGTERM: both interrupt what is being done, and what it leaves is said."""
 
+import os
 import signal
+import threading
+import time
 from contextlib import contextmanager
 
 from .streams import say
@@ -9,14 +12,16 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+_TICK = 0.1
+
 
 class Terminated(KeyboardInterrupt):
     """SIGTERM came: to be cleaned up after like Ctrl-C."""
 
 
 @contextmanager
-def sigterm_raised() -> "Iterator[None]":
-    """SIGTERM raises, where Python lets it: in the main thread."""
+def raised() -> "Iterator[None]":
+    """SIGTERM raises as Ctrl-C does, and both do so soon, where Python lets them: in the main thread."""
 
     def terminate(*_: object) -> None:
         raise Terminated
@@ -27,9 +32,41 @@ def sigterm_raised() -> "Iterator[None]":
         yield
         return
     try:
-        yield
+        with _seen():
+            yield
     finally:
         signal.signal(signal.SIGTERM, signal.SIG_DFL if before is None else before)
+
+
+@contextmanager
+def _seen() -> "Iterator[None]":
+    """The main thread sees a signal that came in the moment before it began to wait, and so did not wake it.
+
+    Python raises between two of its own steps, and a wait may be one that nothing ends for a minute. So another thread,
+    which hears of each signal too, has the main thread look again and again: by SIGURG, which says nothing else here.
+    """
+    heard, told = os.pipe()
+    os.set_blocking(told, False)
+    is_over = False
+    main = threading.get_ident()
+
+    def wake() -> None:
+        came = os.read(heard, 1)
+        while came and not is_over:
+            signal.pthread_kill(main, signal.SIGURG)
+            time.sleep(_TICK)
+        os.close(heard)
+
+    usual = signal.signal(signal.SIGURG, lambda *_: None)
+    told_before = signal.set_wakeup_fd(told, warn_on_full_buffer=False)
+    threading.Thread(target=wake, name="keystow-signals", daemon=True).start()
+    try:
+        yield
+    finally:
+        is_over = True
+        signal.set_wakeup_fd(told_before)
+        os.close(told)
+        signal.signal(signal.SIGURG, usual)
 
 
 def tell(interrupt: KeyboardInterrupt) -> int:

@@ -1,0 +1,73 @@
+"""Threads that call what they are given, and end whatever happens to who gave it.
+
+They stand on ``SimpleQueue`` alone, whose ``get`` and ``put`` an interrupt finds done or not begun. Who waits on a
+``threading.Condition``, as all of ``concurrent.futures`` does, may be interrupted with its lock taken and no ``with``
+begun that would give it back: then the threads never end, nor does who waits for them.
+"""
+
+import threading
+from collections.abc import Callable
+from queue import SimpleQueue
+from types import TracebackType
+from typing import Generic, Self, TypeVar
+
+Answer = TypeVar("Answer")
+
+
+class Called(Generic[Answer]):
+    """A call that a thread makes."""
+
+    def __init__(self, call: Callable[[], Answer]) -> None:
+        self._call = call
+        self._answers: SimpleQueue[tuple[Answer, None] | tuple[None, BaseException]] = SimpleQueue()
+
+    def run(self) -> None:
+        """Makes the call."""
+        try:
+            self._answers.put((self._call(), None))
+        except BaseException as error:  # noqa: BLE001  it is raised where it is waited for
+            self._answers.put((None, error))
+
+    def result(self) -> Answer:
+        """What the call gave, or raised; to be asked for once."""
+        answer = self._answers.get()
+        if answer[1] is not None:
+            raise answer[1]
+        return answer[0]
+
+
+class Threads:
+    """So many threads at the most, which have ended, after what they were given, when the ``with`` of this has."""
+
+    def __init__(self, most: int, name: str) -> None:
+        self._most = most
+        self._name = name
+        self._calls: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+        self._threads: list[threading.Thread] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def submit(self, call: Callable[[], Answer]) -> Called[Answer]:
+        """``call`` under way, or soon."""
+        called = Called(call)
+        self._calls.put(called.run)
+        if len(self._threads) < self._most:
+            thread = threading.Thread(target=_run, args=(self._calls,), name=self._name, daemon=True)
+            thread.start()
+            self._threads.append(thread)
+        return called
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._calls.put(None)
+        for thread in self._threads:
+            thread.join()
+
+
+def _run(calls: "SimpleQueue[Callable[[], None] | None]") -> None:
+    while (call := calls.get()) is not None:
+        call()
+        del call
+    calls.put(None)  # for the others, of whom one may be known to nobody, if its start was interrupted
