@@ -165,8 +165,10 @@ class CloudStore(ABC):
 
 def check_text(text: str) -> None:
     """Raises ``InvalidKeyError`` for what UTF-8 has no bytes for."""
-    if any("\ud800" <= character <= "\udfff" for character in text):
-        raise InvalidKeyError(f"the key {text!r} holds half a character")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise InvalidKeyError(f"the key {text!r} holds half a character") from None
 
 
 def _nothing() -> Generator[bytes, None, None]:

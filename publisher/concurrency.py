@@ -4,7 +4,9 @@ Strategy: threads that nobody has to wait for, as a request that hangs cannot be
 goes on at once; who fails waits for what is under way, which the stores' deadlines end.
 """
 
+import math
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
@@ -33,18 +35,18 @@ def in_order(
     >>> list(in_order(abs, [-1, 2]))
     [(-1, 1), (2, 2)]
     """
-    begun: deque[tuple[Item, Future[Answer]]] = deque()
+    begun: deque[_Call[Item, Answer]] = deque()
     workers = _Workers(work)
     patience: float | None = _GRACE_SECONDS
     try:
         for item in items:
-            begun.append((item, workers.submit(item)))
+            begun.append(workers.submit(item))
             if len(begun) > _AHEAD:
-                first, running = begun.popleft()
-                yield first, workers.answer(running)
+                first = begun.popleft()
+                yield first.item, workers.answer(first)
         while begun:
-            first, running = begun.popleft()
-            yield first, workers.answer(running)
+            first = begun.popleft()
+            yield first.item, workers.answer(first)
     except Exception:
         patience = None
         raise
@@ -54,73 +56,74 @@ def in_order(
         workers.end(patience)
 
 
+class _Call(Generic[Item, Answer]):
+    """An item, and what came of it."""
+
+    __slots__ = ("answer", "is_done", "item")
+
+    answer: Answer
+
+    def __init__(self, item: Item) -> None:
+        self.item = item
+        self.is_done = False
+
+
 class _Workers(Generic[Item, Answer]):
-    """Threads that take items as long as none has failed."""
+    """Threads that take items as long as none has failed.
+
+    Nobody holds a lock: of two who write and then look, one sees what the other wrote. So whoever is interrupted leaves
+    nothing behind that another could wait for.
+    """
 
     def __init__(self, work: Callable[[Item], Answer]) -> None:
         self._work = work
-        self._waiting: SimpleQueue[tuple[Item, Future[Answer]] | None] = SimpleQueue()
-        self._changed = threading.Condition()
-        self._threads = 0
-        self._failed: Future[Answer] | None = None
-        self._awaited: Future[Answer] | None = None
+        self._calls: SimpleQueue[_Call[Item, Answer] | None] = SimpleQueue()
+        self._awaited: _Call[Item, Answer] | None = None
+        self._failed: list[BaseException] = []
+        self._news: SimpleQueue[None] = SimpleQueue()
+        self._threads: list[threading.Thread] = []
         self._ended = False
 
-    def submit(self, item: Item) -> "Future[Answer]":
-        future: Future[Answer] = Future()
-        self._waiting.put((item, future))
-        if self._threads < _WORKERS:
-            with self._changed:
-                self._threads += 1
-            try:
-                threading.Thread(target=self._run, name="keystow", daemon=True).start()
-            except BaseException:
-                with self._changed:
-                    self._threads -= 1
-                raise
-        return future
+    def submit(self, item: Item) -> _Call[Item, Answer]:
+        call: _Call[Item, Answer] = _Call(item)
+        self._calls.put(call)
+        if len(self._threads) < _WORKERS:
+            thread = threading.Thread(target=self._run, name="keystow", daemon=True)
+            thread.start()
+            self._threads.append(thread)
+        return call
 
-    def answer(self, running: "Future[Answer]") -> Answer:
+    def answer(self, call: _Call[Item, Answer]) -> Answer:
         """The answer, or the first failure of any item.
 
         What is awaited is named before it is asked whether it is done, and looked at by whoever has done it afterwards.
         """
-        with self._changed:
-            self._awaited = running
-            self._changed.wait_for(lambda: running.done() or self._failed is not None)
-            failed = self._failed
-        return (running if failed is None else failed).result()
+        self._awaited = call
+        while not call.is_done and not self._failed:
+            self._news.get()
+        if self._failed:
+            raise self._failed[0]
+        return call.answer
 
     def end(self, patience: float | None) -> None:
         """Takes no more items, and waits so many seconds, or as long as it takes, for what is under way."""
-        with self._changed:
-            self._ended = True
-            for _ in range(self._threads):
-                self._waiting.put(None)
-            self._changed.wait_for(lambda: self._threads == 0, patience)
+        self._ended = True
+        self._calls.put(None)
+        until = math.inf if patience is None else time.monotonic() + patience
+        for thread in self._threads:
+            thread.join(None if patience is None else max(0.0, until - time.monotonic()))
 
     def _run(self) -> None:
-        try:
-            while (taken := self._next()) is not None:
-                item, future = taken
-                try:
-                    future.set_result(self._work(item))
-                except BaseException as error:  # noqa: BLE001  it is raised where it is waited for
-                    future.set_exception(error)
-                if future is self._awaited or future.exception() is not None:
-                    with self._changed:
-                        if future.exception() is not None and self._failed is None:
-                            self._failed = future
-                        self._changed.notify_all()
-                del taken, item, future
-        finally:
-            with self._changed:
-                self._threads -= 1
-                self._changed.notify_all()
-
-    def _next(self) -> "tuple[Item, Future[Answer]] | None":
-        taken = self._waiting.get()
-        return None if self._ended or self._failed is not None else taken
+        while (call := self._calls.get()) is not None and not self._ended and not self._failed:
+            try:
+                call.answer = self._work(call.item)
+            except BaseException as error:  # noqa: BLE001  it is raised where it is waited for
+                self._failed.append(error)
+            call.is_done = True
+            if call is self._awaited or self._failed:
+                self._news.put(None)
+            del call
+        self._calls.put(None)  # for the others
 
 
 def under_way(work: Callable[[], Answer], name: str) -> "Future[Answer]":

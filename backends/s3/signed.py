@@ -14,7 +14,7 @@ import select
 import socket
 import ssl
 import weakref
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING
@@ -152,6 +152,7 @@ class Signed:
         self._path = parts.path.rstrip("/")
         self._bucket, self._endpoint, self._region = bucket, where.endpoint, where.region
         self._credentials = where.credentials
+        self._sound: Mapping[str, object] = {}
         self._tls = _trusting(where.ca_file) if parts.scheme == "https" else None
         self._idle: list[http.client.HTTPConnection] = []
         self._finished = weakref.finalize(self, _close, self._idle)
@@ -181,9 +182,11 @@ class Signed:
     def _signed(self, request: Request) -> Form:
         plain = form(request)
         keys = self._credentials()
-        if not all(key.isascii() and key.isprintable() for key in keys.values() if isinstance(key, str)):
-            hint = "correct the keys and the session token"
-            raise CredentialsError("the AWS credentials hold characters that no request can", hint=hint)
+        if keys != self._sound:
+            if not all(key.isascii() and key.isprintable() for key in keys.values() if isinstance(key, str)):
+                hint = "correct the keys and the session token"
+                raise CredentialsError("the AWS credentials hold characters that no request can", hint=hint)
+            self._sound = keys
         asked = plain._replace(path=self._path + plain.path)
         sha256 = request.sha256 or hashlib.sha256(asked.body).hexdigest()
         headers = signed(asked, self._host, sha256, keys, self._region)

@@ -90,6 +90,8 @@ def test_lies_about_a_prefix_are_seen():
         ("untrue success", "get-prefix", DONE, {}),
         ("untrue success", "get-small", Outcome("done", sha256="other"), {"target": TREE}),
         ("untrue success", "verify-prefix", Outcome("done", sha256="other"), {}),
+        ("", "get-url", Outcome("done", sha256="other"), {"target": TREE}),
+        ("untrue success", "get-url", DONE, {"target": {"a": "1"}}),
         ("left", "get-prefix", Outcome("failed"), {"target": {"a": "1"}}),
         ("left", "get-prefix", Outcome("interrupted"), {"target": {"a": "1"}}),
         ("left", "get-prefix", Outcome("failed"), {"left": (".target.partial",)}),
