@@ -20,8 +20,8 @@ SOON = 4.0
 """Seconds within which a signal ends a client; the promise is 2, and the machine is busy."""
 
 _PROVED = set(READS) - {"get-url"}
-"""Reads that know the SHA-256. With a URL comes none: it tells the one of what was read, say of a gzip head with another
-time in it; that the files are the same holds for it too.
+"""Reads that know the SHA-256. With a URL comes none: it tells the one of what was read, say of a gzip head with
+another time in it; that the files are the same holds for it too.
 """
 
 
