@@ -1,7 +1,7 @@
 """Finding out what an endpoint really does, before relying on it."""
 
 import contextlib
-import uuid
+import secrets
 from dataclasses import replace
 
 from .contract import Capabilities, Store
@@ -21,7 +21,7 @@ def probe(store: Store, *, prefix: str = "") -> Capabilities:
     """
     if not store.capabilities.if_absent:
         return store.capabilities
-    key = f"{prefix}keystow-probe-{uuid.uuid4().hex}"
+    key = f"{prefix}keystow-probe-{secrets.token_hex(16)}"
     store.write(key, [b"first"], if_absent=True)
     try:
         store.write(key, [b"second"], if_absent=True)

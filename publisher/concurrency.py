@@ -42,11 +42,9 @@ def in_order(
         for item in items:
             begun.append(workers.submit(item))
             if len(begun) > _AHEAD:
-                first = begun.popleft()
-                yield first.item, workers.answer(first)
+                yield workers.first(begun)
         while begun:
-            first = begun.popleft()
-            yield first.item, workers.answer(first)
+            yield workers.first(begun)
     except Exception:
         patience = None
         raise
@@ -93,17 +91,28 @@ class _Workers(Generic[Item, Answer]):
             self._threads.append(thread)
         return call
 
-    def answer(self, call: _Call[Item, Answer]) -> Answer:
-        """The answer, or the first failure of any item.
+    def first(self, begun: deque[_Call[Item, Answer]]) -> tuple[Item, Answer]:
+        """Takes the first off what has ``begun``. Raises the first failure of any item.
+
+        If it has to be waited for, so is what the threads can do before they have nothing more to take: to wake up for
+        each item would cost more than to send a small one.
+        """
+        if not begun[0].is_done:
+            self._wait(begun[min(_AHEAD - _WORKERS, len(begun) - 1)])
+        self._wait(begun[0])
+        if self._failed:
+            raise self._failed[0]
+        call = begun.popleft()
+        return call.item, call.answer
+
+    def _wait(self, call: _Call[Item, Answer]) -> None:
+        """Waits until the call is done, or any has failed.
 
         What is awaited is named before it is asked whether it is done, and looked at by whoever has done it afterwards.
         """
         self._awaited = call
         while not call.is_done and not self._failed:
             self._news.get()
-        if self._failed:
-            raise self._failed[0]
-        return call.answer
 
     def end(self, patience: float | None) -> None:
         """Takes no more items, and waits so many seconds, or as long as it takes, for what is under way."""

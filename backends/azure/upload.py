@@ -7,7 +7,6 @@ write carries an id of its own, and the request that makes the blob appear is se
 
 import hashlib
 import io
-import uuid
 from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import Future
 from functools import partial
@@ -17,7 +16,7 @@ from keystow.backends.answers import Stored
 from keystow.backends.sending.in_flight import in_flight
 from keystow.backends.sending.parts import Body
 from keystow.backends.sending.repeating import retried_on_loop
-from keystow.backends.sending.settling import decided
+from keystow.backends.sending.settling import decided, write_id
 
 from . import answers
 from .client import Container
@@ -38,7 +37,7 @@ class Upload:
         self._container = container
         self._key = key
         self._blob = container.blob(key)
-        self._id = uuid.uuid4().hex
+        self._id = write_id()
         self._settings = partial(ContentSettings, content_type=content_type)
         self._metadata = {**metadata, answers.MARK: self._id}
         self._condition = {"match_condition": MatchConditions.IfMissing} if if_absent else {}

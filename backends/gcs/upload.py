@@ -8,7 +8,7 @@ object appear is settled by it (``sending/settling.py``).
 
 import base64
 import json
-import uuid
+import secrets
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any
@@ -17,7 +17,7 @@ from urllib.parse import urlencode
 from keystow.backends.answers import Stored
 from keystow.backends.errors import StoreError
 from keystow.backends.sending.repeating import retried, retried_on_loop
-from keystow.backends.sending.settling import MARK, decided
+from keystow.backends.sending.settling import MARK, decided, write_id
 
 from . import answers
 from .client import Bucket, Request
@@ -36,7 +36,7 @@ class Upload:
     ) -> None:
         self._bucket = bucket
         self._key = key
-        self._id = uuid.uuid4().hex
+        self._id = write_id()
         self._query = {"ifGenerationMatch": "0"} if if_absent else {}
         self._resource: dict[str, Any] = {"name": key, "metadata": {**metadata, MARK: self._id}}
         if content_type:
@@ -45,7 +45,7 @@ class Upload:
 
     def single(self, body: bytes, _: str) -> Stored:
         """One request with the resource and the content (RFC 2387); the server verifies the checksum."""
-        boundary = uuid.uuid4().hex
+        boundary = secrets.token_hex(16)
         checksum = _Checksum().add(body).text()
         resource = json.dumps(self._resource | {"crc32c": checksum})
         content = b"\r\n".join(

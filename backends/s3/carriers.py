@@ -102,6 +102,7 @@ class Carriers:
         self._bucket, self._options = bucket, options
         self._lock = threading.Lock()
         self._made: dict[str, Client | Signed] = {}
+        self._chosen: dict[str, Carrier] = {}
         if engine == "fsspec":
             # botocore finds the place for the client, and is not asked twice.
             self._rows: tuple[Row, ...] = _TABLE[:2]
@@ -119,8 +120,11 @@ class Carriers:
 
     def carrier_of(self, operation: str) -> Carrier:
         """The one that carries ``operation``."""
-        name = next(row.carrier for row in self._rows if not row.only or operation in row.only)
-        return self.client() if name == "client" else self._signed()
+        carrier = self._chosen.get(operation)
+        if carrier is None:
+            name = next(row.carrier for row in self._rows if not row.only or operation in row.only)
+            carrier = self._chosen[operation] = self.client() if name == "client" else self._signed()
+        return carrier
 
     def client(self) -> "Client":
         """The connection of fsspec's client."""

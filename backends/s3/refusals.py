@@ -7,7 +7,6 @@ import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from html import unescape
 from http import HTTPStatus
 from typing import NamedTuple
 from urllib.parse import urlsplit
@@ -154,6 +153,8 @@ def _told(answer: Answer, endpoint: str | None) -> _Told:
 
 
 def _text(text: str, name: str) -> str:
+    from html import unescape
+
     found = re.search(rf"<(?:\w{{1,80}}:)?{name}>([^<]{{1,{_MOST_SAID}}})", text)
     return unescape(found[1]).strip() if found else ""
 

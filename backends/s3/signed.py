@@ -13,6 +13,7 @@ import http.client
 import select
 import socket
 import ssl
+import time
 import weakref
 from collections.abc import Generator, Mapping
 from contextlib import suppress
@@ -34,9 +35,9 @@ from .signature import signed
 if TYPE_CHECKING:
     from typing import IO
 
-_SECONDS = 60
-"""How long nothing may come, or be taken; whatever else it is that a line waits for."""
 _PIECE = 1 << 20
+_FRESH = 1.0
+"""Seconds for which a connection that was used is not asked whether the server has closed it since."""
 _LONGEST_LINE = 1 << 16
 _MOST_HEADERS = 100
 """Both as ``http.client`` has them."""
@@ -154,7 +155,7 @@ class Signed:
         self._credentials = where.credentials
         self._sound: Mapping[str, object] = {}
         self._tls = _trusting(where.ca_file) if parts.scheme == "https" else None
-        self._idle: list[http.client.HTTPConnection] = []
+        self._idle: list[tuple[float, http.client.HTTPConnection]] = []
         self._finished = weakref.finalize(self, _close, self._idle)
 
     def send(self, request: Request, line: Line) -> Answer:
@@ -187,18 +188,21 @@ class Signed:
                 hint = "correct the keys and the session token"
                 raise CredentialsError("the AWS credentials hold characters that no request can", hint=hint)
             self._sound = keys
-        asked = plain._replace(path=self._path + plain.path)
+        asked = Form(plain.method, self._path + plain.path, plain.query, plain.headers, plain.body)
         sha256 = request.sha256 or hashlib.sha256(asked.body).hexdigest()
         headers = signed(asked, self._host, sha256, keys, self._region)
         if asked.body or asked.method in {"PUT", "POST"}:
             headers["Content-Length"] = str(len(asked.body))
-        return asked._replace(headers={**headers, "User-Agent": "keystow", "Accept-Encoding": "identity"})
+        headers |= {"User-Agent": "keystow", "Accept-Encoding": "identity"}
+        return Form(asked.method, asked.path, asked.query, headers, asked.body)
 
     def _kept(self) -> http.client.HTTPConnection | None:
-        """A connection that the server has not closed since it was used."""
+        """A connection that the server has not closed since it was used, or not for long."""
         with suppress(IndexError):
             while True:
-                connection = self._idle.pop()
+                since, connection = self._idle.pop()
+                if time.monotonic() - since < _FRESH:
+                    return connection
                 heard = select.poll()
                 heard.register(connection.sock, select.POLLIN)
                 if not heard.poll(0):
@@ -214,7 +218,7 @@ class Signed:
             else http.client.HTTPConnection(host, port, timeout=seconds)
         )
         connection.connect()
-        connection.sock.settimeout(_SECONDS)
+        connection.sock.settimeout(None)  # from here on, the line is what ends a wait
         return connection
 
     def _whole(self, exchange: _Exchange) -> bytes:
@@ -242,7 +246,7 @@ class Signed:
 
     def _keep(self, exchange: _Exchange) -> None:
         if exchange.end():
-            self._idle.append(exchange.connection)
+            self._idle.append((time.monotonic(), exchange.connection))
             if not self._finished.alive:
                 _close(self._idle)
 
@@ -259,10 +263,10 @@ class Signed:
         return unanswered(f"s3://{self._bucket}/{request.key}", self._endpoint, said, told, arrived=arrived)
 
 
-def _close(connections: list[http.client.HTTPConnection]) -> None:
+def _close(connections: list[tuple[float, http.client.HTTPConnection]]) -> None:
     with suppress(IndexError):
         while True:
-            connections.pop().close()
+            connections.pop()[1].close()
 
 
 def _shut(connection: socket.socket) -> None:

@@ -6,7 +6,6 @@ else's when an answer was lost (``sending/settling.py``).
 
 import hashlib
 import logging
-import secrets
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import CancelledError
 from functools import partial
@@ -18,7 +17,7 @@ from keystow.backends.sending.in_flight import in_flight
 from keystow.backends.sending.lines import Line, UnderWay
 from keystow.backends.sending.parts import MOST_PARTS
 from keystow.backends.sending.repeating import retried
-from keystow.backends.sending.settling import MARK, decided
+from keystow.backends.sending.settling import MARK, decided, write_id
 
 from .answers import Begun, Found
 from .bucket import Bucket
@@ -48,7 +47,7 @@ class Upload:
     ) -> None:
         self._bucket = bucket
         self._key = key
-        self._id = secrets.token_hex(16)
+        self._id = write_id()
         self._condition = {"IfNoneMatch": "*"} if if_absent else {}
         described: dict[str, Any] = {"ContentType": content_type} if content_type else {}
         self._described = described | {"Metadata": {**metadata, MARK: self._id}}

@@ -4,6 +4,11 @@ import base64
 import hashlib
 from collections.abc import Iterable, Iterator
 
+_AT_ONCE = 2047
+"""For more, ``hashlib`` lets go of Python's lock: where small files are under way in many threads, to get it back takes
+longer than to hash them."""
+_SMALL = 1 << 15
+
 
 class Digest:
     """Passes chunks through, and counts and hashes them."""
@@ -15,7 +20,11 @@ class Digest:
 
     def __iter__(self) -> Iterator[bytes]:
         for chunk in self._chunks:
-            self._hash.update(chunk)
+            if len(chunk) > _SMALL:
+                self._hash.update(chunk)
+            else:
+                for start in range(0, len(chunk), _AT_ONCE):
+                    self._hash.update(chunk[start : start + _AT_ONCE])
             self.size += len(chunk)
             yield chunk
 

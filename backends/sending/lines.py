@@ -5,14 +5,14 @@ and a thread of the store's looks after those on which nothing moved, wherever t
 in an answer that does not come, or in one that comes byte by byte.
 """
 
-import contextlib
 import math
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import CancelledError, Future
 from functools import partial
-from typing import TypeVar
+from types import TracebackType
+from typing import Self, TypeVar
 
 LEAST = 1 << 16
 """The bytes of a body, sent or received, that are progress, as it moves in blocks of so many; fewer are none."""
@@ -23,14 +23,27 @@ Result = TypeVar("Result")
 
 
 class Line:
-    """The line of one operation, for all of its tries; each of them may stand still for ``seconds``."""
+    """The line of one operation, for all of its tries; each of them may stand still for ``seconds``.
 
-    def __init__(self, seconds: float) -> None:
-        self.seconds = seconds
+    It is one of ``lines``, and looked after, within its ``with``.
+    """
+
+    def __init__(self, lines: "Lines", seconds: float) -> None:
+        self._lines, self.seconds = lines, seconds
         self._lock = threading.Lock()
         self._end: Callable[[], object] | None = None
         self._deadline = math.inf
         self._is_cut = self._is_late = False
+
+    def __enter__(self) -> Self:
+        self._lines.begins(self)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.rests()
+        self._lines.ends(self)
 
     def begins(self) -> None:
         """There is another try. Raises ``CancelledError`` if the line is cut."""
@@ -92,21 +105,22 @@ class Lines:
         self._lock = threading.Lock()
         self._watcher: threading.Thread | None = None
 
-    @contextlib.contextmanager
-    def line(self, seconds: float | None = None) -> Iterator[Line]:
-        """A line, looked after for as long as this lasts."""
-        line = Line(self._still if seconds is None else seconds)
+    def line(self, seconds: float | None = None) -> Line:
+        """Another line."""
+        return Line(self, self._still if seconds is None else seconds)
+
+    def begins(self, line: Line) -> None:
+        """From now on, the line is looked after."""
         with self._lock:
             self._lines.add(line)
             if self._watcher is None or not self._watcher.is_alive():  # which it is not after a fork
                 self._watcher = threading.Thread(target=self._watch, name="keystow-lines", daemon=True)
                 self._watcher.start()
-        try:
-            yield line
-        finally:
-            line.rests()
-            with self._lock:
-                self._lines.discard(line)
+
+    def ends(self, line: Line) -> None:
+        """The line is no more."""
+        with self._lock:
+            self._lines.discard(line)
 
     def cut(self) -> None:
         """Ends all that is under way; what begins afterwards, such as an abort, is sent."""

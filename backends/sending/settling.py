@@ -4,6 +4,10 @@ Strategy: every write carries an id of its own in the object's metadata. Whereve
 being told so, the object that stands there is looked at: with that id it is ours, and the write succeeded.
 """
 
+import hashlib
+import itertools
+import os
+import secrets
 import time
 from collections.abc import Callable
 from functools import partial
@@ -25,7 +29,19 @@ MARK = "keystow-write"
 """The metadata's name for that id; Azure's names take no hyphen."""
 _CONFLICT_PAUSES = (0.1, 0.4, 1.6)
 
+_seed = secrets.token_bytes(32)
+_count = itertools.count()
+
 Answer = TypeVar("Answer")
+
+
+def write_id() -> str:
+    """An id for one write, in 32 hex digits: no other write has it, also not one of a process that was forked.
+
+    The kernel's random bytes are asked for once, as whoever asks lets go of Python's lock, and may wait for it.
+    """
+    told = f"{os.getpid()} {time.time_ns()} {next(_count)}"
+    return hashlib.blake2b(told.encode(), key=_seed, digest_size=16).hexdigest()
 
 
 def decided(call: Callable[[], Answer], find: Callable[[], Answer | None], where: str, bounds: Bounds) -> Answer:
