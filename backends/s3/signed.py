@@ -13,7 +13,6 @@ import http.client
 import select
 import socket
 import ssl
-import time
 import weakref
 from collections.abc import Generator, Mapping
 from contextlib import suppress
@@ -36,8 +35,6 @@ if TYPE_CHECKING:
     from typing import IO
 
 _PIECE = 1 << 20
-_FRESH = 1.0
-"""Seconds for which a connection that was used is not asked whether the server has closed it since."""
 _LONGEST_LINE = 1 << 16
 _MOST_HEADERS = 100
 """Both as ``http.client`` has them."""
@@ -155,7 +152,7 @@ class Signed:
         self._credentials = where.credentials
         self._sound: Mapping[str, object] = {}
         self._tls = _trusting(where.ca_file) if parts.scheme == "https" else None
-        self._idle: list[tuple[float, http.client.HTTPConnection]] = []
+        self._idle: list[http.client.HTTPConnection] = []
         self._finished = weakref.finalize(self, _close, self._idle)
 
     def send(self, request: Request, line: Line) -> Answer:
@@ -197,12 +194,10 @@ class Signed:
         return Form(asked.method, asked.path, asked.query, headers, asked.body)
 
     def _kept(self) -> http.client.HTTPConnection | None:
-        """A connection that the server has not closed since it was used, or not for long."""
+        """A connection that the server has not closed since it was used."""
         with suppress(IndexError):
             while True:
-                since, connection = self._idle.pop()
-                if time.monotonic() - since < _FRESH:
-                    return connection
+                connection = self._idle.pop()
                 heard = select.poll()
                 heard.register(connection.sock, select.POLLIN)
                 if not heard.poll(0):
@@ -246,7 +241,7 @@ class Signed:
 
     def _keep(self, exchange: _Exchange) -> None:
         if exchange.end():
-            self._idle.append((time.monotonic(), exchange.connection))
+            self._idle.append(exchange.connection)
             if not self._finished.alive:
                 _close(self._idle)
 
@@ -263,10 +258,10 @@ class Signed:
         return unanswered(f"s3://{self._bucket}/{request.key}", self._endpoint, said, told, arrived=arrived)
 
 
-def _close(connections: list[tuple[float, http.client.HTTPConnection]]) -> None:
+def _close(connections: list[http.client.HTTPConnection]) -> None:
     with suppress(IndexError):
         while True:
-            connections.pop()[1].close()
+            connections.pop().close()
 
 
 def _shut(connection: socket.socket) -> None:
