@@ -6,6 +6,7 @@ begun that would give it back: then the threads never end, nor does who waits fo
 """
 
 import threading
+import weakref
 from collections.abc import Callable
 from queue import SimpleQueue
 from types import TracebackType
@@ -44,6 +45,7 @@ class Threads:
         self._name = name
         self._calls: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._threads: list[threading.Thread] = []
+        self._over = weakref.finalize(self, self._calls.put, None)
 
     def __enter__(self) -> Self:
         return self
@@ -61,7 +63,7 @@ class Threads:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._calls.put(None)
+        self._over()
         for thread in self._threads:
             thread.join()
 

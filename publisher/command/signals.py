@@ -4,7 +4,7 @@ import os
 import signal
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from .streams import say
 
@@ -44,27 +44,36 @@ def _seen() -> "Iterator[None]":
 
     Python raises between two of its own steps, and a wait may be one that nothing ends for a minute. So another thread,
     which hears of each signal too, has the main thread look again and again: by SIGURG, which says nothing else here.
+    Within a program that hears of signals in one of these ways itself, nothing is changed.
     """
+    usual = signal.getsignal(signal.SIGURG)
+    theirs = signal.set_wakeup_fd(-1)
+    if theirs != -1 or usual is None:
+        signal.set_wakeup_fd(theirs)
+        yield
+        return
     heard, told = os.pipe()
     os.set_blocking(told, False)
     is_over = False
     main = threading.get_ident()
 
     def wake() -> None:
-        came = os.read(heard, 1)
-        while came and not is_over:
+        os.read(heard, 1)
+        while not is_over:
             signal.pthread_kill(main, signal.SIGURG)
             time.sleep(_TICK)
         os.close(heard)
 
-    usual = signal.signal(signal.SIGURG, lambda *_: None)
-    told_before = signal.set_wakeup_fd(told, warn_on_full_buffer=False)
+    signal.signal(signal.SIGURG, lambda *_: None)
+    signal.set_wakeup_fd(told, warn_on_full_buffer=False)
     threading.Thread(target=wake, name="keystow-signals", daemon=True).start()
     try:
         yield
     finally:
         is_over = True
-        signal.set_wakeup_fd(told_before)
+        signal.set_wakeup_fd(-1)
+        with suppress(BlockingIOError):  # of a pipe that is full, something can be read
+            os.write(told, b"\0")
         os.close(told)
         signal.signal(signal.SIGURG, usual)
 

@@ -5,6 +5,7 @@ import concurrent.futures.thread
 import itertools
 import sys
 import threading
+import time
 from functools import partial
 
 import pytest
@@ -81,6 +82,17 @@ def test_what_a_call_raises_is_raised_where_it_is_waited_for_and_the_thread_goes
         assert done.result() == 7
         with pytest.raises(ZeroDivisionError):
             failed.result()
+
+
+def test_threads_end_also_when_the_end_of_the_with_was_interrupted():
+    before = threading.active_count()
+    threads = Threads(2, "test")
+    assert [threads.submit(lambda: 7).result() for _ in range(2)] == [7, 7]
+    del threads
+    until = time.monotonic() + SECONDS
+    while threading.active_count() > before and time.monotonic() < until:
+        time.sleep(0.01)
+    assert threading.active_count() == before
 
 
 def test_no_more_threads_than_calls():
