@@ -20,9 +20,7 @@ from keystow.testing.servers import SeaweedFS
 _LAUNCHER = Path(__file__).with_name("launcher.py")
 _PROGRAMS = Path(__file__).with_name("programs")
 _QUIET_SECONDS = 0.1
-
-
-_MOST_SECONDS = 300.0
+_MOST_SECONDS = 90.0
 _MOST_HANGS = 3
 """How often a command may hang before that is a failure: ``aws s3 cp`` to a pipe does, now and then."""
 
