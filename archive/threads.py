@@ -9,7 +9,6 @@ import threading
 import weakref
 from collections.abc import Callable
 from queue import SimpleQueue
-from types import TracebackType
 from typing import Generic, Self, TypeVar
 
 Answer = TypeVar("Answer")
@@ -60,9 +59,7 @@ class Threads:
             self._threads.append(thread)
         return called
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._over()
         for thread in self._threads:
             thread.join()

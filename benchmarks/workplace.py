@@ -118,8 +118,10 @@ class Workplace:
             ):
                 try:
                     told, _ = running.communicate(timeout=_MOST_SECONDS)
-                except subprocess.TimeoutExpired:
+                except BaseException as error:
                     os.killpg(running.pid, signal.SIGKILL)
+                    if not isinstance(error, subprocess.TimeoutExpired):
+                        raise
                     print(f"`{command.text}` hung, and is run again", file=sys.stderr)
                     continue
             cost: dict[str, float] = json.loads(told)

@@ -4,7 +4,6 @@ Strategy: threads that nobody has to wait for, as a request that hangs cannot be
 goes on at once; who fails waits for what is under way, which the stores' deadlines end.
 """
 
-import math
 import threading
 import time
 from collections import deque
@@ -118,7 +117,7 @@ class _Workers(Generic[Item, Answer]):
         """Takes no more items, and waits so many seconds, or as long as it takes, for what is under way."""
         self._ended = True
         self._calls.put(None)
-        until = math.inf if patience is None else time.monotonic() + patience
+        until = time.monotonic() + (patience or 0.0)
         for thread in self._threads:
             thread.join(None if patience is None else max(0.0, until - time.monotonic()))
 

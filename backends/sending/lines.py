@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable
 from concurrent.futures import CancelledError, Future
 from functools import partial
-from types import TracebackType
 from typing import Self, TypeVar
 
 LEAST = 1 << 16
@@ -36,14 +35,12 @@ class Line:
         self._is_cut = self._is_late = False
 
     def __enter__(self) -> Self:
-        self._lines.begins(self)
+        self._lines.add(self)
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.rests()
-        self._lines.ends(self)
+        self._lines.discard(self)
 
     def begins(self) -> None:
         """There is another try. Raises ``CancelledError`` if the line is cut."""
@@ -109,7 +106,7 @@ class Lines:
         """Another line."""
         return Line(self, self._still if seconds is None else seconds)
 
-    def begins(self, line: Line) -> None:
+    def add(self, line: Line) -> None:
         """From now on, the line is looked after."""
         with self._lock:
             self._lines.add(line)
@@ -117,7 +114,7 @@ class Lines:
                 self._watcher = threading.Thread(target=self._watch, name="keystow-lines", daemon=True)
                 self._watcher.start()
 
-    def ends(self, line: Line) -> None:
+    def discard(self, line: Line) -> None:
         """The line is no more."""
         with self._lock:
             self._lines.discard(line)
