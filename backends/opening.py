@@ -59,6 +59,9 @@ def open_store(
     on which nothing moves, with all of its tries. Directories and memory need none; to another protocol of fsspec's it
     is passed on, if it is given.
 
+    After ``os.fork()``, files, memory and signed requests go on in the child; in it, other stores have to be opened
+    anew, and raise ``StoreError`` until they are.
+
     Raises ``UnknownStoreError`` for another kind of URL, and for a file system that needs more than its URL says;
     ``MissingExtraError`` where an extra is not installed; ``UnsupportedError`` for an engine that does not carry
     requests there; ``ValueError`` for one that there is not, and for an endpoint or a variable that is set wrongly; and

@@ -151,7 +151,7 @@ class Container:
 
     def close(self) -> None:
         """Closes the connections."""
-        self.loop.run(self._service.close())
+        self.loop.end(self._service.close())
 
 
 def _clients() -> tuple[Any, Any]:

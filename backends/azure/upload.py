@@ -8,12 +8,11 @@ write carries an id of its own, and the request that makes the blob appear is se
 import hashlib
 import io
 from collections.abc import Awaitable, Callable, Iterator
-from concurrent.futures import Future
 from functools import partial
 from typing import Any
 
 from keystow.backends.answers import Stored
-from keystow.backends.sending.in_flight import in_flight
+from keystow.backends.sending.in_flight import Cancel, Told, in_flight
 from keystow.backends.sending.parts import Body
 from keystow.backends.sending.repeating import retried_on_loop
 from keystow.backends.sending.settling import decided, write_id
@@ -65,12 +64,12 @@ class Upload:
         listed: list[Any] = []
         size = 0
 
-        def send(number: int, piece: bytes) -> "Future[None]":
+        def send(number: int, piece: bytes, told: Told[None]) -> Cancel:
             nonlocal size
             size += len(piece)
             listed.append(BlobBlock(block_id=f"{self._id}{number:06}"))
             stage = partial(self._stage, listed[-1].id, piece)
-            return self._container.loop.submit(retried_on_loop(stage, patience=self._container.bounds.patience))
+            return self._container.loop.begin(retried_on_loop(stage, patience=self._container.bounds.patience), told)
 
         in_flight(pieces, send)
         return self._decided(

@@ -227,7 +227,7 @@ class Bucket:
     def close(self) -> None:
         """Closes the connections."""
         if self._files.session is not None:
-            self.loop.run(self._files.session.close())
+            self.loop.end(self._files.session.close())
 
 
 async def _read(response: Any) -> Answer:

@@ -16,6 +16,7 @@ from urllib.parse import urlencode
 
 from keystow.backends.answers import Stored
 from keystow.backends.errors import StoreError
+from keystow.backends.sending.in_flight import Cancel, Told, in_flight
 from keystow.backends.sending.repeating import retried, retried_on_loop
 from keystow.backends.sending.settling import MARK, decided, write_id
 
@@ -84,22 +85,22 @@ class Upload:
         """Sends each piece while the next is produced; the last one, when the others are taken."""
         checksum = _Checksum()
         offset = 0
-        running = None
         piece = next(pieces)
-        try:
+
+        def before_the_last() -> Iterator[bytes]:
+            nonlocal piece
             for upcoming in pieces:
-                checksum.add(piece)
-                if running is not None:
-                    running.result()
-                taken = Piece(session, piece, offset).taken
-                running = self._bucket.loop.submit(retried_on_loop(taken, patience=self._bucket.bounds.patience))
-                offset += len(piece)
+                yield piece
                 piece = upcoming
-            if running is not None:
-                running.result()
-        finally:
-            if running is not None:
-                running.cancel()
+
+        def send(_: int, piece: bytes, told: Told[None]) -> Cancel:
+            nonlocal offset
+            checksum.add(piece)
+            taken = Piece(session, piece, offset).taken
+            offset += len(piece)
+            return self._bucket.loop.begin(retried_on_loop(taken, patience=self._bucket.bounds.patience), told)
+
+        in_flight(before_the_last(), send, most=1)
         total, of_all = offset + len(piece), checksum.add(piece).text()
         last = Piece(session, piece, offset, total, of_all)
         return self._decided(lambda: self._bucket.loop.run(last.made()), total, of_all)

@@ -95,7 +95,7 @@ class Client:
 
     def close(self) -> None:
         """Closes the connections."""
-        self._loop.run(self._client.close())
+        self._loop.end(self._client.close())
 
     async def _asked(self, request: Request, line: Line) -> dict[str, Any]:
         from botocore.exceptions import ClientError
@@ -118,17 +118,14 @@ class Client:
 
     def _awaited(self, work: Any, request: Request, line: Line) -> Any:
         """What ``work`` gives on the loop, unless the line is cut."""
-        running = self._loop.submit(work)
         try:
             with self._errors(request.key):
                 try:
-                    line.ends(running.cancel)
-                    return running.result()
+                    return self._loop.run(work, line.ends)
                 except CancelledError:
                     line.check()
                     raise
         except BaseException:
-            running.cancel()
             line.rests()
             raise
 

@@ -10,6 +10,7 @@ processor time, of 0.9 ms with the server's, and ``http.client`` takes 0.19 (Sea
 import hashlib
 import http
 import http.client
+import os
 import select
 import socket
 import ssl
@@ -214,6 +215,7 @@ class Signed:
         )
         connection.connect()
         connection.sock.settimeout(None)  # from here on, the line is what ends a wait
+        _of_this_process.add(connection.sock)
         return connection
 
     def _whole(self, exchange: _Exchange) -> bytes:
@@ -268,6 +270,24 @@ def _shut(connection: socket.socket) -> None:
     with suppress(OSError):
         # The method of a TLS socket would take TLS off it, and the rest would be sent in the open.
         socket.socket.shutdown(connection, socket.SHUT_RDWR)
+
+
+_of_this_process: weakref.WeakSet[socket.socket] = weakref.WeakSet()
+
+
+def _forked() -> None:
+    """This process was forked: it sends and reads nothing more on what it has in common with the other one."""
+    if not _of_this_process:
+        return
+    dead, other = socket.socketpair()
+    with dead:
+        other.close()
+        for connection in _of_this_process:
+            if connection.fileno() >= 0:
+                os.dup2(dead.fileno(), connection.fileno(), inheritable=False)
+
+
+os.register_at_fork(after_in_child=_forked)
 
 
 def _trusting(ca_file: str | None) -> ssl.SSLContext:

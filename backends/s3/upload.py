@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 
 from keystow.backends.answers import Stored
 from keystow.backends.errors import ConflictError, NotFoundError, StoreError, StoreUnavailableError
-from keystow.backends.sending.in_flight import in_flight
-from keystow.backends.sending.lines import Line, UnderWay
+from keystow.backends.sending.in_flight import Cancel, Told, in_flight, in_thread
+from keystow.backends.sending.lines import Line
 from keystow.backends.sending.parts import MOST_PARTS
 from keystow.backends.sending.repeating import retried
 from keystow.backends.sending.settling import MARK, decided, write_id
@@ -98,20 +98,24 @@ class Upload:
             _log.warning("%s: an upload without parts may have been left behind; %s", where, _UNFINISHED)
         return found
 
-    def _under_way(self, upload: Mapping[str, str], number: int, piece: bytes) -> UnderWay[_Part]:
+    def _under_way(self, upload: Mapping[str, str], number: int, piece: bytes, told: Told[_Part]) -> Cancel:
         if number > MOST_PARTS:
             raise StoreError(f"{self._bucket.where(self._key)}: an object of over 5 TiB cannot be stored")
 
-        def work(line: Line) -> _Part:
+        line = self._bucket.lines.line()
+
+        def work() -> _Part:
             sha256 = hashlib.sha256(piece).hexdigest()
             params = {**upload, "PartNumber": number}
-            send = partial(self._sent, "upload_part", params, piece, sha256, line)
-            stored, checks = retried(send, patience=self._bucket.bounds.patience)
+            with line:
+                send = partial(self._sent, "upload_part", params, piece, sha256, line)
+                stored, checks = retried(send, patience=self._bucket.bounds.patience)
             checksum = {name: value for name, value in checks.items() if name == "ChecksumSHA256"}
             described = {"PartNumber": number, "ETag": stored.etag} | checksum
             return _Part(described, stored.confirmed == "checksum")
 
-        return UnderWay(self._bucket.lines, work)
+        in_thread(work, told)
+        return line.cut
 
     def _sent(
         self, operation: str, params: Mapping[str, Any], body: bytes, sha256: str, line: Line

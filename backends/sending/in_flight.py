@@ -1,9 +1,15 @@
-"""The parts of one upload that are under way at once."""
+"""What is under way at once: the parts of one upload, and what comes of each.
 
+Strategy: who sends hands over a function that is told what came of it, and gets one that cancels it. It stands on
+``SimpleQueue`` alone: an interrupt may leave the lock of a ``threading.Condition`` taken, on which all of
+``concurrent.futures`` stands, and then the thread that would tell what came waits for ever.
+"""
+
+import threading
 from collections.abc import Callable, Iterable
-from concurrent.futures import Future
+from concurrent.futures import CancelledError
 from queue import SimpleQueue
-from typing import TypeVar
+from typing import Generic, NamedTuple, TypeVar, cast
 
 CONCURRENCY = 4
 """How many parts of one upload are sent at once."""
@@ -11,26 +17,64 @@ CONCURRENCY = 4
 Answer = TypeVar("Answer")
 
 
-def in_flight(pieces: Iterable[bytes], send: Callable[[int, bytes], "Future[Answer]"]) -> list[Answer]:
-    """The answers to ``send(number, piece)``, in order, with at most ``CONCURRENCY`` requests under way.
+class Outcome(NamedTuple, Generic[Answer]):
+    """What came of work: an answer, or an error."""
+
+    answer: Answer | None = None
+    error: BaseException | None = None
+
+    def result(self) -> Answer:
+        """The answer. Raises the error."""
+        if self.error is not None:
+            raise self.error
+        return cast("Answer", self.answer)
+
+
+Told = Callable[[Outcome[Answer]], object]
+"""Is called once with what came of something, in whatever thread that ends."""
+Cancel = Callable[[], object]
+"""Has what is under way end; once it has ended, this does nothing."""
+
+
+def in_flight(
+    pieces: Iterable[bytes], send: Callable[[int, bytes, Told[Answer]], Cancel], most: int = CONCURRENCY
+) -> list[Answer]:
+    """The answers to ``send(number, piece, told)``, in order, with at the ``most`` so many requests under way.
 
     Pieces are numbered from 1; one more is held ready. When a piece cannot be had or any answer is an error, nothing
     more is sent, and the requests that are under way are cancelled: nobody waits for the others first.
     """
-    ended: SimpleQueue[Future[Answer]] = SimpleQueue()
-    requests: list[Future[Answer]] = []
-    under_way = 0
+    ended: SimpleQueue[tuple[int, Outcome[Answer]]] = SimpleQueue()
+    answers: dict[int, Answer] = {}
+    under_way: list[Cancel] = []
+
+    def take() -> None:
+        number, outcome = ended.get()
+        answers[number] = outcome.result()
+
     try:
         for number, piece in enumerate(pieces, 1):
-            while under_way == CONCURRENCY or not ended.empty():
-                ended.get().result()
-                under_way -= 1
-            requests.append(send(number, piece))
-            requests[-1].add_done_callback(ended.put)
-            under_way += 1
-        for _ in range(under_way):
-            ended.get().result()
-        return [request.result() for request in requests]
+            while len(under_way) - len(answers) == most or not ended.empty():
+                take()
+            under_way.append(send(number, piece, lambda outcome, number=number: ended.put((number, outcome))))
+        while len(answers) < len(under_way):
+            take()
+        return [answers[number] for number in sorted(answers)]
     finally:
-        for request in requests:
-            request.cancel()
+        for cancel in under_way:
+            cancel()
+
+
+def in_thread(work: Callable[[], Answer], told: Told[Answer]) -> None:
+    """Has a thread of its own do ``work``."""
+
+    def run() -> None:
+        try:
+            outcome = Outcome(work())
+        except CancelledError:
+            outcome = Outcome(error=CancelledError())  # the one that was raised would hold what was sent
+        except BaseException as error:  # noqa: BLE001  it is raised where it is waited for
+            outcome = Outcome(error=error)
+        told(outcome)
+
+    threading.Thread(target=run, name="keystow-part", daemon=True).start()

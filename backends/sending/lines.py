@@ -6,25 +6,24 @@ in an answer that does not come, or in one that comes byte by byte.
 """
 
 import math
+import os
 import threading
 import time
+import weakref
 from collections.abc import Callable
-from concurrent.futures import CancelledError, Future
-from functools import partial
-from typing import Self, TypeVar
+from concurrent.futures import CancelledError
+from typing import Self
 
 LEAST = 1 << 16
 """The bytes of a body, sent or received, that are progress, as it moves in blocks of so many; fewer are none."""
 _TICK = 0.5
 _LINGER = 10.0
 
-Result = TypeVar("Result")
-
 
 class Line:
     """The line of one operation, for all of its tries; each of them may stand still for ``seconds``.
 
-    It is one of ``lines``, and looked after, within its ``with``.
+    It is one of ``lines``, and looked after, from the first of them on, until the end of its ``with``.
     """
 
     def __init__(self, lines: "Lines", seconds: float) -> None:
@@ -35,7 +34,6 @@ class Line:
         self._is_cut = self._is_late = False
 
     def __enter__(self) -> Self:
-        self._lines.add(self)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -45,6 +43,7 @@ class Line:
     def begins(self) -> None:
         """There is another try. Raises ``CancelledError`` if the line is cut."""
         self._is_late = False
+        self._lines.add(self)
         self.check()
 
     def ends(self, end: Callable[[], object]) -> None:
@@ -92,6 +91,10 @@ class Line:
         if end is not None:
             end()
 
+    def forked(self) -> None:
+        """This process was forked: the line's own is another one, and the threads are there that held its lock."""
+        self._lock = threading.Lock()
+
 
 class Lines:
     """The lines of one store, each of which may stand still for ``still`` seconds, if nothing else is said."""
@@ -101,6 +104,7 @@ class Lines:
         self._lines: set[Line] = set()
         self._lock = threading.Lock()
         self._watcher: threading.Thread | None = None
+        _of_this_process.add(self)
 
     def line(self, seconds: float | None = None) -> Line:
         """Another line."""
@@ -110,7 +114,7 @@ class Lines:
         """From now on, the line is looked after."""
         with self._lock:
             self._lines.add(line)
-            if self._watcher is None or not self._watcher.is_alive():  # which it is not after a fork
+            if self._watcher is None:
                 self._watcher = threading.Thread(target=self._watch, name="keystow-lines", daemon=True)
                 self._watcher.start()
 
@@ -125,6 +129,12 @@ class Lines:
             lines = list(self._lines)
         for line in lines:
             line.cut()
+
+    def forked(self) -> None:
+        """This process was forked: what is under way is the other's; what goes on here begins with another try."""
+        for line in self._lines:
+            line.forked()
+        self._lock, self._lines, self._watcher = threading.Lock(), set(), None
 
     def _watch(self) -> None:
         wanted = time.monotonic()
@@ -142,36 +152,12 @@ class Lines:
                 line.cut_if_late(now)
 
 
-class UnderWay(Future[Result]):
-    """``work`` under way in a thread of its own, with a line that is cut when this is cancelled."""
+_of_this_process: weakref.WeakSet[Lines] = weakref.WeakSet()
 
-    def __init__(self, lines: Lines, work: Callable[[Line], Result]) -> None:
-        super().__init__()
-        self._line: Line | None = None
-        self._is_cancelled = False
-        self._starting = threading.Lock()
-        self.set_running_or_notify_cancel()
-        threading.Thread(target=partial(self._run, lines, work), name="keystow-part", daemon=True).start()
 
-    def cancel(self) -> bool:
-        """Has the work end; what it is waiting for ends at once."""
-        with self._starting:
-            self._is_cancelled = True
-            if self._line is not None:
-                self._line.cut()
-        return False
+def _forked() -> None:
+    for lines in _of_this_process:
+        lines.forked()
 
-    def _run(self, lines: Lines, work: Callable[[Line], Result]) -> None:
-        try:
-            with lines.line() as line:
-                with self._starting:
-                    self._line = line
-                    if self._is_cancelled:
-                        line.cut()
-                self.set_result(work(line))
-        except CancelledError:
-            self.set_exception(CancelledError())  # the one that was raised would hold the body
-        except BaseException as error:  # noqa: BLE001  it is raised where it is waited for
-            self.set_exception(error)
-        finally:
-            del self, work
+
+os.register_at_fork(after_in_child=_forked)

@@ -1,7 +1,5 @@
 """Threads that compress and inflate: whoever is interrupted, at whatever step, is done with them at once."""
 
-import concurrent.futures._base
-import concurrent.futures.thread
 import itertools
 import sys
 import threading
@@ -9,15 +7,14 @@ import time
 from functools import partial
 
 import pytest
+from interrupting import SECONDS, interrupted
 
 from keystow.archive import gzip
 from keystow.archive.gzip import gunzip_ahead
 from keystow.archive.threads import Threads
 
 MIB = 1 << 20
-OURS = {sys.modules[f"keystow.archive.{name}"].__file__ for name in ("gzip", "threads")}
-PYTHONS = {module.__file__ for module in (threading, concurrent.futures.thread, concurrent.futures._base)}
-SECONDS = 20
+OURS = [sys.modules[f"keystow.archive.{name}"] for name in ("gzip", "threads")]
 
 
 def zipped():
@@ -28,51 +25,10 @@ def inflated(archive):
     return list(gunzip_ahead(archive))
 
 
-def is_start(frame):
-    while frame and frame.f_code is not threading.Thread.start.__code__:
-        frame = frame.f_back
-    return frame is not None
-
-
-def interrupted(work, at):
-    """Whether Ctrl-C came before step ``at`` of ``work``: a line of ours, or the return from a call of Python's own.
-
-    Python's own lines are no steps, as before the one that ends a ``with`` no signal is looked at, but a tracer is; nor
-    is the start of a thread, of which Python may make another error.
-    """
-    steps = 0
-    outcome = []
-
-    def trace(frame, event, _):
-        nonlocal steps
-        if frame.f_code.co_filename not in OURS | PYTHONS or is_start(frame):
-            return None
-        if event == ("line" if frame.f_code.co_filename in OURS else "return"):
-            steps += 1
-            if steps == at:
-                raise KeyboardInterrupt
-        return trace
-
-    def run():
-        sys.settrace(trace)
-        try:
-            outcome.append(work())
-        except KeyboardInterrupt:
-            outcome.append(None)
-        finally:
-            sys.settrace(None)
-
-    thread = threading.Thread(target=run, daemon=True)
-    thread.start()
-    thread.join(SECONDS)
-    assert outcome, f"it waits for ever after an interrupt before step {at}"
-    return steps >= at
-
-
 @pytest.mark.parametrize("kind", ["gzip", "gunzip"])
 def test_an_interrupt_at_any_step_is_not_waited_out(kind):
     work = zipped if kind == "gzip" else partial(inflated, zipped())
-    steps = next(at for at in itertools.count(1) if not interrupted(work, at))
+    steps = next(at for at in itertools.count(1) if not interrupted(work, at, OURS))
     assert steps > 100
 
 

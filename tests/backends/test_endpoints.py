@@ -1,12 +1,12 @@
 """Endpoints that speak S3 and are not AWS: how they are addressed, whose certificate is trusted, what they lack."""
 
 import contextlib
-import ssl
 import time
 import urllib.parse
 
 import pytest
 from lying import Liar, Lie
+from tls import secured
 
 from keystow.backends import StoreError, StoreUnavailableError, UnsupportedError, open_store
 from keystow.backends.sending import repeating
@@ -90,18 +90,9 @@ def test_the_region_is_what_requests_are_signed_for(moto, bucket, region, signed
 
 @pytest.fixture
 def secure(moto, certificates):
-    """Moto behind TLS: the proxy with its listening socket wrapped."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificates / "server.pem")
-
-    class Secure(FaultProxy):
-        def get_request(self):
-            connection, address = super().get_request()
-            return context.wrap_socket(connection, server_side=True, do_handshake_on_connect=False), address
-
-    with Secure(moto.endpoint) as proxy:
-        proxy.url = proxy.url.replace("http://", "https://")
-        yield proxy
+    """Moto behind TLS."""
+    with FaultProxy(moto.endpoint) as proxy:
+        yield secured(proxy, certificates)
 
 
 @pytest.mark.parametrize("engine", ["fsspec", "obstore"])
@@ -128,18 +119,10 @@ def test_a_certificate_that_nobody_vouches_for_is_refused(secure, bucket, monkey
 
 @pytest.mark.parametrize("engine", ["fsspec", "obstore"])
 def test_tls_is_never_left(bucket, certificates, engine) -> None:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificates / "server.pem")
-
-    class Secure(Liar):
-        def get_request(self):
-            connection, address = super().get_request()
-            return context.wrap_socket(connection, server_side=True, do_handshake_on_connect=False), address
-
     with contextlib.ExitStack() as stack:
         other = stack.enter_context(Liar(lambda asked: Lie(headers={"ETag": "e"}, body=b"in the open")))
-        liar = stack.enter_context(Secure(lambda asked: Lie(307, {"Location": f"{other.url}/there"})))
-        endpoint = liar.url.replace("http://", "https://")
+        liar = stack.enter_context(Liar(lambda asked: Lie(307, {"Location": f"{other.url}/there"})))
+        endpoint = secured(liar, certificates).url
         store = open_store("s3://bucket", endpoint=endpoint, ca_file=str(certificates / "ca.pem"), engine=engine)
         stack.enter_context(contextlib.closing(store))
         for attempt in (

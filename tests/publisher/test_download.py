@@ -2,12 +2,12 @@
 
 import itertools
 import socket
-import ssl
 import threading
 import time
 
 import pytest
 from lying import MOST, PIECE, Liar, Lie, chunked, endless
+from tls import secured
 
 from keystow import ResultError, fetch, publish
 from keystow.archive import ArchiveError, LimitExceededError, Limits
@@ -116,11 +116,8 @@ def test_a_redirect_to_nowhere(liar):
 @pytest.mark.parametrize("target", ["http://127.0.0.1:1/k", "HTTP://127.0.0.1:1/k"])
 def test_a_redirect_does_not_leave_tls(liar, certificates, monkeypatch, target):
     monkeypatch.setenv("SSL_CERT_FILE", str(certificates / "ca.pem"))
-    server = liar(lambda asked: Lie(302, {"Location": target}) if "away" in asked.path else ranged(asked))
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificates / "server.pem")
-    server.socket = context.wrap_socket(server.socket, server_side=True)
-    server.url = server.url.replace("http:", "https:")
+    away = Lie(302, {"Location": target})
+    server = secured(liar(lambda asked: away if "away" in asked.path else ranged(asked)), certificates)
     assert content(url(server)) == CONTENT
     assert f"it leads on to {target.lower()}, without TLS: ask for another URL" in refused(url(server, "/away"))
 

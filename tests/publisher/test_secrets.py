@@ -6,7 +6,6 @@ Two kinds of servers: real ones, and one that repeats what it was sent in its re
 import base64
 import json
 import re
-import ssl
 import sys
 from html import escape
 from pathlib import Path
@@ -15,6 +14,7 @@ import pytest
 from archive_strategies import lay
 from commands import run
 from lying import Liar, Lie
+from tls import secured
 
 from keystow.testing.servers import Azurite, FakeGCS, Moto
 
@@ -55,11 +55,7 @@ def echo(certificates):
         return Lie(403, headers, body.encode())
 
     granted = {"access_token": BEARER, "expires_in": 3600, "token_type": "Bearer"}
-    plain, secure = Liar(refuse), Liar(refuse)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificates / "server.pem")
-    secure.socket = context.wrap_socket(secure.socket, server_side=True)
-    secure.url = secure.url.replace("http:", "https:")
+    plain, secure = Liar(refuse), secured(Liar(refuse), certificates)
     yield plain, secure
     plain.stop()
     secure.stop()

@@ -1,0 +1,138 @@
+"""A process that is forked while stores are open takes nothing from the other one's connections, and does not hang."""
+
+import contextlib
+import hashlib
+import os
+import signal
+import threading
+
+import pytest
+from tls import secured
+
+from keystow.backends import StoreError, open_store
+from keystow.backends.sending.lines import Lines
+from keystow.testing.servers import FaultProxy
+
+MIB = 1 << 20
+SECONDS = 30
+
+
+def forked(work):
+    """Has a child do ``work``; gives a function that waits for what it says."""
+    read, write = os.pipe()
+    if not (child := os.fork()):
+        try:
+            signal.signal(signal.SIGALRM, signal.SIG_DFL)
+            signal.alarm(SECONDS)
+            os.write(write, str(work()).encode())
+        except BaseException as error:  # noqa: BLE001  it is told to the parent
+            os.write(write, f"{type(error).__name__}: {error}".encode())
+        finally:
+            os._exit(0)
+    os.close(write)
+
+    def said():
+        with open(read, "rb") as pipe:
+            text = pipe.read().decode()
+        status = os.waitpid(child, 0)[1]
+        return text if status == 0 else f"ended by signal {os.WTERMSIG(status)}"
+
+    return said
+
+
+@pytest.fixture
+def store(seaweed, bucket, login, certificates, request):
+    login(seaweed)
+    with FaultProxy(seaweed.endpoint) as proxy:
+        if getattr(request, "param", "http") == "https":
+            options = {"endpoint": secured(proxy, certificates).url, "ca_file": str(certificates / "ca.pem")}
+        else:
+            options = {"endpoint": seaweed.endpoint}
+        with contextlib.closing(open_store(f"s3://{bucket}", **options)) as opened:
+            yield opened
+
+
+def rest(chunks, digest):
+    for chunk in chunks:
+        digest.update(chunk)
+    return digest.hexdigest()
+
+
+@pytest.mark.parametrize("store", ["http", "https"], indirect=True)
+def test_a_read_goes_on_in_both(store):
+    content = os.urandom(24 * MIB)
+    store.write("forked/large", [content], if_absent=False)
+    chunks = store.read("forked/large")
+    digest = hashlib.sha256(next(chunks))
+    child = forked(lambda: rest(chunks, digest))
+    assert rest(chunks, digest) == hashlib.sha256(content).hexdigest()
+    assert child() == hashlib.sha256(content).hexdigest()
+
+
+def test_a_kept_connection_is_the_parents(store):
+    for who in ("parent", "child"):
+        store.write(f"forked/{who}", [who.encode()], if_absent=False)
+
+    def reads(who):
+        return {b"".join(store.read(f"forked/{who}")) for _ in range(100)}
+
+    child = forked(lambda: reads("child"))
+    assert reads("parent") == {b"parent"}
+    assert child() == "{b'child'}"
+
+
+def test_a_lock_that_another_thread_held_is_not_waited_for():
+    lines, over = Lines(60), threading.Event()
+
+    def work():
+        while not over.is_set():
+            with lines.line() as line:
+                line.begins()
+
+    def once():
+        with lines.line() as line:
+            line.begins()
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    try:
+        for _ in range(50):
+            assert forked(once)() == "None"
+    finally:
+        over.set()
+        for thread in threads:
+            thread.join()
+
+
+def test_what_is_late_in_the_child_ends_there_too():
+    lines = Lines(0.1)
+    with lines.line() as before:
+        before.begins()
+
+        def work():
+            ended = threading.Event()
+            before.begins()
+            before.ends(ended.set)
+            ended.wait(SECONDS / 2)
+            before.check()
+
+        assert forked(work)() == "TimeoutError: nothing moved for 0.1 s"
+
+
+@pytest.mark.keystow_stores("s3", "gcs", "azure")
+def test_a_store_on_an_event_loop_says_that_it_is_not_for_a_child(keystow_store):
+    place = keystow_store
+    opened = open_store(place.url, endpoint=place.endpoint, engine="fsspec")
+    opened.write("forked/loop", [b"content"], if_absent=False)
+
+    def used():
+        try:
+            opened.stat("forked/loop")
+        except StoreError as error:
+            opened.close()
+            return error
+
+    assert "before the process was forked" in forked(used)()
+    assert opened.stat("forked/loop").size == 7
+    opened.close()

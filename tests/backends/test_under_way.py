@@ -1,0 +1,137 @@
+"""What is under way to a store: what comes of it, and that an interrupt at any step leaves nothing stuck."""
+
+import asyncio
+import itertools
+import threading
+from concurrent.futures import CancelledError
+
+import pytest
+from interrupting import SECONDS, interrupted
+
+from keystow.backends import loop as loops
+from keystow.backends.loop import Loop
+from keystow.backends.sending import in_flight as flights
+from keystow.backends.sending.in_flight import in_flight, in_thread
+
+OURS = [loops, flights]
+PIECES = [b"a", b"b", b"c", b"d", b"e", b"f"]
+
+
+@pytest.fixture
+def loop():
+    running = asyncio.new_event_loop()
+    thread = threading.Thread(target=running.run_forever)
+    thread.start()
+    yield Loop(running)
+    running.call_soon_threadsafe(running.stop)
+    thread.join(SECONDS)
+    assert not thread.is_alive(), "the loop is stuck"
+    running.close()
+
+
+async def soon(answer):
+    await asyncio.sleep(0)
+    return answer
+
+
+def sends_on_loop(loop):
+    return lambda number, piece, told: loop.begin(soon((number, piece)), told)
+
+
+def sends_in_threads(number, piece, told):
+    in_thread(lambda: (number, piece), told)
+    return bool
+
+
+@pytest.mark.parametrize("kind", ["run", "parts on the loop", "parts in threads"])
+def test_an_interrupt_at_any_step_leaves_the_loop_free(kind, loop):
+    work = {
+        "run": lambda: loop.run(soon(7)),
+        "parts on the loop": lambda: in_flight(PIECES, sends_on_loop(loop)),
+        "parts in threads": lambda: in_flight(PIECES, sends_in_threads),
+    }[kind]
+    for at in itertools.count(1):
+        came = interrupted(work, at, OURS)
+        assert loop.run(soon("free")) == "free"
+        if not came:
+            break
+    assert at > 10
+
+
+@pytest.mark.parametrize("most", [1, 2, 4])
+def test_answers_are_in_order_and_no_more_than_so_many_are_under_way(most):
+    lock, now, highest = threading.Lock(), 0, 0
+
+    def send(number, piece, told):
+        nonlocal now, highest
+        with lock:
+            now += 1
+            highest = max(highest, now)
+
+        def work():
+            nonlocal now
+            threading.Event().wait(0.02 / number)  # the later ones end first
+            with lock:
+                now -= 1
+            return number, piece
+
+        in_thread(work, told)
+        return bool
+
+    assert in_flight(PIECES, send, most) == list(enumerate(PIECES, 1))
+    assert highest == most
+
+
+def test_the_first_error_is_raised_and_the_others_are_cancelled_not_waited_for():
+    cancelled = []
+
+    def send(number, _, told):
+        if number == 2:
+            in_thread(lambda: 1 // 0, told)
+        return lambda: cancelled.append(number)
+
+    with pytest.raises(ZeroDivisionError):
+        in_flight(PIECES, send)
+    assert cancelled == [1, 2, 3, 4]
+
+
+def test_a_piece_that_cannot_be_had_cancels_what_is_under_way():
+    cancelled = []
+
+    def pieces():
+        yield b"a"
+        raise ValueError("no more")
+
+    with pytest.raises(ValueError, match="no more"):
+        in_flight(pieces(), lambda number, *_: lambda: cancelled.append(number))
+    assert cancelled == [1]
+
+
+def test_work_on_the_loop_is_cancelled_by_what_was_told_of_it(loop):
+    ended = threading.Event()
+
+    async def stuck():
+        try:
+            await asyncio.sleep(SECONDS)
+        finally:
+            ended.set()
+
+    def begun(cancel):
+        threading.Timer(0.05, cancel).start()
+
+    with pytest.raises(CancelledError):
+        loop.run(stuck(), begun)
+    assert ended.is_set()
+
+
+def test_work_that_was_cancelled_before_it_began_is_told_of_too(loop):
+    with pytest.raises(CancelledError):
+        loop.run(soon(1), lambda cancel: cancel())
+
+
+def test_what_work_on_the_loop_raises_is_raised_where_it_is_waited_for(loop):
+    async def broken():
+        raise LookupError("on the loop")
+
+    with pytest.raises(LookupError, match="on the loop"):
+        loop.run(broken())
