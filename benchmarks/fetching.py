@@ -11,7 +11,7 @@ from benchmarks.data import content_size
 from benchmarks.markdown import size
 from benchmarks.race import Aim
 from benchmarks.section import Section
-from benchmarks.workplace import Command, ours
+from benchmarks.workplace import IN_ONE_PIECE, Command, ours
 
 
 def archive(bench: Bench) -> list[Section]:
@@ -20,7 +20,7 @@ def archive(bench: Bench) -> list[Section]:
     key = "$BUCKET/object.tar.gz"
     commands = {
         **ours("keystow get published.yaml out"),
-        "aws s3 cp, tar xz": Command(f"aws s3 cp --quiet s3://{key} - | tar xz -C out"),
+        "aws s3 cp, tar xz": Command(f"AWS_PROFILE={IN_ONE_PIECE} aws s3 cp --quiet s3://{key} - | tar xz -C out"),
         "rclone cat, tar xz": Command(f"rclone cat peer:{key} | tar xz -C out"),
         "s5cmd cat, tar xz": Command(f"s5cmd cat s3://{key} | tar xz -C out"),
     }

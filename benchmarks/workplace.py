@@ -22,7 +22,12 @@ _PROGRAMS = Path(__file__).with_name("programs")
 _QUIET_SECONDS = 0.1
 _MOST_SECONDS = 90.0
 _MOST_HANGS = 3
-"""How often a command may hang before that is a failure: ``aws s3 cp`` to a pipe does, now and then."""
+"""How often a command may hang before that is a failure."""
+IN_ONE_PIECE = "whole"
+"""The profile with which awscli fetches an object by one request: to a pipe, several of them wait for each other.
+
+The callback of the first part waits for a place in a queue (``SlidingWindowSemaphore``) for each other part (1.46.3).
+"""
 
 
 @dataclass(frozen=True)
@@ -53,7 +58,9 @@ class Workplace:
         self.client: Any = server.client()
         self._numbers = itertools.count(1)
         self._home = directory / "home"
-        self._home.mkdir(parents=True)
+        (self._home / ".aws").mkdir(parents=True)
+        whole = f"[profile {IN_ONE_PIECE}]\ns3 =\n  multipart_chunksize = 4GB\n"
+        (self._home / ".aws" / "config").write_text(whole, encoding="utf-8")
         for program in _PROGRAMS.glob("*.py"):
             (directory / program.name).symlink_to(program)
 

@@ -8,6 +8,7 @@ Strategy: who sends hands over a function that is told what came of it, and gets
 import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import CancelledError
+from functools import partial
 from queue import SimpleQueue
 from typing import Generic, NamedTuple, TypeVar, cast
 
@@ -48,6 +49,9 @@ def in_flight(
     answers: dict[int, Answer] = {}
     under_way: list[Cancel] = []
 
+    def tell(number: int, outcome: Outcome[Answer]) -> None:
+        ended.put((number, outcome))
+
     def take() -> None:
         number, outcome = ended.get()
         answers[number] = outcome.result()
@@ -56,7 +60,7 @@ def in_flight(
         for number, piece in enumerate(pieces, 1):
             while len(under_way) - len(answers) == most or not ended.empty():
                 take()
-            under_way.append(send(number, piece, lambda outcome, number=number: ended.put((number, outcome))))
+            under_way.append(send(number, piece, partial(tell, number)))
         while len(answers) < len(under_way):
             take()
         return [answers[number] for number in sorted(answers)]
