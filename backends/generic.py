@@ -31,6 +31,7 @@ from .errors import (
     UnsupportedError,
 )
 from .sending.digest import Digest
+from .sending.forks import not_here, tell_in_children
 from .texts import guard_logs, keep_secret
 
 _CHUNK = 1 << 20
@@ -48,12 +49,18 @@ class GenericStore:
     def __init__(self, url: str, *, whole_puts: bool = False, **options: Any) -> None:
         self._url = url
         self._lock = threading.RLock()
+        self._is_here = True
+        tell_in_children(self)
         _keep_secrets(url, options)
         guard_logs(*_LOGGERS)
         self._files, self._root = _opened(url, options)
         guard_logs(*_LOGGERS, type(self._files).__module__.partition(".")[0])
         self._renames = _renames(self._files) and url.partition("://")[0] not in _COPY_AND_REMOVE
         self.capabilities = Capabilities(if_absent=False, atomic=self._renames or whole_puts)
+
+    def forked(self) -> None:
+        """This process was forked, and the file system's threads and connections are the other one's."""
+        self._lock, self._is_here = threading.RLock(), False
 
     def write(
         self,
@@ -173,6 +180,8 @@ class GenericStore:
         raise UnsupportedError(f"{self._url} has no signed URLs that keystow knows of")
 
     def close(self) -> None:
+        if not self._is_here:
+            return
         client = getattr(self._files, "client", None)
         for holder in (self._files, getattr(client, "http", None), client):
             close = getattr(holder, "close", None)
@@ -199,6 +208,8 @@ class GenericStore:
 
         They are not kept, not even as context: some hold the request, and that the credentials.
         """
+        if not self._is_here:
+            raise not_here()
         with self._lock:
             try:
                 return call()

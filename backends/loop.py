@@ -4,13 +4,12 @@ A process that was forked has no such thread; there, whoever asks is told so, an
 """
 
 import asyncio
-import os
 from collections.abc import AsyncIterator, Callable, Coroutine
 from concurrent.futures import CancelledError
 from queue import SimpleQueue
 from typing import Any, TypeVar
 
-from .errors import StoreError
+from .sending.forks import not_here, tell_in_children
 from .sending.in_flight import Cancel, Outcome, Told
 
 Answer = TypeVar("Answer")
@@ -21,19 +20,18 @@ class Loop:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
-        self._process = os.getpid()
+        self._is_here = True
+        tell_in_children(self)
 
-    @property
-    def is_here(self) -> bool:
-        """Whether it runs in this process."""
-        return os.getpid() == self._process
+    def forked(self) -> None:
+        """This process was forked, and the loop's thread is the other one's."""
+        self._is_here = False
 
     def begin(self, work: Coroutine[Any, Any, Answer], told: Told[Answer]) -> Cancel:
         """Has ``work`` begun. Raises ``StoreError`` in a process that was forked."""
-        if not self.is_here:
+        if not self._is_here:
             work.close()
-            hint = "open the store again in the process that uses it"
-            raise StoreError("the store was opened before the process was forked, and cannot be used in it", hint=hint)
+            raise not_here()
         tasks: list[asyncio.Task[Answer]] = []
 
         def begin() -> None:
@@ -53,15 +51,17 @@ class Loop:
         except BaseException:
             cancel()
             raise
+        finally:
+            del cancel  # which holds what was raised, and that this frame
 
     def soon(self, callback: Callable[[], object]) -> None:
         """Has the loop call ``callback``: connections belong to its thread."""
-        if self.is_here:
+        if self._is_here:
             self._loop.call_soon_threadsafe(callback)
 
     def end(self, work: Coroutine[Any, Any, object]) -> None:
         """Has ``work`` close the connections, which are none of a process that was forked."""
-        if self.is_here:
+        if self._is_here:
             self.run(work)
         else:
             work.close()

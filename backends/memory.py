@@ -10,8 +10,21 @@ from fsspec.implementations.memory import MemoryFile, MemoryFileSystem
 from .arguments import is_empty
 from .contract import Capabilities, Stat, Written
 from .errors import AlreadyExistsError, NotFoundError, UnsupportedError
+from .sending.forks import tell_in_children
 
-_commit = threading.Lock()
+
+class _Commit:
+    """The lock under which objects change."""
+
+    def __init__(self) -> None:
+        self.forked()
+        tell_in_children(self)
+
+    def forked(self) -> None:
+        self.lock = threading.Lock()
+
+
+_commit = _Commit()
 
 
 class MemoryStore:
@@ -34,7 +47,7 @@ class MemoryStore:
     ) -> Written:
         data = b"".join(chunks)
         path = self._path(key)
-        with _commit:
+        with _commit.lock:
             if if_absent and path in self._files.store:
                 raise AlreadyExistsError(f"memory:/{path} already exists")
             self._files.store[path] = MemoryFile(self._files, path, data)

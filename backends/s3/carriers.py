@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, cast
 
 from keystow.backends.endpoints import is_aws
 from keystow.backends.errors import UnsupportedError
+from keystow.backends.sending.forks import tell_in_children
 from keystow.backends.sending.lines import Line
 
 from .failures import proxy_variable
@@ -100,7 +101,8 @@ class Carriers:
         check_addressing(options.addressing)
         guard()
         self._bucket, self._options = bucket, options
-        self._lock = threading.Lock()
+        self.forked()
+        tell_in_children(self)
         self._made: dict[str, Client | Signed] = {}
         self._chosen: dict[str, Carrier] = {}
         if engine == "fsspec":
@@ -117,6 +119,10 @@ class Carriers:
             raise UnsupportedError(f"s3://{bucket}: {engine} cannot do {why}: use engine=fsspec")
         found = self.client() if where is None or usual.carrier == "client" else where
         self.endpoint, self.region = found.endpoint, found.region
+
+    def forked(self) -> None:
+        """This process was forked, and a thread that was making a carrier is not here."""
+        self._lock = threading.Lock()
 
     def carrier_of(self, operation: str) -> Carrier:
         """The one that carries ``operation``."""

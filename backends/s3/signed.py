@@ -7,6 +7,7 @@ It is not urllib3, as that costs 11 % of publishing 2,000 files of 10 kB under a
 processor time, of 0.9 ms with the server's, and ``http.client`` takes 0.19 (SeaweedFS, 2 cores); and 30 ms to load.
 """
 
+import functools
 import hashlib
 import http
 import http.client
@@ -23,6 +24,7 @@ from urllib.parse import urlsplit
 
 from keystow.backends.answers import MOST
 from keystow.backends.errors import CredentialsError, StoreUnavailableError, raise_alone
+from keystow.backends.sending.forks import tell_in_children
 from keystow.backends.sending.limits import CONNECT
 from keystow.backends.sending.lines import LEAST, Line
 
@@ -154,7 +156,16 @@ class Signed:
         self._sound: Mapping[str, object] = {}
         self._tls = _trusting(where.ca_file) if parts.scheme == "https" else None
         self._idle: list[http.client.HTTPConnection] = []
+        self._connections: weakref.WeakSet[socket.socket] = weakref.WeakSet()
+        _dead()
+        tell_in_children(self)
         self._finished = weakref.finalize(self, _close, self._idle)
+
+    def forked(self) -> None:
+        """This process was forked: it sends and reads nothing more on what it has in common with the other one."""
+        for connection in self._connections:
+            if connection.fileno() >= 0:
+                os.dup2(_dead(), connection.fileno(), inheritable=False)
 
     def send(self, request: Request, line: Line) -> Answer:
         """The answer to one try. Raises ``StoreUnavailableError`` if there is none."""
@@ -215,7 +226,7 @@ class Signed:
         )
         connection.connect()
         connection.sock.settimeout(None)  # from here on, the line is what ends a wait
-        _of_this_process.add(connection.sock)
+        self._connections.add(connection.sock)
         return connection
 
     def _whole(self, exchange: _Exchange) -> bytes:
@@ -272,22 +283,12 @@ def _shut(connection: socket.socket) -> None:
         socket.socket.shutdown(connection, socket.SHUT_RDWR)
 
 
-_of_this_process: weakref.WeakSet[socket.socket] = weakref.WeakSet()
-
-
-def _forked() -> None:
-    """This process was forked: it sends and reads nothing more on what it has in common with the other one."""
-    if not _of_this_process:
-        return
+@functools.cache
+def _dead() -> int:
+    """The descriptor of a connection that is over: at a fork there may be none left to make one."""
     dead, other = socket.socketpair()
-    with dead:
-        other.close()
-        for connection in _of_this_process:
-            if connection.fileno() >= 0:
-                os.dup2(dead.fileno(), connection.fileno(), inheritable=False)
-
-
-os.register_at_fork(after_in_child=_forked)
+    other.close()
+    return dead.detach()
 
 
 def _trusting(ca_file: str | None) -> ssl.SSLContext:

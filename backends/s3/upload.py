@@ -105,16 +105,20 @@ class Upload:
         line = self._bucket.lines.line()
 
         def work() -> _Part:
-            sha256 = hashlib.sha256(piece).hexdigest()
             params = {**upload, "PartNumber": number}
             with line:
+                sha256 = hashlib.sha256(piece).hexdigest()
                 send = partial(self._sent, "upload_part", params, piece, sha256, line)
                 stored, checks = retried(send, patience=self._bucket.bounds.patience)
             checksum = {name: value for name, value in checks.items() if name == "ChecksumSHA256"}
             described = {"PartNumber": number, "ETag": stored.etag} | checksum
             return _Part(described, stored.confirmed == "checksum")
 
-        in_thread(work, told)
+        try:
+            in_thread(work, told)
+        except BaseException:
+            line.cut()
+            raise
         return line.cut
 
     def _sent(

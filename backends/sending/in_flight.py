@@ -26,9 +26,12 @@ class Outcome(NamedTuple, Generic[Answer]):
 
     def result(self) -> Answer:
         """The answer. Raises the error."""
-        if self.error is not None:
-            raise self.error
-        return cast("Answer", self.answer)
+        try:
+            if self.error is not None:
+                raise self.error
+            return cast("Answer", self.answer)
+        finally:
+            del self  # or the error would hold this frame, and that the error
 
 
 Told = Callable[[Outcome[Answer]], object]
@@ -54,7 +57,10 @@ def in_flight(
 
     def take() -> None:
         number, outcome = ended.get()
-        answers[number] = outcome.result()
+        try:
+            answers[number] = outcome.result()
+        finally:
+            del outcome
 
     try:
         for number, piece in enumerate(pieces, 1):
@@ -67,6 +73,7 @@ def in_flight(
     finally:
         for cancel in under_way:
             cancel()
+        under_way.clear()  # they hold what was sent, and what was raised
 
 
 def in_thread(work: Callable[[], Answer], told: Told[Answer]) -> None:
@@ -74,11 +81,10 @@ def in_thread(work: Callable[[], Answer], told: Told[Answer]) -> None:
 
     def run() -> None:
         try:
-            outcome = Outcome(work())
+            told(Outcome(work()))
         except CancelledError:
-            outcome = Outcome(error=CancelledError())  # the one that was raised would hold what was sent
+            told(Outcome(error=CancelledError()))  # the one that was raised would hold what was sent
         except BaseException as error:  # noqa: BLE001  it is raised where it is waited for
-            outcome = Outcome(error=error)
-        told(outcome)
+            told(Outcome(error=error))
 
     threading.Thread(target=run, name="keystow-part", daemon=True).start()

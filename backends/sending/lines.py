@@ -6,13 +6,13 @@ in an answer that does not come, or in one that comes byte by byte.
 """
 
 import math
-import os
 import threading
 import time
-import weakref
 from collections.abc import Callable
 from concurrent.futures import CancelledError
 from typing import Self
+
+from .forks import tell_in_children
 
 LEAST = 1 << 16
 """The bytes of a body, sent or received, that are progress, as it moves in blocks of so many; fewer are none."""
@@ -23,7 +23,7 @@ _LINGER = 10.0
 class Line:
     """The line of one operation, for all of its tries; each of them may stand still for ``seconds``.
 
-    It is one of ``lines``, and looked after, from the first of them on, until the end of its ``with``.
+    It is one of ``lines``, and looked after, within its ``with``; in a process that was forked, from the next try on.
     """
 
     def __init__(self, lines: "Lines", seconds: float) -> None:
@@ -34,6 +34,7 @@ class Line:
         self._is_cut = self._is_late = False
 
     def __enter__(self) -> Self:
+        self._lines.add(self)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -92,7 +93,7 @@ class Line:
             end()
 
     def forked(self) -> None:
-        """This process was forked: the line's own is another one, and the threads are there that held its lock."""
+        """This process was forked, and a thread that held the lock is not here."""
         self._lock = threading.Lock()
 
 
@@ -104,7 +105,7 @@ class Lines:
         self._lines: set[Line] = set()
         self._lock = threading.Lock()
         self._watcher: threading.Thread | None = None
-        _of_this_process.add(self)
+        tell_in_children(self)
 
     def line(self, seconds: float | None = None) -> Line:
         """Another line."""
@@ -114,7 +115,7 @@ class Lines:
         """From now on, the line is looked after."""
         with self._lock:
             self._lines.add(line)
-            if self._watcher is None:
+            if self._watcher is None or not self._watcher.is_alive():  # as it is if it could not be started
                 self._watcher = threading.Thread(target=self._watch, name="keystow-lines", daemon=True)
                 self._watcher.start()
 
@@ -150,14 +151,3 @@ class Lines:
                     return
             for line in lines:
                 line.cut_if_late(now)
-
-
-_of_this_process: weakref.WeakSet[Lines] = weakref.WeakSet()
-
-
-def _forked() -> None:
-    for lines in _of_this_process:
-        lines.forked()
-
-
-os.register_at_fork(after_in_child=_forked)

@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import os
+import resource
 import signal
 import threading
 
@@ -10,6 +11,8 @@ import pytest
 from tls import secured
 
 from keystow.backends import StoreError, open_store
+from keystow.backends.generic import GenericStore
+from keystow.backends.memory import _commit
 from keystow.backends.sending.lines import Lines
 from keystow.testing.servers import FaultProxy
 
@@ -81,28 +84,41 @@ def test_a_kept_connection_is_the_parents(store):
     assert child() == "{b'child'}"
 
 
-def test_a_lock_that_another_thread_held_is_not_waited_for():
-    lines, over = Lines(60), threading.Event()
+@contextlib.contextmanager
+def held(lock):
+    """Within this, another thread holds ``lock``."""
+    taken, over = threading.Event(), threading.Event()
 
-    def work():
-        while not over.is_set():
-            with lines.line() as line:
-                line.begins()
+    def hold():
+        with lock:
+            taken.set()
+            over.wait(SECONDS)
 
-    def once():
-        with lines.line() as line:
-            line.begins()
+    thread = threading.Thread(target=hold)
+    thread.start()
+    assert taken.wait(SECONDS)
+    yield
+    over.set()
+    thread.join()
 
-    threads = [threading.Thread(target=work) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    try:
-        for _ in range(50):
-            assert forked(once)() == "None"
-    finally:
-        over.set()
-        for thread in threads:
-            thread.join()
+
+def test_locks_that_another_thread_held_are_not_waited_for(store):
+    lines = Lines(60)
+    memory = open_store("memory://forked")
+    signed = store._bucket._carriers
+
+    def uses(line):
+        line.begins()
+        line.ends(bool)
+        memory.write("k", [b"content"])
+        return signed.carrier_of("get_object") is not None
+
+    with lines.line() as line:
+        line.begins()
+        for lock in (lines._lock, line._lock, _commit.lock, signed._lock):
+            with held(lock):
+                said = forked(lambda: uses(line))()
+            assert said == "True"
 
 
 def test_what_is_late_in_the_child_ends_there_too():
@@ -136,3 +152,50 @@ def test_a_store_on_an_event_loop_says_that_it_is_not_for_a_child(keystow_store)
     assert "before the process was forked" in forked(used)()
     assert opened.stat("forked/loop").size == 7
     opened.close()
+
+
+def test_a_file_system_of_fsspecs_says_so_too(tmp_path):
+    opened = GenericStore(f"local://{tmp_path}", auto_mkdir=True)
+    opened.write("k", [b"content"])
+
+    def used():
+        try:
+            opened.stat("k")
+        except StoreError as error:
+            opened.close()
+            return error
+
+    with held(opened._lock):
+        assert "before the process was forked" in forked(used)()
+    assert opened.stat("k").size == 7
+    opened.close()
+
+
+def test_no_descriptor_is_needed_to_let_go_of_the_parents_connections(store):
+    store.write("forked/few", [b"content"], if_absent=False)
+    ours = {os.fstat(connection.fileno()).st_ino for connection in store._bucket._carriers._signed()._connections}
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    taken = []
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(map(int, os.listdir("/proc/self/fd"))) + 20, hard))
+    try:
+        read, write = os.pipe()
+        with contextlib.suppress(OSError):
+            while True:
+                taken.append(os.dup(0))
+        if not (child := os.fork()):
+            try:
+                connections = store._bucket._carriers._signed()._connections
+                shared = [one for one in connections if os.fstat(one.fileno()).st_ino in ours]
+                os.write(write, b"shared" if shared else b"its own")
+            finally:
+                os._exit(0)
+    finally:
+        for descriptor in taken:
+            os.close(descriptor)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    os.close(write)
+    os.waitpid(child, 0)
+    assert ours
+    assert os.read(read, 100) == b"its own"
+    os.close(read)

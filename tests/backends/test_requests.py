@@ -6,6 +6,7 @@ import socket
 import threading
 import time
 from concurrent.futures import CancelledError
+from queue import SimpleQueue
 
 import pytest
 from botocore.auth import S3SigV4Auth
@@ -23,8 +24,8 @@ from keystow.backends.s3.requests import Request, form
 from keystow.backends.s3.signature import signed
 from keystow.backends.s3.signed import Signed
 from keystow.backends.sending import repeating
+from keystow.backends.sending.in_flight import in_thread
 from keystow.backends.sending.limits import bounds
-from keystow.backends.sending.lines import UnderWay
 from keystow.backends.sending.parts import part_size
 from keystow.testing.servers import LOOPBACK, FaultProxy, Moto
 from keystow.testing.servers.proxy import Loopback, QuietHandler
@@ -175,11 +176,17 @@ def test_a_line_that_is_cut_ends_an_answer_that_does_not_come():
 
     with Server(behave) as server, requests_to(server.url) as requests:
         part = Request("upload_part", "key", {"UploadId": "u", "PartNumber": 1}, b"x")
-        under_way = UnderWay(requests.lines, lambda line: requests.once(part, line))
+        line, told = requests.lines.line(), SimpleQueue()
+
+        def work():
+            with line:
+                return requests.once(part, line)
+
+        in_thread(work, told.put)
         assert arrived.wait(30)
         time.sleep(0.1)
-        under_way.cancel()
-        cancelled = under_way.exception(10)
+        line.cut()
+        cancelled = told.get(timeout=10).error
         assert type(cancelled) is CancelledError
         assert cancelled.__context__ is None, "it would hold the body"
         released.set()

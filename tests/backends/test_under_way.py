@@ -1,8 +1,12 @@
 """What is under way to a store: what comes of it, and that an interrupt at any step leaves nothing stuck."""
 
 import asyncio
+import contextlib
+import gc
 import itertools
 import threading
+import time
+import weakref
 from concurrent.futures import CancelledError
 
 import pytest
@@ -12,6 +16,7 @@ from keystow.backends import loop as loops
 from keystow.backends.loop import Loop
 from keystow.backends.sending import in_flight as flights
 from keystow.backends.sending.in_flight import in_flight, in_thread
+from keystow.backends.sending.lines import Lines
 
 OURS = [loops, flights]
 PIECES = [b"a", b"b", b"c", b"d", b"e", b"f"]
@@ -126,8 +131,15 @@ def test_work_on_the_loop_is_cancelled_by_what_was_told_of_it(loop):
 
 
 def test_work_that_was_cancelled_before_it_began_is_told_of_too(loop):
+    busy = threading.Event()
+    loop.soon(lambda: busy.wait(SECONDS))
+
+    def begun(cancel):
+        cancel()
+        busy.set()
+
     with pytest.raises(CancelledError):
-        loop.run(soon(1), lambda cancel: cancel())
+        loop.run(soon(1), begun)
 
 
 def test_what_work_on_the_loop_raises_is_raised_where_it_is_waited_for(loop):
@@ -136,3 +148,53 @@ def test_what_work_on_the_loop_raises_is_raised_where_it_is_waited_for(loop):
 
     with pytest.raises(LookupError, match="on the loop"):
         loop.run(broken())
+
+
+def test_a_failed_part_is_not_held_by_what_it_raised():
+    class Piece:
+        """What a part holds."""
+
+    alive = []
+
+    def send(number, _, told):
+        piece = Piece()
+        alive.append(weakref.ref(piece))
+
+        def work():
+            raise LookupError(type(piece))
+
+        in_thread(work, told)
+        return bool
+
+    gc.collect()
+    gc.disable()
+    try:
+        with contextlib.suppress(LookupError):
+            in_flight(PIECES, send)
+        until = time.monotonic() + SECONDS
+        while any(ref() is not None for ref in alive) and time.monotonic() < until:
+            time.sleep(0.01)
+        assert [ref() for ref in alive if ref() is not None] == []
+    finally:
+        gc.enable()
+
+
+def test_a_watcher_that_could_not_be_started_is_started_with_the_next_line(monkeypatch):
+    lines = Lines(0.1)
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", lambda _: 1 // 0)
+        with pytest.raises(ZeroDivisionError), lines.line():
+            pass
+    ended = threading.Event()
+    with lines.line() as line:
+        line.begins()
+        line.ends(ended.set)
+        assert ended.wait(SECONDS)
+
+
+def test_what_is_cut_before_it_begins_does_not_begin():
+    lines = Lines(60)
+    with lines.line() as line:
+        lines.cut()
+        with pytest.raises(CancelledError):
+            line.begins()
