@@ -24,7 +24,7 @@ from urllib.parse import urlsplit
 
 from keystow.backends.answers import MOST
 from keystow.backends.errors import CredentialsError, StoreUnavailableError, raise_alone
-from keystow.backends.sending.forks import tell_in_children
+from keystow.backends.sending.forks import Alive, tell_in_children
 from keystow.backends.sending.limits import CONNECT
 from keystow.backends.sending.lines import LEAST, Line
 
@@ -156,7 +156,7 @@ class Signed:
         self._sound: Mapping[str, object] = {}
         self._tls = _trusting(where.ca_file) if parts.scheme == "https" else None
         self._idle: list[http.client.HTTPConnection] = []
-        self._connections: weakref.WeakSet[socket.socket] = weakref.WeakSet()
+        self._connections: Alive[socket.socket] = Alive()
         _dead()
         tell_in_children(self)
         self._finished = weakref.finalize(self, _close, self._idle)
@@ -166,6 +166,7 @@ class Signed:
         for connection in self._connections:
             if connection.fileno() >= 0:
                 os.dup2(_dead(), connection.fileno(), inheritable=False)
+        self._connections = Alive()
 
     def send(self, request: Request, line: Line) -> Answer:
         """The answer to one try. Raises ``StoreUnavailableError`` if there is none."""

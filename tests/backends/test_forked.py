@@ -13,6 +13,7 @@ from tls import secured
 from keystow.backends import StoreError, open_store
 from keystow.backends.generic import GenericStore
 from keystow.backends.memory import _commit
+from keystow.backends.sending.forks import tell_in_children
 from keystow.backends.sending.lines import Lines
 from keystow.testing.servers import FaultProxy
 
@@ -173,7 +174,8 @@ def test_a_file_system_of_fsspecs_says_so_too(tmp_path):
 
 def test_no_descriptor_is_needed_to_let_go_of_the_parents_connections(store):
     store.write("forked/few", [b"content"], if_absent=False)
-    ours = {os.fstat(connection.fileno()).st_ino for connection in store._bucket._carriers._signed()._connections}
+    connections = list(store._bucket._carriers._signed()._connections)
+    ours = {os.fstat(connection.fileno()).st_ino for connection in connections}
 
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     taken = []
@@ -185,7 +187,6 @@ def test_no_descriptor_is_needed_to_let_go_of_the_parents_connections(store):
                 taken.append(os.dup(0))
         if not (child := os.fork()):
             try:
-                connections = store._bucket._carriers._signed()._connections
                 shared = [one for one in connections if os.fstat(one.fileno()).st_ino in ours]
                 os.write(write, b"shared" if shared else b"its own")
             finally:
@@ -199,3 +200,23 @@ def test_no_descriptor_is_needed_to_let_go_of_the_parents_connections(store):
     assert ours
     assert os.read(read, 100) == b"its own"
     os.close(read)
+
+
+def test_what_dies_in_the_midst_of_a_deep_recursion_calls_nothing(recwarn):
+    class One:
+        def forked(self):
+            """Nothing to do."""
+
+    def deeper(one):
+        try:
+            return deeper(one)
+        except RecursionError:
+            one.clear()
+            raise
+
+    one = [One()]
+    tell_in_children(one[0])
+    with pytest.raises(RecursionError):
+        deeper(one)
+    assert not recwarn.list
+    assert forked(lambda: "sound")() == "sound"
