@@ -20,6 +20,7 @@ from .gzip import gunzip, gzip
 from .limits import Limits
 from .pack import pack
 from .scan import scan
+from .selection import Selection, selection
 from .tar import tar
 from .tree import Entry, Tree
 from .unpack import Unpacked, check_destination, extract, unpack
@@ -32,6 +33,7 @@ __all__ = [
     "Entry",
     "LimitExceededError",
     "Limits",
+    "Selection",
     "SourceChangedError",
     "SourceError",
     "SourceNotFoundError",
@@ -45,6 +47,7 @@ __all__ = [
     "gzip",
     "pack",
     "scan",
+    "selection",
     "tar",
     "unpack",
 ]

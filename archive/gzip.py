@@ -12,6 +12,8 @@ import zlib
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator
 from functools import partial
+from itertools import chain, islice
+from typing import NamedTuple
 
 from isal import igzip_lib, isal_zlib
 
@@ -23,47 +25,74 @@ LEVEL = 2
 _HEADER = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
 _LAST_BLOCK = b"\x03\x00"
 _FIRST_IN = 1 << 14  # of each member, as what lies behind each of many tiny ones is copied
+_FAST = 3
+"""Up to here the levels are ISA-L's, by which it is found out first whether a block shrinks at all."""
+_MOST_STORED = 0xFFFF
 _IN = 1 << 19
 _OUT = 1 << 20
 _AHEAD = 2 * _OUT
 
 
+class _Deflated(NamedTuple):
+    compressed: bytes
+    checksum: int
+    length: int
+
+
 def gzip(chunks: Iterable[bytes], *, level: int = LEVEL, threads: int = 2) -> Iterator[bytes]:
     """``chunks`` compressed, with no name and no time in the header.
 
-    Levels 0 to 3 are ISA-L's (fast; 2 is the default), 4 to 9 are zlib's (smaller, and many times slower). The bytes
-    are the same for any ``threads`` and any chunking; another release of the libraries, or ISA-L's code for another
-    processor, may give other bytes for the same content. Raises ``ValueError`` for a level or a number of threads
-    that there is not.
+    Level 0 stores, 1 to 3 are ISA-L's (fast; 2 is the default), 4 to 9 are zlib's (smaller, and many times slower). A
+    block that does not shrink is stored at any level. The bytes are the same for any ``threads`` and any chunking;
+    another release of the libraries, or ISA-L's code for another processor, may give other bytes for the same content.
+    Raises ``ValueError`` for a level or a number of threads that there is not.
     """
-    if not 0 <= level <= 9:
-        raise ValueError(f"level={level} is no gzip level: use 0 to 9")
+    check_level(level)
     if threads < 1:
         raise ValueError(f"threads={threads}: use 1 or more")
     return _gzip(chunks, level, threads)
 
 
+def check_level(level: int) -> int:
+    """``level``. Raises ``ValueError`` if there is none such."""
+    if not 0 <= level <= 9:
+        raise ValueError(f"level={level} is no gzip level: use 0 to 9")
+    return level
+
+
 def _gzip(chunks: Iterable[bytes], level: int, threads: int) -> Iterator[bytes]:
     yield _HEADER
     checksum = length = 0
-    running: deque[tuple[io.BytesIO, Called[tuple[bytes, int, int]]]] = deque()
     spare = [io.BytesIO() for _ in range(threads + 1)]
+    blocks = _blocks(chunks, spare)
+    first = list(islice(blocks, 2))
+    if len(first) < 2:
+        deflated = (_deflate(block, level) for block in first)  # to start a thread would take as long
+    else:
+        deflated = _side_by_side(chain(first, blocks), spare, level, threads)
+    for compressed, block_checksum, block_length in deflated:
+        checksum = isal_zlib.crc32_combine(checksum, block_checksum, block_length)
+        length += block_length
+        yield compressed
+    yield _LAST_BLOCK + struct.pack("<II", checksum, length & 0xFFFFFFFF)
+
+
+def _side_by_side(
+    blocks: Iterator[io.BytesIO], spare: list[io.BytesIO], level: int, threads: int
+) -> Generator[_Deflated, None, None]:
+    """The blocks deflated by threads, in order; each goes back to ``spare``."""
+    running: deque[tuple[io.BytesIO, Called[_Deflated]]] = deque()
     with Threads(threads, "keystow-gzip") as pool:
-        blocks = _blocks(chunks, spare)
         more = True
         while more or running:
-            block = next(blocks, None) if more else None
+            block = next(blocks, None)
             more = block is not None
             if block is not None:
                 running.append((block, pool.submit(partial(_deflate, block, level))))
             if running and (not more or len(running) > threads):
                 block, deflated = running.popleft()
-                compressed, block_checksum, block_length = deflated.result()
+                yield deflated.result()
                 spare.append(block)
-                checksum = isal_zlib.crc32_combine(checksum, block_checksum, block_length)
-                length += block_length
-                yield compressed
-    yield _LAST_BLOCK + struct.pack("<II", checksum, length & 0xFFFFFFFF)
 
 
 def _blocks(chunks: Iterable[bytes], spare: list[io.BytesIO]) -> Iterator[io.BytesIO]:
@@ -84,12 +113,30 @@ def _blocks(chunks: Iterable[bytes], spare: list[io.BytesIO]) -> Iterator[io.Byt
         yield block
 
 
-def _deflate(block: io.BytesIO, level: int) -> tuple[bytes, int, int]:
-    library = isal_zlib if level <= 3 else zlib
-    compressor = library.compressobj(level, zlib.DEFLATED, -zlib.MAX_WBITS)
+def _deflate(block: io.BytesIO, level: int) -> _Deflated:
     with block.getbuffer() as content:
-        compressed = compressor.compress(content) + compressor.flush(zlib.Z_FULL_FLUSH)
-        return compressed, isal_zlib.crc32(content), len(content)
+        compressed = _compressed(content, min(level, _FAST)) if level else b""
+        if not compressed or len(compressed) > len(content):
+            compressed = _stored(content)
+        elif level > _FAST:
+            compressed = _compressed(content, level)
+        return _Deflated(compressed, isal_zlib.crc32(content), len(content))
+
+
+def _compressed(content: memoryview, level: int) -> bytes:
+    library = isal_zlib if level <= _FAST else zlib
+    compressor = library.compressobj(level, zlib.DEFLATED, -zlib.MAX_WBITS)
+    compressed: bytes = compressor.compress(content) + compressor.flush(zlib.Z_FULL_FLUSH)
+    return compressed
+
+
+def _stored(content: memoryview) -> bytes:
+    """``content`` as it is (RFC 1951, section 3.2.4)."""
+    parts: list[bytes | memoryview] = []
+    for start in range(0, len(content), _MOST_STORED):
+        piece = content[start : start + _MOST_STORED]
+        parts += [struct.pack("<BHH", 0, len(piece), len(piece) ^ 0xFFFF), piece]
+    return b"".join(parts)
 
 
 def gunzip(chunks: Iterable[bytes]) -> Iterator[bytes]:

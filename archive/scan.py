@@ -13,6 +13,7 @@ from typing import Literal
 
 from .errors import SourceChangedError, SourceError, SourceNotFoundError
 from .links import Links
+from .selection import Selection, State, without_empty
 from .tree import Entry, Origin, Tree
 
 Symlinks = Literal["inside", "follow", "skip", "error"]
@@ -24,18 +25,25 @@ _OPEN_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _OPEN_FILE = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
 
 
-def scan(source: str | os.PathLike[str], *, symlinks: Symlinks = "inside", special: Special = "error") -> Tree:
+def scan(
+    source: str | os.PathLike[str],
+    *,
+    symlinks: Symlinks = "inside",
+    special: Special = "error",
+    selection: Selection | None = None,
+) -> Tree:
     """The tree at ``source``; a single file is a tree of one. ``source`` itself may be a link.
 
     ``symlinks``: ``"inside"`` keeps the links that stay in the source and raises for one that leads out,
     ``"follow"`` puts what they lead to in their place, ``"skip"`` leaves them out, ``"error"`` raises.
-    ``special``: what becomes of sockets, FIFOs and devices. What is left out is named in ``Tree.skipped``.
+    ``special``: what becomes of sockets, FIFOs and devices. What is left out is named in ``Tree.skipped``. Of a
+    directory, what ``selection`` leaves out is not looked at, and named in ``Tree.excluded``.
 
     Raises ``ValueError`` for a source that is an empty text, ``SourceNotFoundError``, or ``SourceError`` for what
-    cannot be packed: an unreadable file or directory, a special file, a link that is not allowed.
+    cannot be packed: an unreadable file or directory, a special file, a link that is not allowed, or no file at all if
+    there is a ``selection``.
     """
-    _check_choice("symlinks", symlinks, ("inside", "follow", "skip", "error"))
-    _check_choice("special", special, ("error", "skip"))
+    check_choices(symlinks, special)
     if not os.fspath(source):
         raise ValueError("the source is empty: name the file or directory to publish, or '.' for the current directory")
     root = os.path.join(os.getcwd(), os.fspath(source))
@@ -46,17 +54,32 @@ def scan(source: str | os.PathLike[str], *, symlinks: Symlinks = "inside", speci
     except OSError as error:
         raise _failed(root, error) from error
     if stat.S_ISDIR(status.st_mode):
-        walk = _Walk(root, symlinks, special)
-        entries = tuple(walk.entries())
+        walk = _Walk(root, symlinks, special, selection)
+        entries = without_empty(tuple(walk.entries()), walk.undecided)
+        if selection is not None and not any(entry.kind == "file" for entry in entries):
+            raise _nothing_left(root)
         if symlinks == "inside":
             _check_links(entries, root)
-        return Tree(entries, _reader(root, follow=symlinks == "follow"), tuple(walk.skipped))
+        read = _reader(root, follow=symlinks == "follow")
+        return Tree(entries, read, tuple(walk.skipped), tuple(walk.excluded))
     if not stat.S_ISREG(status.st_mode):
         raise SourceError(f"{root!r} is {_what(status.st_mode)}, and only files and directories can be published")
     if not os.access(root, os.R_OK, effective_ids=True):
         raise _unreadable(root)
     directory, name = os.path.split(root)
+    if selection is not None and not selection.state(name, within=selection.root):
+        raise _nothing_left(root)
     return Tree((_file(name, name, status),), _reader(directory, follow=True))
+
+
+def _nothing_left(root: str) -> SourceError:
+    return SourceError(f"the patterns let no file of {root!r} go along: correct what to include and exclude")
+
+
+def check_choices(symlinks: str, special: str) -> None:
+    """Raises ``ValueError`` for what is no choice of ``scan``'s."""
+    _check_choice("symlinks", symlinks, ("inside", "follow", "skip", "error"))
+    _check_choice("special", special, ("error", "skip"))
 
 
 def _check_choice(option: str, value: str, choices: tuple[str, ...]) -> None:
@@ -65,41 +88,61 @@ def _check_choice(option: str, value: str, choices: tuple[str, ...]) -> None:
 
 
 class _Walk:
-    """One pass over the directories, deepest open last; ``skipped`` fills while it goes."""
+    """One pass over the directories, deepest open last; what was left out, and why, fills while it goes."""
 
-    def __init__(self, root: str, symlinks: Symlinks, special: Special) -> None:
+    def __init__(self, root: str, symlinks: Symlinks, special: Special, selection: Selection | None) -> None:
         self.root = root
         self.symlinks = symlinks
         self.special = special
         self.skipped: list[str] = []
+        self.selection = selection
+        self.excluded: list[str] = []
+        self.undecided: set[str] = set()
         self.nofollow = 0 if symlinks == "follow" else os.O_NOFOLLOW
         self.roots = (os.path.abspath(root), os.path.realpath(root))
         self.room = _LONGEST_PATH - len(os.fsencode(os.path.join(root, "")))
         self.user = os.geteuid()
 
     def entries(self) -> Iterator[Entry]:
-        open_directories = [self._open(self.root, "", None)]
+        state = self.selection.root if self.selection else True
+        open_directories = [self._open(self.root, "", None, state)]
         try:
             while open_directories:
-                descriptor, prefix, pending, _ = open_directories[-1]
+                descriptor, prefix, pending, within, _ = open_directories[-1]
                 if not pending:
                     os.close(open_directories.pop()[0])
                     continue
                 found = pending.pop()
-                entry = self._entry(found, descriptor, prefix + found.name)
+                name = prefix + found.name
+                state = self._state(self.selection, found, name, within) if self.selection else True
+                entry = self._entry(found, descriptor, name) if state is not False else None
                 if entry is None:
                     continue
                 yield entry
                 if entry.kind == "directory":
-                    open_directories.append(self._open(found.name, entry.name, descriptor))
+                    open_directories.append(self._open(found.name, entry.name, descriptor, state))
                     self._check_loop(entry.name, [identity for *_, identity in open_directories])
         finally:
             for descriptor, *_ in open_directories:
                 os.close(descriptor)
 
+    def _state(self, selection: Selection, found: os.DirEntry[str], name: str, within: State) -> State:
+        """What becomes of ``name``; it is noted, unless it simply goes along."""
+        try:
+            is_directory = found.is_dir(follow_symlinks=self.symlinks == "follow")
+        except OSError:  # a link to nowhere that can be reached, which is an error only if it goes along
+            is_directory = False
+        state = selection.state(name, within=within, is_directory=is_directory)
+        if state is None and is_directory:
+            self.undecided.add(name)
+        elif not state:
+            self.excluded.append(f"{name}/" if is_directory else name)
+            return False
+        return state
+
     def _open(
-        self, path: str, name: str, parent: int | None
-    ) -> tuple[int, str, list[os.DirEntry[str]], tuple[int, int]]:
+        self, path: str, name: str, parent: int | None, state: State
+    ) -> tuple[int, str, list[os.DirEntry[str]], State, tuple[int, int]]:
         try:
             descriptor = os.open(path, _OPEN_DIRECTORY | (self.nofollow if name else 0), dir_fd=parent)
         except PermissionError:
@@ -115,7 +158,7 @@ class _Walk:
         except OSError as error:
             os.close(descriptor)
             raise _failed(self._path(name), error) from error
-        return descriptor, f"{name}/" if name else "", pending, (status.st_dev, status.st_ino)
+        return descriptor, f"{name}/" if name else "", pending, state, (status.st_dev, status.st_ino)
 
     def _path(self, name: str) -> str:
         return os.path.join(self.root, name) if name else self.root

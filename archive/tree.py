@@ -37,12 +37,14 @@ class Entry:
 class Tree:
     """Entries sorted by name, byte by byte within each directory, parents before what they hold.
 
-    ``read`` gives the content of a file entry in pieces. ``skipped`` names what the scan was told to leave out.
+    ``read`` gives the content of a file entry in pieces. ``skipped`` names the links and special files that the scan
+    was told to leave out, ``excluded`` what its selection did; of a directory, the directory alone, with a ``/``.
     """
 
     entries: tuple[Entry, ...]
     read: Callable[[Entry], Iterator[bytes]]
     skipped: tuple[str, ...] = ()
+    excluded: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, files: Mapping[str, bytes], *, mtime: int = 0) -> "Tree":

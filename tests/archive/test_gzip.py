@@ -60,7 +60,35 @@ def test_it_is_one_member_with_no_name_and_no_time():
 def test_levels_are_worth_their_names():
     text = " ".join(str(RANDOM.random()) for _ in range(50_000)).encode()
     sizes = {level: sum(map(len, gzip([text], level=level))) for level in (0, 2, 6, 9)}
-    assert sizes[9] <= sizes[6] < sizes[2] < len(text)
+    assert sizes[9] <= sizes[6] < sizes[2] < len(text) < sizes[0]
+
+
+STORED = 5
+"""The bytes before each 65,535 of what is stored (RFC 1951, section 3.2.4), and of the empty block at an end."""
+FRAME = 10 + 2 + 8
+
+
+@pytest.mark.parametrize("size", [1, 0xFFFF, 0x10000, MIB // 4, MIB, 3 * MIB + 5])
+def test_what_does_not_shrink_is_stored_at_any_level(size):
+    noise = RANDOM.randbytes(size)
+    blocks = [min(MIB, size - start) for start in range(0, size, MIB)]
+    stored = size + sum(STORED * -(-block // 0xFFFF) for block in blocks)
+    assert {sum(map(len, gzip([noise], level=level))) for level in range(10)} == {stored + FRAME}
+
+
+def test_level_0_stores_all():
+    assert sum(map(len, gzip([bytes(MIB)], level=0))) == MIB + STORED * 17 + FRAME
+
+
+@pytest.mark.parametrize("share", [0.01, 0.05, 0.5])
+@pytest.mark.parametrize("level", [2, 6])
+def test_what_shrinks_in_part_is_compressed(share, level):
+    text = b"".join(b"%d squared is %d\n" % (n, n * n) for n in range(60_000))[: int(share * MIB)]
+    noise = RANDOM.randbytes(MIB - len(text))
+    saved = {
+        at: MIB - sum(map(len, gzip([noise[:at], text, noise[at:]], level=level))) for at in (0, MIB // 3, len(noise))
+    }
+    assert min(saved.values()) > 0.25 * len(text)
 
 
 @pytest.mark.parametrize("option", [{"level": -1}, {"level": 10}, {"threads": 0}, {"threads": -2}])
