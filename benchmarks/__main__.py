@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from benchmarks import chart, fetching, growth, keys, memory, packing, publishing, report, startup
+from benchmarks import chart, fetching, growth, keys, loop, memory, packing, publishing, report, startup
 from benchmarks.bench import Bench
 from benchmarks.data import Data, Sizes
 from benchmarks.section import Section
@@ -21,6 +21,7 @@ BENCHMARKS: dict[str, Callable[[Bench], list[Section]]] = {
     "fetch-archive": fetching.archive,
     "fetch-files": fetching.files,
     "pack": packing.tree,
+    "loop": loop.small,
     "key": keys.one,
     "keys": keys.many,
     "start": startup.start,
