@@ -71,6 +71,15 @@ def origin(url: str) -> tuple[str, str, int]:
     return scheme, (parts.hostname or "").rstrip("."), parts.port or _PORTS.get(scheme, 0)
 
 
+def is_same(url: str, other: str) -> bool:
+    """Whether two URLs of servers are one.
+
+    >>> is_same("https://a.example.com:443/", "https://A.example.com")
+    True
+    """
+    return (origin(url), urlsplit(url).path.rstrip("/")) == (origin(other), urlsplit(other).path.rstrip("/"))
+
+
 def is_loopback(url: str) -> bool:
     """Whether the host of ``url`` is this machine."""
     host = origin(url)[1]

@@ -16,11 +16,13 @@ if TYPE_CHECKING:
     from typing import Any
 
     from .archive import ArchiveError, SourceError
+    from .awaited import afetch, apublish, averify
     from .backends import AlreadyExistsError, Store, StoreError, UnknownOutcomeError, open_store
     from .checksum import Checksum
     from .errors import ResultError, SpecError, VerificationError
     from .fetching import Fetched, Verified, fetch, presign, verify
     from .keys import Context, Template
+    from .publisher import Publisher
     from .publishing import publish
     from .result import PublishedResult
     from .root import KeystowError
@@ -36,6 +38,7 @@ _HOMES = {
     "Fetched": "fetching",
     "KeystowError": "root",
     "PublishedResult": "result",
+    "Publisher": "publisher",
     "PublisherSpec": "spec",
     "ResultError": "errors",
     "SourceError": "archive",
@@ -46,6 +49,9 @@ _HOMES = {
     "UnknownOutcomeError": "backends",
     "VerificationError": "errors",
     "Verified": "fetching",
+    "afetch": "awaited",
+    "apublish": "awaited",
+    "averify": "awaited",
     "fetch": "fetching",
     "open_store": "backends",
     "presign": "fetching",
@@ -62,6 +68,7 @@ __all__ = [
     "Fetched",
     "KeystowError",
     "PublishedResult",
+    "Publisher",
     "PublisherSpec",
     "ResultError",
     "SourceError",
@@ -72,6 +79,9 @@ __all__ = [
     "UnknownOutcomeError",
     "VerificationError",
     "Verified",
+    "afetch",
+    "apublish",
+    "averify",
     "fetch",
     "open_store",
     "presign",

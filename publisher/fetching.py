@@ -7,10 +7,11 @@ published SHA-256 gets one.
 import hashlib
 import math
 import os
+import re
 import shutil
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
 from os import PathLike
@@ -23,13 +24,15 @@ from .backends.opening import timeout_for
 from .checksum import Checksum
 from .concurrency import in_order
 from .download import Download, is_url
+from .ending import current
 from .errors import ResultError, VerificationError
 from .result import PublishedResult
-from .stored import listing_checksum, open_result_store
+from .stored import listing_checksum, open_place
 from .trust import Trust, admit_url
 from .yaml_files import load_mapping_file
 
 _SMALL = 2 << 20  # bytes of an object that is read ahead, as 32 of them may be
+_REFERENCE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _NEAR = {"file", "memory"}  # nothing to wait for: threads cost several times what they could save
 
 Result = PublishedResult | Mapping[str, object] | str | PathLike[str]
@@ -68,6 +71,8 @@ def fetch(
     result: Result,
     directory: str | PathLike[str],
     *,
+    store: Store | None = None,
+    sha256: str | None = None,
     verify: bool = True,
     limits: Limits | None = None,
     allow: Collection[str] = (),
@@ -76,15 +81,19 @@ def fetch(
 ) -> Fetched:
     """Fetches what was published into ``directory``, which is new or empty.
 
-    ``result`` is a ``PublishedResult``, its mapping, the path of a YAML or JSON file that holds it, or a pre-signed URL
-    of an archive. The published version is read if that is permitted; otherwise the current object, which must then
-    have the published SHA-256. A URL, and a result without a checksum, are not verified (``Fetched.verified``).
+    ``result`` is a ``PublishedResult``, its mapping, the path of a YAML or JSON file that holds it, a pre-signed URL of
+    an archive, or where it lies (``s3://bucket/key``, as ``PublishedResult.parse`` reads it). The published version is
+    read if that is permitted; otherwise the current object, which must then have the published SHA-256. ``sha256`` is
+    one that it must have, where that is known from elsewhere, of a URL too. Without any, nothing is verified
+    (``Fetched.verified``).
 
     Whoever wrote the result may not have all of this machine: ``limits`` (default: ``Limits()``) bound what is made of
     it. It names a store of S3, Google Cloud Storage or Azure, or with a checksum that is verified a file or memory;
     other types only if they are in ``allow``. ``allow_endpoints`` are URLs of servers that it may name, and then no
     others (default: ``KEYSTOW_ALLOW_ENDPOINTS``). Without them, credentials that work elsewhere go to the provider's
     own hosts, to this machine, and to what the environment configures. ``timeout`` is ``open_store``'s, for a URL too.
+
+    ``store`` is an open one, which stays open: what is read comes from there, whatever store the result names.
 
     Raises ``VerificationError``, ``ArchiveError``, ``StoreError``, ``ResultError``, or ``DestinationExistsError``; then
     ``directory`` is as it was.
@@ -93,22 +102,27 @@ def fetch(
     timeout_for(timeout)
     limits = limits or Limits()
     target, _ = check_destination(directory)
+    expected = Checksum(sha256) if verify and sha256 is not None else None
     if isinstance(result, str) and is_url(result):
+        if store is not None:
+            raise ResultError("a URL is read from its own server: leave store= out")
         most, limited = _room(target, limits)
         download = Download(result, most=most, limited=limited, admit=partial(_admit_url, trust), timeout=timeout)
+        ending = current()
         with closing(iter(download)) as chunks:
-            content = _Hashed(chunks, None, "")
-            unpacked = unpack(content, directory, limits=limits)
-        return _fetched(unpacked, content.checksum(), verified=False, address=download.address)
-    published = read_result(result)
-    with closing(_open(published, trust, proven=verify, timeout=timeout)) as store:
+            content = _Hashed(chunks if ending is None else ending.until(chunks), expected, "the URL")
+            with _explained(partial(content.drain, most) if expected else None):
+                unpacked = unpack(content, directory, limits=limits)
+        return _fetched(unpacked, content.checksum(), verified=expected is not None, address=download.address)
+    published = _expected(read_result(result), expected)
+    with _opened(published, store, trust, proven=verify, timeout=timeout) as opened:
         if published.encoding == "plain":
-            objects = _Objects(store, published, limits, check=verify)
+            objects = _Objects(opened, published, limits, check=verify)
             check = objects.verified if objects.expected is not None else None
             with _explained(check), closing(objects.members()) as members:
                 unpacked = extract(members, directory, limits=limits)
             return _fetched(unpacked, objects.checksum(), verified=verify and published.checksum_sha256 is not None)
-        content = _archive(store, published, check=verify)
+        content = _archive(opened, published, check=verify)
         drain = partial(content.drain, _room(target, limits)[0]) if content.expected is not None else None
         with _explained(drain):
             unpacked = unpack(content, directory, limits=limits)
@@ -118,6 +132,8 @@ def fetch(
 def verify(
     result: Result,
     *,
+    store: Store | None = None,
+    sha256: str | None = None,
     limits: Limits | None = None,
     allow: Collection[str] = (),
     allow_endpoints: Collection[str] | None = None,
@@ -125,20 +141,20 @@ def verify(
 ) -> Verified:
     """Reads what was published and compares its SHA-256; nothing is written.
 
-    ``limits`` (default: ``Limits()``) bound the objects of a prefix and the bytes that are read; ``allow``,
-    ``allow_endpoints`` and ``timeout`` are those of ``fetch``. Raises ``VerificationError`` if it differs,
-    ``ResultError`` for a result without a checksum, ``LimitExceededError``, and ``StoreError``.
+    ``limits`` (default: ``Limits()``) bound the objects of a prefix and the bytes that are read; ``store``,
+    ``sha256``, ``allow``, ``allow_endpoints`` and ``timeout`` are those of ``fetch``. Raises ``VerificationError`` if
+    it differs, ``ResultError`` for a result without a checksum, ``LimitExceededError``, and ``StoreError``.
     """
     trust = surroundings.trust(allow, allow_endpoints)
     timeout_for(timeout)
     limits = limits or Limits()
-    published = read_result(result)
+    published = _expected(read_result(result), None if sha256 is None else Checksum(sha256))
     if published.checksum_sha256 is None:
-        raise ResultError("the result holds no ChecksumSHA256, so there is nothing to verify against")
-    with closing(_open(published, trust, proven=True, timeout=timeout)) as store:
+        raise ResultError("the result holds no ChecksumSHA256, so there is nothing to verify against: give sha256=")
+    with _opened(published, store, trust, proven=True, timeout=timeout) as opened:
         if published.encoding == "plain":
-            return _Objects(store, published, limits, check=True).verified()
-        content = _archive(store, published, check=True)
+            return _Objects(opened, published, limits, check=True).verified()
+        content = _archive(opened, published, check=True)
         size = 0
         for chunk in content:
             size += len(chunk)
@@ -150,6 +166,7 @@ def presign(
     result: Result,
     *,
     expires: timedelta | float,
+    store: Store | None = None,
     pin_version: bool = True,
     allow: Collection[str] = (),
     allow_endpoints: Collection[str] | None = None,
@@ -157,23 +174,36 @@ def presign(
     """A URL from which anybody can fetch the archive until ``expires`` (a timedelta, or seconds; 7 days at most).
 
     It names the published version unless ``pin_version`` is false: a signer who has only ``s3:GetObject`` may not
-    read named versions. ``allow`` and ``allow_endpoints`` are those of ``fetch``. Raises ``ResultError`` for a prefix,
-    ``UnsupportedError`` for a store that has no URLs.
+    read named versions. ``store``, ``allow`` and ``allow_endpoints`` are those of ``fetch``. Raises ``ResultError`` for
+    a prefix, ``UnsupportedError`` for a store that has no URLs.
     """
     trust = surroundings.trust(allow, allow_endpoints)
     published = read_result(result)
     if published.encoding == "plain":
         raise ResultError(f"{published.key!r} is a prefix, and one URL names one object: publish an archive")
-    with closing(_open(published, trust, proven=True)) as store:
+    with _opened(published, store, trust, proven=True) as opened:
         version_id = published.version_id if pin_version else None
-        return store.presign(published.key, expires=expires, version_id=version_id)
+        return opened.presign(published.key, expires=expires, version_id=version_id)
 
 
-def _open(published: PublishedResult, trust: Trust, *, proven: bool, timeout: timedelta | float | None = None) -> Store:
-    """The store that ``published`` names, if it may; ``proven`` says whether its checksum will have to hold."""
+@contextmanager
+def _opened(
+    published: PublishedResult,
+    given: Store | None,
+    trust: Trust,
+    *,
+    proven: bool,
+    timeout: timedelta | float | None = None,
+) -> Iterator[Store]:
+    """The ``given`` store, or that which ``published`` names, if it may; ``proven``: its checksum will have to hold."""
+    ending = current()
+    if given is not None:
+        yield given if ending is None else ending.holds(given, given=True)
+        return
     proven = proven and published.checksum_sha256 is not None
     surroundings.admit_claimed(published, proven=proven, trust=trust, error=ResultError)
-    return open_result_store(published, timeout=timeout)
+    with closing(open_place(published, timeout=timeout)) as store:
+        yield store if ending is None else ending.holds(store, given=False)
 
 
 def _admit_url(trust: Trust, url: str) -> None:
@@ -194,8 +224,16 @@ def _check_limit(what: Literal["members", "bytes"], used: int, most: int | None)
         raise LimitExceededError(f"there are more than {most} {what}: raise Limits({what}=…)", what)
 
 
+def _expected(published: PublishedResult, checksum: Checksum | None) -> PublishedResult:
+    """``published``, with the ``checksum`` that somebody else knows of it."""
+    known = published.checksum_sha256
+    if checksum is not None and known not in {None, checksum}:
+        raise VerificationError(f"the result says that the SHA-256 is {known}, and {checksum} is expected")
+    return published if checksum is None else replace(published, checksum_sha256=checksum)
+
+
 def read_result(result: Result) -> PublishedResult:
-    """``result`` as a ``PublishedResult``: as it is, from its mapping, or from a file. Raises ``ResultError``."""
+    """``result`` itself, or what its mapping, a file or the place where it lies says. Raises ``ResultError``."""
     if isinstance(result, PublishedResult):
         return result
     if isinstance(result, Mapping):
@@ -203,6 +241,8 @@ def read_result(result: Result) -> PublishedResult:
     path = os.fspath(result)
     if is_url(path):
         raise ResultError("a URL brings no checksum and can only be fetched: give the published result")
+    if _REFERENCE.match(path):
+        return PublishedResult.parse(path)
     absent = "is no file with a published result, and no URL: give one of them"
     return PublishedResult.from_mapping(load_mapping_file(path, ResultError, absent))
 

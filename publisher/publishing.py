@@ -1,7 +1,7 @@
 """From a directory to a published result.
 
-Strategy: everything that can be wrong with the call is found first, from the call alone (``plan``); then the source is
-scanned, then the store is opened, then bytes flow.
+Strategy: everything that can be wrong with the call is found first, from the call alone (``Destination``); then the
+source is scanned, then the store is opened, then bytes flow.
 """
 
 import logging
@@ -9,9 +9,9 @@ import mimetypes
 import os
 import threading
 from collections import deque
-from collections.abc import Callable, Collection, Iterator, Mapping
-from concurrent.futures import CancelledError, Future
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from concurrent.futures import CancelledError
+from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
@@ -19,20 +19,22 @@ from os import PathLike
 from typing import Literal
 
 from . import surroundings
-from .archive import Entry, SourceError, Tree, dereference, pack, scan
-from .archive.scan import Special, Symlinks
+from .archive import Entry, Selection, SourceError, Tree, dereference, pack, scan, selection
+from .archive.gzip import LEVEL, check_level
+from .archive.scan import Special, Symlinks, check_choices
+from .archive.selection import sensitive
 from .backends import AlreadyExistsError, Store, StoreError, Written
 from .backends.endpoints import region_of
 from .backends.opening import engine_for, timeout_for
 from .backends.sending.digest import Digest
 from .backends.sending.parts import begun, part_size
 from .checksum import Checksum
-from .concurrency import Budget, in_order, under_way
+from .concurrency import Budget, in_order
 from .errors import SpecError
-from .keys import Context, Key, check_key, object_key
+from .keys import Context, Template, check_key, object_key
 from .result import PublishedResult
 from .spec import PublisherSpec
-from .stored import AlreadyPublishedError, listing_checksum, open_result_store
+from .stored import AlreadyPublishedError, Opened, listing_checksum, open_place
 from .surroundings import job_context, processors, with_instant
 from .trust import Trust
 
@@ -43,58 +45,126 @@ Progress = Callable[[int, int], None]
 _AHEAD = 16 << 20
 _PART = part_size(1)
 _HELD = 8 * _PART
+_MOST_NAMED = 5
 _log = logging.getLogger("keystow")
 _types = mimetypes.MimeTypes(filenames=())
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
-    """What a call amounts to, before anything is read or sent."""
+class Manner:
+    """What becomes of what is found, in the source and in the store; ``publish`` says what each is."""
 
-    spec: PublisherSpec
-    key: Key
-    archive: bool
-    timeout: timedelta | float | None = None
+    if_exists: IfExists = "replace"
+    symlinks: Symlinks = "inside"
+    special: Special = "error"
+    mtime: int | None = None
+    level: int | None = None
+    selection: Selection | None = None
 
-    def result(self) -> PublishedResult:
-        """What will have been published, as far as it is known beforehand."""
-        return PublishedResult(
-            type=self.spec.type,
-            bucket=self.spec.bucket,
-            key=self.key,
-            endpoint=self.spec.endpoint,
-            region=self.spec.region or region_of(self.spec.endpoint),
-            encoding="gzip" if self.archive else "plain",
-            claimed=self.spec.claimed,
-        )
+    def __post_init__(self) -> None:
+        if self.if_exists not in {"replace", "error", "skip"}:
+            raise SpecError(f"if_exists={self.if_exists!r} is no choice: use replace, error or skip")
+        try:
+            check_level(LEVEL if self.level is None else self.level)
+            check_choices(self.symlinks, self.special)
+        except ValueError as error:
+            raise SpecError(str(error)) from None
 
 
-def plan(
-    destination: str | Mapping[str, object] | PublisherSpec,
-    context: Context,
-    *,
-    archive: bool | None = None,
-    trust: Trust | None = None,
-    timeout: timedelta | float | None = None,
-) -> Plan:
-    """Reads ``destination`` and works out the key for ``context``.
-
-    What a job says (``PublisherSpec.claimed``) is admitted by ``trust``; the default is the environment's.
-    ``timeout`` is ``open_store``'s.
-
-    Raises ``SpecError``, ``TemplateError``, ``MissingValueError``, ``ValueRefusedError`` or ``KeyRuleError``.
-    """
-    spec = _spec(destination)
-    if spec.claimed:
-        surroundings.admit_claimed(spec, proven=None, trust=trust or surroundings.trust(), error=SpecError)
+def selected(include: Sequence[str], exclude: Sequence[str]) -> Selection | None:
+    """``selection(include, exclude)``. Raises ``SpecError`` for a pattern that is none."""
     try:
-        engine_for(spec.engine)
-        timeout_for(timeout)
+        return selection(
+            (include,) if isinstance(include, str) else include, (exclude,) if isinstance(exclude, str) else exclude
+        )
     except ValueError as error:
         raise SpecError(str(error)) from None
-    if archive is None:
-        archive = spec.encoding == "gzip"
-    return Plan(spec, object_key(spec.key, context, archive=archive, rules=spec.rules), archive, timeout)
+
+
+class Destination:
+    """Where to publish, read and checked once, from what was given alone; for any number of contexts.
+
+    What a job says (``PublisherSpec.claimed``) is admitted by ``trust``; the default is the environment's.
+    ``timeout`` is ``open_store``'s. Raises ``SpecError``.
+    """
+
+    def __init__(
+        self,
+        given: str | Mapping[str, object] | PublisherSpec,
+        *,
+        archive: bool | None = None,
+        trust: Trust | None = None,
+        timeout: timedelta | float | None = None,
+    ) -> None:
+        self.spec = spec = _spec(given)
+        if spec.claimed:
+            surroundings.admit_claimed(spec, proven=None, trust=trust or surroundings.trust(), error=SpecError)
+        try:
+            engine_for(spec.engine)
+            timeout_for(timeout)
+        except ValueError as error:
+            raise SpecError(str(error)) from None
+        self.archive = spec.encoding == "gzip" if archive is None else archive
+        self._timeout = timeout
+        self._templates: dict[frozenset[str], Template] = {}
+
+    def foreseen(self, context: Context) -> PublishedResult:
+        """What will have been published for ``context``, as far as it is known beforehand.
+
+        Raises ``TemplateError``, ``MissingValueError``, ``ValueRefusedError`` or ``KeyRuleError``.
+        """
+        spec = self.spec
+        return PublishedResult(
+            type=spec.type,
+            bucket=spec.bucket,
+            key=object_key(self._template(context), context, archive=self.archive, rules=spec.rules),
+            endpoint=spec.endpoint,
+            region=spec.region or region_of(spec.endpoint),
+            encoding="gzip" if self.archive else "plain",
+            claimed=spec.claimed,
+        )
+
+    def _template(self, context: Context) -> Template:
+        labels = frozenset(context.labels)
+        template = self._templates.get(labels)
+        if template is None:
+            template = Template(self.spec.key, labels=labels)
+            self._templates = {labels: template}
+        return template
+
+    def check(self, manner: Manner) -> None:
+        """Raises ``SpecError`` if ``manner`` is none for what is published here."""
+        if manner.level is not None and not self.archive:
+            raise SpecError(f"level={manner.level} is for archives, and files under a prefix are stored as they are")
+
+    def store(self) -> Store:
+        """Another store, open."""
+        return open_place(self.spec, engine=self.spec.engine, timeout=self._timeout)
+
+    def scanned(self, source: str | PathLike[str], foreseen: PublishedResult, manner: Manner) -> Tree:
+        """The tree to publish, with every key that it gives checked."""
+        self._check_apart(source, foreseen)
+        tree = scan(source, symlinks=manner.symlinks, special=manner.special, selection=manner.selection)
+        if found := sensitive(tree.entries):
+            _log.warning("%s: exclude what others should not see", _named(found))
+        if self.archive:
+            return tree
+        tree = dereference(tree)
+        names = [entry.name for entry in tree.files]
+        key = foreseen.key
+        if not names:
+            raise SourceError(f"there is no file in {str(source)!r}, so nothing would be published under {key!r}")
+        check_key(key, self.spec.rules, names=names)
+        return tree
+
+    def _check_apart(self, source: str | PathLike[str], foreseen: PublishedResult) -> None:
+        """Raises ``SpecError`` for a directory that would hold what is published of it, also the next time."""
+        if self.spec.type != "file" or not os.fspath(source):
+            return
+        root = os.path.realpath(source)
+        target = os.path.realpath(f"{foreseen.bucket}/{foreseen.key}")
+        if target == root or target.startswith(os.path.join(root, "")):
+            raise SpecError(f"the destination {target!r} lies inside the source {root!r}: publish to another directory")
 
 
 def publish(
@@ -102,11 +172,15 @@ def publish(
     destination: str | Mapping[str, object] | PublisherSpec,
     context: Context | None = None,
     *,
+    store: Store | None = None,
     archive: bool | None = None,
     if_exists: IfExists = "replace",
     symlinks: Symlinks = "inside",
     special: Special = "error",
     mtime: int | None = None,
+    include: Sequence[str] = (),
+    exclude: Sequence[str] = (),
+    level: int | None = None,
     progress: Progress | None = None,
     allow: Collection[str] = (),
     allow_endpoints: Collection[str] | None = None,
@@ -123,11 +197,20 @@ def publish(
     ``"error"`` (``AlreadyPublishedError``, which has the ``result``, if this very archive stands there and can be
     read), leave it and return a result without a checksum for ``"skip"``. ``symlinks`` and ``special`` (sockets, FIFOs
     and devices: ``"error"`` or ``"skip"``) are ``scan``'s. ``mtime`` (seconds since 1970) stands in for the times of
-    all members. ``progress`` is called with the bytes read so far and in all.
+    all members. ``level`` is gzip's, from 0 (stored) to 9 (small, and slow), 2 by default.
+
+    ``include`` and ``exclude`` are patterns in gitignore's language: with the first, nothing goes along but what they
+    match; of that, what the others match is left out, but for what one with ``!`` takes in again. It is an error if
+    that leaves no file.
+
+    ``progress`` is called with the bytes read so far and in all.
 
     A destination that is a mapping is taken for a job's, whoever wrote it: it names S3, Google Cloud Storage or Azure.
     Other types of stores, such as ``"file"``, only if they are in ``allow``. ``allow_endpoints`` are URLs of servers
     that it may name, and then no others (default: ``KEYSTOW_ALLOW_ENDPOINTS``); what ``keystow.trust`` says of them.
+
+    ``store`` is an open one that takes the place of the destination's, and stays open: its bucket is the destination's,
+    which stands in the result. Without it, one is opened for this call; a ``Publisher`` keeps its own.
 
     ``timeout`` is ``open_store``'s: when a request is over on which nothing moves, with all of its tries.
 
@@ -135,74 +218,49 @@ def publish(
     ``SourceError`` for a source that cannot be packed; ``StoreError`` for what the store refuses. Of an archive nothing
     is published then; of a prefix, the files that had arrived stay, and a note on the error counts them.
     """
-    if if_exists not in {"replace", "error", "skip"}:
-        raise SpecError(f"if_exists={if_exists!r} is no choice: use replace, error or skip")
-    context = with_instant(job_context() if context is None else context)
+    manner = Manner(if_exists, symlinks, special, mtime, level, selected(include, exclude))
     trusted = surroundings.trust(allow, allow_endpoints)
-    planned = plan(destination, context, archive=archive, trust=trusted, timeout=timeout)
-    tree = scanned(source, planned, symlinks, special)
-    return carry_out(planned, tree, if_exists=if_exists, mtime=mtime, progress=progress)
+    to = Destination(destination, archive=archive, trust=trusted, timeout=timeout)
+    to.check(manner)
+    with closing(Opened(to.store, store)) as opened:
+        return published(source, to, opened, context, manner, progress=progress)
 
 
-def scanned(
-    source: str | PathLike[str], planned: Plan, symlinks: Symlinks = "inside", special: Special = "error"
-) -> Tree:
-    """The tree to publish, with every key that it gives checked."""
-    _check_apart(source, planned)
-    tree = scan(source, symlinks=symlinks, special=special)
-    if planned.archive:
-        return tree
-    tree = dereference(tree)
-    names = [entry.name for entry in tree.files]
-    if not names:
-        raise SourceError(f"there is no file in {str(source)!r}, so nothing would be published under {planned.key!r}")
-    check_key(planned.key, planned.spec.rules, names=names)
-    return tree
-
-
-def _check_apart(source: str | PathLike[str], planned: Plan) -> None:
-    """Raises ``SpecError`` for a directory that would hold what is published of it, to be published the next time."""
-    if planned.spec.type != "file" or not os.fspath(source):
-        return
-    root = os.path.realpath(source)
-    target = os.path.realpath(f"{planned.spec.bucket}/{planned.key}")
-    if target == root or target.startswith(os.path.join(root, "")):
-        raise SpecError(f"the destination {target!r} lies inside the source {root!r}: publish to another directory")
-
-
-def carry_out(
-    planned: Plan, tree: Tree, *, if_exists: IfExists, mtime: int | None = None, progress: Progress | None = None
+def published(
+    source: str | PathLike[str],
+    to: Destination,
+    opened: Opened,
+    context: Context | None,
+    manner: Manner,
+    *,
+    progress: Progress | None,
 ) -> PublishedResult:
-    """Sends ``tree`` to where ``planned`` says."""
-    sent = tree if progress is None else _watched(tree, progress)
-    foreseen = planned.result()
-    with _opening(foreseen, planned) as opening:
-        if planned.archive:
-            packed = partial(pack, threads=processors(), mtime=mtime)
-            _, chunks = begun(packed(sent), lambda size: size >= _AHEAD or opening.done())
-            store = opening.result()
-            return _publish_archive(store, _located(foreseen, store), chunks, if_exists, partial(packed, tree))
+    """What was published of ``source``."""
+    opened.check()
+    foreseen = to.foreseen(with_instant(job_context() if context is None else context))
+    return sent(to.scanned(source, foreseen, manner), foreseen, opened, manner, progress)
+
+
+def sent(
+    tree: Tree, foreseen: PublishedResult, opened: Opened, manner: Manner, progress: Progress | None = None
+) -> PublishedResult:
+    """What was published of ``tree``, where that was ``foreseen``. The store is opened meanwhile."""
+    watched = tree if progress is None else _watched(tree, progress)
+    opening = opened.begin()
+    if foreseen.encoding == "plain":
         store = opening.result()
-        return _publish_files(store, _located(foreseen, store), sent, if_exists)
+        return _publish_files(store, _located(foreseen, store), watched, manner.if_exists)
+    level = LEVEL if manner.level is None else manner.level
+    packed = partial(pack, level=level, threads=processors(), mtime=manner.mtime)
+    _, chunks = begun(packed(watched), lambda size: size >= _AHEAD or opening.done())
+    store = opening.result()
+    return _publish_archive(store, _located(foreseen, store), chunks, manner.if_exists, partial(packed, tree))
 
 
-@contextmanager
-def _opening(result: PublishedResult, planned: Plan) -> Iterator[Future[Store]]:
-    """The store being opened in another thread: to load a cloud's client takes as long as to pack many files."""
-    work = partial(open_result_store, result, engine=planned.spec.engine, timeout=planned.timeout)
-    opening = under_way(work, "keystow-open")
-    try:
-        yield opening
-    finally:
-        if opening.done():
-            _close(opening)
-        else:
-            opening.add_done_callback(_close)
-
-
-def _close(opening: Future[Store]) -> None:
-    if opening.exception() is None:
-        opening.result().close()
+def _named(sensitive: Sequence[str]) -> str:
+    first = ", ".join(map(repr, sensitive[:_MOST_NAMED]))
+    more = f" and {len(sensitive) - _MOST_NAMED} more" if len(sensitive) > _MOST_NAMED else ""
+    return f"what goes along looks like secrets: {first}{more}"
 
 
 def _spec(destination: str | Mapping[str, object] | PublisherSpec) -> PublisherSpec:

@@ -6,7 +6,7 @@ from typing import Self
 
 from .bacalhau import Source, is_input, read_input, written_input
 from .checksum import Checksum
-from .errors import ResultError
+from .errors import ResultError, SpecError
 from .params import read_params
 from .places import check_name, check_place, check_type
 
@@ -90,6 +90,26 @@ class PublishedResult:
             checksum_sha256=None if checksum is None else Checksum(checksum),
             claimed=True,
         )
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """What lies at ``s3://bucket/key``, perhaps with ``,opt=endpoint=…``, of which no checksum is known.
+
+        A key that ends with ``/`` is a prefix, another one an archive. Raises ``ResultError``.
+
+        >>> PublishedResult.parse("s3://bucket/results/a.tar.gz").key
+        'results/a.tar.gz'
+        """
+        from .spec import PublisherSpec
+
+        try:
+            place = PublisherSpec.parse(text)
+        except SpecError as error:
+            raise ResultError(str(error)) from None
+        if place.engine is not None:
+            raise ResultError(f"{text!r} names an engine, and what is published has none: set KEYSTOW_ENGINE")
+        encoding = "plain" if place.key.endswith("/") else place.encoding
+        return cls(place.type, place.bucket, place.key, place.endpoint, place.region, encoding=encoding)
 
     @classmethod
     def _from_source(cls, source: Source) -> Self:

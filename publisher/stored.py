@@ -1,13 +1,19 @@
 """How what was published lies in its store: whoever publishes and whoever fetches must see it alike."""
 
 import hashlib
-from collections.abc import Mapping
+import threading
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
 from datetime import timedelta
 from typing import Any
 
 from .backends import AlreadyExistsError, Store, open_store
+from .backends.endpoints import region_of
 from .checksum import Checksum
+from .concurrency import under_way
+from .ending import current
 from .result import PublishedResult
+from .spec import PublisherSpec
 
 
 class AlreadyPublishedError(AlreadyExistsError):
@@ -18,13 +24,63 @@ class AlreadyPublishedError(AlreadyExistsError):
     result: PublishedResult
 
 
-def open_result_store(
-    result: PublishedResult, *, engine: str | None = None, timeout: timedelta | float | None = None
+def open_place(
+    place: PublishedResult | PublisherSpec, *, engine: str | None = None, timeout: timedelta | float | None = None
 ) -> Store:
-    """The store that holds ``result``."""
-    located = {"endpoint": result.endpoint, "region": result.region}
+    """The store of ``place``'s bucket."""
+    located = {"endpoint": place.endpoint, "region": place.region or region_of(place.endpoint)}
     options: dict[str, Any] = {name: value for name, value in located.items() if value is not None}
-    return open_store(f"{result.type}://{result.bucket}", engine=engine, timeout=timeout, **options)
+    return open_store(f"{place.type}://{place.bucket}", engine=engine, timeout=timeout, **options)
+
+
+class Opened:
+    """A store that is ``given``, and stays open; or one that ``make`` opens once it is needed, closed with this.
+
+    It is opened in another thread: to load a cloud's client takes as long as to pack many files.
+    """
+
+    def __init__(self, make: Callable[[], Store], given: Store | None = None) -> None:
+        self._ending = current()
+        self._make = make
+        self._lock = threading.Lock()
+        self._is_closed = False
+        self._is_given = given is not None
+        self._opening: Future[Store] | None = None
+        if given is not None:
+            self._opening = Future()
+            self._opening.set_result(self._held(given))
+
+    def check(self) -> None:
+        """Raises ``ValueError`` once this is closed."""
+        if self._is_closed:
+            raise ValueError("this publisher is closed: make another one")
+
+    def begin(self) -> "Future[Store]":
+        """The store, being opened; again if that failed. Raises ``ValueError`` once this is closed."""
+        with self._lock:
+            self.check()
+            if self._opening is None or (self._opening.done() and self._opening.exception() is not None):
+                self._opening = under_way(lambda: self._held(self._make()), "keystow-open")
+            return self._opening
+
+    def _held(self, store: Store) -> Store:
+        return store if self._ending is None else self._ending.holds(store, given=self._is_given)
+
+    def close(self) -> None:
+        """Closes what was opened here."""
+        with self._lock:
+            opening, self._opening, self._is_closed = self._opening, None, True
+        if opening is None or self._is_given:
+            return
+        if opening.done():
+            _close(opening)
+        else:
+            opening.add_done_callback(_close)
+
+
+def _close(opening: "Future[Store]") -> None:
+    if opening.exception() is None:
+        opening.result().close()
 
 
 def listing_checksum(digests: Mapping[str, str]) -> Checksum:

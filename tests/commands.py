@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
-_REPEATED = re.compile(r"keystow: retrying in \d+\.\d s: .* \([2-4] of 4\)$")
+_TOLD = re.compile(r"keystow: (?:retrying in \d+\.\d s: .* \([2-4] of 4\)|what goes along looks like secrets: .*)$")
 KEYSTOW = (sys.executable, "-m", "keystow")
 
 
@@ -51,12 +51,12 @@ def keystow(
 
 
 def complaint(ran: Ran, status: int) -> str:
-    """The one line with which a call that failed said so, and nothing else but what was tried again before."""
+    """The one line with which a call that failed said so, and nothing else but what was told before."""
     assert "Traceback" not in ran.err
     assert ran.status == status, ran
     assert ran.out == ""
     assert ran.err.endswith("\n")
-    lines = [line for line in ran.err.splitlines() if not _REPEATED.match(line)]
+    lines = [line for line in ran.err.splitlines() if not _TOLD.match(line)]
     assert len(lines) == 1, ran.err
     assert lines[0].startswith("keystow: ")
     return lines[0].removeprefix("keystow: ")

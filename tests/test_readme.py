@@ -36,7 +36,7 @@ def test_every_command_in_the_readme(workplace):
     """In the order in which they stand; the installation is what the test environment itself is made by."""
     commands = blocks(README, "sh")
     assert commands[0] == "pip install '.[s3]'\n"
-    assert len(commands) == 5
+    assert len(commands) == 6
     for block in commands[1:]:
         done = subprocess.run(["/bin/sh", "-euxc", block], capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
@@ -54,7 +54,7 @@ def test_every_command_in_the_readme(workplace):
 
 @pytest.mark.server
 def test_the_program_in_the_readme(workplace):
-    (program,) = blocks(README, "python")
+    program = "".join(blocks(README, "python"))
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     printed = done.stdout.splitlines()

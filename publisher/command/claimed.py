@@ -20,13 +20,20 @@ LIMITS = {
     "names": (typed.size, "the most bytes of names to take, which are held in memory"),
 }
 """The fields of ``Limits``, each with what reads it and its help."""
+RESULT = "a file with a published result, or where one lies (s3://bucket/key)"
+_SHA256 = "what it must have, where that is known from elsewhere"
 _ALLOW = "a type of store that a result or job may name, beside s3, gs, az and what a checksum proves; again for more"
 _ALLOW_ENDPOINT = "a server that a result or job may name; then no other is called. Default: KEYSTOW_ALLOW_ENDPOINTS"
 
 
 def take_result(parser: argparse.ArgumentParser) -> None:
     """Declares the argument that ``given_result`` reads."""
-    parser.add_argument("result", metavar="RESULT", help="a file with a published result, or - for stdin")
+    parser.add_argument("result", metavar="RESULT", help=f"{RESULT}, or - for stdin")
+
+
+def take_checksum(parser: argparse.ArgumentParser) -> None:
+    """Declares ``--sha256``."""
+    parser.add_argument("--sha256", metavar="HEX", help=_SHA256)
 
 
 def take_trust(parser: argparse.ArgumentParser) -> None:

@@ -1,7 +1,7 @@
 """``keystow get``: what was published, back into a directory."""
 
 from . import typed
-from .claimed import LIMITS, given_limits, given_result, given_trust, take_limits, take_trust
+from .claimed import LIMITS, RESULT, given_limits, given_result, given_trust, take_checksum, take_limits, take_trust
 from .streams import say
 
 TYPE_CHECKING = False
@@ -13,8 +13,9 @@ DESCRIPTION = "Fetch what was published, and verify it."
 
 def take_arguments(parser: "argparse.ArgumentParser") -> None:
     """Declares what the command takes."""
-    parser.add_argument("result", metavar="RESULT|URL", help="a file with a published result, - for stdin, or a URL")
+    parser.add_argument("result", metavar="RESULT|URL", help=f"{RESULT}, - for stdin, or a URL")
     parser.add_argument("directory", metavar="DIRECTORY", help="a new or empty directory")
+    take_checksum(parser)
     take_trust(parser)
     take_limits(parser, *LIMITS)
     typed.take_timeout(parser)
@@ -27,11 +28,11 @@ def run(options: "argparse.Namespace") -> int:
     from .wording import counted
 
     given = {"limits": given_limits(options), "timeout": options.timeout, **given_trust(options)}
-    fetched = fetch(given_result(options), options.directory, **given)
+    fetched = fetch(given_result(options), options.directory, sha256=options.sha256, **given)
     for name in fetched.cleared:
         say(f"removed what an earlier run, which was killed, had left: {name}")
     if not fetched.verified:
-        say("not verified: a URL, or a result without ChecksumSHA256, holds nothing to compare with")
+        say("not verified: a URL, or a result without ChecksumSHA256, holds nothing to compare with (--sha256 does)")
     what = f"{counted(fetched.members, 'member')} of {counted(fetched.bytes, 'byte')}"
     origin = f" from {fetched.address}" if fetched.address else ""
     say(f"fetched {what}{origin} into {fetched.directory}")

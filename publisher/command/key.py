@@ -24,9 +24,10 @@ def run(options: "argparse.Namespace") -> int:
     from keystow.keys import object_key
 
     if re.match(_LOCATED, options.template):
-        from keystow.publishing import plan
+        from keystow.publishing import Destination
 
-        print(plan(options.template, given_context(options), archive=False if options.plain else None).key)
+        to = Destination(options.template, archive=False if options.plain else None)
+        print(to.foreseen(given_context(options)).key)
         return 0
     if not options.template:
         raise ValueError("the template is empty: write one, such as results/{jobID}")

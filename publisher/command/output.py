@@ -1,5 +1,6 @@
 """The forms in which a published result is printed."""
 
+import os
 import sys
 
 TYPE_CHECKING = False
@@ -18,27 +19,73 @@ def check_form(form: str, results: "Iterable[PublishedResult]") -> None:
             result.to_input_source(_target(0))
 
 
-def print_result(result: "PublishedResult", form: str, printed: int) -> None:
-    """Prints ``result``, of which there are ``printed`` before it on stdout."""
+def written(result: "PublishedResult", form: str, before: int) -> str:
+    """``result`` as text, of which there are ``before`` others before it."""
     wrapped = {"PublishedResult": result.to_mapping()}
-    if form == "bacalhau-input":
-        from keystow.yaml_files import dump_mapping
-
-        source = result.to_input_source(_target(printed))
-        written = dump_mapping({"InputSources": [source]})
-        print(written.partition("\n")[2] if printed else written, end="")  # one list, however many results
-    elif form == "key":
-        from keystow.backends.texts import escaped
-
-        print(escaped(result.key) if sys.stdout.isatty() else result.key)
-    elif form == "json":
+    if form == "key":
+        return f"{result.key}\n"
+    if form == "json":
         import json
 
-        print(json.dumps(wrapped))
-    else:
-        from keystow.yaml_files import dump_mapping
+        return f"{json.dumps(wrapped)}\n"
+    from keystow.yaml_files import dump_mapping
 
-        print("---\n" * bool(printed) + dump_mapping(wrapped), end="")
+    if form == "bacalhau-input":
+        source = result.to_input_source(_target(before))
+        text = dump_mapping({"InputSources": [source]})
+        return text.partition("\n")[2] if before else text  # one list, however many results
+    return "---\n" * bool(before) + dump_mapping(wrapped)
+
+
+class Printed:
+    """Where results go as they come: to stdout, or all of them to the file at ``path``, which is whole at any time.
+
+    Raises ``SpecError`` for a path where there can be no file, before there is any result.
+    """
+
+    def __init__(self, form: str, path: str | None) -> None:
+        self._form, self._path = form, path
+        self._texts: list[str] = []
+        if path is not None:
+            _check_path(path)
+
+    def add(self, result: "PublishedResult") -> None:
+        """``result`` is there, too. If it cannot be written to the file, it is printed after all."""
+        text = written(result, self._form, len(self._texts))
+        self._texts.append(text)
+        if self._path is None:
+            if self._form == "key" and sys.stdout.isatty():
+                from keystow.backends.texts import escaped
+
+                text = f"{escaped(result.key)}\n"
+            print(text, end="")
+            return
+        from keystow.backends.file import FileStore
+
+        directory, name = os.path.split(os.path.realpath(self._path))
+        try:
+            FileStore(directory).write(name, [text.encode("utf-8", "surrogateescape") for text in self._texts])
+        except BaseException:
+            print(text, end="", file=sys.stderr if sys.stdout.name == os.devnull else sys.stdout)
+            raise
+
+
+def _check_path(path: str) -> None:
+    from keystow.backends import NotFoundError, StoreError
+    from keystow.backends.file import FileStore
+    from keystow.errors import SpecError
+
+    directory, name = os.path.split(os.path.realpath(path))
+    if not path or path.endswith("/") or os.path.isdir(path) or (os.path.exists(path) and not os.path.isfile(path)):
+        raise SpecError(f"--result {path!r} is no file: name one")
+    if not os.path.isdir(directory) or not os.access(directory, os.W_OK):
+        raise SpecError(f"--result {path!r}: no file can be made in {directory!r}: name one elsewhere")
+    try:
+        FileStore(directory).stat(name)
+    except NotFoundError:
+        return
+    except StoreError as error:
+        raise SpecError(f"--result {path!r}: {error}") from None
 
 
 def _target(printed: int) -> str:

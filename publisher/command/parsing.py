@@ -35,7 +35,7 @@ def read_call(arguments: "Sequence[str]", *, closed: "Collection[str]") -> argpa
         vars(options)[options.repeated] += unknown  # argparse takes no more positionals once an option stood between
     elif unknown:
         options.refuse(f"unrecognized arguments: {' '.join(unknown)}")
-    if "stdout" in closed and options.prints:
+    if "stdout" in closed and options.prints and not getattr(options, "file", None):
         options.refuse("standard output is closed, and the result goes there: give it a file or a pipe")
     if "stdin" in closed and getattr(options, "result", None) == "-":
         options.refuse("standard input is closed: name the file with the published result")

@@ -9,22 +9,33 @@ from . import typed
 from .claimed import take_trust
 from .context import given_context, take_context
 from .failures import complain, status_of
-from .output import FORMS, check_form, print_result
+from .output import FORMS, Printed, check_form
 from .streams import say
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
-    from keystow.publishing import Plan
+    from keystow.archive import Selection
+    from keystow.publishing import Destination, Manner
     from keystow.result import PublishedResult
 
 DESCRIPTION = "Publish SOURCE as one .tar.gz, or with --plain as files under a prefix, and print the published result."
-_DESTINATION = "s3://bucket/results/{jobID}, file:///directory/{jobID}; may end in ,opt=endpoint=URL,opt=region=NAME"
+_USUAL = "KEYSTOW_DESTINATION"
+_DESTINATION = (
+    "s3://bucket/results/{jobID}, file:///directory/{jobID}; may end in ,opt=endpoint=URL,opt=region=NAME. "
+    f"Default: {_USUAL}"
+)
 _IF_EXISTS = "what becomes of an object that is there: replace (default), error (exit status 3), or skip"
 _SYMLINKS = "keep those that stay inside (default), follow, skip them all, or take any as an error"
 _SPECIAL = "what becomes of sockets, FIFOs and devices: error (default), or skip them"
+_LEVEL = "of compression, from 0 (stored) to 9 (small, and slow); default: 2"
+_PATTERNS = (
+    ("include", "PATTERN", "take in what this pattern of gitignore's matches; given first, nothing else goes along"),
+    ("exclude", "PATTERN", "leave out what it matches; of all patterns the last one that matches counts"),
+    ("ignore-file", "FILE", "leave out what the patterns in FILE match, such as .gitignore"),
+)
 _OUTPUT = "form of the result; bacalhau-input: as InputSources of a Bacalhau job, at /inputs"
 _MOST_SECONDS = 1 << 63  # as many as keystow.archive restores
 
@@ -38,8 +49,17 @@ def take_arguments(parser: "argparse.ArgumentParser") -> None:
     parser.add_argument("--if-exists", choices=("replace", "error", "skip"), default="replace", help=_IF_EXISTS)
     parser.add_argument("--symlinks", choices=("inside", "follow", "skip", "error"), default="inside", help=_SYMLINKS)
     parser.add_argument("--special", choices=("error", "skip"), default="error", help=_SPECIAL)
+    parser.add_argument("--level", metavar="0-9", type=typed.level, help=_LEVEL)
+    for name, metavar, text in _PATTERNS:
+        parser.add_argument(
+            f"--{name}", dest="patterns", metavar=metavar, action="append", type=typed.named(name), help=text
+        )
+    parser.add_argument("--verbose", action="store_true", help="name what the patterns leave out")
     parser.add_argument("--dry-run", action="store_true", help="say what would be published; open no store")
     parser.add_argument("--output", choices=FORMS, default="yaml", help=_OUTPUT)
+    parser.add_argument(
+        "--result", dest="file", metavar="FILE", help="write the result to FILE, whole or not at all, and not to stdout"
+    )
     take_trust(parser)
     typed.take_timeout(parser)
     parser.set_defaults(prints=True, repeated="destination")
@@ -47,70 +67,116 @@ def take_arguments(parser: "argparse.ArgumentParser") -> None:
 
 def run(options: "argparse.Namespace") -> int:
     """Publishes to each destination, also after one that failed, and prints each result."""
-    from keystow.publishing import plan
+    from keystow.publishing import Destination, Manner
     from keystow.surroundings import trust
 
     context = given_context(options)
     archive = False if options.plain else None
     trusted = trust(options.allow, options.allow_endpoint)
-    planned_for = partial(plan, context=context, archive=archive, trust=trusted, timeout=options.timeout)
-    plans = list(map(planned_for, _destinations(options)))
-    check_form(options.output, (planned.result() for planned in plans))
-    mtime = _source_date_epoch()
-    for planned in plans:
-        _note(planned)
-    status = printed = 0
-    for planned in plans:
+    made = partial(Destination, archive=archive, trust=trusted, timeout=options.timeout)
+    destinations = _destinations(options, made)
+    results = [to.foreseen(context) for to in destinations]
+    check_form(options.output, results)
+    chosen = _selection(options.patterns or ())
+    epoch = _source_date_epoch()
+    manner = Manner(options.if_exists, options.symlinks, options.special, epoch, options.level, chosen)
+    for to in destinations:
+        to.check(manner)
+    printed = Printed(options.output, None if options.dry_run else options.file)
+    for foreseen in results:
+        _note(foreseen)
+    status = 0
+    for to, foreseen in zip(destinations, results, strict=True):
         try:
-            result = _published(options, planned, mtime)
+            printed.add(_published(options, to, foreseen, manner))
         except Exception as error:
             failed = status_of(error)
-            if not failed or len(plans) == 1:
+            if not failed or len(results) == 1:
                 raise
             complain(error)
             status = status or failed
-            continue
-        print_result(result, options.output, printed)
-        printed += 1
     return status
 
 
-def _published(options: "argparse.Namespace", planned: "Plan", mtime: int | None) -> "PublishedResult":
+def _published(
+    options: "argparse.Namespace", to: "Destination", foreseen: "PublishedResult", manner: "Manner"
+) -> "PublishedResult":
     """What was published to one destination, or would be without ``--dry-run``; it is said, too."""
-    from keystow.publishing import carry_out, scanned
+    from contextlib import closing
+
+    from keystow.publishing import sent
+    from keystow.stored import Opened
 
     from .wording import counted
 
-    tree = scanned(options.source, planned, options.symlinks, options.special)
-    for name in tree.skipped:
+    tree = to.scanned(options.source, foreseen, manner)
+    for name in tree.skipped + (tree.excluded if options.verbose else ()):
         say(f"left out: {name}")
-    foreseen = planned.result()
+    if tree.excluded and not options.verbose:
+        say(f"left out by the patterns: {counted(len(tree.excluded), 'name')} (--verbose says which)")
     what = f"{counted(len(tree.files), 'file')} of {counted(tree.size, 'byte')}"
     if options.dry_run:
         say(f"dry run: {what} would be published to {foreseen.url}")
         return foreseen
     progress = _Progress() if sys.stderr.isatty() else None
-    result = carry_out(planned, tree, if_exists=options.if_exists, mtime=mtime, progress=progress)
+    with closing(Opened(to.store)) as opened:
+        result = sent(tree, foreseen, opened, manner, progress)
     if result.checksum_sha256 is None:
-        left = "already there, and left as it is" if planned.archive else "some files were there, and left as they are"
+        left = "already there, and left as it is" if to.archive else "some files were there, and left as they are"
         say(f"{left}: {foreseen.url}")
     else:
         say(f"published {what} to {foreseen.url}")
-        if planned.spec.type == "memory":
+        if result.type == "memory":
             say("note: memory:// is this process's own, and is gone now: file:///directory stays")
     return result
 
 
-def _destinations(options: "argparse.Namespace") -> "Sequence[str | Mapping[str, object]]":
+def _selection(patterns: "Sequence[tuple[str, str]]") -> "Selection | None":
+    """What the patterns choose, in the order in which they were given."""
+    if not patterns:
+        return None
+    from keystow.archive.selection import Selection, excluded, included
+
+    lines: list[str] = []
+    for kind, value in patterns:
+        if kind == "ignore-file":
+            lines += _lines(value)
+        else:
+            lines.append((included if kind == "include" else excluded)(value))
+    return Selection(lines, only=patterns[0][0] == "include")
+
+
+def _lines(path: str) -> list[str]:
     from keystow.errors import SpecError
 
-    if bool(options.destination) is bool(options.spec):
-        raise SpecError("give a DESTINATION, such as s3://bucket/results/{jobID}, or --spec FILE: one of them")
-    if not options.spec:
-        return list(options.destination)
-    from keystow.yaml_files import load_mapping_file
+    try:
+        with open(path, encoding="utf-8-sig", errors="surrogateescape") as file:
+            return file.read().split("\n")
+    except OSError as error:
+        raise SpecError(f"{path!r} cannot be read ({error.strerror}): name a file with patterns") from None
 
-    return [dict(load_mapping_file(options.spec, SpecError, "is no file: give the YAML file of a publisher or a job"))]
+
+def _destinations(
+    options: "argparse.Namespace", made: "Callable[[str | Mapping[str, object]], Destination]"
+) -> "list[Destination]":
+    from keystow.errors import SpecError
+
+    if options.destination and options.spec is not None:
+        raise SpecError("give a DESTINATION, such as s3://bucket/results/{jobID}, or --spec FILE: one of them")
+    if options.destination:
+        return list(map(made, options.destination))
+    if options.spec is not None:
+        from keystow.yaml_files import load_mapping_file
+
+        absent = "is no file: give the YAML file of a publisher or a job"
+        return [made(dict(load_mapping_file(options.spec, SpecError, absent)))]
+    usual = os.environ.get(_USUAL)
+    if not usual:
+        raise SpecError(f"give a DESTINATION, such as s3://bucket/results/{{jobID}}, or --spec FILE, or set {_USUAL}")
+    try:
+        return [made(usual)]
+    except SpecError as error:
+        raise SpecError(f"{_USUAL}: {error}") from None
 
 
 def _source_date_epoch() -> int | None:
@@ -123,12 +189,13 @@ def _source_date_epoch() -> int | None:
     return int(text)
 
 
-def _note(planned: "Plan") -> None:
+def _note(foreseen: "PublishedResult") -> None:
     """Says what may not be what was meant."""
-    if planned.archive and planned.key.endswith("/.tar.gz"):
-        say(f"note: the key ends with '/', so the archive is named '.tar.gz': {planned.key}")
-    if planned.archive and planned.key.endswith(".tgz.tar.gz"):
-        say(f"note: an archive's key ends with .tar.gz, which is added to .tgz: {planned.key}")
+    key, archive = foreseen.key, foreseen.encoding == "gzip"
+    if archive and key.endswith("/.tar.gz"):
+        say(f"note: the key ends with '/', so the archive is named '.tar.gz': {key}")
+    if archive and key.endswith(".tgz.tar.gz"):
+        say(f"note: an archive's key ends with .tar.gz, which is added to .tgz: {key}")
 
 
 class _Progress:

@@ -5,6 +5,7 @@ Each raises ``ArgumentTypeError`` that says what to type instead.
 
 import re
 from argparse import ArgumentParser, ArgumentTypeError
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, tzinfo
 
 _DURATION = "([0-9]{1,9})([smhd]?)"
@@ -52,6 +53,18 @@ def number(text: str) -> int:
     if not re.fullmatch("[0-9]{1,20}", text):
         raise ArgumentTypeError(f"{text!r} is no whole number from 0 on")
     return int(text)
+
+
+def level(text: str) -> int:
+    """A level of compression."""
+    if not re.fullmatch("[0-9]", text):
+        raise ArgumentTypeError(f"{text!r} is no level from 0 to 9")
+    return int(text)
+
+
+def named(name: str) -> Callable[[str], tuple[str, str]]:
+    """Any text, beside the ``name`` of its option: for options that go into one list, in order."""
+    return lambda text: (name, text)
 
 
 def instant(text: str) -> datetime:

@@ -1,7 +1,7 @@
 """``keystow verify``: whether what is in the store is what was published."""
 
 from . import typed
-from .claimed import given_limits, given_result, given_trust, take_limits, take_result, take_trust
+from .claimed import given_limits, given_result, given_trust, take_checksum, take_limits, take_result, take_trust
 from .streams import say
 
 TYPE_CHECKING = False
@@ -14,6 +14,7 @@ DESCRIPTION = "Read what was published and compare its SHA-256."
 def take_arguments(parser: "argparse.ArgumentParser") -> None:
     """Declares what the command takes."""
     take_result(parser)
+    take_checksum(parser)
     take_trust(parser)
     take_limits(parser, "members", "bytes")
     typed.take_timeout(parser)
@@ -26,7 +27,8 @@ def run(options: "argparse.Namespace") -> int:
     from .wording import counted
 
     limits = given_limits(options)
-    verified = verify(given_result(options), limits=limits, timeout=options.timeout, **given_trust(options))
+    given = {"sha256": options.sha256, "limits": limits, "timeout": options.timeout, **given_trust(options)}
+    verified = verify(given_result(options), **given)
     what = f"{counted(verified.objects, 'object')} of {counted(verified.size, 'byte')}"
     say(f"verified {what}, SHA-256 {verified.sha256}")
     return 0

@@ -10,7 +10,7 @@ import pytest
 from archive_strategies import Link, Program, lay
 
 from keystow import PublishedResult, Store
-from keystow.stored import open_result_store
+from keystow.stored import open_place
 from keystow.testing.servers import FaultProxy, SeaweedFS
 
 _numbers = itertools.count()
@@ -87,7 +87,7 @@ def proxy(seaweed: SeaweedFS) -> Iterator[FaultProxy]:
 @pytest.fixture
 def stored() -> Callable[[PublishedResult], Store]:
     """The store that holds a result, for looking and for tampering."""
-    return open_result_store
+    return open_place
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from keystow import Context, PublishedResult, ResultError, fetch, publish, verify
 from keystow.fetching import read_result
-from keystow.publishing import plan
+from keystow.publishing import Destination
 from keystow.surroundings import job_context, with_instant
 from keystow.testing.servers import Moto
 from keystow.yaml_files import dump_mapping, load_mapping
@@ -299,7 +299,9 @@ def test_the_partition_is_the_jobs(monkeypatch):
     monkeypatch.setenv("BACALHAU_PARTITION_COUNT", "12")
     context = with_instant(job_context())
     assert (context.partition_index, context.partition_count) == (3, 12)
-    assert plan("memory://b/{partitionIndex:04}-of-{partitionCount}", context).key == "0003-of-12.tar.gz"
+    assert (
+        Destination("memory://b/{partitionIndex:04}-of-{partitionCount}").foreseen(context).key == "0003-of-12.tar.gz"
+    )
     assert with_instant(Context(partition_index=1)).partition_index == 1
 
 

@@ -76,6 +76,12 @@ def unprivileged(*arguments):
         ("s3://b/k", ["--symlinks", "all"], "invalid choice: 'all'"),
         ("s3://b/k", ["--special", "keep"], "invalid choice: 'keep'"),
         ("s3://b/k", ["--output", "xml"], "invalid choice: 'xml'"),
+        ("s3://b/k", ["--level", "10"], "'10' is no level from 0 to 9"),
+        ("s3://b/k", ["--level", "1", "--plain"], "--level 1 is for archives, and files under a prefix are stored as"),
+        ("s3://b/k", ["--exclude", ""], "'' is no pattern: write one as in .gitignore"),
+        ("s3://b/k", ["--include", "!a"], "'!a' leaves out what it names: give 'a' to --exclude"),
+        ("s3://b/k", ["--include", "[a"], r"the pattern '!\[a' has a '\[' without what belongs to it"),
+        ("s3://b/k", ["--ignore-file", "absent"], "'absent' cannot be read .*: name a file with patterns"),
         ("s3://b/k", ["--colour"], r"unrecognized arguments: --colour \(see keystow publish --help\)"),
         ("s3://b/k,opt=regoin=r", [], "there is no option 'regoin': did you mean region?"),
         ("s3://b/k,region=r", [], "write opt=region=r"),
@@ -405,7 +411,7 @@ def test_a_directory_that_is_not_empty(result, tmp_path):
 def test_a_result_without_a_checksum_cannot_be_verified(tmp_path):
     (tmp_path / "result.json").write_text('{"Type": "memory", "Params": {"Bucket": "b", "Key": "k"}}')
     line = complaint(keystow("verify", tmp_path / "result.json"), 2)
-    assert line == "the result holds no ChecksumSHA256, so there is nothing to verify against"
+    assert line == "the result holds no ChecksumSHA256, so there is nothing to verify against: give --sha256"
 
 
 # ---------------------------------------------------------------------------------------------------

@@ -208,7 +208,7 @@ def test_what_a_requester_is_told_when_it_publishes(seaweed, bucket, requester, 
     ran = keystow("publish", source, destination(seaweed, bucket, "asked/x"), *["--plain"] * (size == "plain"))
     assert (ran.status, ran.out) == (1, "")
     assert "Traceback" not in ran.err
-    first, *notes = ran.err.splitlines()
+    first, *notes = [line for line in ran.err.splitlines() if "looks like secrets" not in line]
     assert f"allow s3:PutObject on arn:aws:s3:::{bucket}/*" in first
     assert len(notes) == (size == "plain")
     assert "Contents" not in seaweed.client().list_objects_v2(Bucket=bucket, Prefix="asked/")

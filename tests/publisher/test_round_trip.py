@@ -284,9 +284,8 @@ def test_what_could_not_be_cleared_is_told_of_what_is_recognised_too(files, monk
 
     publish(files, "memory://notes/k")
     monkeypatch.setattr(store, "write", refuses)
-    monkeypatch.setattr("keystow.publishing.open_result_store", lambda *_, **__: store)
     with pytest.raises(AlreadyPublishedError) as caught:
-        publish(files, "memory://notes/k", if_exists="error")
+        publish(files, "memory://notes/k", store=store, if_exists="error")
     assert caught.value.__notes__ == ["the parts sent so far could not be removed"]
     assert (caught.value.code, caught.value.request_id) == ("PreconditionFailed", "7")
 

@@ -1,0 +1,99 @@
+"""A call that may be ended from outside, while it waits for a store or moves bytes."""
+
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import CancelledError
+from contextvars import ContextVar
+from typing import Any, TypeVar, cast
+
+from .backends import Store, Written
+
+Answer = TypeVar("Answer")
+
+
+class Ending:
+    """Ends one call: with ``end``, nothing more is read or written in it, and ``CancelledError`` is raised there.
+
+    The stores that it opened are closed, which ends what is under way; those that it was given stay open, and what is
+    under way there is waited for.
+    """
+
+    def __init__(self) -> None:
+        self._is_over = threading.Event()
+        self._closing: list[Callable[[], None]] = []
+
+    def holds(self, store: Store, *, given: bool) -> Store:
+        """``store``, for this call."""
+        held = _Held(store, self)
+        if not given:
+            self._closing.append(held.close)
+        if self._is_over.is_set():
+            self.end()
+        return cast("Store", held)
+
+    def end(self) -> None:
+        """Ends the call, if it is not over."""
+        self._is_over.set()
+        while self._closing:
+            self._closing.pop()()
+
+    def check(self) -> None:
+        """Raises ``CancelledError`` once the call is to end."""
+        if self._is_over.is_set():
+            raise CancelledError
+
+    def until(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
+        """``chunks``, as long as the call goes on."""
+        for chunk in chunks:
+            self.check()
+            yield chunk
+
+
+_current: ContextVar[Ending | None] = ContextVar("keystow-ending", default=None)
+
+
+def current() -> Ending | None:
+    """What may end the call that this is part of."""
+    return _current.get()
+
+
+def ended_by(ending: Ending, call: Callable[[], Answer]) -> Answer:
+    """What ``call`` gives, as something that ``ending`` may end."""
+    _current.set(ending)
+    return call()
+
+
+class _Held:
+    """A store, of which nothing more is asked once the call is to end."""
+
+    def __init__(self, store: Store, ending: Ending) -> None:
+        self._store, self._ending = store, ending
+        self._is_closed = False
+
+    def write(
+        self,
+        key: str,
+        chunks: Iterable[bytes],
+        *,
+        if_absent: bool = False,
+        content_type: str | None = None,
+        metadata: Mapping[str, str] | None = None,
+    ) -> Written:
+        self._ending.check()
+        sound = self._ending.until(chunks)
+        return self._store.write(key, sound, if_absent=if_absent, content_type=content_type, metadata=metadata)
+
+    def read(
+        self, key: str, *, version_id: str | None = None, start: int = 0, stop: int | None = None
+    ) -> Iterator[bytes]:
+        self._ending.check()
+        return self._ending.until(self._store.read(key, version_id=version_id, start=start, stop=stop))
+
+    def close(self) -> None:
+        if not self._is_closed:
+            self._is_closed = True
+            self._store.close()
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401
+        self._ending.check()
+        return getattr(self._store, name)

@@ -1,0 +1,114 @@
+"""A publisher that stays open: what a program uses that publishes more than once."""
+
+from collections.abc import Collection, Mapping, Sequence
+from datetime import timedelta
+from os import PathLike
+from typing import Self
+
+from . import fetching, surroundings
+from .archive import Limits
+from .archive.scan import Special, Symlinks
+from .backends import Store
+from .backends.endpoints import is_same
+from .errors import ResultError
+from .fetching import Fetched, Result, Verified, read_result
+from .keys import Context
+from .publishing import Destination, IfExists, Manner, Progress, published, selected
+from .result import PublishedResult
+from .spec import PublisherSpec
+from .stored import Opened
+
+
+class Publisher:
+    """A destination whose template is read once and whose store is opened once, when it is first needed.
+
+    It may be used from several threads at once, within a ``with`` or until ``close``. The arguments are those of
+    ``keystow.publish``; a ``store`` that is given stays open. Raises ``ValueError`` (``SpecError``, …) for arguments
+    that are wrong.
+
+    >>> import pathlib, tempfile
+    >>> results = pathlib.Path(tempfile.mkdtemp())
+    >>> _ = (results / "score.txt").write_text("42")
+    >>> with Publisher("memory://bucket/results-{jobID}") as publisher:
+    ...     for job in ("a", "b"):
+    ...         publisher.publish(results, Context(job_id=job)).key
+    'results-a.tar.gz'
+    'results-b.tar.gz'
+    """
+
+    def __init__(
+        self,
+        destination: str | Mapping[str, object] | PublisherSpec,
+        *,
+        store: Store | None = None,
+        archive: bool | None = None,
+        if_exists: IfExists = "replace",
+        symlinks: Symlinks = "inside",
+        special: Special = "error",
+        mtime: int | None = None,
+        include: Sequence[str] = (),
+        exclude: Sequence[str] = (),
+        level: int | None = None,
+        allow: Collection[str] = (),
+        allow_endpoints: Collection[str] | None = None,
+        timeout: timedelta | float | None = None,
+    ) -> None:
+        self._manner = Manner(if_exists, symlinks, special, mtime, level, selected(include, exclude))
+        self._trust = surroundings.trust(allow, allow_endpoints)
+        self._to = Destination(destination, archive=archive, trust=self._trust, timeout=timeout)
+        self._to.check(self._manner)
+        self._opened = Opened(self._to.store, store)
+
+    def publish(
+        self, source: str | PathLike[str], context: Context | None = None, *, progress: Progress | None = None
+    ) -> PublishedResult:
+        """Publishes ``source`` as ``keystow.publish`` does, and raises what it raises."""
+        return published(source, self._to, self._opened, context, self._manner, progress=progress)
+
+    def fetch(
+        self,
+        result: Result,
+        directory: str | PathLike[str],
+        *,
+        sha256: str | None = None,
+        verify: bool = True,
+        limits: Limits | None = None,
+    ) -> Fetched:
+        """``keystow.fetch``, of what lies in this publisher's store. Raises ``ResultError`` for what does not."""
+        found, store = self._ours(result, proven=verify, sha256=sha256)
+        return fetching.fetch(found, directory, store=store, sha256=sha256, verify=verify, limits=limits)
+
+    def verify(self, result: Result, *, sha256: str | None = None, limits: Limits | None = None) -> Verified:
+        """``keystow.verify``, of what lies in this publisher's store. Raises ``ResultError`` for what does not."""
+        found, store = self._ours(result, sha256=sha256)
+        return fetching.verify(found, store=store, sha256=sha256, limits=limits)
+
+    def presign(self, result: Result, *, expires: timedelta | float, pin_version: bool = True) -> str:
+        """``keystow.presign``, of what lies in this publisher's store. Raises ``ResultError`` for what does not."""
+        found, store = self._ours(result)
+        return fetching.presign(found, store=store, expires=expires, pin_version=pin_version)
+
+    def _ours(self, result: Result, *, proven: bool = True, sha256: str | None = None) -> tuple[PublishedResult, Store]:
+        """``result``, which lies in the store, and that; what somebody else wrote may name no more than elsewhere."""
+        self._opened.check()
+        found, spec = read_result(result), self._to.spec
+        proven = proven and (sha256 is not None or found.checksum_sha256 is not None)
+        surroundings.admit_claimed(found, proven=proven, trust=self._trust, error=ResultError)
+        place = f"{spec.type}://{spec.bucket}"
+        if (found.type, found.bucket) == (spec.type, spec.bucket):
+            store = self._opened.begin().result()
+            here = getattr(store, "endpoint", spec.endpoint)
+            if found.endpoint is None or here is None or is_same(found.endpoint, here):
+                return found, store
+            place += f" at {here}"
+        raise ResultError(f"{found.url} does not lie in this publisher's {place}: use keystow.fetch, or verify")
+
+    def close(self) -> None:
+        """Closes the store that was opened; nothing more is published afterwards."""
+        self._opened.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

@@ -1,0 +1,158 @@
+"""Callers with an event loop: they get what others get, and are let go when they are cancelled."""
+
+import asyncio
+import threading
+import time
+from dataclasses import replace
+
+import pytest
+from conftest import same_tree
+
+from keystow import (
+    Context,
+    SourceError,
+    VerificationError,
+    afetch,
+    apublish,
+    averify,
+    open_store,
+    publish,
+    verify,
+)
+from keystow.testing import Fault, FaultyStore
+
+SECONDS = 20
+
+
+def test_there_and_back(place, files, tmp_path):
+    async def all_of_it():
+        published = await apublish(files, place("k-{jobID}"), Context(job_id="1"))
+        return published, await averify(published), await afetch(published, tmp_path / "back")
+
+    published, verified, fetched = asyncio.run(all_of_it())
+    assert published == publish(files, place("k-{jobID}"), Context(job_id="1"))
+    assert verified == verify(published)
+    assert fetched.verified
+    assert same_tree(files, tmp_path / "back")
+
+
+def test_many_at_once_on_one_loop(memory_place, files):
+    async def many():
+        return await asyncio.gather(
+            *(apublish(files, memory_place("k-{jobID}"), Context(job_id=f"{job}")) for job in range(50))
+        )
+
+    results = asyncio.run(many())
+    assert len({result.key for result in results}) == 50
+    assert {result.checksum_sha256 for result in results} == {results[0].checksum_sha256}
+
+
+def test_what_goes_wrong_is_raised_where_it_is_awaited(memory_place, tmp_path, files):
+    with pytest.raises(SourceError):
+        asyncio.run(apublish(tmp_path / "absent", memory_place("k")))
+    with pytest.raises(VerificationError):
+        asyncio.run(averify(publish(files, memory_place("k")), sha256="0" * 64))
+
+
+def cancelled(work, when, seconds=2.5):
+    """Cancels ``work()`` once ``when`` is set; gives the seconds that it took to end."""
+
+    async def run():
+        task = asyncio.ensure_future(work())
+        await asyncio.to_thread(when.wait, SECONDS)
+        began = time.monotonic()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        return time.monotonic() - began
+
+    took = asyncio.run(run())
+    assert took < seconds
+    return took
+
+
+class Slow(FaultyStore):
+    """Says when it is asked, and takes its time with each chunk."""
+
+    def __init__(self, store):
+        super().__init__(store)
+        self.begun = threading.Event()
+        self.closed = False
+
+    def write(self, key, chunks, **options):
+        return super().write(key, self._slowly(chunks), **options)
+
+    def read(self, key, **options):
+        whole = b"".join(super().read(key, **options))
+        yield from self._slowly(whole[at : at + (1 << 16)] for at in range(0, len(whole), 1 << 16))
+
+    def _slowly(self, chunks):
+        for chunk in chunks:
+            self.begun.set()
+            time.sleep(0.05)
+            yield chunk
+
+    def close(self):
+        self.closed = True
+
+
+@pytest.mark.parametrize("archive", [True, False])
+def test_who_is_cancelled_publishes_nothing(noise, archive, memory_place):
+    store = Slow(open_store(memory_place.root))
+    cancelled(lambda: apublish(noise, memory_place("k"), store=store, archive=archive), store.begun)
+    time.sleep(0.2)
+    assert list(store.list()) == []
+    assert not store.closed
+
+
+@pytest.mark.parametrize("archive", [True, False])
+def test_who_is_cancelled_fetches_nothing(noise, archive, memory_place, tmp_path):
+    result = publish(noise, memory_place("k"), archive=archive)
+    store = Slow(open_store(memory_place.root))
+    cancelled(lambda: afetch(result, tmp_path / "back", store=store), store.begun)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["noise"]
+    store = Slow(open_store(memory_place.root))
+    cancelled(lambda: averify(result, store=store), store.begun)
+
+
+def test_a_store_that_hangs_is_left(files, memory_place):
+    fault = Fault("write", kind="hang")
+    store = FaultyStore(open_store(memory_place.root), fault)
+    asked = threading.Event()
+    write = store.write
+
+    def writes(*arguments, **options):
+        asked.set()
+        return write(*arguments, **options)
+
+    store.write = writes
+    took = cancelled(lambda: apublish(files, memory_place("k"), store=store), asked)
+    assert took > 1.5, "it was waited for"
+    fault.release.set()
+
+
+@pytest.mark.server
+@pytest.mark.parametrize("engine", ["fsspec", "obstore"])
+@pytest.mark.parametrize("work", ["publish", "publish large", "fetch", "verify"])
+def test_a_server_that_does_not_answer_is_not_waited_for(
+    s3_place, files, noise, proxy, engine, work, tmp_path, monkeypatch
+):
+    result = replace(publish(files, s3_place("k")), endpoint=proxy.url)
+    asked = threading.Event()
+
+    def matches(method, _):
+        asked.set()
+        return True
+
+    proxy.hang(matches, nth=None)
+    there = f"{result.url}-2,opt=endpoint={proxy.url}"
+    monkeypatch.setenv("KEYSTOW_ENGINE", engine)
+    call = {
+        "publish": lambda: apublish(files, there),
+        "publish large": lambda: apublish(noise, there, archive=False),
+        "fetch": lambda: afetch(result, tmp_path / "back"),
+        "verify": lambda: averify(result),
+    }[work]
+    cancelled(call, asked)
+    proxy.clear()
+    assert not (tmp_path / "back").exists()
