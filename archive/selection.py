@@ -15,7 +15,9 @@ State = bool | None
 
 _TRAILING_SPACES = re.compile(r"(?<!\\)((?:\\\\)*) +$")
 _ESCAPED_SLASH = re.compile(r"(?<!\\)((?:\\\\)*)\\/")
-_PIECES = re.compile(r"\\(.?)|(\*+)|(\?)|\[([!^]?+\]?+(?:\[:[a-z]*:\]|\\.|[^\]\\])*+)\]|(.)", re.DOTALL)
+_BRACKETS = r"\[([!^]?+\]?+(?:\[:[a-z]*:\]|\\.|[^\]\\])*+)\]"
+_SEGMENT = re.compile(rf"(?:^|(?<=/))((?:{_BRACKETS.replace('(', '(?:', 1)}|\\.|[^/])*+)", re.DOTALL)
+_PIECES = re.compile(rf"\\(.?)|(\*+)|(\?)|{_BRACKETS}|(.)", re.DOTALL)
 _MEMBERS = re.compile(r"\\(.)(?!-[^]])|\[:([a-z]*):\]|(\\?.)-(\\?.)|(.)", re.DOTALL)
 _CLASSES = {
     "alnum": "0-9A-Za-z",
@@ -38,8 +40,8 @@ class Selection:
     """Patterns of which the last one that matches a name counts: it leaves the name out, or after a ``!`` takes it in.
 
     As git has it, a pattern matches a name itself, not what lies below it, and nothing is taken in of a directory that
-    is left out. ``only`` says that nothing goes along but what a pattern takes in. Raises ``ValueError`` for a pattern
-    that is none.
+    is left out. ``**`` stands for directories where it is all between two slashes, as git's manual says. ``only`` says
+    that nothing goes along but what a pattern takes in. Raises ``ValueError`` for a pattern that is none.
 
     >>> chosen = Selection(["*.log", "!keep.log"])
     >>> [chosen.state(name, within=chosen.root) for name in ("a.log", "keep.log", "a.txt")]
@@ -72,12 +74,13 @@ def _read(line: str) -> _Pattern | None:
     takes_in = text.startswith("!")
     text = text[takes_in:]
     is_of_directories = text.endswith("/")
-    segments = ["**" if re.fullmatch(r"\*{2,}", each) else each for each in text.removesuffix("/").split("/")]
+    text = text.removesuffix("/")
+    segments = ["**" if re.fullmatch(r"\*{2,}", each) else each for each in _SEGMENT.findall(text)]
     if not any(segments):
         raise ValueError(f"{line!r} is no pattern: write one as in .gitignore, such as *.log or cache/")
     if not segments[0]:
         del segments[0]
-    elif len(segments) == 1:
+    elif "/" not in text:
         segments.insert(0, "**")
     written = "".join(
         ("(?:.*/)?" if more else ".+") if segment == "**" else _glob(segment, line) + "/" * more

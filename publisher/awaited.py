@@ -6,6 +6,7 @@ call that was interrupted leaves.
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from contextvars import copy_context
 from functools import partial, wraps
 from typing import Any, ParamSpec, TypeVar
 
@@ -36,11 +37,12 @@ def _awaited(call: Callable[Given, Answer]) -> Callable[Given, Coroutine[Any, An
             if not loop.is_closed():
                 loop.call_soon_threadsafe(tell, outcome)
 
-        in_thread(partial(ended_by, ending, partial(call, *arguments, **options)), told)
+        in_thread(partial(copy_context().run, ended_by, ending, partial(call, *arguments, **options)), told)
         try:
             return (await asyncio.shield(ended)).result()
         except asyncio.CancelledError:
-            await asyncio.to_thread(ending.end)
+            ending.begin()
+            in_thread(ending.close, bool)
             await asyncio.wait({ended}, timeout=_PATIENCE)
             raise
 

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import CancelledError
+from contextlib import suppress
 from contextvars import ContextVar
 from typing import Any, TypeVar, cast
 
@@ -12,10 +13,10 @@ Answer = TypeVar("Answer")
 
 
 class Ending:
-    """Ends one call: with ``end``, nothing more is read or written in it, and ``CancelledError`` is raised there.
+    """Ends one call: from then on it reads and writes nothing more, and ``CancelledError`` is raised in it.
 
     The stores that it opened are closed, which ends what is under way; those that it was given stay open, and what is
-    under way there is waited for.
+    under way there ends by itself. What has all of its bytes by then may still appear.
     """
 
     def __init__(self) -> None:
@@ -28,14 +29,18 @@ class Ending:
         if not given:
             self._closing.append(held.close)
         if self._is_over.is_set():
-            self.end()
+            self.close()
         return cast("Store", held)
 
-    def end(self) -> None:
-        """Ends the call, if it is not over."""
+    def begin(self) -> None:
+        """Has the call end. Nobody is waited for."""
         self._is_over.set()
-        while self._closing:
-            self._closing.pop()()
+
+    def close(self) -> None:
+        """Closes the stores that the call opened, which may take as long as what is under way there."""
+        with suppress(IndexError):
+            while True:
+                self._closing.pop()()
 
     def check(self) -> None:
         """Raises ``CancelledError`` once the call is to end."""
@@ -47,6 +52,7 @@ class Ending:
         for chunk in chunks:
             self.check()
             yield chunk
+        self.check()
 
 
 _current: ContextVar[Ending | None] = ContextVar("keystow-ending", default=None)
@@ -68,7 +74,7 @@ class _Held:
 
     def __init__(self, store: Store, ending: Ending) -> None:
         self._store, self._ending = store, ending
-        self._is_closed = False
+        self._open = [store]
 
     def write(
         self,
@@ -90,9 +96,8 @@ class _Held:
         return self._ending.until(self._store.read(key, version_id=version_id, start=start, stop=stop))
 
     def close(self) -> None:
-        if not self._is_closed:
-            self._is_closed = True
-            self._store.close()
+        with suppress(IndexError):
+            self._open.pop().close()
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401
         self._ending.check()

@@ -29,9 +29,10 @@ from .errors import ResultError, VerificationError
 from .result import PublishedResult
 from .stored import listing_checksum, open_place
 from .trust import Trust, admit_url
-from .yaml_files import load_mapping_file
+from .yaml_files import load_mapping_file, load_mappings_file
 
 _SMALL = 2 << 20  # bytes of an object that is read ahead, as 32 of them may be
+_ABSENT = "is no file with a published result, and no URL: give one of them"
 _REFERENCE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _NEAR = {"file", "memory"}  # nothing to wait for: threads cost several times what they could save
 
@@ -90,8 +91,9 @@ def fetch(
     Whoever wrote the result may not have all of this machine: ``limits`` (default: ``Limits()``) bound what is made of
     it. It names a store of S3, Google Cloud Storage or Azure, or with a checksum that is verified a file or memory;
     other types only if they are in ``allow``. ``allow_endpoints`` are URLs of servers that it may name, and then no
-    others (default: ``KEYSTOW_ALLOW_ENDPOINTS``). Without them, credentials that work elsewhere go to the provider's
-    own hosts, to this machine, and to what the environment configures. ``timeout`` is ``open_store``'s, for a URL too.
+    others (default: ``KEYSTOW_ALLOW_ENDPOINTS``); a text that says where a result lies is held to that, too. Without
+    them, credentials that work elsewhere go to the provider's own hosts, to this machine, and to what the environment
+    configures. ``timeout`` is ``open_store``'s, for a URL too.
 
     ``store`` is an open one, which stays open: what is read comes from there, whatever store the result names.
 
@@ -114,7 +116,7 @@ def fetch(
             with _explained(partial(content.drain, most) if expected else None):
                 unpacked = unpack(content, directory, limits=limits)
         return _fetched(unpacked, content.checksum(), verified=expected is not None, address=download.address)
-    published = _expected(read_result(result), expected)
+    published = _expected(_admissible(result, trust), expected)
     with _opened(published, store, trust, proven=verify, timeout=timeout) as opened:
         if published.encoding == "plain":
             objects = _Objects(opened, published, limits, check=verify)
@@ -148,7 +150,7 @@ def verify(
     trust = surroundings.trust(allow, allow_endpoints)
     timeout_for(timeout)
     limits = limits or Limits()
-    published = _expected(read_result(result), None if sha256 is None else Checksum(sha256))
+    published = _expected(_admissible(result, trust), None if sha256 is None else Checksum(sha256))
     if published.checksum_sha256 is None:
         raise ResultError("the result holds no ChecksumSHA256, so there is nothing to verify against: give sha256=")
     with _opened(published, store, trust, proven=True, timeout=timeout) as opened:
@@ -178,7 +180,7 @@ def presign(
     a prefix, ``UnsupportedError`` for a store that has no URLs.
     """
     trust = surroundings.trust(allow, allow_endpoints)
-    published = read_result(result)
+    published = _admissible(result, trust)
     if published.encoding == "plain":
         raise ResultError(f"{published.key!r} is a prefix, and one URL names one object: publish an archive")
     with _opened(published, store, trust, proven=True) as opened:
@@ -202,8 +204,9 @@ def _opened(
         return
     proven = proven and published.checksum_sha256 is not None
     surroundings.admit_claimed(published, proven=proven, trust=trust, error=ResultError)
-    with closing(open_place(published, timeout=timeout)) as store:
-        yield store if ending is None else ending.holds(store, given=False)
+    store = open_place(published, timeout=timeout)
+    with closing(store if ending is None else ending.holds(store, given=False)) as opened:
+        yield opened
 
 
 def _admit_url(trust: Trust, url: str) -> None:
@@ -241,10 +244,26 @@ def read_result(result: Result) -> PublishedResult:
     path = os.fspath(result)
     if is_url(path):
         raise ResultError("a URL brings no checksum and can only be fetched: give the published result")
-    if _REFERENCE.match(path):
+    if is_reference(path):
         return PublishedResult.parse(path)
-    absent = "is no file with a published result, and no URL: give one of them"
-    return PublishedResult.from_mapping(load_mapping_file(path, ResultError, absent))
+    return PublishedResult.from_mapping(load_mapping_file(path, ResultError, _ABSENT))
+
+
+def read_results(path: str) -> list[PublishedResult]:
+    """The results in a file that may hold several. Raises ``ResultError``."""
+    return [*map(PublishedResult.from_mapping, load_mappings_file(path, ResultError, _ABSENT))]
+
+
+def is_reference(text: str) -> bool:
+    """Whether ``text`` is meant as where something lies, for ``PublishedResult.parse``."""
+    return _REFERENCE.match(text) is not None
+
+
+def _admissible(result: Result, trust: Trust) -> PublishedResult:
+    """``read_result``; where servers are listed that may be called, the place in a text is one to be judged, too."""
+    found = read_result(result)
+    is_text = not isinstance(result, PublishedResult | Mapping)
+    return replace(found, claimed=True) if is_text and trust.endpoints is not None else found
 
 
 def _fetched(unpacked: Unpacked, checksum: Checksum, *, verified: bool, address: str | None = None) -> Fetched:

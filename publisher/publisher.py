@@ -9,7 +9,7 @@ from . import fetching, surroundings
 from .archive import Limits
 from .archive.scan import Special, Symlinks
 from .backends import Store
-from .backends.endpoints import is_same
+from .backends.endpoints import is_provider, is_same
 from .errors import ResultError
 from .fetching import Fetched, Result, Verified, read_result
 from .keys import Context
@@ -98,10 +98,16 @@ class Publisher:
         if (found.type, found.bucket) == (spec.type, spec.bucket):
             store = self._opened.begin().result()
             here = getattr(store, "endpoint", spec.endpoint)
-            if found.endpoint is None or here is None or is_same(found.endpoint, here):
+            if self._is_here(found.endpoint, here):
                 return found, store
-            place += f" at {here}"
+            place += f" at {here}" if here else ""
         raise ResultError(f"{found.url} does not lie in this publisher's {place}: use keystow.fetch, or verify")
+
+    def _is_here(self, endpoint: str | None, here: str | None) -> bool:
+        """Whether a result with that ``endpoint`` lies ``here``; without one, each of them is the provider's own."""
+        if endpoint is None:
+            return here is None or self._to.spec.endpoint is None
+        return is_same(endpoint, here) if here is not None else is_provider(self._to.spec.type, endpoint)
 
     def close(self) -> None:
         """Closes the store that was opened; nothing more is published afterwards."""

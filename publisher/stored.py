@@ -9,6 +9,7 @@ from typing import Any
 
 from .backends import AlreadyExistsError, Store, open_store
 from .backends.endpoints import region_of
+from .backends.sending.forks import tell_in_children
 from .checksum import Checksum
 from .concurrency import under_way
 from .ending import current
@@ -49,6 +50,13 @@ class Opened:
         if given is not None:
             self._opening = Future()
             self._opening.set_result(self._held(given))
+        tell_in_children(self)
+
+    def forked(self) -> None:
+        """This process was forked, and a thread that was opening the store is not here."""
+        self._lock = threading.Lock()
+        if self._opening is not None and not self._opening.done():
+            self._opening = None
 
     def check(self) -> None:
         """Raises ``ValueError`` once this is closed."""

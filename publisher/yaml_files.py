@@ -17,6 +17,7 @@ from .errors import ResultError
 MOST_BYTES = 256 << 10
 """What is longer is not read."""
 _DEEPEST = 64
+_JSON_SPACE = " \t\r\n"
 _NOTHING = {"", "~", "null", "Null", "NULL"}
 _TEXT = {None, "!", "tag:yaml.org,2002:str"}
 
@@ -31,6 +32,11 @@ class _SeveralError(Exception):
 
 def load_mapping_file(path: str, error: type[ValueError], absent: str) -> Mapping[str, object]:
     """The mapping in the file at ``path``. Raises ``error``: ``absent`` says what a path without a file is not."""
+    return _only(load_mappings_file(path, error, absent), path, error)
+
+
+def load_mappings_file(path: str, error: type[ValueError], absent: str) -> list[Mapping[str, object]]:
+    """The mappings in the file at ``path``, one or more. Raises as ``load_mapping_file`` does."""
     try:
         with open(path, "rb") as file:
             text = file.read(MOST_BYTES + 1)
@@ -38,27 +44,43 @@ def load_mapping_file(path: str, error: type[ValueError], absent: str) -> Mappin
         raise_alone(error(f"{path!r} {absent}"))
     except ValueError as problem:
         raise_alone(error(f"{path!r} {absent} ({problem})"))
-    return load_mapping(text, path, error)
+    return load_mappings(text, path, error)
 
 
 def load_mapping(text: bytes, name: str, error: type[ValueError]) -> Mapping[str, object]:
     """The mapping that ``text`` holds. Raises ``error`` for what is neither YAML nor JSON, no mapping, or several."""
+    return _only(load_mappings(text, name, error), name, error)
+
+
+def load_mappings(text: bytes, name: str, error: type[ValueError]) -> list[Mapping[str, object]]:
+    """The mappings that ``text`` holds, one or more: YAML documents, or JSON one after another. Raises ``error``."""
     if len(text) > MOST_BYTES:
         raise error(f"{name!r} is longer than the {MOST_BYTES >> 10} KiB that are read: give the result or job alone")
     try:
-        loaded = _loaded(text)
+        documents = [found for found in _loaded(text) if found is not None]
     except _SeveralError as problem:
-        what = "results" if issubclass(error, ResultError) else "destinations"
-        raise error(f"{name!r} holds several {what} ({problem}): give each in a file of its own") from None
+        raise _several(name, str(problem), error) from None
     except _RefusedError as problem:
         raise error(f"{name!r} is no YAML that is read here: {problem}") from None
     except (yaml.YAMLError, ValueError) as problem:
         raise error(f"{name!r} is no YAML: {_what(problem)}") from None
-    if loaded is None:
+    if not documents:
         raise error(f"{name!r} is empty: it must hold a mapping with Type and Params")
-    if not isinstance(loaded, dict):
+    mappings: list[Mapping[str, object]] = [document for document in documents if isinstance(document, dict)]
+    if len(mappings) < len(documents):
         raise error(f"{name!r} holds no mapping with Type and Params")
-    return loaded
+    return mappings
+
+
+def _only(mappings: list[Mapping[str, object]], name: str, error: type[ValueError]) -> Mapping[str, object]:
+    if len(mappings) > 1:
+        raise _several(name, f"{len(mappings)} documents", error)
+    return mappings[0]
+
+
+def _several(name: str, how: str, error: type[ValueError]) -> ValueError:
+    what = "results" if issubclass(error, ResultError) else "destinations"
+    return error(f"{name!r} holds several {what} ({how}): give each in a file of its own")
 
 
 def dump_mapping(mapping: Mapping[str, object]) -> str:
@@ -70,24 +92,31 @@ def dump_mapping(mapping: Mapping[str, object]) -> str:
     return text if sound else yaml.safe_dump(plain, sort_keys=False)
 
 
-def _loaded(text: bytes) -> object:
+def _loaded(text: bytes) -> list[object]:
     """JSON as JSON: PyYAML leaves the surrogate pairs in it as they are."""
     try:
-        loaded = json.loads(text, object_pairs_hook=_unrepeated, parse_int=str, parse_float=str)
-    except json.JSONDecodeError as problem:
-        if problem.msg == "Extra data" and problem.doc[problem.pos] == "{":
-            raise _SeveralError("one after another") from None
+        loaded = _json_documents(text)
     except RecursionError:
         raise _too_deep("") from None
     except ValueError:
-        pass
-    else:
-        _check_depth(loaded)
-        return loaded
-    documents = [found for found in _documents(text) if found is not None]
-    if len(documents) > 1:
-        raise _SeveralError(f"{len(documents)} documents")
-    return documents[0] if documents else None
+        return list(_documents(text))
+    for each in loaded:
+        _check_depth(each)
+    return loaded
+
+
+def _json_documents(text: bytes) -> list[object]:
+    """The JSON texts that stand one after another. Raises ``ValueError`` for what is none."""
+    rest = text.decode(json.detect_encoding(text)).strip(_JSON_SPACE)
+    decoder = json.JSONDecoder(object_pairs_hook=_unrepeated, parse_int=str, parse_float=str)
+    loaded = []
+    while rest:
+        found, end = decoder.raw_decode(rest)
+        loaded.append(found)
+        rest = rest[end:].lstrip(_JSON_SPACE)
+    if len(loaded) > 1 and not all(isinstance(each, dict) for each in loaded):
+        raise ValueError("something else")
+    return loaded
 
 
 def _documents(text: bytes) -> Iterator[object]:

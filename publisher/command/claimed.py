@@ -20,15 +20,15 @@ LIMITS = {
     "names": (typed.size, "the most bytes of names to take, which are held in memory"),
 }
 """The fields of ``Limits``, each with what reads it and its help."""
-RESULT = "a file with a published result, or where one lies (s3://bucket/key)"
 _SHA256 = "what it must have, where that is known from elsewhere"
 _ALLOW = "a type of store that a result or job may name, beside s3, gs, az and what a checksum proves; again for more"
 _ALLOW_ENDPOINT = "a server that a result or job may name; then no other is called. Default: KEYSTOW_ALLOW_ENDPOINTS"
 
 
-def take_result(parser: argparse.ArgumentParser) -> None:
-    """Declares the argument that ``given_result`` reads."""
-    parser.add_argument("result", metavar="RESULT", help=f"{RESULT}, or - for stdin")
+def take_result(parser: argparse.ArgumentParser, metavar: str = "RESULT", also: str = "or - for stdin") -> None:
+    """Declares what ``given_results`` reads."""
+    parser.add_argument("result", metavar=metavar, help=f"a file with published results, {also}; or s3://bucket/key")
+    parser.add_argument("--select", metavar="N", type=typed.number, help="the N-th of several results; without, all")
 
 
 def take_checksum(parser: argparse.ArgumentParser) -> None:
@@ -49,17 +49,29 @@ def take_limits(parser: argparse.ArgumentParser, *names: str) -> None:
         parser.add_argument(f"--max-{name}", metavar="N|none", type=of, default=argparse.SUPPRESS, help=what)
 
 
-def given_result(options: argparse.Namespace) -> "str | PublishedResult":
-    """The path or URL of a result, or the result that stdin holds. Raises ``ResultError``."""
-    argument: str = options.result
-    if argument != "-":
-        return argument
+def given_results(options: argparse.Namespace) -> "list[str | PublishedResult]":
+    """What a file or stdin holds, a URL, or where a result lies; or that of ``--select``. Raises ``ResultError``."""
+    from keystow.download import is_url
     from keystow.errors import ResultError
+    from keystow.fetching import is_reference, read_results
     from keystow.result import PublishedResult
-    from keystow.yaml_files import MOST_BYTES, load_mapping
+    from keystow.yaml_files import MOST_BYTES, load_mappings
 
-    text = sys.stdin.buffer.read(MOST_BYTES + 1)
-    return PublishedResult.from_mapping(load_mapping(text, "standard input", ResultError))
+    argument: str = options.result
+    found: list[str | PublishedResult] = []
+    if argument == "-":
+        text = sys.stdin.buffer.read(MOST_BYTES + 1)
+        found += map(PublishedResult.from_mapping, load_mappings(text, "standard input", ResultError))
+    elif is_url(argument) or is_reference(argument):
+        found.append(argument)
+    else:
+        found += read_results(argument)
+    chosen: int | None = options.select
+    if chosen is None:
+        return found
+    if not 1 <= chosen <= len(found):
+        raise ResultError(f"there is no result {chosen} in {argument!r}, which has {len(found)}: count them from 1")
+    return [found[chosen - 1]]
 
 
 def given_trust(options: argparse.Namespace) -> "dict[str, Any]":

@@ -2,6 +2,13 @@
 
 from .streams import say
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import TypeVar
+
+    Item = TypeVar("Item")
+
 _MOST_TRACED = 30_000
 _REPORT = "run it again with --debug, and report what it prints"
 
@@ -33,6 +40,21 @@ def status_of(error: BaseException) -> int:
     if isinstance(error, StoreError | ArchiveError | OSError | ImportError):
         return 1
     return 2 if isinstance(error, ValueError) else 0
+
+
+def each_of(items: "Sequence[Item]", work: "Callable[[Item], object]") -> int:
+    """Does ``work`` with each of ``items``, also after one that failed; gives the first status that is not 0."""
+    status = 0
+    for item in items:
+        try:
+            work(item)
+        except Exception as error:
+            failed = status_of(error)
+            if not failed or len(items) == 1:
+                raise
+            complain(error)
+            status = status or failed
+    return status
 
 
 def complain(error: BaseException) -> None:

@@ -1,20 +1,35 @@
 """``keystow get``: what was published, back into a directory."""
 
 from . import typed
-from .claimed import LIMITS, RESULT, given_limits, given_result, given_trust, take_checksum, take_limits, take_trust
+from .claimed import (
+    LIMITS,
+    given_limits,
+    given_results,
+    given_trust,
+    take_checksum,
+    take_limits,
+    take_result,
+    take_trust,
+)
+from .failures import each_of
 from .streams import say
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
+    from typing import Any
+
+    from keystow.result import PublishedResult
 
 DESCRIPTION = "Fetch what was published, and verify it."
 
 
 def take_arguments(parser: "argparse.ArgumentParser") -> None:
     """Declares what the command takes."""
-    parser.add_argument("result", metavar="RESULT|URL", help=f"{RESULT}, - for stdin, or a URL")
-    parser.add_argument("directory", metavar="DIRECTORY", help="a new or empty directory")
+    take_result(parser, "RESULT|URL", "- for stdin, or a URL")
+    parser.add_argument(
+        "directory", metavar="DIRECTORY", help="a new or empty directory; of several results each gets one in it"
+    )
     take_checksum(parser)
     take_trust(parser)
     take_limits(parser, *LIMITS)
@@ -23,12 +38,23 @@ def take_arguments(parser: "argparse.ArgumentParser") -> None:
 
 def run(options: "argparse.Namespace") -> int:
     """Fetches, and says what and from where."""
+    results = given_results(options)
+    given = {"sha256": options.sha256, "limits": given_limits(options), "timeout": options.timeout}
+    given |= given_trust(options)
+    places = (
+        [options.directory]
+        if len(results) == 1
+        else map(f"{options.directory}/{{}}".format, range(1, len(results) + 1))
+    )
+    return each_of(list(zip(results, places, strict=True)), lambda one: _fetched(*one, given))
+
+
+def _fetched(result: "str | PublishedResult", directory: str, given: "dict[str, Any]") -> None:
     from keystow.fetching import fetch
 
     from .wording import counted
 
-    given = {"limits": given_limits(options), "timeout": options.timeout, **given_trust(options)}
-    fetched = fetch(given_result(options), options.directory, sha256=options.sha256, **given)
+    fetched = fetch(result, directory, **given)
     for name in fetched.cleared:
         say(f"removed what an earlier run, which was killed, had left: {name}")
     if not fetched.verified:
@@ -36,4 +62,3 @@ def run(options: "argparse.Namespace") -> int:
     what = f"{counted(fetched.members, 'member')} of {counted(fetched.bytes, 'byte')}"
     origin = f" from {fetched.address}" if fetched.address else ""
     say(f"fetched {what}{origin} into {fetched.directory}")
-    return 0

@@ -8,7 +8,7 @@ from functools import partial
 from . import typed
 from .claimed import take_trust
 from .context import given_context, take_context
-from .failures import complain, status_of
+from .failures import each_of
 from .output import FORMS, Printed, check_form
 from .streams import say
 
@@ -82,20 +82,24 @@ def run(options: "argparse.Namespace") -> int:
     manner = Manner(options.if_exists, options.symlinks, options.special, epoch, options.level, chosen)
     for to in destinations:
         to.check(manner)
+    if options.file:
+        _check_outside(options.source, options.file)
     printed = Printed(options.output, None if options.dry_run else options.file)
     for foreseen in results:
         _note(foreseen)
-    status = 0
-    for to, foreseen in zip(destinations, results, strict=True):
-        try:
-            printed.add(_published(options, to, foreseen, manner))
-        except Exception as error:
-            failed = status_of(error)
-            if not failed or len(results) == 1:
-                raise
-            complain(error)
-            status = status or failed
-    return status
+
+    def work(one: "tuple[Destination, PublishedResult]") -> None:
+        printed.add(_published(options, *one, manner))
+
+    return each_of(list(zip(destinations, results, strict=True)), work)
+
+
+def _check_outside(source: str, path: str) -> None:
+    """The next run would publish the result of this one."""
+    from keystow.errors import SpecError
+
+    if f"{os.path.realpath(path)}/".startswith(os.path.join(os.path.realpath(source), "")):
+        raise SpecError(f"--result {path!r} lies in the source {source!r}: name a file elsewhere")
 
 
 def _published(

@@ -3,7 +3,8 @@
 import argparse
 
 from . import typed
-from .claimed import given_result, given_trust, take_result, take_trust
+from .claimed import given_results, given_trust, take_result, take_trust
+from .failures import each_of
 
 DESCRIPTION = "Print a pre-signed URL of a published archive."
 
@@ -26,6 +27,5 @@ def run(options: argparse.Namespace) -> int:
     """Prints the URL."""
     from keystow.fetching import presign
 
-    result = given_result(options)
-    print(presign(result, expires=options.expires, pin_version=options.pin_version, **given_trust(options)))
-    return 0
+    given = {"expires": options.expires, "pin_version": options.pin_version, **given_trust(options)}
+    return each_of(given_results(options), lambda result: print(presign(result, **given)))

@@ -1,12 +1,15 @@
 """``keystow verify``: whether what is in the store is what was published."""
 
 from . import typed
-from .claimed import given_limits, given_result, given_trust, take_checksum, take_limits, take_result, take_trust
+from .claimed import given_limits, given_results, given_trust, take_checksum, take_limits, take_result, take_trust
+from .failures import each_of
 from .streams import say
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
+
+    from keystow.result import PublishedResult
 
 DESCRIPTION = "Read what was published and compare its SHA-256."
 
@@ -28,7 +31,10 @@ def run(options: "argparse.Namespace") -> int:
 
     limits = given_limits(options)
     given = {"sha256": options.sha256, "limits": limits, "timeout": options.timeout, **given_trust(options)}
-    verified = verify(given_result(options), **given)
-    what = f"{counted(verified.objects, 'object')} of {counted(verified.size, 'byte')}"
-    say(f"verified {what}, SHA-256 {verified.sha256}")
-    return 0
+
+    def work(result: "str | PublishedResult") -> None:
+        verified = verify(result, **given)
+        what = f"{counted(verified.objects, 'object')} of {counted(verified.size, 'byte')}"
+        say(f"verified {what}, SHA-256 {verified.sha256}")
+
+    return each_of(given_results(options), work)

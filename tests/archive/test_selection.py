@@ -156,6 +156,17 @@ def test_what_is_no_pattern(pattern):
             give()
 
 
+@pytest.mark.parametrize("pattern", ["[^/]*.log", "/[^/]*.log", "**/[^/]*", "bar[!/]log", "foo/[a/]"])
+def test_a_slash_in_brackets(repository, tmp_path, pattern):
+    tree = laid(tmp_path / "tree", ["bar.log", "foo/bar.log", "foo/a", "foo/b/a", "x"])
+    expected = not_ignored(repository, tree, [pattern])
+    try:
+        found = {entry.name for entry in scan(tree, selection=Selection([pattern])).files}
+    except SourceError:
+        found = set()
+    assert found == expected
+
+
 def test_a_slash_may_be_escaped_and_stars_take_no_time():
     assert Selection(["a\\/b"]).state("a/b", within=True) is False
     assert Selection(["a\\\\/b"]).state("a\\/b", within=True) is False

@@ -3,6 +3,8 @@
 import asyncio
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import ContextVar
 from dataclasses import replace
 
 import pytest
@@ -17,6 +19,7 @@ from keystow import (
     averify,
     open_store,
     publish,
+    stored,
     verify,
 )
 from keystow.testing import Fault, FaultyStore
@@ -156,3 +159,87 @@ def test_a_server_that_does_not_answer_is_not_waited_for(
     cancelled(call, asked)
     proxy.clear()
     assert not (tmp_path / "back").exists()
+
+
+class Closing(Slow):
+    """One that is closed with trouble."""
+
+    def __init__(self, store, trouble):
+        super().__init__(store)
+        self._trouble = trouble
+
+    def close(self):
+        super().close()
+        self._trouble()
+
+
+@pytest.mark.parametrize("trouble", ["hangs", "raises"])
+def test_a_store_that_is_closed_with_trouble_changes_nothing(noise, memory_place, monkeypatch, trouble):
+    free = threading.Event()
+    store = Closing(
+        open_store(memory_place.root), (lambda: free.wait(SECONDS)) if trouble == "hangs" else (lambda: 1 // 0)
+    )
+    monkeypatch.setattr(stored, "open_store", lambda *_, **__: store)
+    cancelled(lambda: apublish(noise, memory_place("k")), store.begun)
+    free.set()
+    assert list(store.list()) == []
+
+
+def test_a_busy_executor_keeps_nobody(noise, memory_place):
+    store = Slow(open_store(memory_place.root))
+    free = threading.Event()
+
+    async def run():
+        loop = asyncio.get_running_loop()
+        loop.set_default_executor(ThreadPoolExecutor(1))
+        loop.run_in_executor(None, free.wait, SECONDS)
+        task = asyncio.ensure_future(apublish(noise, memory_place("k"), store=store))
+        while not store.begun.is_set():  # noqa: ASYNC110  it is set by a thread, and no other may wait for it here
+            await asyncio.sleep(0.01)
+        task.cancel()
+        await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        free.set()
+
+    asyncio.run(run())
+    time.sleep(0.2)
+    assert list(store.list()) == []
+
+
+def test_who_is_cancelled_at_the_last_chunk_fetches_nothing(files, memory_place, tmp_path):
+    result = publish(files, memory_place("k"))
+    asked, goes_on = threading.Event(), threading.Event()
+
+    class Last(FaultyStore):
+        def read(self, key, **options):
+            yield from super().read(key, **options)
+            asked.set()
+            goes_on.wait(SECONDS)
+
+    store = Last(open_store(memory_place.root))
+
+    async def run():
+        task = asyncio.ensure_future(afetch(result, tmp_path / "back", store=store))
+        await asyncio.to_thread(asked.wait, SECONDS)
+        task.cancel()
+        await asyncio.sleep(0)
+        goes_on.set()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(run())
+    assert not (tmp_path / "back").exists()
+
+
+def test_the_callers_context_goes_along(files, memory_place):
+    told = []
+    name = ContextVar("name")
+
+    async def run():
+        name.set("mine")
+        await apublish(files, memory_place("k"), progress=lambda *_: told.append(name.get()))
+
+    asyncio.run(run())
+    assert set(told) == {"mine"}

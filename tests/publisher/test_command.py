@@ -484,7 +484,31 @@ def test_several_results_are_not_taken_for_one(file_place, small, tmp_path, form
         assert [each.key for each in results(ran.out)] == ["a.tar.gz", "b.tar.gz"]
     else:
         assert [json.loads(line)["PublishedResult"]["Params"]["Key"][0] for line in ran.out.splitlines()] == ["a", "b"]
-    assert "holds several results" in complaint(keystow("get", "-", tmp_path / "back", stdin=ran.out), 2)
+    got = keystow("get", "-", tmp_path / "back", stdin=ran.out)
+    checked = keystow("verify", "-", stdin=ran.out)
+    if options:
+        assert (got.status, checked.status) == (1, 2)
+        return
+    assert len(said(got)) == len(said(checked)) == 2
+    assert same_tree(small, tmp_path / "back" / "1")
+    assert same_tree(small, tmp_path / "back" / "2")
+    one = keystow("get", "-", tmp_path / "one", "--select", "2", stdin=ran.out)
+    assert len(said(one)) == 1
+    assert same_tree(small, tmp_path / "one")
+    for number in ("0", "3"):
+        line = complaint(keystow("verify", "-", "--select", number, stdin=ran.out), 2)
+        assert line == f"there is no result {number} in '-', which has 2: count them from 1"
+
+
+def test_one_of_several_results_that_is_not_there(file_place, small, tmp_path):
+    ran = keystow("publish", small, file_place("a"), file_place("b"))
+    (tmp_path / "published" / "a.tar.gz").unlink()
+    got = keystow("get", "-", tmp_path / "back", stdin=ran.out)
+    assert got.status == 1
+    assert os.listdir(tmp_path / "back") == ["2"]
+    checked = keystow("verify", "-", stdin=ran.out)
+    assert checked.status == 1
+    assert [line.partition(" ")[2][:8] for line in checked.err.splitlines()] == ["there is", "verified"]
 
 
 def test_options_may_stand_between_source_and_destination(small, tmp_path):

@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
+from children import forked
 from conftest import same_tree
 
 from keystow import (
@@ -176,6 +177,51 @@ def test_an_endpoint_may_be_written_otherwise(memory_place, files):
         assert publisher.verify(result).objects == 1
         with pytest.raises(ResultError, match="does not lie in"):
             publisher.verify(replace(result, endpoint="https://other.example.com"))
+
+
+@pytest.mark.parametrize(
+    ("destination", "here", "endpoint", "is_ours"),
+    [
+        ("s3://bucket/k", None, None, True),
+        ("s3://bucket/k", None, "https://s3.eu-west-1.amazonaws.com", True),
+        ("s3://bucket/k", None, "https://other.example.com", False),
+        ("s3://bucket/k", "https://minio.example.com", None, True),
+        ("s3://bucket/k,opt=endpoint=https://minio.example.com", "https://minio.example.com", None, False),
+    ],
+)
+def test_what_lies_here(memory_place, files, destination, here, endpoint, is_ours):
+    class There(FaultyStore):
+        """A store that says where it is."""
+
+    There.endpoint = here
+    with Publisher(destination, store=There(open_store(memory_place.root))) as publisher:
+        result = replace(publisher.publish(files), endpoint=endpoint)
+        if is_ours:
+            assert publisher.verify(result).objects == 1
+        else:
+            with pytest.raises(ResultError, match=r"does not lie in this publisher's s3://bucket"):
+                publisher.verify(result)
+
+
+def test_a_child_that_is_forked_while_the_store_is_being_opened_opens_its_own(memory_place, files, monkeypatch):
+    hangs, begun = threading.Event(), threading.Event()
+    make = stored.open_store
+
+    def opening(url, **options):
+        begun.set()
+        hangs.wait(30)
+        return make(url, **options)
+
+    monkeypatch.setattr(stored, "open_store", opening)
+    with Publisher(memory_place("k")) as publisher:
+        waiting = threading.Thread(target=publisher.publish, args=[files], daemon=True)
+        waiting.start()
+        assert begun.wait(30)
+        monkeypatch.setattr(stored, "open_store", make)
+        said = forked(lambda: publisher.publish(files).key)()
+        hangs.set()
+        waiting.join(30)
+    assert said == "k.tar.gz"
 
 
 @pytest.mark.server

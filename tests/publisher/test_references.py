@@ -98,3 +98,21 @@ def test_the_command_says_that_it_was_not_verified(file_place, small, tmp_path):
     assert complaint(keystow("get", result.url, tmp_path / "wrong", "--sha256", WRONG), 4)
     assert complaint(keystow("verify", result.url, "--sha256", "abc"), 2).startswith("'abc' is no SHA-256")
     assert not (tmp_path / "wrong").exists()
+
+
+def test_where_servers_are_listed_a_reference_is_judged(file_place, files, tmp_path):
+    result = publish(files, file_place("k"))
+    listed = {"allow_endpoints": {"https://ours.example.com"}}
+    for text in (
+        "gs://bucket/k,opt=endpoint=https://evil.example.com",
+        "s3://bucket/k,opt=endpoint=https://evil.example.com",
+        "sftp://evil.example.com/directory/k",
+        result.url,
+    ):
+        with pytest.raises(ResultError):
+            fetch(text, tmp_path / "back", **listed)
+        with pytest.raises(ResultError):
+            presign(text, expires=60, **listed)
+        ran = keystow("get", text, tmp_path / "back", KEYSTOW_ALLOW_ENDPOINTS="https://ours.example.com")
+        assert complaint(ran, 2)
+    assert verify(result.url, sha256=result.checksum_sha256, **listed).objects == 1

@@ -201,7 +201,7 @@ def test_a_file_of_yaml_or_json(tmp_path, written):
         (b"Type: s3\nType: gs\n", "holds several results ('Type' stands twice)"),
         (b"Type: s3\nParams: {Key: a, Key: b}\n", "holds several results ('Key' stands twice)"),
         (b'{"Type": "s3",\t"Type": "gs"}', "holds several results ('Type' stands twice)"),
-        (b'{"Type": "s3"}\n{"Type": "gs"}\n', "holds several results (one after another)"),
+        (b'{"Type": "s3"}\n{"Type": "gs"}\n', "holds several results (2 documents)"),
     ],
 )
 def test_a_file_that_holds_no_result(tmp_path, written, said):
