@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 import threading
 import time
 from contextlib import contextmanager, suppress
@@ -44,7 +45,9 @@ def _seen() -> "Iterator[None]":
 
     Python raises between two of its own steps, and a wait may be one that nothing ends for a minute. So another thread,
     which hears of each signal too, has the main thread look again and again: by SIGURG, which says nothing else here.
-    Within a program that hears of signals in one of these ways itself, nothing is changed.
+    What was raised where Python drops it, as while an object is taken apart (and ``threading`` does so with each of its
+    threads), is raised again then. Within a program that hears of signals in one of these ways itself, nothing is
+    changed.
     """
     usual = signal.getsignal(signal.SIGURG)
     theirs = signal.set_wakeup_fd(-1)
@@ -56,6 +59,18 @@ def _seen() -> "Iterator[None]":
     os.set_blocking(told, False)
     is_over = False
     main = threading.get_ident()
+    dropped: list[type[KeyboardInterrupt]] = []
+    report = sys.unraisablehook
+
+    def keep(what: "sys.UnraisableHookArgs") -> None:
+        if issubclass(what.exc_type, KeyboardInterrupt):
+            dropped.append(what.exc_type)
+        else:
+            report(what)
+
+    def again(*_: object) -> None:
+        if dropped:
+            raise dropped.pop()
 
     def wake() -> None:
         os.read(heard, 1)
@@ -64,7 +79,8 @@ def _seen() -> "Iterator[None]":
             time.sleep(_TICK)
         os.close(heard)
 
-    signal.signal(signal.SIGURG, lambda *_: None)
+    sys.unraisablehook = keep
+    signal.signal(signal.SIGURG, again)
     signal.set_wakeup_fd(told, warn_on_full_buffer=False)
     threading.Thread(target=wake, name="keystow-signals", daemon=True).start()
     try:
@@ -76,6 +92,7 @@ def _seen() -> "Iterator[None]":
             os.write(told, b"\0")
         os.close(told)
         signal.signal(signal.SIGURG, usual)
+        sys.unraisablehook = report
 
 
 def tell(interrupt: KeyboardInterrupt) -> int:

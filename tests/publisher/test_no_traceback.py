@@ -231,10 +231,10 @@ sys.exit(command.main(sys.argv[1:]))
 def test_what_keystow_does_not_know(error):
     kind = error.partition("(")[0]
     code = FAILS.replace("{error}", error)
-    line = complaint(run(sys.executable, "-c", code, "verify", "result.yaml"), 1)
+    line = complaint(run(sys.executable, "-c", code, "verify", "s3://bucket/key"), 1)
     assert line.startswith(f"failed in a way that keystow does not know ({kind}: ")
     assert line.endswith(": run it again with --debug, and report what it prints")
-    ran = run(sys.executable, "-c", code, "verify", "result.yaml", "--debug")
+    ran = run(sys.executable, "-c", code, "verify", "s3://bucket/key", "--debug")
     assert ran.status == 1
     assert "Traceback" in ran.err
     assert ", in fail" in ran.err

@@ -3,6 +3,7 @@
 import os
 import queue
 import signal
+import sys
 import threading
 import time
 
@@ -26,9 +27,12 @@ def names():
     return sorted(descriptors), sorted(thread.name for thread in threading.enumerate())
 
 
-@pytest.mark.parametrize(
+both = pytest.mark.parametrize(
     ("number", "kind"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, signals.Terminated)], ids=["INT", "TERM"]
 )
+
+
+@both
 def test_a_signal_that_did_not_wake_the_main_thread(number, kind):
     awaited = queue.SimpleQueue()
     seen = threading.Event()
@@ -55,12 +59,46 @@ def waits(other, awaited):
         awaited.get()
 
 
+@both
+def test_an_interrupt_that_was_dropped_while_an_object_was_taken_apart(number, kind, capfd):
+    class Apart:
+        def __del__(self):
+            signal.raise_signal(number)
+            time.sleep(0)
+
+    def dies_and_waits():
+        with signals.raised():
+            Apart()
+            assert queue.SimpleQueue().get(timeout=SECONDS)
+
+    began = time.monotonic()
+    with pytest.raises(KeyboardInterrupt) as raised:
+        dies_and_waits()
+    assert raised.type is kind
+    assert time.monotonic() - began < SECONDS / 2
+    assert capfd.readouterr().err == ""
+
+
+def test_what_else_is_dropped_is_told_as_ever(monkeypatch):
+    class Apart:
+        def __del__(self):
+            raise LookupError("told")
+
+    told = []
+    monkeypatch.setattr("sys.unraisablehook", told.append)
+    with signals.raised():
+        Apart()
+    assert [what.exc_type for what in told] == [LookupError]
+
+
 def test_what_was_before_is_afterwards():
     numbers = [signal.SIGINT, signal.SIGTERM, signal.SIGURG]
     before = [signal.getsignal(number) for number in numbers]
-    left = names()
+    settled(lambda: "keystow-signals" not in names()[1])
+    left, hook = names(), sys.unraisablehook
     with signals.raised():
         assert names() != left
+    assert sys.unraisablehook is hook
     assert [signal.getsignal(number) for number in numbers] == before
     assert signal.set_wakeup_fd(-1) == -1
     settled(lambda: names() == left)
@@ -81,6 +119,7 @@ def test_a_program_that_hears_of_signals_itself_still_does():
 
 
 def test_a_process_that_was_forked_meanwhile_keeps_nothing_open_here():
+    settled(lambda: "keystow-signals" not in names()[1])
     left = names()
     read, write = os.pipe()
     with signals.raised():
