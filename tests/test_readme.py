@@ -63,6 +63,14 @@ def test_the_program_in_the_readme(workplace):
         assert line == comment
 
 
+def test_the_program_that_reads_the_results_of_others(tmp_path):
+    (program,) = blocks((ROOT / "docs" / "results-of-others.md").read_text("utf-8"), "python")
+    done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "https://evil.example.com" in done.stdout
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.server
 def test_the_test_in_the_readme(tmp_path):
     """It runs on all five kinds of store, as a user's own test."""
