@@ -57,7 +57,7 @@ def test_what_goes_wrong_is_raised_where_it_is_awaited(memory_place, tmp_path, f
         asyncio.run(averify(publish(files, memory_place("k")), sha256="0" * 64))
 
 
-def cancelled(work, when, seconds=2.5):
+def cancelled(work, when):
     """Cancels ``work()`` once ``when`` is set; gives the seconds that it took to end."""
 
     async def run():
@@ -70,7 +70,7 @@ def cancelled(work, when, seconds=2.5):
         return time.monotonic() - began
 
     took = asyncio.run(run())
-    assert took < seconds
+    assert took < SECONDS / 2
     return took
 
 
