@@ -53,11 +53,10 @@ def gzip(chunks: Iterable[bytes], *, level: int = LEVEL, threads: int = 2) -> It
     return _gzip(chunks, level, threads)
 
 
-def check_level(level: int) -> int:
-    """``level``. Raises ``ValueError`` if there is none such."""
+def check_level(level: int) -> None:
+    """Raises ``ValueError`` for a level that there is not."""
     if not 0 <= level <= 9:
         raise ValueError(f"level={level} is no gzip level: use 0 to 9")
-    return level
 
 
 def _gzip(chunks: Iterable[bytes], level: int, threads: int) -> Iterator[bytes]:

@@ -1,7 +1,7 @@
 """A call that may be ended from outside, while it waits for a store or moves bytes."""
 
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import CancelledError
 from contextlib import suppress
 from contextvars import ContextVar
@@ -58,9 +58,16 @@ class Ending:
 _current: ContextVar[Ending | None] = ContextVar("keystow-ending", default=None)
 
 
-def current() -> Ending | None:
-    """What may end the call that this is part of."""
-    return _current.get()
+def held(store: Store, *, given: bool) -> Store:
+    """``store``, for the call that this is part of, if that may be ended."""
+    ending = _current.get()
+    return store if ending is None else ending.holds(store, given=given)
+
+
+def until(chunks: Iterable[bytes]) -> Iterable[bytes]:
+    """``chunks``, as long as the call that this is part of goes on."""
+    ending = _current.get()
+    return chunks if ending is None else ending.until(chunks)
 
 
 def ended_by(ending: Ending, call: Callable[[], Answer]) -> Answer:
@@ -76,24 +83,13 @@ class _Held:
         self._store, self._ending = store, ending
         self._open = [store]
 
-    def write(
-        self,
-        key: str,
-        chunks: Iterable[bytes],
-        *,
-        if_absent: bool = False,
-        content_type: str | None = None,
-        metadata: Mapping[str, str] | None = None,
-    ) -> Written:
+    def write(self, key: str, chunks: Iterable[bytes], **options: Any) -> Written:  # noqa: ANN401
         self._ending.check()
-        sound = self._ending.until(chunks)
-        return self._store.write(key, sound, if_absent=if_absent, content_type=content_type, metadata=metadata)
+        return self._store.write(key, self._ending.until(chunks), **options)
 
-    def read(
-        self, key: str, *, version_id: str | None = None, start: int = 0, stop: int | None = None
-    ) -> Iterator[bytes]:
+    def read(self, key: str, **options: Any) -> Iterator[bytes]:  # noqa: ANN401
         self._ending.check()
-        return self._ending.until(self._store.read(key, version_id=version_id, start=start, stop=stop))
+        return self._ending.until(self._store.read(key, **options))
 
     def close(self) -> None:
         with suppress(IndexError):

@@ -24,7 +24,7 @@ from .backends.opening import timeout_for
 from .checksum import Checksum
 from .concurrency import in_order
 from .download import Download, is_url
-from .ending import current
+from .ending import held, until
 from .errors import ResultError, VerificationError
 from .result import PublishedResult
 from .stored import listing_checksum, open_place
@@ -110,12 +110,7 @@ def fetch(
             raise ResultError("a URL is read from its own server: leave store= out")
         most, limited = _room(target, limits)
         download = Download(result, most=most, limited=limited, admit=partial(_admit_url, trust), timeout=timeout)
-        ending = current()
-        with closing(iter(download)) as chunks:
-            content = _Hashed(chunks if ending is None else ending.until(chunks), expected, "the URL")
-            with _explained(partial(content.drain, most) if expected else None):
-                unpacked = unpack(content, directory, limits=limits)
-        return _fetched(unpacked, content.checksum(), verified=expected is not None, address=download.address)
+        return _downloaded(download, directory, limits, expected, most)
     published = _expected(_admissible(result, trust), expected)
     with _opened(published, store, trust, proven=verify, timeout=timeout) as opened:
         if published.encoding == "plain":
@@ -129,6 +124,16 @@ def fetch(
         with _explained(drain):
             unpacked = unpack(content, directory, limits=limits)
         return _fetched(unpacked, content.checksum(), verified=content.expected is not None)
+
+
+def _downloaded(
+    download: Download, directory: str | PathLike[str], limits: Limits, expected: Checksum | None, most: int
+) -> Fetched:
+    with closing(iter(download)) as chunks:
+        content = _Hashed(until(chunks), expected, "the URL")
+        with _explained(partial(content.drain, most) if expected else None):
+            unpacked = unpack(content, directory, limits=limits)
+    return _fetched(unpacked, content.checksum(), verified=expected is not None, address=download.address)
 
 
 def verify(
@@ -198,14 +203,12 @@ def _opened(
     timeout: timedelta | float | None = None,
 ) -> Iterator[Store]:
     """The ``given`` store, or that which ``published`` names, if it may; ``proven``: its checksum will have to hold."""
-    ending = current()
     if given is not None:
-        yield given if ending is None else ending.holds(given, given=True)
+        yield held(given, given=True)
         return
     proven = proven and published.checksum_sha256 is not None
     surroundings.admit_claimed(published, proven=proven, trust=trust, error=ResultError)
-    store = open_place(published, timeout=timeout)
-    with closing(store if ending is None else ending.holds(store, given=False)) as opened:
+    with closing(held(open_place(published, timeout=timeout), given=False)) as opened:
         yield opened
 
 

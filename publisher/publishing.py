@@ -163,7 +163,7 @@ class Destination:
             return
         root = os.path.realpath(source)
         target = os.path.realpath(f"{foreseen.bucket}/{foreseen.key}")
-        if target == root or target.startswith(os.path.join(root, "")):
+        if lies_in(target, root):
             raise SpecError(f"the destination {target!r} lies inside the source {root!r}: publish to another directory")
 
 
@@ -255,6 +255,11 @@ def sent(
     _, chunks = begun(packed(watched), lambda size: size >= _AHEAD or opening.done())
     store = opening.result()
     return _publish_archive(store, _located(foreseen, store), chunks, manner.if_exists, partial(packed, tree))
+
+
+def lies_in(path: str, directory: str) -> bool:
+    """Whether ``path`` is ``directory`` or lies in it; both are resolved."""
+    return path == directory or path.startswith(os.path.join(directory, ""))
 
 
 def _named(sensitive: Sequence[str]) -> str:

@@ -4,7 +4,9 @@ import hashlib
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
+from contextvars import copy_context
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from .backends import AlreadyExistsError, Store, open_store
@@ -12,7 +14,7 @@ from .backends.endpoints import region_of
 from .backends.sending.forks import tell_in_children
 from .checksum import Checksum
 from .concurrency import under_way
-from .ending import current
+from .ending import held
 from .result import PublishedResult
 from .spec import PublisherSpec
 
@@ -41,15 +43,14 @@ class Opened:
     """
 
     def __init__(self, make: Callable[[], Store], given: Store | None = None) -> None:
-        self._ending = current()
-        self._make = make
+        self._make = lambda: held(make(), given=False)
         self._lock = threading.Lock()
         self._is_closed = False
         self._is_given = given is not None
         self._opening: Future[Store] | None = None
         if given is not None:
             self._opening = Future()
-            self._opening.set_result(self._held(given))
+            self._opening.set_result(held(given, given=True))
         tell_in_children(self)
 
     def forked(self) -> None:
@@ -68,11 +69,8 @@ class Opened:
         with self._lock:
             self.check()
             if self._opening is None or (self._opening.done() and self._opening.exception() is not None):
-                self._opening = under_way(lambda: self._held(self._make()), "keystow-open")
+                self._opening = under_way(partial(copy_context().run, self._make), "keystow-open")
             return self._opening
-
-    def _held(self, store: Store) -> Store:
-        return store if self._ending is None else self._ending.holds(store, given=self._is_given)
 
     def close(self) -> None:
         """Closes what was opened here."""

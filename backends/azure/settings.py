@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Literal, NamedTuple
 from urllib.parse import unquote, urlsplit
 
-from keystow.backends.endpoints import check_endpoint, is_loopback, is_provider, origin
+from keystow.backends.endpoints import check_endpoint, is_loopback, is_provider, is_same, origin
 from keystow.backends.errors import CredentialsError
 from keystow.backends.texts import keep_secret
 
@@ -67,7 +67,7 @@ def _found(endpoint: str | None, environment: Mapping[str, str]) -> Account:
     key, sas = _key(environment.get(KEY), KEY), _sas(environment.get(SAS), SAS)
     if endpoint is not None:
         endpoint = check_endpoint(endpoint).rstrip("/")
-    if connected is not None and (endpoint is None or _is_same(endpoint, connected.endpoint)):
+    if connected is not None and (endpoint is None or is_same(endpoint, connected.endpoint)):
         return connected
     if endpoint is None:
         if named is None:
@@ -153,7 +153,3 @@ def _owner(endpoint: str) -> str | None:
     if is_provider("az", endpoint):
         return (parts.hostname or "").partition(".")[0]
     return parts.path.strip("/").partition("/")[0] or None
-
-
-def _is_same(one: str, other: str) -> bool:
-    return origin(one) == origin(other) and urlsplit(one).path.strip("/") == urlsplit(other).path.strip("/")

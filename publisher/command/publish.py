@@ -97,8 +97,9 @@ def run(options: "argparse.Namespace") -> int:
 def _check_outside(source: str, path: str) -> None:
     """The next run would publish the result of this one."""
     from keystow.errors import SpecError
+    from keystow.publishing import lies_in
 
-    if f"{os.path.realpath(path)}/".startswith(os.path.join(os.path.realpath(source), "")):
+    if lies_in(os.path.realpath(path), os.path.realpath(source)):
         raise SpecError(f"--result {path!r} lies in the source {source!r}: name a file elsewhere")
 
 
@@ -151,13 +152,18 @@ def _selection(patterns: "Sequence[tuple[str, str]]") -> "Selection | None":
 
 
 def _lines(path: str) -> list[str]:
+    from keystow.archive import Selection
     from keystow.errors import SpecError
 
     try:
         with open(path, encoding="utf-8-sig", errors="surrogateescape") as file:
-            return file.read().split("\n")
+            lines = file.read().split("\n")
+        Selection(lines)
     except OSError as error:
         raise SpecError(f"{path!r} cannot be read ({error.strerror}): name a file with patterns") from None
+    except ValueError as error:
+        raise SpecError(f"{path!r}: {error}") from None
+    return lines
 
 
 def _destinations(

@@ -59,7 +59,7 @@ def test_an_ignore_file_of_windows_and_one_that_is_wrong(tree, tmp_path, destina
     assert names(tmp_path / "out" / "k.tar.gz") == {"a.csv", "data", "data/c.csv"}
     (tmp_path / "rules").write_text("*.log\n[a\n")
     said = complaint(keystow("publish", tree, destination, "--ignore-file", "rules", cwd=tmp_path), 2)
-    assert said.startswith("the pattern '[a' has a '[' without what belongs to it")
+    assert said.startswith("'rules': the pattern '[a' has a '[' without what belongs to it")
 
 
 def test_what_is_wrong_for_one_destination_publishes_to_none(tree, tmp_path, destination):
