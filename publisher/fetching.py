@@ -27,7 +27,7 @@ from .download import Download, is_url
 from .ending import held, until
 from .errors import ResultError, VerificationError
 from .result import PublishedResult
-from .stored import listing_checksum, open_place
+from .stored import Access, listing_checksum, open_place
 from .trust import Trust, admit_url
 from .yaml_files import load_mapping_file, load_mappings_file
 
@@ -112,7 +112,7 @@ def fetch(
         download = Download(result, most=most, limited=limited, admit=partial(_admit_url, trust), timeout=timeout)
         return _downloaded(download, directory, limits, expected, most)
     published = _expected(_admissible(result, trust), expected)
-    with _opened(published, store, trust, proven=verify, timeout=timeout) as opened:
+    with _opened(published, store, trust, proven=verify, access=Access(timeout)) as opened:
         if published.encoding == "plain":
             objects = _Objects(opened, published, limits, check=verify)
             check = objects.verified if objects.expected is not None else None
@@ -158,7 +158,7 @@ def verify(
     published = _expected(_admissible(result, trust), None if sha256 is None else Checksum(sha256))
     if published.checksum_sha256 is None:
         raise ResultError("the result holds no ChecksumSHA256, so there is nothing to verify against: give sha256=")
-    with _opened(published, store, trust, proven=True, timeout=timeout) as opened:
+    with _opened(published, store, trust, proven=True, access=Access(timeout)) as opened:
         if published.encoding == "plain":
             return _Objects(opened, published, limits, check=True).verified()
         content = _archive(opened, published, check=True)
@@ -200,7 +200,7 @@ def _opened(
     trust: Trust,
     *,
     proven: bool,
-    timeout: timedelta | float | None = None,
+    access: Access = Access(),
 ) -> Iterator[Store]:
     """The ``given`` store, or that which ``published`` names, if it may; ``proven``: its checksum will have to hold."""
     if given is not None:
@@ -208,7 +208,7 @@ def _opened(
         return
     proven = proven and published.checksum_sha256 is not None
     surroundings.admit_claimed(published, proven=proven, trust=trust, error=ResultError)
-    with closing(held(open_place(published, timeout=timeout), given=False)) as opened:
+    with closing(held(open_place(published, access), given=False)) as opened:
         yield opened
 
 

@@ -16,7 +16,7 @@ from .keys import Context
 from .publishing import Destination, IfExists, Manner, Progress, published, selected
 from .result import PublishedResult
 from .spec import PublisherSpec
-from .stored import Opened
+from .stored import Access, Opened
 
 
 class Publisher:
@@ -55,7 +55,7 @@ class Publisher:
     ) -> None:
         self._manner = Manner(if_exists, symlinks, special, mtime, level, selected(include, exclude))
         self._trust = surroundings.trust(allow, allow_endpoints)
-        self._to = Destination(destination, archive=archive, trust=self._trust, timeout=timeout)
+        self._to = Destination(destination, archive=archive, trust=self._trust, access=Access(timeout))
         self._to.check(self._manner)
         self._opened = Opened(self._to.store, store)
 

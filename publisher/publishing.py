@@ -34,7 +34,7 @@ from .errors import SpecError
 from .keys import Context, Template, check_key, object_key
 from .result import PublishedResult
 from .spec import PublisherSpec
-from .stored import AlreadyPublishedError, Opened, listing_checksum, open_place
+from .stored import Access, AlreadyPublishedError, Opened, listing_checksum, open_place
 from .surroundings import job_context, processors, with_instant
 from .trust import Trust
 
@@ -85,7 +85,7 @@ class Destination:
     """Where to publish, read and checked once, from what was given alone; for any number of contexts.
 
     What a job says (``PublisherSpec.claimed``) is admitted by ``trust``; the default is the environment's.
-    ``timeout`` is ``open_store``'s. Raises ``SpecError``.
+    ``access`` is what the store is opened with. Raises ``SpecError``.
     """
 
     def __init__(
@@ -94,18 +94,18 @@ class Destination:
         *,
         archive: bool | None = None,
         trust: Trust | None = None,
-        timeout: timedelta | float | None = None,
+        access: Access = Access(),
     ) -> None:
         self.spec = spec = _spec(given)
         if spec.claimed:
             surroundings.admit_claimed(spec, proven=None, trust=trust or surroundings.trust(), error=SpecError)
         try:
             engine_for(spec.engine)
-            timeout_for(timeout)
+            timeout_for(access.timeout)
         except ValueError as error:
             raise SpecError(str(error)) from None
         self.archive = spec.encoding == "gzip" if archive is None else archive
-        self._timeout = timeout
+        self._access = access
         self._templates: dict[frozenset[str], Template] = {}
 
     def foreseen(self, context: Context) -> PublishedResult:
@@ -139,7 +139,7 @@ class Destination:
 
     def store(self) -> Store:
         """Another store, open."""
-        return open_place(self.spec, engine=self.spec.engine, timeout=self._timeout)
+        return open_place(self.spec, self._access)
 
     def scanned(self, source: str | PathLike[str], foreseen: PublishedResult, manner: Manner) -> Tree:
         """The tree to publish, with every key that it gives checked."""
@@ -220,7 +220,7 @@ def publish(
     """
     manner = Manner(if_exists, symlinks, special, mtime, level, selected(include, exclude))
     trusted = surroundings.trust(allow, allow_endpoints)
-    to = Destination(destination, archive=archive, trust=trusted, timeout=timeout)
+    to = Destination(destination, archive=archive, trust=trusted, access=Access(timeout))
     to.check(manner)
     with closing(Opened(to.store, store)) as opened:
         return published(source, to, opened, context, manner, progress=progress)

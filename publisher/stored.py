@@ -7,7 +7,7 @@ from concurrent.futures import Future
 from contextvars import copy_context
 from datetime import timedelta
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from .backends import AlreadyExistsError, Store, open_store
 from .backends.endpoints import region_of
@@ -27,13 +27,18 @@ class AlreadyPublishedError(AlreadyExistsError):
     result: PublishedResult
 
 
-def open_place(
-    place: PublishedResult | PublisherSpec, *, engine: str | None = None, timeout: timedelta | float | None = None
-) -> Store:
+class Access(NamedTuple):
+    """What the caller says of how a store is opened, beside the place itself; each is ``open_store``'s."""
+
+    timeout: timedelta | float | None = None
+
+
+def open_place(place: PublishedResult | PublisherSpec, access: Access = Access()) -> Store:
     """The store of ``place``'s bucket."""
-    located = {"endpoint": place.endpoint, "region": place.region or region_of(place.endpoint)}
+    region = place.region or region_of(place.endpoint)
+    located = {"endpoint": place.endpoint, "region": region, "engine": getattr(place, "engine", None)}
     options: dict[str, Any] = {name: value for name, value in located.items() if value is not None}
-    return open_store(f"{place.type}://{place.bucket}", engine=engine, timeout=timeout, **options)
+    return open_store(f"{place.type}://{place.bucket}", timeout=access.timeout, **options)
 
 
 class Opened:

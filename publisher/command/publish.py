@@ -68,12 +68,13 @@ def take_arguments(parser: "argparse.ArgumentParser") -> None:
 def run(options: "argparse.Namespace") -> int:
     """Publishes to each destination, also after one that failed, and prints each result."""
     from keystow.publishing import Destination, Manner
+    from keystow.stored import Access
     from keystow.surroundings import trust
 
     context = given_context(options)
     archive = False if options.plain else None
     trusted = trust(options.allow, options.allow_endpoint)
-    made = partial(Destination, archive=archive, trust=trusted, timeout=options.timeout)
+    made = partial(Destination, archive=archive, trust=trusted, access=Access(options.timeout))
     destinations = _destinations(options, made)
     results = [to.foreseen(context) for to in destinations]
     check_form(options.output, results)
