@@ -27,7 +27,7 @@ from .download import Download, is_url
 from .ending import held, until
 from .errors import ResultError, VerificationError
 from .result import PublishedResult
-from .stored import Access, listing_checksum, open_place
+from .stored import PLAIN_ACCESS, Access, listing_checksum, open_place
 from .trust import Trust, admit_url
 from .yaml_files import load_mapping_file, load_mappings_file
 
@@ -200,7 +200,7 @@ def _opened(
     trust: Trust,
     *,
     proven: bool,
-    access: Access = Access(),
+    access: Access = PLAIN_ACCESS,
 ) -> Iterator[Store]:
     """The ``given`` store, or that which ``published`` names, if it may; ``proven``: its checksum will have to hold."""
     if given is not None:

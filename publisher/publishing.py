@@ -34,7 +34,7 @@ from .errors import SpecError
 from .keys import Context, Template, check_key, object_key
 from .result import PublishedResult
 from .spec import PublisherSpec
-from .stored import Access, AlreadyPublishedError, Opened, listing_checksum, open_place
+from .stored import PLAIN_ACCESS, Access, AlreadyPublishedError, Opened, listing_checksum, open_place
 from .surroundings import job_context, processors, with_instant
 from .trust import Trust
 
@@ -94,7 +94,7 @@ class Destination:
         *,
         archive: bool | None = None,
         trust: Trust | None = None,
-        access: Access = Access(),
+        access: Access = PLAIN_ACCESS,
     ) -> None:
         self.spec = spec = _spec(given)
         if spec.claimed:

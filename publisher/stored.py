@@ -33,7 +33,10 @@ class Access(NamedTuple):
     timeout: timedelta | float | None = None
 
 
-def open_place(place: PublishedResult | PublisherSpec, access: Access = Access()) -> Store:
+PLAIN_ACCESS = Access()
+
+
+def open_place(place: PublishedResult | PublisherSpec, access: Access = PLAIN_ACCESS) -> Store:
     """The store of ``place``'s bucket."""
     region = place.region or region_of(place.endpoint)
     located = {"endpoint": place.endpoint, "region": region, "engine": getattr(place, "engine", None)}
