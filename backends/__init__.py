@@ -17,6 +17,7 @@ from .errors import (
     UnsupportedError,
 )
 from .opening import open_store
+from .options import ObjectOptions
 from .probing import probe
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "InvalidKeyError",
     "MissingExtraError",
     "NotFoundError",
+    "ObjectOptions",
     "Stat",
     "Store",
     "StoreError",

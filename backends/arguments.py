@@ -2,6 +2,9 @@
 
 from datetime import timedelta
 
+from .errors import UnsupportedError
+from .options import ObjectOptions, refused
+
 _LONGEST = timedelta(days=7)
 
 
@@ -19,6 +22,13 @@ def signature_seconds(expires: timedelta | float, method: str, version_id: str |
     if method == "PUT" and version_id is not None:
         raise ValueError("a PUT makes a new version: leave version_id out")
     return int(duration.total_seconds())
+
+
+def check_options(options: ObjectOptions | None, kind: str) -> None:
+    """Raises ``UnsupportedError`` for options that stores of the type ``kind`` do not have."""
+    refusal = refused(options.named(), kind) if options is not None else None
+    if refusal is not None:
+        raise UnsupportedError(refusal)
 
 
 def range_header(start: int, stop: int | None) -> str | None:

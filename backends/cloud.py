@@ -7,12 +7,13 @@ understands its answer.
 
 from abc import ABC, abstractmethod
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from typing import Protocol
 
 from .answers import Pages, Stored
-from .arguments import is_empty, signature_seconds
+from .arguments import check_options, is_empty, signature_seconds
 from .contract import Capabilities, Stat, Written
 from .errors import (
     AlreadyExistsError,
@@ -23,6 +24,7 @@ from .errors import (
     StoreError,
     UnsupportedError,
 )
+from .options import ObjectOptions
 from .sending.continuing import Content, continued
 from .sending.digest import Digest
 from .sending.limits import Bounds
@@ -42,13 +44,14 @@ class Upload(Protocol):
 
 
 class CloudStore(ABC):
-    """One bucket, which has the ``name`` for people.
+    """One bucket, which has the ``name`` for people; ``kind`` is its column in the table of options.
 
     A single request writes up to ``largest`` bytes. ``tells_of_absence`` says whether the cloud refuses to delete what
     is not there; of one that does not, a 404 is not believed.
     """
 
-    capabilities = Capabilities(versions=True, presign=True, metadata=True)
+    kind: str
+    capabilities = Capabilities(versions=True, presign=True, metadata=True, options=True)
     largest = part_size(1)
     tells_of_absence = True
 
@@ -63,9 +66,17 @@ class CloudStore(ABC):
         if_absent: bool = False,
         content_type: str | None = None,
         metadata: Mapping[str, str] | None = None,
+        options: ObjectOptions | None = None,
     ) -> Written:
         self._check(key)
-        upload = self._upload(key, if_absent, content_type, dict(metadata or {}))
+        check_options(options, self.kind)
+        options = options or ObjectOptions()
+        described = replace(
+            options,
+            content_type=options.content_type or content_type,
+            metadata={**(metadata or {}), **options.metadata},
+        )
+        upload = self._upload(key, if_absent, described)
         if if_absent and not self.capabilities.if_absent:
             raise UnsupportedError(
                 f"{self._name}: this endpoint ignores conditions: write unconditionally, under a unique key"
@@ -139,7 +150,7 @@ class CloudStore(ABC):
         """Raises ``InvalidKeyError`` for what cannot be a key there."""
 
     @abstractmethod
-    def _upload(self, key: str, if_absent: bool, content_type: str | None, metadata: dict[str, str]) -> Upload:
+    def _upload(self, key: str, if_absent: bool, options: ObjectOptions) -> Upload:
         """A write that is to begin."""
 
     @abstractmethod

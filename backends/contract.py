@@ -19,6 +19,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal, Protocol
 
+from .options import ObjectOptions
+
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
@@ -26,7 +28,8 @@ class Capabilities:
 
     ``content_type`` and ``metadata`` are only descriptions: a store without them, which has ``metadata=False``, leaves
     them out.
-    ``atomic`` is the first promise of ``write``: without it, nothing is written at all.
+    ``atomic`` is the first promise of ``write``: without it, nothing is written at all. ``options`` says that there is
+    a table of what it makes of ``ObjectOptions`` (``options.TABLE``); a store without has none of them.
     """
 
     atomic: bool = True
@@ -34,6 +37,7 @@ class Capabilities:
     versions: bool = False
     presign: bool = False
     metadata: bool = False
+    options: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +85,13 @@ class Store(Protocol):
         if_absent: bool = False,
         content_type: str | None = None,
         metadata: Mapping[str, str] | None = None,
+        options: ObjectOptions | None = None,
     ) -> Written:
-        """Stores the bytes of ``chunks`` under ``key``, as the contract above says."""
+        """Stores the bytes of ``chunks`` under ``key``, as the contract above says.
+
+        ``options`` say more of how it is written, and stand above ``content_type`` and ``metadata``. Raises
+        ``UnsupportedError`` for one that this store does not have, before anything is sent.
+        """
         ...
 
     def read(

@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 
-from .arguments import is_empty
+from .arguments import check_options, is_empty
 from .contract import Capabilities, Stat, Written
 from .errors import (
     AccessDeniedError,
@@ -32,6 +32,7 @@ from .errors import (
     StoreError,
     UnsupportedError,
 )
+from .options import ObjectOptions
 
 _CHUNK = 1 << 20
 _TEMPORARY = ".keystow-"
@@ -57,7 +58,9 @@ class FileStore:
         if_absent: bool = False,
         content_type: str | None = None,
         metadata: Mapping[str, str] | None = None,
+        options: ObjectOptions | None = None,
     ) -> Written:
+        check_options(options, "file")
         path = self._path(key)
         digest = hashlib.sha256()
         size = 0

@@ -17,7 +17,7 @@ from functools import partial
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from .arguments import is_empty
+from .arguments import check_options, is_empty
 from .contract import Capabilities, Stat, Written
 from .errors import (
     AccessDeniedError,
@@ -30,6 +30,7 @@ from .errors import (
     UnknownStoreError,
     UnsupportedError,
 )
+from .options import ObjectOptions
 from .sending.digest import Digest
 from .sending.forks import not_here, tell_in_children
 from .texts import guard_logs, keep_secret
@@ -70,7 +71,9 @@ class GenericStore:
         if_absent: bool = False,
         content_type: str | None = None,
         metadata: Mapping[str, str] | None = None,
+        options: ObjectOptions | None = None,
     ) -> Written:
+        check_options(options, "fsspec")
         path = self._path(key)
         if if_absent:
             raise UnsupportedError(

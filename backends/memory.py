@@ -7,9 +7,10 @@ from datetime import timedelta
 
 from fsspec.implementations.memory import MemoryFile, MemoryFileSystem
 
-from .arguments import is_empty
+from .arguments import check_options, is_empty
 from .contract import Capabilities, Stat, Written
 from .errors import AlreadyExistsError, NotFoundError, UnsupportedError
+from .options import ObjectOptions
 from .sending.forks import tell_in_children
 
 
@@ -44,7 +45,9 @@ class MemoryStore:
         if_absent: bool = False,
         content_type: str | None = None,
         metadata: Mapping[str, str] | None = None,
+        options: ObjectOptions | None = None,
     ) -> Written:
+        check_options(options, "memory")
         data = b"".join(chunks)
         path = self._path(key)
         with _commit.lock:

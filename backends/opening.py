@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from .contract import Store
 from .endpoints import is_provider
 from .errors import MissingExtraError, UnknownStoreError, UnsupportedError
+from .options import CustomerKey, check_payer, customer_key_for, refused
 from .sending.limits import check_timeout
 
 _FORMS = {
@@ -38,7 +39,13 @@ ENGINES = ("auto", "fsspec", "obstore")
 
 
 def open_store(
-    url: str, *, engine: str | None = None, timeout: timedelta | float | None = None, **options: Any
+    url: str,
+    *,
+    engine: str | None = None,
+    customer_key: bytes | str | CustomerKey | None = None,
+    requester_pays: bool | str = False,
+    timeout: timedelta | float | None = None,
+    **options: Any,
 ) -> Store:
     """The store that ``url`` names. Nothing is written.
 
@@ -58,6 +65,11 @@ def open_store(
     ``timeout`` (a timedelta or seconds; default: ``KEYSTOW_TIMEOUT``, in seconds, else 150) is when a request is over
     on which nothing moves, with all of its tries. Directories and memory need none; to another protocol of fsspec's it
     is passed on, if it is given.
+
+    ``customer_key`` (32 bytes, or base64 of them) is a key of yours by which S3, Google Cloud Storage or Azure encrypts
+    what is written and decrypts what is read, and which it does not keep; it goes out over TLS alone, or to this
+    machine. ``requester_pays`` has whoever opens the store pay for the requests: ``True`` for S3, the id of a project
+    for Google.
 
     After ``os.fork()``, files, memory and signed requests go on in the child; in it, other stores have to be opened
     anew, and raise ``StoreError`` until they are.
@@ -80,11 +92,19 @@ def open_store(
     if (not rest.strip("/") and canonical(protocol) != "file") or not rest:
         raise UnknownStoreError(f"{url!r} names no bucket: write {form or f'{protocol}://place/directory'}")
     seconds = timeout_for(timeout)
+    given = {"customer_key": customer_key, "requester_pays": requester_pays}
+    terms = {name: value for name, value in given.items() if value not in {None, False}}
     protocol, rest, endpoint = located(url)
+    refusal = refused(terms, protocol)
+    if refusal is not None:
+        raise UnsupportedError(refusal)
+    check_payer(requester_pays, protocol)
+    if customer_key is not None:
+        terms["customer_key"] = customer_key_for(customer_key)
     if endpoint is not None and options.setdefault("endpoint", endpoint) != endpoint:
         raise ValueError(f"{url!r} and the endpoint {options['endpoint']!r} name two places: leave one out")
     if protocol in {"s3", *_CLOUDS}:
-        return _open_cloud(url, protocol, rest.rstrip("/"), engine, timeout=seconds, **options)
+        return _open_cloud(url, protocol, rest.rstrip("/"), engine, timeout=seconds, **terms, **options)
     if engine is not None:
         raise TypeError(f"{protocol}:// has no choice of engines: leave engine out")
     if form is None:

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from keystow.backends.answers import redirect
 from keystow.backends.errors import CredentialsError, MissingExtraError, StoreError, StoreUnavailableError
 from keystow.backends.loop import Loop
+from keystow.backends.options import CustomerKey, check_way
 from keystow.backends.sending.limits import Bounds
 from keystow.backends.sending.progress import may_have_left
 from keystow.backends.sending.repeating import retry_after
@@ -29,12 +30,20 @@ Result = TypeVar("Result")
 
 
 class Container:
-    """An open client for one container; ``endpoint`` is the account's URL."""
+    """An open client for one container; ``endpoint`` is the account's URL.
 
-    def __init__(self, name: str, *, endpoint: str | None, bounds: Bounds) -> None:
+    ``keyed`` is what the SDK takes with requests for a blob that has a customer's key
+    (https://learn.microsoft.com/azure/storage/blobs/encryption-customer-provided-keys).
+    """
+
+    def __init__(
+        self, name: str, *, endpoint: str | None, customer_key: CustomerKey | None = None, bounds: Bounds
+    ) -> None:
         self.name, self.bounds = name, bounds
         file_system, guarded = _clients()
         self.account = account(endpoint, os.environ)
+        check_way(self.account.endpoint, customer_key)
+        self.keyed = _keyed(customer_key)
         self._files = _opened(file_system, self.account)
         self._service = guarded(self._files.service_client, bounds)
         self._files.service_client = self._service  # which adlfs closes at the end, if nobody did
@@ -152,6 +161,14 @@ class Container:
     def close(self) -> None:
         """Closes the connections."""
         self.loop.end(self._service.close())
+
+
+def _keyed(key: CustomerKey | None) -> dict[str, Any]:
+    if key is None:
+        return {}
+    from azure.storage.blob import CustomerProvidedEncryptionKey
+
+    return {"cpk": CustomerProvidedEncryptionKey(key_value=key.text, key_hash=key.sha256)}
 
 
 def _clients() -> tuple[Any, Any]:

@@ -20,6 +20,7 @@ from keystow.backends.errors import (
     StoreError,
     UnsupportedError,
 )
+from keystow.backends.options import CustomerKey, ObjectOptions
 from keystow.backends.sending.continuing import Content
 from keystow.backends.sending.limits import bounds
 from keystow.backends.sending.repeating import retried
@@ -46,19 +47,27 @@ class _Window(NamedTuple):
 class AzureStore(CloudStore):
     """One container."""
 
+    kind = "az"
     largest = LARGEST_PUT
 
-    def __init__(self, container: str, *, endpoint: str | None = None, timeout: float | None = None) -> None:
+    def __init__(
+        self,
+        container: str,
+        *,
+        endpoint: str | None = None,
+        customer_key: CustomerKey | None = None,
+        timeout: float | None = None,
+    ) -> None:
         super().__init__(f"az://{container}", bounds(timeout))
-        self._container = Container(container, endpoint=endpoint, bounds=self._bounds)
+        self._container = Container(container, endpoint=endpoint, customer_key=customer_key, bounds=self._bounds)
 
     @property
     def endpoint(self) -> str:
         """The account's URL."""
         return self._container.endpoint
 
-    def _upload(self, key: str, if_absent: bool, content_type: str | None, metadata: dict[str, str]) -> Upload:
-        return Upload(self._container, key, if_absent, content_type, metadata)
+    def _upload(self, key: str, if_absent: bool, options: ObjectOptions) -> Upload:
+        return Upload(self._container, key, if_absent, options)
 
     def _content(self, key: str, version_id: str | None, stop: int | None, start: int, tag: str | None) -> Content:
         first = self._window(key, version_id, start, stop, tag)
@@ -83,7 +92,7 @@ class AzureStore(CloudStore):
         from azure.core import MatchConditions
 
         length = _WINDOW if stop is None else min(_WINDOW, stop - start)
-        named: dict[str, Any] = {"version_id": version_id} if version_id is not None else {}
+        named: dict[str, Any] = self._container.keyed | ({"version_id": version_id} if version_id is not None else {})
         if etag is not None:
             named |= {"etag": etag, "match_condition": MatchConditions.IfNotModified}
 
@@ -110,7 +119,7 @@ class AzureStore(CloudStore):
 
     def _found(self, key: str, version_id: str | None) -> Stat:
         blob = self._container.blob(key)
-        named = {"version_id": version_id} if version_id is not None else {}
+        named = self._container.keyed | ({"version_id": version_id} if version_id is not None else {})
         return self._asked(lambda: self._container.told(key, blob.get_blob_properties(**named), answers.stat))
 
     def _page(self, prefix: str, token: str | None, pages: Pages) -> tuple[Sequence[Stat], str | None]:

@@ -12,6 +12,7 @@ from functools import partial
 from typing import Any
 
 from keystow.backends.answers import Stored
+from keystow.backends.options import ObjectOptions
 from keystow.backends.sending.in_flight import Cancel, Told, in_flight
 from keystow.backends.sending.parts import Body
 from keystow.backends.sending.repeating import retried_on_loop
@@ -27,9 +28,7 @@ LARGEST_PUT = 1 << 20
 class Upload:
     """One write of one key."""
 
-    def __init__(
-        self, container: Container, key: str, if_absent: bool, content_type: str | None, metadata: dict[str, str]
-    ) -> None:
+    def __init__(self, container: Container, key: str, if_absent: bool, options: ObjectOptions) -> None:
         from azure.core import MatchConditions
         from azure.storage.blob import ContentSettings
 
@@ -37,8 +36,17 @@ class Upload:
         self._key = key
         self._blob = container.blob(key)
         self._id = write_id()
-        self._settings = partial(ContentSettings, content_type=content_type)
-        self._metadata = {**metadata, answers.MARK: self._id}
+        self._settings = partial(
+            ContentSettings,
+            content_type=options.content_type,
+            cache_control=options.cache_control,
+            content_disposition=options.content_disposition,
+        )
+        self._metadata = {**options.metadata, answers.MARK: self._id}
+        self._scoped = container.keyed | (
+            {"encryption_scope": options.encryption_scope} if options.encryption_scope else {}
+        )
+        self._given = self._scoped | _given(options)
         self._condition = {"match_condition": MatchConditions.IfMissing} if if_absent else {}
 
     def single(self, body: bytes, _: str) -> Stored:
@@ -53,6 +61,7 @@ class Upload:
                 content_settings=self._settings(content_md5=md5),
                 validate_content=True,
                 max_concurrency=1,
+                **self._given,
             ),
             len(body),
         )
@@ -79,21 +88,41 @@ class Upload:
                 content_settings=self._settings(),
                 validate_content=True,
                 **self._condition,
+                **self._given,
             ),
             size,
         )
 
     async def _stage(self, identifier: str, piece: bytes) -> None:
         """A block may be staged again under its own id, so a lost answer does no harm."""
-        staging = self._blob.stage_block(identifier, Body(piece), length=len(piece), validate_content=True)
+        staging = self._blob.stage_block(
+            identifier, Body(piece), length=len(piece), validate_content=True, **self._scoped
+        )
         await self._container.sound(self._key, staging)
 
     def _decided(self, request: Callable[[], Awaitable[dict[str, Any]]], size: int) -> Stored:
         def look() -> Stored | None:
-            found = self._blob.get_blob_properties(read_timeout=self._container.bounds.brief)
+            found = self._blob.get_blob_properties(read_timeout=self._container.bounds.brief, **self._container.keyed)
             return self._container.told(self._key, found, answers.ours, size, self._id)
 
         def send() -> Stored:
             return self._container.told(self._key, request(), answers.made)
 
         return decided(send, look, self._container.where(self._key), self._container.bounds)
+
+
+def _given(options: ObjectOptions) -> dict[str, Any]:
+    """What the SDK takes of a new blob, beside its headers and metadata."""
+    from azure.storage.blob import ImmutabilityPolicy
+
+    policy = None
+    if options.retain_until is not None:
+        mode = "Locked" if options.lock_mode == "compliance" else "Unlocked"
+        policy = ImmutabilityPolicy(expiry_time=options.retain_until, policy_mode=mode)
+    given = {
+        "standard_blob_tier": options.storage_class,
+        "tags": dict(options.tags),
+        "immutability_policy": policy,
+        "legal_hold": options.legal_hold,
+    }
+    return {name: value for name, value in given.items() if value}

@@ -16,6 +16,7 @@ from keystow.backends.answers import MOST, Bounded, redirect
 from keystow.backends.endpoints import check_endpoint, origin
 from keystow.backends.errors import CredentialsError, MissingExtraError, StoreError, StoreUnavailableError
 from keystow.backends.loop import Loop
+from keystow.backends.options import CustomerKey, check_way
 from keystow.backends.sending.continuing import Content
 from keystow.backends.sending.limits import Bounds
 from keystow.backends.sending.parts import Body
@@ -46,12 +47,27 @@ class Request(NamedTuple):
 
 
 class Bucket:
-    """An open session for one bucket. ``endpoint`` is ``None`` for Google's own."""
+    """An open session for one bucket. ``endpoint`` is ``None`` for Google's own.
 
-    def __init__(self, name: str, *, endpoint: str | None, bounds: Bounds) -> None:
+    ``keyed`` are the headers of requests for an object, with a customer's key
+    (https://cloud.google.com/storage/docs/encryption/customer-supplied-keys); ``paying`` is the project that pays.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        endpoint: str | None,
+        customer_key: CustomerKey | None = None,
+        paying: str | None = None,
+        bounds: Bounds,
+    ) -> None:
         self.name, self.bounds = name, bounds
         self.endpoint = emulator(os.environ) if endpoint is None else check_endpoint(endpoint)
         self.base = (self.endpoint or "https://storage.googleapis.com").rstrip("/")
+        check_way(self.base, customer_key)
+        self.keyed = _keyed(customer_key)
+        self.paying = paying
         self._files = _file_system(self.endpoint, emulated=origin(self.base)[0] != "https")
         self._renewing: asyncio.Future[None] | None = None
         self.loop = Loop(self._files.loop)
@@ -150,13 +166,19 @@ class Bucket:
             keep_secret(str(self.credentials.token))
         return await session.request(
             request.method,
-            URL(request.url, encoded=True),
+            URL(self._billed(request), encoded=True),
             headers=headers,
             data=body,
             timeout=ClientTimeout(total=None, sock_connect=self.bounds.connect),
             allow_redirects=False,
             auto_decompress=False,
         )
+
+    def _billed(self, request: Request) -> str:
+        """The URL, with the project that pays; a session has it from its beginning."""
+        if self.paying is None or request.asked == "session":
+            return request.url
+        return f"{request.url}{'&' if '?' in request.url else '?'}userProject={quote(self.paying, safe='')}"
 
     async def _renewed(self) -> None:
         """Has one access token asked for, whoever waits; google-auth by itself would wait for two minutes and more."""
@@ -228,6 +250,16 @@ class Bucket:
         """Closes the connections."""
         if self._files.session is not None:
             self.loop.end(self._files.session.close())
+
+
+def _keyed(key: CustomerKey | None) -> dict[str, str]:
+    if key is None:
+        return {}
+    return {
+        "x-goog-encryption-algorithm": "AES256",
+        "x-goog-encryption-key": key.text,
+        "x-goog-encryption-key-sha256": key.sha256,
+    }
 
 
 async def _read(response: Any) -> Answer:

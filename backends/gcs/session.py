@@ -28,7 +28,7 @@ class Session:
     async def put(self, data: bytes, start: int, total: int | None, checksum: str | None) -> Answer:
         """The answer to ``data``, which stands at ``start``; ``total`` and ``checksum`` are known at the end."""
         span = f"{start}-{start + len(data) - 1}" if data else "*"
-        headers = {"Content-Type": self._content_type}
+        headers = {"Content-Type": self._content_type} | self.bucket.keyed
         if checksum is not None:
             headers["X-Goog-Hash"] = f"crc32c={checksum}"
         return await self._post(f"{span}/{'*' if total is None else total}", headers, data)

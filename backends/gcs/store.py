@@ -12,6 +12,7 @@ from keystow.backends.arguments import range_header
 from keystow.backends.cloud import CloudStore
 from keystow.backends.contract import Stat
 from keystow.backends.errors import CredentialsError, InvalidKeyError, UnsupportedError
+from keystow.backends.options import CustomerKey, ObjectOptions
 from keystow.backends.sending.continuing import Content
 from keystow.backends.sending.limits import bounds
 from keystow.backends.sending.repeating import retried
@@ -28,24 +29,40 @@ Answer = TypeVar("Answer")
 
 
 class GCSStore(CloudStore):
-    """One bucket. Versions are generations (https://cloud.google.com/storage/docs/object-versioning)."""
+    """One bucket. ``requester_pays`` is the project that does. Versions are generations (https://cloud.google.com/storage/docs/object-versioning)."""
 
-    def __init__(self, bucket: str, *, endpoint: str | None = None, timeout: float | None = None) -> None:
+    kind = "gs"
+
+    def __init__(
+        self,
+        bucket: str,
+        *,
+        endpoint: str | None = None,
+        customer_key: CustomerKey | None = None,
+        requester_pays: str | None = None,
+        timeout: float | None = None,
+    ) -> None:
         super().__init__(f"gs://{bucket}", bounds(timeout))
-        self._bucket = Bucket(bucket, endpoint=endpoint, bounds=self._bounds)
+        self._bucket = Bucket(
+            bucket,
+            endpoint=endpoint,
+            customer_key=customer_key,
+            paying=requester_pays,
+            bounds=self._bounds,
+        )
 
     @property
     def endpoint(self) -> str | None:
         """The endpoint's URL; ``None`` for Google's own."""
         return self._bucket.endpoint
 
-    def _upload(self, key: str, if_absent: bool, content_type: str | None, metadata: dict[str, str]) -> Upload:
-        return Upload(self._bucket, key, if_absent, content_type, metadata)
+    def _upload(self, key: str, if_absent: bool, options: ObjectOptions) -> Upload:
+        return Upload(self._bucket, key, if_absent, options)
 
     def _content(self, key: str, version_id: str | None, stop: int | None, start: int, tag: str | None) -> Content:
         """As it is stored, which may be compressed; what goes on is of the generation ``tag``."""
         generation = tag or version_id
-        headers = {"Accept-Encoding": "gzip"}
+        headers = {"Accept-Encoding": "gzip"} | self._bucket.keyed
         if (ranged := range_header(start, stop)) is not None:
             headers["Range"] = ranged
         request = self._about(key, generation, alt="media")._replace(headers=headers)
@@ -56,7 +73,7 @@ class GCSStore(CloudStore):
         if generation is not None:
             query["generation"] = generation
         url = f"{self._bucket.object_url(key)}?{urlencode(query)}" if query else self._bucket.object_url(key)
-        return Request("GET", url, key, asked="object" if generation is None else "version")
+        return Request("GET", url, key, self._bucket.keyed, asked="object" if generation is None else "version")
 
     def _found(self, key: str, version_id: str | None) -> Stat:
         return self._asked(self._about(key, version_id), answers.described, key)
@@ -92,6 +109,8 @@ class GCSStore(CloudStore):
                     generation=version_id,
                     expiration=timedelta(seconds=seconds),
                     api_access_endpoint=self._bucket.base,
+                    query_parameters={"userProject": self._bucket.paying} if self._bucket.paying else None,
+                    headers=self._bucket.keyed or None,
                 )
             )
         finally:

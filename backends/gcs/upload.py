@@ -10,12 +10,14 @@ import base64
 import json
 import secrets
 from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC
 from functools import partial
 from typing import Any
 from urllib.parse import urlencode
 
 from keystow.backends.answers import Stored
 from keystow.backends.errors import StoreError
+from keystow.backends.options import ObjectOptions
 from keystow.backends.sending.in_flight import Cancel, Told, in_flight
 from keystow.backends.sending.repeating import retried, retried_on_loop
 from keystow.backends.sending.settling import MARK, decided, write_id
@@ -32,17 +34,15 @@ _UNFINISHED = "the unfinished upload could not be ended; it expires in a week"
 class Upload:
     """One write of one key."""
 
-    def __init__(
-        self, bucket: Bucket, key: str, if_absent: bool, content_type: str | None, metadata: Mapping[str, str]
-    ) -> None:
+    def __init__(self, bucket: Bucket, key: str, if_absent: bool, options: ObjectOptions) -> None:
         self._bucket = bucket
         self._key = key
         self._id = write_id()
-        self._query = {"ifGenerationMatch": "0"} if if_absent else {}
-        self._resource: dict[str, Any] = {"name": key, "metadata": {**metadata, MARK: self._id}}
-        if content_type:
-            self._resource["contentType"] = content_type
-        self._content_type = content_type or "application/octet-stream"
+        self._query = ({"ifGenerationMatch": "0"} if if_absent else {}) | (
+            {"kmsKeyName": options.kms_key} if options.kms_key else {}
+        )
+        self._resource = described(options) | {"name": key, "metadata": {**options.metadata, MARK: self._id}}
+        self._content_type = options.content_type or "application/octet-stream"
 
     def single(self, body: bytes, _: str) -> Stored:
         """One request with the resource and the content (RFC 2387); the server verifies the checksum."""
@@ -107,7 +107,9 @@ class Upload:
 
     def _request(self, query: Mapping[str, str], content_type: str, body: bytes) -> Request:
         url = f"{self._bucket.upload_url}?{urlencode({**query, **self._query})}"
-        return Request("POST", url, self._key, {"Content-Type": content_type}, body, asked="upload")
+        return Request(
+            "POST", url, self._key, {"Content-Type": content_type} | self._bucket.keyed, body, asked="upload"
+        )
 
     def _decided(self, call: Callable[[], Stored], size: int, checksum: str) -> Stored:
         where = self._bucket.where(self._key)
@@ -116,8 +118,27 @@ class Upload:
     def _find(self, size: int, checksum: str) -> Stored | None:
         """What is said of our object; ``None`` if another one stands there."""
         url = self._bucket.object_url(self._key)
-        look = Request("GET", url, self._key, seconds=self._bucket.bounds.brief)
+        look = Request("GET", url, self._key, self._bucket.keyed, seconds=self._bucket.bounds.brief)
         return self._bucket.told(look, answers.ours, self._key, size, checksum, self._id)
+
+
+def described(options: ObjectOptions) -> dict[str, Any]:
+    """What is said of an object beside its name and metadata (https://cloud.google.com/storage/docs/json_api/v1/objects).
+
+    >>> described(ObjectOptions(storage_class="NEARLINE"))
+    {'storageClass': 'NEARLINE'}
+    """
+    given: dict[str, Any] = {
+        "contentType": options.content_type,
+        "cacheControl": options.cache_control,
+        "contentDisposition": options.content_disposition,
+        "storageClass": options.storage_class,
+        "temporaryHold": options.legal_hold,
+    }
+    if options.retain_until is not None:
+        mode = "Locked" if options.lock_mode == "compliance" else "Unlocked"
+        given["retention"] = {"mode": mode, "retainUntilTime": options.retain_until.astimezone(UTC).isoformat()}
+    return {name: value for name, value in given.items() if value}
 
 
 class _Checksum:

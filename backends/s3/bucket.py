@@ -12,6 +12,7 @@ from keystow.backends.sending.repeating import retried
 from .answers import UNDERSTOOD, is_error, strange
 from .carriers import Carriers
 from .checks import AWS, OTHERS, Verification
+from .options import PLAIN, Terms
 from .refusals import refused
 from .requests import Answer, Request
 
@@ -19,10 +20,10 @@ Result = TypeVar("Result")
 
 
 class Bucket:
-    """One bucket, open. ``lines`` are the operations that are under way."""
+    """One bucket, open; ``terms`` go with its requests. ``lines`` are the operations that are under way."""
 
-    def __init__(self, name: str, carriers: Carriers, bounds: Bounds) -> None:
-        self.name, self.bounds = name, bounds
+    def __init__(self, name: str, carriers: Carriers, bounds: Bounds, terms: Terms = PLAIN) -> None:
+        self.name, self.bounds, self._terms = name, bounds, terms
         self.endpoint, self.region = carriers.endpoint, carriers.region
         self.lines = Lines(bounds.still)
         self.verification = Verification(f"s3://{name}", AWS if is_aws(self.endpoint) else OTHERS)
@@ -35,7 +36,7 @@ class Bucket:
     def once(self, request: Request, line: Line, understood: Callable[[Answer], Any] | None = None) -> Any:
         """What a single try gives, understood as ``UNDERSTOOD`` says, or by ``understood``."""
         line.begins()
-        answer = self._carriers.carrier_of(request.operation).send(request, line)
+        answer = self._carriers.carrier_of(request.operation).send(self._terms.on(request), line)
         if answer.status >= 300 or is_error(answer.body):
             raise self.refusal(answer, request)
         try:
@@ -64,7 +65,7 @@ class Bucket:
 
     def sign(self, operation: str, params: dict[str, Any], seconds: int, method: str) -> str:
         """A signed URL for one request."""
-        return self._carriers.client().sign(operation, params, seconds, method)
+        return self._carriers.client().sign(operation, params | self._terms.params(operation), seconds, method)
 
     def close(self) -> None:
         """Ends what is under way, and closes the connections."""

@@ -1,16 +1,18 @@
 """Objects in S3 and in what speaks its protocol: what one request says, for the contract of a store (``cloud.py``)."""
 
 import re
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from functools import partial
 from typing import Any, Literal
 
 from keystow.backends.answers import Pages
 from keystow.backends.arguments import range_header
 from keystow.backends.cloud import CloudStore, check_text
-from keystow.backends.contract import Capabilities, Stat
+from keystow.backends.contract import Stat
 from keystow.backends.errors import InvalidKeyError, StoreError, StoreUnavailableError
+from keystow.backends.options import CustomerKey, ObjectOptions, check_way
 from keystow.backends.sending.continuing import Content
 from keystow.backends.sending.limits import bounds
 from keystow.backends.sending.lines import Line
@@ -18,12 +20,14 @@ from keystow.backends.sending.lines import Line
 from .answers import Found, listed, opened, strange
 from .bucket import Bucket
 from .carriers import Carriers
+from .options import Terms
 from .place import Options
 from .requests import Request
 from .upload import Upload
 
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 """What may be the name of a header (RFC 9110, section 5.6.2)."""
+_HEADERS = ("content_type", "cache_control", "content_disposition", "kms_key", "storage_class")
 
 
 class S3Store(CloudStore):
@@ -33,8 +37,10 @@ class S3Store(CloudStore):
     bucket into the URL's path or its host name; without it, AWS gets the host name and others the path.
     ``conditions=False`` says that the endpoint ignores ``If-None-Match``, as ``probe`` finds out. ``engine="fsspec"``
     has all requests carried by fsspec's client, and any other only those that nothing else can carry (``carriers``).
+    ``customer_key`` and ``requester_pays`` are ``open_store``'s.
     """
 
+    kind = "s3"
     tells_of_absence = False
 
     def __init__(
@@ -48,12 +54,16 @@ class S3Store(CloudStore):
         ca_file: str | None = None,
         addressing: Literal["path", "virtual"] | None = None,
         conditions: bool = True,
+        customer_key: CustomerKey | None = None,
+        requester_pays: bool = False,
         timeout: float | None = None,
     ) -> None:
         super().__init__(f"s3://{bucket}", bounds(timeout))
-        self.capabilities = Capabilities(if_absent=conditions, versions=True, presign=True, metadata=True)
+        self.capabilities = replace(type(self).capabilities, if_absent=conditions)
         options = Options(endpoint, region, profile, ca_file, addressing, self._bounds.connect)
-        self._bucket = Bucket(bucket, Carriers(bucket, engine, options), self._bounds)
+        carriers = Carriers(bucket, engine, options)
+        check_way(carriers.endpoint or "https:", customer_key)
+        self._bucket = Bucket(bucket, carriers, self._bounds, Terms(customer_key, requester_pays))
 
     @property
     def endpoint(self) -> str | None:
@@ -65,13 +75,16 @@ class S3Store(CloudStore):
         """The region that requests are signed for."""
         return self._bucket.region
 
-    def _upload(self, key: str, if_absent: bool, content_type: str | None, metadata: Mapping[str, str]) -> Upload:
-        for name, value in metadata.items():
+    def _upload(self, key: str, if_absent: bool, options: ObjectOptions) -> Upload:
+        for name, value in options.metadata.items():
             if not _NAME.fullmatch(name) or not _is_header(value):
                 raise StoreError(f"{self._bucket.where(key)}: the metadata {name!r} is not printable ASCII")
-        if not _is_header(content_type or ""):
-            raise StoreError(f"{self._bucket.where(key)}: the type {content_type!r} is not printable ASCII")
-        return Upload(self._bucket, key, if_absent, content_type, metadata)
+        for name in _HEADERS:
+            if not _is_header(getattr(options, name) or ""):
+                raise StoreError(
+                    f"{self._bucket.where(key)}: the {name} {getattr(options, name)!r} is not printable ASCII"
+                )
+        return Upload(self._bucket, key, if_absent, options)
 
     def _content(self, key: str, version_id: str | None, stop: int | None, start: int, tag: str | None) -> Content:
         given = {"VersionId": version_id, "Range": range_header(start, stop), "IfMatch": tag}

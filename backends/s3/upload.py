@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from keystow.backends.answers import Stored
 from keystow.backends.errors import ConflictError, NotFoundError, StoreError, StoreUnavailableError
+from keystow.backends.options import ObjectOptions
 from keystow.backends.sending.in_flight import Cancel, Told, in_flight, in_thread
 from keystow.backends.sending.lines import Line
 from keystow.backends.sending.parts import MOST_PARTS
@@ -22,6 +23,7 @@ from keystow.backends.sending.settling import MARK, decided, write_id
 from .answers import Begun, Found
 from .bucket import Bucket
 from .checks import Checks
+from .options import described
 from .requests import Request
 
 _ABORT_SECONDS = 5.0
@@ -42,15 +44,12 @@ class _Part(NamedTuple):
 class Upload:
     """One write of one key: its parameters, and the way to find out what became of it."""
 
-    def __init__(
-        self, bucket: Bucket, key: str, if_absent: bool, content_type: str | None, metadata: Mapping[str, str]
-    ) -> None:
+    def __init__(self, bucket: Bucket, key: str, if_absent: bool, options: ObjectOptions) -> None:
         self._bucket = bucket
         self._key = key
         self._id = write_id()
         self._condition = {"IfNoneMatch": "*"} if if_absent else {}
-        described: dict[str, Any] = {"ContentType": content_type} if content_type else {}
-        self._described = described | {"Metadata": {**metadata, MARK: self._id}}
+        self._described = described(options) | {"Metadata": {**options.metadata, MARK: self._id}}
 
     def single(self, body: bytes, sha256: str) -> Stored:
         """PutObject."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Literal
 
-from keystow.backends import Capabilities, Stat, Store, StoreUnavailableError, Written
+from keystow.backends import Capabilities, ObjectOptions, Stat, Store, StoreUnavailableError, Written
 
 Operation = Literal["write", "read", "stat", "list", "delete", "presign"]
 
@@ -57,10 +57,14 @@ class FaultyStore:
         if_absent: bool = False,
         content_type: str | None = None,
         metadata: Mapping[str, str] | None = None,
+        options: ObjectOptions | None = None,
     ) -> Written:
         """``Store.write``, unless a fault was ordered."""
         lost = self._begin("write", key)
-        written = self._store.write(key, chunks, if_absent=if_absent, content_type=content_type, metadata=metadata)
+        said: dict[str, ObjectOptions] = {} if options is None else {"options": options}
+        written = self._store.write(
+            key, chunks, if_absent=if_absent, content_type=content_type, metadata=metadata, **said
+        )
         _lose(lost)
         return written
 
