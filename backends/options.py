@@ -92,11 +92,11 @@ class ObjectOptions:
 
     encryption: str | None = None
     kms_key: str | None = None
-    encryption_context: Mapping[str, str] = field(default_factory=dict)
+    encryption_context: Mapping[str, str] = field(default_factory=dict, hash=False)
     encryption_scope: str | None = None
     storage_class: str | None = None
-    tags: Mapping[str, str] = field(default_factory=dict)
-    metadata: Mapping[str, str] = field(default_factory=dict)
+    tags: Mapping[str, str] = field(default_factory=dict, hash=False)
+    metadata: Mapping[str, str] = field(default_factory=dict, hash=False)
     content_type: str | None = None
     cache_control: str | None = None
     content_disposition: str | None = None

@@ -3,13 +3,14 @@
 from collections.abc import Collection, Mapping, Sequence
 from datetime import timedelta
 from os import PathLike
-from typing import Self
+from typing import Self, Unpack
 
 from . import fetching, surroundings
 from .archive import Limits
 from .archive.scan import Special, Symlinks
 from .backends import Store
 from .backends.endpoints import is_provider, is_same
+from .backends.options import CustomerKey
 from .errors import ResultError
 from .fetching import Fetched, Result, Verified, read_result
 from .keys import Context
@@ -17,6 +18,7 @@ from .publishing import Destination, IfExists, Manner, Progress, published, sele
 from .result import PublishedResult
 from .spec import PublisherSpec
 from .stored import Access, Opened
+from .writing import Writing
 
 
 class Publisher:
@@ -52,11 +54,16 @@ class Publisher:
         allow: Collection[str] = (),
         allow_endpoints: Collection[str] | None = None,
         timeout: timedelta | float | None = None,
+        customer_key: bytes | str | CustomerKey | None = None,
+        requester_pays: bool | str = False,
+        **writing: Unpack[Writing],
     ) -> None:
-        self._manner = Manner(if_exists, symlinks, special, mtime, level, selected(include, exclude))
+        manner = Manner(if_exists, symlinks, special, mtime, level, selected(include, exclude))
         self._trust = surroundings.trust(allow, allow_endpoints)
-        self._to = Destination(destination, archive=archive, trust=self._trust, access=Access(timeout))
-        self._to.check(self._manner)
+        self._access = Access(timeout, customer_key, requester_pays)
+        self._access.check(store)
+        self._to = Destination(destination, archive=archive, trust=self._trust, access=self._access, writing=writing)
+        self._manner = self._to.fitted(manner)
         self._opened = Opened(self._to.store, store)
 
     def publish(
@@ -93,7 +100,8 @@ class Publisher:
         self._opened.check()
         found, spec = read_result(result), self._to.spec
         proven = proven and (sha256 is not None or found.checksum_sha256 is not None)
-        surroundings.admit_claimed(found, proven=proven, trust=self._trust, error=ResultError)
+        keyed = self._access.customer_key is not None
+        surroundings.admit_claimed(found, proven=proven, trust=self._trust, keyed=keyed, error=ResultError)
         place = f"{spec.type}://{spec.bucket}"
         if (found.type, found.bucket) == (spec.type, spec.bucket):
             store = self._opened.begin().result()

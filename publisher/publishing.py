@@ -16,16 +16,17 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
 from os import PathLike
-from typing import Literal
+from typing import Any, Literal, Unpack
 
 from . import surroundings
 from .archive import Entry, Selection, SourceError, Tree, dereference, pack, scan, selection
 from .archive.gzip import LEVEL, check_level
 from .archive.scan import Special, Symlinks, check_choices
 from .archive.selection import sensitive
-from .backends import AlreadyExistsError, Store, StoreError, Written
+from .backends import AlreadyExistsError, ObjectOptions, Store, StoreError, Written
 from .backends.endpoints import region_of
-from .backends.opening import engine_for, timeout_for
+from .backends.opening import engine_for
+from .backends.options import CustomerKey, refused
 from .backends.sending.digest import Digest
 from .backends.sending.parts import begun, part_size
 from .checksum import Checksum
@@ -37,6 +38,7 @@ from .spec import PublisherSpec
 from .stored import PLAIN_ACCESS, Access, AlreadyPublishedError, Opened, listing_checksum, open_place
 from .surroundings import job_context, processors, with_instant
 from .trust import Trust
+from .writing import Writing
 
 IfExists = Literal["replace", "error", "skip"]
 Progress = Callable[[int, int], None]
@@ -60,6 +62,7 @@ class Manner:
     mtime: int | None = None
     level: int | None = None
     selection: Selection | None = None
+    options: ObjectOptions | None = None
 
     def __post_init__(self) -> None:
         if self.if_exists not in {"replace", "error", "skip"}:
@@ -85,7 +88,8 @@ class Destination:
     """Where to publish, read and checked once, from what was given alone; for any number of contexts.
 
     What a job says (``PublisherSpec.claimed``) is admitted by ``trust``; the default is the environment's.
-    ``access`` is what the store is opened with. Raises ``SpecError``.
+    ``access`` is what the store is opened with. ``writing`` goes before what the destination says of how objects are
+    written. Raises ``SpecError``.
     """
 
     def __init__(
@@ -95,15 +99,26 @@ class Destination:
         archive: bool | None = None,
         trust: Trust | None = None,
         access: Access = PLAIN_ACCESS,
+        writing: Writing | None = None,
     ) -> None:
-        self.spec = spec = _spec(given)
+        spec = _spec(given)
+        keyed = access.customer_key is not None
         if spec.claimed:
-            surroundings.admit_claimed(spec, proven=None, trust=trust or surroundings.trust(), error=SpecError)
+            surroundings.admit_claimed(
+                spec, proven=None, trust=trust or surroundings.trust(), keyed=keyed, error=SpecError
+            )
         try:
             engine_for(spec.engine)
-            timeout_for(access.timeout)
+            options = replace(spec.options, **(writing or {}))
+            refusal = refused(["customer_key"], spec.type) if keyed else None
         except ValueError as error:
             raise SpecError(str(error)) from None
+        if refusal is not None:
+            raise SpecError(refusal)
+        if keyed and (options.encryption or options.kms_key or options.encryption_scope):
+            raise SpecError("customer_key is one way to encrypt, and the options name another: give one of them")
+        access = replace(access, requester_pays=access.requester_pays or spec.requester_pays)
+        self.spec = spec = replace(spec, options=options, requester_pays=access.requester_pays)
         self.archive = spec.encoding == "gzip" if archive is None else archive
         self._access = access
         self._templates: dict[frozenset[str], Template] = {}
@@ -132,10 +147,11 @@ class Destination:
             self._templates = {labels: template}
         return template
 
-    def check(self, manner: Manner) -> None:
-        """Raises ``SpecError`` if ``manner`` is none for what is published here."""
+    def fitted(self, manner: Manner) -> Manner:
+        """``manner``, with what is said here of how objects are written. Raises ``SpecError`` if it does not fit."""
         if manner.level is not None and not self.archive:
             raise SpecError(f"level={manner.level} is for archives, and files under a prefix are stored as they are")
+        return replace(manner, options=self.spec.options if self.spec.options.named() else None)
 
     def store(self) -> Store:
         """Another store, open."""
@@ -185,6 +201,9 @@ def publish(
     allow: Collection[str] = (),
     allow_endpoints: Collection[str] | None = None,
     timeout: timedelta | float | None = None,
+    customer_key: bytes | str | CustomerKey | None = None,
+    requester_pays: bool | str = False,
+    **writing: Unpack[Writing],
 ) -> PublishedResult:
     """Publishes the directory (or file) ``source`` and returns what was published.
 
@@ -212,7 +231,12 @@ def publish(
     ``store`` is an open one that takes the place of the destination's, and stays open: its bucket is the destination's,
     which stands in the result. Without it, one is opened for this call; a ``Publisher`` keeps its own.
 
-    ``timeout`` is ``open_store``'s: when a request is over on which nothing moves, with all of its tries.
+    ``timeout`` is ``open_store``'s: when a request is over on which nothing moves, with all of its tries. So are
+    ``customer_key`` and ``requester_pays``: with the first, who reads what was published needs the same key.
+
+    ``writing`` are the options of ``keystow.backends.ObjectOptions`` (``encryption``, ``kms_key``, ``storage_class``,
+    ``tags``, ``metadata``, ``lock_mode``, …), which go before those of the destination. What the destination's store
+    does not have is refused.
 
     Raises ``ValueError`` (``SpecError``, ``TemplateError``, …) for a call that is wrong, before anything is read;
     ``SourceError`` for a source that cannot be packed; ``StoreError`` for what the store refuses. Of an archive nothing
@@ -220,8 +244,10 @@ def publish(
     """
     manner = Manner(if_exists, symlinks, special, mtime, level, selected(include, exclude))
     trusted = surroundings.trust(allow, allow_endpoints)
-    to = Destination(destination, archive=archive, trust=trusted, access=Access(timeout))
-    to.check(manner)
+    access = Access(timeout, customer_key, requester_pays)
+    access.check(store)
+    to = Destination(destination, archive=archive, trust=trusted, access=access, writing=writing)
+    manner = to.fitted(manner)
     with closing(Opened(to.store, store)) as opened:
         return published(source, to, opened, context, manner, progress=progress)
 
@@ -249,12 +275,12 @@ def sent(
     opening = opened.begin()
     if foreseen.encoding == "plain":
         store = opening.result()
-        return _publish_files(store, _located(foreseen, store), watched, manner.if_exists)
+        return _publish_files(store, _located(foreseen, store), watched, manner)
     level = LEVEL if manner.level is None else manner.level
     packed = partial(pack, level=level, threads=processors(), mtime=manner.mtime)
     _, chunks = begun(packed(watched), lambda size: size >= _AHEAD or opening.done())
     store = opening.result()
-    return _publish_archive(store, _located(foreseen, store), chunks, manner.if_exists, partial(packed, tree))
+    return _publish_archive(store, _located(foreseen, store), chunks, manner, partial(packed, tree))
 
 
 def lies_in(path: str, directory: str) -> bool:
@@ -289,14 +315,14 @@ def _publish_archive(
     store: Store,
     result: PublishedResult,
     chunks: Iterator[bytes],
-    if_exists: IfExists,
+    manner: Manner,
     again: Callable[[], Iterator[bytes]],
 ) -> PublishedResult:
     """Writes ``chunks``, which ``again`` gives anew."""
     try:
-        written = store.write(result.key, chunks, if_absent=if_exists != "replace", content_type="application/gzip")
+        written = store.write(result.key, chunks, content_type="application/gzip", **_how(manner))
     except AlreadyExistsError as error:
-        if if_exists == "skip":
+        if manner.if_exists == "skip":
             return result
         standing = _recognised(store, result, again)
         if standing is None:
@@ -326,7 +352,14 @@ def _recognised(store: Store, result: PublishedResult, again: Callable[[], Itera
     return replace(result, version_id=found.version_id, checksum_sha256=Checksum(ours.hexdigest()))
 
 
-def _publish_files(store: Store, result: PublishedResult, tree: Tree, if_exists: IfExists) -> PublishedResult:
+def _how(manner: Manner) -> dict[str, Any]:
+    """The keywords of ``Store.write``; a store that knows of no options is told of none."""
+    options = {} if manner.options is None else {"options": manner.options}
+    return {"if_absent": manner.if_exists != "replace", **options}
+
+
+def _publish_files(store: Store, result: PublishedResult, tree: Tree, manner: Manner) -> PublishedResult:
+    how = _how(manner)
     ending = threading.Event()
     memory = Budget(_HELD)
 
@@ -336,11 +369,11 @@ def _publish_files(store: Store, result: PublishedResult, tree: Tree, if_exists:
                 return store.write(
                     result.key + entry.name,
                     _until(ending, tree.read(entry)),
-                    if_absent=if_exists != "replace",
                     content_type=_content_type(entry.name),
+                    **how,
                 )
         except AlreadyExistsError:
-            if if_exists == "error":
+            if manner.if_exists == "error":
                 raise
             return None
 

@@ -108,6 +108,8 @@ class PublishedResult:
             raise ResultError(str(error)) from None
         if place.engine is not None:
             raise ResultError(f"{text!r} names an engine, and what is published has none: set KEYSTOW_ENGINE")
+        if place.options.named() or place.requester_pays:
+            raise ResultError(f"{text!r} says how objects are written, and it is written: leave these options out")
         encoding = "plain" if place.key.endswith("/") else place.encoding
         return cls(place.type, place.bucket, place.key, place.endpoint, place.region, encoding=encoding)
 

@@ -7,14 +7,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Self
 
+from .backends import ObjectOptions
 from .backends.errors import UnknownStoreError
 from .backends.opening import ENGINES, located
 from .errors import SpecError
 from .keys import KeyRules
 from .params import named, near_to, nearest, read_params
 from .places import KINDS, check_place, check_type, kind_of
+from .writing import PARAMS, check_writing, read_params_of_writing, written_params
 
-_NAMES = ("Bucket", "Key", "Endpoint", "Region", "Encoding", "Engine")
+_PLACE = ("Bucket", "Key", "Endpoint", "Region", "Encoding", "Engine")
+_NAMES = (*_PLACE, *PARAMS)
 _OPTION = re.compile(r"([A-Za-z][A-Za-z0-9_-]*)=(.*)", re.DOTALL)
 _COMMA = re.compile(r",(?=\s*[A-Za-z][A-Za-z0-9_-]*=)")
 _QUOTED = re.compile(r'(?:^|,)"')
@@ -29,7 +32,8 @@ class PublisherSpec:
     """A bucket and a key template in it (specification, "Publisher Parameters").
 
     ``encoding`` is ``"gzip"`` for one archive or ``"plain"`` for the files under a prefix. ``engine`` is what carries
-    the requests: ``"auto"``, ``"fsspec"`` or ``"obstore"``, as ``open_store`` has it. ``claimed`` says that a mapping
+    the requests: ``"auto"``, ``"fsspec"`` or ``"obstore"``, as ``open_store`` has it. ``options`` say how objects are
+    written, and ``requester_pays`` who pays, as ``open_store`` has it. ``claimed`` says that a mapping
     was read, a job's perhaps, whose author may be anybody: what it names is used only as far as ``keystow.trust``
     admits it. Raises ``SpecError`` for values that cannot be.
 
@@ -44,6 +48,8 @@ class PublisherSpec:
     region: str | None = None
     encoding: str = "gzip"
     engine: str | None = None
+    options: ObjectOptions = field(default_factory=ObjectOptions, hash=False)
+    requester_pays: bool | str = False
     claimed: bool = field(default=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -58,6 +64,10 @@ class PublisherSpec:
             raise SpecError(f"there is no encoding {self.encoding!r}: use gzip (one archive) or plain (a prefix)")
         if self.engine is not None and self.engine not in ENGINES:
             raise SpecError(f"there is no engine {self.engine!r}: use one of {', '.join(ENGINES)}")
+        try:
+            check_writing(self.type, self.options, self.requester_pays)
+        except ValueError as error:
+            raise SpecError(str(error)) from None
 
     @classmethod
     def parse(cls, text: str) -> Self:
@@ -105,6 +115,12 @@ class PublisherSpec:
         kind, values = read_params(
             mapping, wrapper="Publisher", names=_NAMES, required=("Bucket", "Key"), error=SpecError
         )
+        try:
+            writing = read_params_of_writing(values)
+            requester_pays = writing.pop("requester_pays", False)
+            options = ObjectOptions(**writing)
+        except ValueError as error:
+            raise SpecError(str(error)) from None
         return cls(
             kind,
             values["Bucket"],
@@ -113,6 +129,8 @@ class PublisherSpec:
             values.get("Region"),
             values.get("Encoding", "gzip").lower(),
             values["Engine"].lower() if "Engine" in values else None,
+            options,
+            requester_pays,
             claimed,
         )
 
@@ -120,8 +138,8 @@ class PublisherSpec:
         """The declarative form, which ``from_mapping`` reads."""
         encoding = None if self.encoding == "gzip" else self.encoding
         values = (self.bucket, self.key, self.endpoint, self.region, encoding, self.engine)
-        params = {name: value for name, value in zip(_NAMES, values, strict=True) if value is not None}
-        return {"Type": self.type, "Params": params}
+        params = {name: value for name, value in zip(_PLACE, values, strict=True) if value is not None}
+        return {"Type": self.type, "Params": params | written_params(self.options, self.requester_pays)}
 
     @property
     def rules(self) -> KeyRules:

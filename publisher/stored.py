@@ -5,12 +5,15 @@ import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from contextvars import copy_context
+from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 from .backends import AlreadyExistsError, Store, open_store
 from .backends.endpoints import region_of
+from .backends.opening import timeout_for
+from .backends.options import CustomerKey, customer_key_for
 from .backends.sending.forks import tell_in_children
 from .checksum import Checksum
 from .concurrency import under_way
@@ -27,10 +30,26 @@ class AlreadyPublishedError(AlreadyExistsError):
     result: PublishedResult
 
 
-class Access(NamedTuple):
-    """What the caller says of how a store is opened, beside the place itself; each is ``open_store``'s."""
+@dataclass(frozen=True, slots=True)
+class Access:
+    """What the caller says of how a store is opened, beside the place itself; each is ``open_store``'s.
+
+    Raises ``ValueError`` for what cannot be.
+    """
 
     timeout: timedelta | float | None = None
+    customer_key: bytes | str | CustomerKey | None = field(default=None, repr=False)
+    requester_pays: bool | str = False
+
+    def __post_init__(self) -> None:
+        timeout_for(self.timeout)
+        if self.customer_key is not None:
+            object.__setattr__(self, "customer_key", customer_key_for(self.customer_key))
+
+    def check(self, given: Store | None) -> None:
+        """Raises ``ValueError`` where a store is ``given`` that this would have had to open."""
+        if given is not None and (self.customer_key is not None or self.requester_pays):
+            raise ValueError("customer_key and requester_pays are for opening a store: give them to open_store")
 
 
 PLAIN_ACCESS = Access()
@@ -41,7 +60,13 @@ def open_place(place: PublishedResult | PublisherSpec, access: Access = PLAIN_AC
     region = place.region or region_of(place.endpoint)
     located = {"endpoint": place.endpoint, "region": region, "engine": getattr(place, "engine", None)}
     options: dict[str, Any] = {name: value for name, value in located.items() if value is not None}
-    return open_store(f"{place.type}://{place.bucket}", timeout=access.timeout, **options)
+    return open_store(
+        f"{place.type}://{place.bucket}",
+        timeout=access.timeout,
+        customer_key=access.customer_key,
+        requester_pays=access.requester_pays,
+        **options,
+    )
 
 
 class Opened:

@@ -87,9 +87,14 @@ def configured_endpoints(kind: str) -> Collection[str]:
 
 
 def admit_claimed(
-    place: "PublisherSpec | PublishedResult", *, proven: bool | None, trust: "Trust", error: type[ValueError]
+    place: "PublisherSpec | PublishedResult",
+    *,
+    proven: bool | None,
+    trust: "Trust",
+    keyed: bool = False,
+    error: type[ValueError],
 ) -> None:
-    """Raises ``error`` for a place that somebody else named, and may not; ``proven`` is ``trust.admit``'s."""
+    """Raises ``error`` for a place that somebody else named, and may not; ``proven`` and ``keyed`` are ``admit``'s."""
     from .places import host_in
     from .trust import admit
 
@@ -101,6 +106,7 @@ def admit_claimed(
             proven=proven,
             trust=trust,
             configured=configured_endpoints(place.type),
+            keyed=keyed,
             error=error,
         )
 

@@ -57,19 +57,20 @@ def admit(
     proven: bool | None,
     trust: Trust,
     configured: Collection[str],
+    keyed: bool = False,
     error: type[ValueError],
 ) -> None:
     """Raises ``error`` for a store, of this type and at this endpoint, that a stranger may not name.
 
     ``proven`` says that a checksum came along, which will have to hold; ``None``, that none could. ``configured`` are
     the endpoints that the caller's environment holds for stores of the type. ``host`` is the server that stands in the
-    place itself, as it does with fsspec's other types.
+    place itself, as it does with fsspec's other types. ``keyed`` says that a customer's key would go there, too.
     """
     _admit_type(kind, proven=proven, trust=trust, error=error)
     if trust.endpoints is not None and kind not in _TYPES and host not in {origin(url)[1] for url in trust.endpoints}:
         advice = f": {_allowing(f'https://{host}')}" if host else ""
         raise error(f"the server {host or kind!r} is not called, as it is none of those that are allowed{advice}")
-    _admit_endpoint(kind, endpoint, trust=trust, configured=configured, error=error)
+    _admit_endpoint(kind, endpoint, trust=trust, configured=configured, keyed=keyed, error=error)
 
 
 def _admit_type(kind: str, *, proven: bool | None, trust: Trust, error: type[ValueError]) -> None:
@@ -82,12 +83,18 @@ def _admit_type(kind: str, *, proven: bool | None, trust: Trust, error: type[Val
 
 
 def _admit_endpoint(
-    kind: str, endpoint: str | None, *, trust: Trust, configured: Collection[str], error: type[ValueError]
+    kind: str,
+    endpoint: str | None,
+    *,
+    trust: Trust,
+    configured: Collection[str],
+    keyed: bool,
+    error: type[ValueError],
 ) -> None:
     if trust.endpoints is not None:
         _admit_listed(kind, endpoint, trust.endpoints, configured, error)
     elif endpoint is not None:
-        foreign = kind not in _BOUND or configured
+        foreign = kind not in _BOUND or configured or keyed
         if foreign and not (is_provider(kind, endpoint) or is_loopback(endpoint) or _is_among(endpoint, configured)):
             why = "the credentials that it would get work elsewhere too"
             raise error(f"the endpoint {endpoint!r} is not called on somebody's word, as {why}: {_allowing(endpoint)}")

@@ -56,6 +56,7 @@ class Client:
             self._credentials = self._loop.run(session.get_credentials()) if self._files.key is None else None
             self._check_credentials()
             self._client = self._files.connect()
+        self._client.meta.events.register("before-sign.s3", _say_in_url_who_pays)
         hand_on(self._client)
 
     def _check_credentials(self) -> None:
@@ -163,6 +164,13 @@ class Client:
             raise_alone(unanswered(where, self.endpoint, *_reasons(error), arrived=_arrived(error)))
         except (botocore.BotoCoreError, botocore.ClientError) as error:
             raise_alone(StoreError(f"{where}: {str(error).rstrip('.')}"))
+
+
+def _say_in_url_who_pays(request: Any, **_: object) -> None:
+    """A URL that is handed on has no header (https://docs.aws.amazon.com/AmazonS3/latest/userguide/ObjectsinRequesterPaysBuckets.html)."""
+    if request.context.get("is_presign_request") and (payer := request.headers.get("x-amz-request-payer")):
+        del request.headers["x-amz-request-payer"]
+        request.params = {**(request.params or {}), "x-amz-request-payer": payer}
 
 
 class _Watched(Body):

@@ -13,6 +13,7 @@ from .claimed import (
 )
 from .failures import each_of
 from .streams import say
+from .written import given_access, take_access
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,13 +35,14 @@ def take_arguments(parser: "argparse.ArgumentParser") -> None:
     take_trust(parser)
     take_limits(parser, *LIMITS)
     typed.take_timeout(parser)
+    take_access(parser)
 
 
 def run(options: "argparse.Namespace") -> int:
     """Fetches, and says what and from where."""
     results = given_results(options)
     given = {"sha256": options.sha256, "limits": given_limits(options), "timeout": options.timeout}
-    given |= given_trust(options)
+    given |= given_trust(options) | given_access(options)
     places = (
         [options.directory]
         if len(results) == 1

@@ -11,6 +11,7 @@ from .context import given_context, take_context
 from .failures import each_of
 from .output import FORMS, Printed, check_form
 from .streams import say
+from .written import given_access, given_writing, take_access, take_writing
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -62,6 +63,8 @@ def take_arguments(parser: "argparse.ArgumentParser") -> None:
     )
     take_trust(parser)
     typed.take_timeout(parser)
+    take_access(parser)
+    take_writing(parser)
     parser.set_defaults(prints=True, repeated="destination")
 
 
@@ -74,25 +77,25 @@ def run(options: "argparse.Namespace") -> int:
     context = given_context(options)
     archive = False if options.plain else None
     trusted = trust(options.allow, options.allow_endpoint)
-    made = partial(Destination, archive=archive, trust=trusted, access=Access(options.timeout))
+    access = Access(options.timeout, **given_access(options))
+    made = partial(Destination, archive=archive, trust=trusted, access=access, writing=given_writing(options))
     destinations = _destinations(options, made)
     results = [to.foreseen(context) for to in destinations]
     check_form(options.output, results)
     chosen = _selection(options.patterns or ())
     epoch = _source_date_epoch()
     manner = Manner(options.if_exists, options.symlinks, options.special, epoch, options.level, chosen)
-    for to in destinations:
-        to.check(manner)
+    manners = [to.fitted(manner) for to in destinations]
     if options.file:
         _check_outside(options.source, options.file)
     printed = Printed(options.output, None if options.dry_run else options.file)
     for foreseen in results:
         _note(foreseen)
 
-    def work(one: "tuple[Destination, PublishedResult]") -> None:
-        printed.add(_published(options, *one, manner))
+    def work(one: "tuple[Destination, PublishedResult, Manner]") -> None:
+        printed.add(_published(options, *one))
 
-    return each_of(list(zip(destinations, results, strict=True)), work)
+    return each_of(list(zip(destinations, results, manners, strict=True)), work)
 
 
 def _check_outside(source: str, path: str) -> None:

@@ -5,6 +5,7 @@ import argparse
 from . import typed
 from .claimed import given_results, given_trust, take_result, take_trust
 from .failures import each_of
+from .written import given_access, take_access
 
 DESCRIPTION = "Print a pre-signed URL of a published archive."
 
@@ -13,6 +14,7 @@ def take_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares what the command takes."""
     take_result(parser)
     take_trust(parser)
+    take_access(parser)
     parser.add_argument("--expires", type=typed.duration, required=True, metavar="1h", help="90s, 30m, 12h, 7d at most")
     parser.add_argument(
         "--pin-version",
@@ -27,5 +29,6 @@ def run(options: argparse.Namespace) -> int:
     """Prints the URL."""
     from keystow.fetching import presign
 
-    given = {"expires": options.expires, "pin_version": options.pin_version, **given_trust(options)}
+    given = {"expires": options.expires, "pin_version": options.pin_version}
+    given |= given_trust(options) | given_access(options)
     return each_of(given_results(options), lambda result: print(presign(result, **given)))

@@ -4,6 +4,7 @@ from . import typed
 from .claimed import given_limits, given_results, given_trust, take_checksum, take_limits, take_result, take_trust
 from .failures import each_of
 from .streams import say
+from .written import given_access, take_access
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ def take_arguments(parser: "argparse.ArgumentParser") -> None:
     take_trust(parser)
     take_limits(parser, "members", "bytes")
     typed.take_timeout(parser)
+    take_access(parser)
 
 
 def run(options: "argparse.Namespace") -> int:
@@ -30,7 +32,8 @@ def run(options: "argparse.Namespace") -> int:
     from .wording import counted
 
     limits = given_limits(options)
-    given = {"sha256": options.sha256, "limits": limits, "timeout": options.timeout, **given_trust(options)}
+    given = {"sha256": options.sha256, "limits": limits, "timeout": options.timeout}
+    given |= given_trust(options) | given_access(options)
 
     def work(result: "str | PublishedResult") -> None:
         verified = verify(result, **given)

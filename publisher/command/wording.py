@@ -20,6 +20,12 @@ _OPTIONS = (
     (r' \(or, with a Template of your own, choose values="percent"\)', ""),
 )
 """Patterns, which are compiled when there is something to word, and what stands in their place."""
+_KEYWORD = (
+    r"(?<![\w-])(?:(encryption_context|encryption_scope|kms_key|customer_key|storage_class|content_type|cache_control"
+    r"|content_disposition|lock_mode|retain_until|legal_hold|requester_pays)\b|(encryption|tags|metadata)(?==|: ))"
+    r"(?:=(?:'([^']*)'|True))?"
+)
+"""A keyword that says how an object is written, perhaps with its value."""
 
 
 def as_options(message: str) -> str:
@@ -30,7 +36,12 @@ def as_options(message: str) -> str:
     """
     for pattern, option in _OPTIONS:
         message = re.sub(pattern, option, message)
-    return message
+    return re.sub(_KEYWORD, _as_option, message)
+
+
+def _as_option(found: re.Match[str]) -> str:
+    name = (found[1] or found[2]).replace("_", "-").replace("tags", "tag")
+    return f"--{name} {found[3]}" if found[3] else f"--{name}"
 
 
 def counted(number: int, thing: str) -> str:
