@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from .errors import UnsupportedError
-from .options import ObjectOptions, refused
+from .options import ObjectOptions, unfit
 
 _LONGEST = timedelta(days=7)
 
@@ -26,7 +26,7 @@ def signature_seconds(expires: timedelta | float, method: str, version_id: str |
 
 def check_options(options: ObjectOptions | None, kind: str) -> None:
     """Raises ``UnsupportedError`` for options that stores of the type ``kind`` do not have."""
-    refusal = refused(options.named(), kind) if options is not None else None
+    refusal = None if options is None else unfit(options, kind)
     if refusal is not None:
         raise UnsupportedError(refusal)
 

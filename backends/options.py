@@ -52,7 +52,7 @@ TABLE = {
     "encryption_scope": Row(_NO_SCOPE, _NO_SCOPE, "x-ms-encryption-scope"),
     "customer_key": Row("x-amz-server-side-encryption-customer-key", "x-goog-encryption-key", "x-ms-encryption-key"),
     "storage_class": Row("x-amz-storage-class", "storageClass", "x-ms-access-tier"),
-    "tags": Row("x-amz-tagging", Instead("Google's objects have no tags: use metadata"), "x-ms-tags"),
+    "tags": Row("x-amz-tagging", Instead("Google has none: use metadata"), "x-ms-tags"),
     "metadata": Row("x-amz-meta-*", "metadata", "x-ms-meta-*"),
     "content_type": Row("Content-Type", "contentType", "x-ms-blob-content-type"),
     "cache_control": Row("Cache-Control", "cacheControl", "x-ms-blob-cache-control"),
@@ -69,6 +69,8 @@ TABLE = {
 """By the names of Python's arguments: the header or field of each cloud's API."""
 
 _TEXTS = ("kms_key", "encryption_scope", "storage_class", "content_type", "cache_control", "content_disposition")
+_TIERS = ("Hot", "Cool", "Cold", "Archive")
+"""https://learn.microsoft.com/azure/storage/blobs/access-tiers-overview"""
 _MOST_TAGS = 10
 _TAG = re.compile(r"[\w +\-./:=@]{1,128}")
 _TAG_VALUE = re.compile(r"[\w +\-./:=@]{0,256}")
@@ -150,7 +152,7 @@ def refused(names: Collection[str], kind: str) -> str | None:
     """What to say of the first of ``names`` that stores of the type ``kind`` do not take; ``None`` if they take all.
 
     >>> refused(["tags"], "gs")
-    "tags: Google's objects have no tags: use metadata"
+    'tags: Google has none: use metadata'
     """
     for name in names:
         if kind not in CLOUDS:
@@ -161,12 +163,25 @@ def refused(names: Collection[str], kind: str) -> str | None:
     return None
 
 
+def unfit(options: ObjectOptions, kind: str) -> str | None:
+    """What to say of the first option that stores of the type ``kind`` do not take; ``None`` if they take all.
+
+    >>> unfit(ObjectOptions(storage_class="GLACIER"), "az")
+    'storage_class: Azure has no tier GLACIER: use Hot, Cool, Cold or Archive'
+    """
+    refusal = refused(options.named(), kind)
+    if refusal is None and kind == "az" and (options.storage_class or _TIERS[0]).title() not in _TIERS:
+        tiers = f"{', '.join(_TIERS[:-1])} or {_TIERS[-1]}"
+        return f"storage_class: Azure has no tier {options.storage_class}: use {tiers}"
+    return refusal
+
+
 def check_payer(given: bool | str, kind: str) -> None:
     """Raises ``ValueError`` for a ``requester_pays`` that does not say what stores of the type ``kind`` ask."""
     if kind == "gs" and given is True:
         raise ValueError("requester_pays=True names nobody, and with Google a project pays: give its id")
     if kind == "s3" and given not in {True, False}:
-        raise ValueError(f"requester_pays={given!r} is for Google, where a project pays: give True")
+        raise ValueError(f"requester_pays={given!r} is for Google, where a project pays: give requester_pays=True")
 
 
 class CustomerKey:
@@ -217,7 +232,7 @@ def customer_key_for(given: "bytes | str | CustomerKey") -> CustomerKey:
     return CustomerKey(key)
 
 
-def check_way(endpoint: str, key: CustomerKey | None) -> None:
-    """Raises ``ValueError`` where a customer's key would go out in the open."""
-    if key is not None and origin(endpoint)[0] != "https" and not is_loopback(endpoint):
+def check_way(endpoint: str, key: CustomerKey | None, *, also_here: bool = False) -> None:
+    """Raises ``ValueError`` where a customer's key would go out in the open; on this machine ``also_here``."""
+    if key is not None and origin(endpoint)[0] != "https" and (also_here or not is_loopback(endpoint)):
         raise ValueError(f"{endpoint} is called without TLS, and customer_key would go there in the open: use https")

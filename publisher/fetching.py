@@ -192,8 +192,8 @@ def presign(
 
     It names the published version unless ``pin_version`` is false: a signer who has only ``s3:GetObject`` may not
     read named versions. ``store``, ``allow``, ``allow_endpoints``, ``customer_key`` and ``requester_pays`` are those of
-    ``fetch``; whoever uses the URL of what a customer's key encrypts has to send that along, in the store's own headers.
-    Raises ``ResultError`` for a prefix, ``UnsupportedError`` for a store that has no URLs.
+    ``fetch``; whoever uses the URL of what a customer's key encrypts has to send that along, in the store's own
+    headers. Raises ``ResultError`` for a prefix, ``UnsupportedError`` for a store that has no URLs.
     """
     trust = surroundings.trust(allow, allow_endpoints)
     published = _admissible(result, trust)

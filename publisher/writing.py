@@ -6,7 +6,7 @@ from typing import Any, NamedTuple, TypedDict
 from urllib.parse import parse_qsl, urlencode
 
 from .backends import ObjectOptions
-from .backends.options import check_payer, refused
+from .backends.options import check_payer, refused, unfit
 
 _EXAMPLE = "2027-01-31T00:00:00+00:00"
 
@@ -109,7 +109,7 @@ def written_params(options: ObjectOptions, requester_pays: bool | str) -> dict[s
 
 def check_writing(kind: str, options: ObjectOptions, requester_pays: bool | str) -> None:
     """Raises ``ValueError`` for what stores of the type ``kind`` do not take."""
-    names = (*options.named(), *(("requester_pays",) if requester_pays else ()))
-    if names and (refusal := refused(names, kind)) is not None:
+    refusal = unfit(options, kind) or refused(["requester_pays"] if requester_pays else [], kind)
+    if refusal is not None:
         raise ValueError(refusal)
     check_payer(requester_pays, kind)

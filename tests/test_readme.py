@@ -72,6 +72,23 @@ def test_the_program_that_reads_the_results_of_others(tmp_path):
 
 
 @pytest.mark.server
+def test_the_four_ways_on_the_page_of_options(workplace, seaweed):
+    from keystow import PublisherSpec
+    from keystow.publishing import Destination
+
+    page = (ROOT / "docs" / "options.md").read_text("utf-8")
+    (program,), (command,), (declared,) = (blocks(page, language) for language in ("python", "sh", "yaml"))
+    for call in ([sys.executable, "-c", program], ["/bin/sh", "-euxc", command]):
+        done = subprocess.run(call, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        tags = seaweed.client().get_object_tagging(Bucket="my-bucket", Key="options/abc123.tar.gz")["TagSet"]
+        assert tags == [{"Key": "project", "Value": "apollo"}]
+    spec = PublisherSpec.from_mapping(yaml.safe_load(declared))
+    given = {"kms_key": "alias/results", "tags": {"project": "apollo"}}
+    assert spec == Destination("s3://my-bucket/options/{jobID}", writing=given).spec
+
+
+@pytest.mark.server
 def test_the_test_in_the_readme(tmp_path):
     """It runs on all five kinds of store, as a user's own test."""
     (program,) = blocks(README, "py")

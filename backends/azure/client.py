@@ -42,7 +42,7 @@ class Container:
         self.name, self.bounds = name, bounds
         file_system, guarded = _clients()
         self.account = account(endpoint, os.environ)
-        check_way(self.account.endpoint, customer_key)
+        check_way(self.account.endpoint, customer_key, also_here=True)  # the SDK sends none without
         self.keyed = _keyed(customer_key)
         self._files = _opened(file_system, self.account)
         self._service = guarded(self._files.service_client, bounds)

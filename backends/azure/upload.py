@@ -113,14 +113,14 @@ class Upload:
 
 def _given(options: ObjectOptions) -> dict[str, Any]:
     """What the SDK takes of a new blob, beside its headers and metadata."""
-    from azure.storage.blob import ImmutabilityPolicy
+    from azure.storage.blob import ImmutabilityPolicy, StandardBlobTier
 
     policy = None
     if options.retain_until is not None:
         mode = "Locked" if options.lock_mode == "compliance" else "Unlocked"
         policy = ImmutabilityPolicy(expiry_time=options.retain_until, policy_mode=mode)
     given = {
-        "standard_blob_tier": options.storage_class,
+        "standard_blob_tier": options.storage_class and StandardBlobTier(options.storage_class.title()),
         "tags": dict(options.tags),
         "immutability_policy": policy,
         "legal_hold": options.legal_hold,

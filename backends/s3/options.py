@@ -44,7 +44,7 @@ def described(options: ObjectOptions) -> dict[str, Any]:
         "ObjectLockMode": options.lock_mode.upper() if options.lock_mode else None,
         "ObjectLockRetainUntilDate": None
         if options.retain_until is None
-        else options.retain_until.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        else options.retain_until.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
         "ObjectLockLegalHoldStatus": "ON" if options.legal_hold else None,
     }
     return {name: value for name, value in given.items() if value}

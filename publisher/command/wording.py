@@ -23,7 +23,7 @@ _OPTIONS = (
 _KEYWORD = (
     r"(?<![\w-])(?:(encryption_context|encryption_scope|kms_key|customer_key|storage_class|content_type|cache_control"
     r"|content_disposition|lock_mode|retain_until|legal_hold|requester_pays)\b|(encryption|tags|metadata)(?==|: ))"
-    r"(?:=(?:'([^']*)'|True))?"
+    r"(?:=(?:'([^']*)'|(True)))?"
 )
 """A keyword that says how an object is written, perhaps with its value."""
 
@@ -41,7 +41,8 @@ def as_options(message: str) -> str:
 
 def _as_option(found: re.Match[str]) -> str:
     name = (found[1] or found[2]).replace("_", "-").replace("tags", "tag")
-    return f"--{name} {found[3]}" if found[3] else f"--{name}"
+    value = found[3] or (found[4] or "").lower()
+    return f"--{name} {value}" if value else f"--{name}"
 
 
 def counted(number: int, thing: str) -> str:

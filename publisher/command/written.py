@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     import argparse
     from typing import Any
 
+    from keystow.writing import Writing
+
 _MOST_KEY_BYTES = 4096
 _WRITING = {
     "encryption": "S3: AES256, aws:kms or aws:kms:dsse",
@@ -50,17 +52,19 @@ def take_writing(parser: "argparse.ArgumentParser") -> None:
             )
 
 
-def given_writing(options: "argparse.Namespace") -> "dict[str, Any]":
+def given_writing(options: "argparse.Namespace") -> "Writing":
     """The keywords of what was typed. Raises ``SpecError`` for a name that is given twice."""
+    from typing import cast
+
     from keystow.errors import SpecError
 
-    found = {name: value for name, value in vars(options).items() if name in _WRITING}
+    found: dict[str, Any] = {name: value for name, value in vars(options).items() if name in _WRITING}
     for name in _PAIRS.keys() & found.keys():
         pairs = dict(found[name])
         if len(pairs) < len(found[name]):
             raise SpecError(f"--{_PAIRS[name]} has a name twice: give each once")
         found[name] = pairs
-    return found
+    return cast("Writing", found)
 
 
 def take_access(parser: "argparse.ArgumentParser") -> None:

@@ -11,6 +11,8 @@ from .process import LOOPBACK, Server, find_program, has_modules, program, uniqu
 from .s3 import Credentials, S3Server, refusals_as_os_errors
 
 Policy = dict[str, Any]
+_KMS = {"default_provider": "local", "providers": {"local": {"type": "local", "enableOnDemandCreate": True}}}
+"""A key server of its own, which makes a key of any name when it is first used; keys are gone with the process."""
 
 
 def _policy(action: str, bucket: str) -> Policy:
@@ -80,15 +82,15 @@ class SeaweedFS(Server, S3Server):
     # -- the process
 
     def _prepare(self) -> None:
-        self.access_key, self.secret_key = "keystow-admin", uuid.uuid4().hex
+        self.access_key, self.secret_key, self._sse_key = "keystow-admin", uuid.uuid4().hex, uuid.uuid4().hex
         (self.directory / "data").mkdir(exist_ok=True)
         key = {"accessKey": self.access_key, "secretKey": self.secret_key}
         admin = {"name": "admin", "credentials": [key], "actions": ["Admin"]}
-        (self.directory / "identities.json").write_text(json.dumps({"identities": [admin]}))
+        (self.directory / "identities.json").write_text(json.dumps({"identities": [admin], "kms": _KMS}))
 
     def _settings(self) -> Mapping[str, str]:
         """One volume per bucket in place of seven keeps a bucket's first write quick."""
-        return {"WEED_MASTER_VOLUME_GROWTH_COPY_1": "1"}
+        return {"WEED_MASTER_VOLUME_GROWTH_COPY_1": "1", "WEED_S3_SSE_KEY": self._sse_key}
 
     def _command(self) -> list[str]:
         ports = [
