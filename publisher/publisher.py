@@ -13,7 +13,7 @@ from .backends.endpoints import is_provider, is_same
 from .errors import ResultError
 from .fetching import Fetched, Result, Verified, read_result
 from .keys import Context
-from .publishing import Destination, IfExists, Manner, Progress, published, selected
+from .publishing import Destination, IfExists, Manner, Progress, Source, published, selected
 from .result import PublishedResult
 from .spec import PublisherSpec
 from .stored import Access, Opened
@@ -42,6 +42,7 @@ class Publisher:
         *,
         store: Store | None = None,
         archive: bool | None = None,
+        raw: bool = False,
         if_exists: IfExists = "replace",
         symlinks: Symlinks = "inside",
         special: Special = "error",
@@ -55,12 +56,12 @@ class Publisher:
     ) -> None:
         self._manner = Manner(if_exists, symlinks, special, mtime, level, selected(include, exclude))
         self._trust = surroundings.trust(allow, allow_endpoints)
-        self._to = Destination(destination, archive=archive, trust=self._trust, access=Access(timeout))
+        self._to = Destination(destination, archive=archive, raw=raw, trust=self._trust, access=Access(timeout))
         self._to.check(self._manner)
         self._opened = Opened(self._to.store, store)
 
     def publish(
-        self, source: str | PathLike[str], context: Context | None = None, *, progress: Progress | None = None
+        self, source: Source, context: Context | None = None, *, progress: Progress | None = None
     ) -> PublishedResult:
         """Publishes ``source`` as ``keystow.publish`` does, and raises what it raises."""
         return published(source, self._to, self._opened, context, self._manner, progress=progress)
