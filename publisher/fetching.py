@@ -185,11 +185,11 @@ def presign(
     allow: Collection[str] = (),
     allow_endpoints: Collection[str] | None = None,
 ) -> str:
-    """A URL from which anybody can fetch the archive or raw file until ``expires`` (a timedelta, or seconds; 7 days at most).
+    """A URL from which anybody can fetch the archive, or raw file, until ``expires`` (a timedelta, or seconds).
 
-    It names the published version unless ``pin_version`` is false: a signer who has only ``s3:GetObject`` may not
-    read named versions. ``store``, ``allow`` and ``allow_endpoints`` are those of ``fetch``. Raises ``ResultError`` for
-    a prefix, ``UnsupportedError`` for a store that has no URLs.
+    That is 7 days at most. It names the published version unless ``pin_version`` is false: a signer who has only
+    ``s3:GetObject`` may not read named versions. ``store``, ``allow`` and ``allow_endpoints`` are those of ``fetch``.
+    Raises ``ResultError`` for a prefix, ``UnsupportedError`` for a store that has no URLs.
     """
     trust = surroundings.trust(allow, allow_endpoints)
     published = _admissible(result, trust)

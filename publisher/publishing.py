@@ -30,7 +30,7 @@ from .checksum import Checksum
 from .concurrency import Budget, in_order
 from .errors import SpecError
 from .keys import Context, Key, Template, check_key, object_key
-from .raw import Readable, check_file, is_stream, streamed
+from .raw import Readable, check_file, streamed
 from .result import PublishedResult
 from .spec import PublisherSpec
 from .standing import check_same, compared
@@ -176,7 +176,7 @@ class Destination:
 
     def scanned(self, source: Source, foreseen: PublishedResult, manner: Manner) -> Tree:
         """The tree to publish, with every key that it gives checked; a stream is not read yet."""
-        if is_stream(source):
+        if not isinstance(source, str | PathLike):
             if self.encoding != "raw":
                 raise SpecError("a stream can only be published as it is: give raw=True")
             return streamed(source)

@@ -20,11 +20,6 @@ class Readable(Protocol):
         ...
 
 
-def is_stream(source: str | PathLike[str] | Readable) -> bool:
-    """Whether ``source`` is read, and no path."""
-    return not isinstance(source, str | bytes | PathLike)
-
-
 def check_file(source: str | PathLike[str]) -> None:
     """Raises ``SpecError`` for a directory."""
     if os.path.isdir(source):

@@ -31,8 +31,8 @@ _DESTINATION = (
     f"Default: {_USUAL}"
 )
 _IF_EXISTS = (
-    "what becomes of an object that is there: replace (default), error (exit status 3), or skip, which leaves it and is "
-    "an error only if it is seen to differ"
+    "what becomes of an object that is there: replace (default), error (exit status 3), or skip, which leaves it, "
+    "and is an error where it is seen to differ"
 )
 _SYMLINKS = "keep those that stay inside (default), follow, skip them all, or take any as an error"
 _SPECIAL = "what becomes of sockets, FIFOs and devices: error (default), or skip them"
