@@ -53,7 +53,7 @@ class PublishedResult:
     def __post_init__(self) -> None:
         object.__setattr__(self, "type", check_type(self.type, ResultError))
         if self.encoding not in ENCODINGS:
-            raise ResultError(f"{WRAPPER}.Params.Encoding is {self.encoding!r}: write gzip, plain or raw")
+            raise ResultError(f"{WRAPPER}.Params.Encoding is {self.encoding!r}: write gzip or plain, or raw")
         given = {"endpoint": self.endpoint, "region": self.region}
         check_place(self.type, self.bucket, given, ResultError)
         check_name(self.type, self.key, prefix=self.encoding == "plain", error=ResultError)

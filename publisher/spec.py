@@ -54,9 +54,8 @@ class PublisherSpec:
         if self.type not in KINDS and "::" in self.key:
             raise SpecError(f"the key {self.key!r} holds '::', which chains one file system to another: choose another")
         if self.encoding not in ENCODINGS:
-            raise SpecError(
-                f"there is no encoding {self.encoding!r}: use gzip (one archive), plain (a prefix) or raw (one file)"
-            )
+            known = "gzip (one archive) or plain (a prefix), or raw (one file as it is)"
+            raise SpecError(f"there is no encoding {self.encoding!r}: use {known}")
         if self.engine is not None and self.engine not in ENGINES:
             raise SpecError(f"there is no engine {self.engine!r}: use one of {', '.join(ENGINES)}")
 
