@@ -293,7 +293,7 @@ def test_a_store_that_fails_publishes_nothing(tmp_path):
 
 def test_a_file_that_changes_meanwhile_is_not_published(file, tmp_path):
     file.write_bytes(bytes(1 << 20))
-    with pytest.raises(SourceChangedError, match="data.bin' changed"):
+    with pytest.raises(SourceChangedError, match=r"data\.bin' changed"):
         publish(file, f"memory://{tmp_path.name}/k", raw=True, progress=lambda *_: file.write_bytes(b"2"))
     assert list(open_store(f"memory://{tmp_path.name}").list()) == []
 

@@ -65,6 +65,13 @@ def test_a_compute_node_publishes_a_plain_directory(seaweed, bucket, compute_nod
     assert same_tree(files, tmp_path / "back")
 
 
+def test_a_compute_node_publishes_a_stream(seaweed, bucket, compute_node, login, tmp_path):
+    login(compute_node)
+    published = ks.publish(io.BytesIO(b"42"), destination(seaweed, bucket, "node/stream"), raw=True)
+    login(seaweed)
+    assert ks.verify(published).size == 2
+
+
 @pytest.mark.parametrize("if_exists", ["error", "skip"])
 def test_a_compute_node_may_ask_not_to_overwrite(seaweed, bucket, compute_node, login, small, if_exists):
     login(compute_node)
@@ -179,14 +186,6 @@ def test_a_requester_where_the_bucket_keeps_versions(versioned_requester, login,
     assert (tmp_path / "raw" / "raw").read_text() == "42"
     with pytest.raises(AccessDeniedError):
         ks.fetch(replace(shared["raw"], checksum_sha256=None), tmp_path / "unproven")
-
-
-def test_a_compute_node_publishes_a_stream(seaweed, bucket, compute_node, login, tmp_path):
-    login(compute_node)
-    published = ks.publish(io.BytesIO(b"42"), destination(seaweed, bucket, "node/stream"), raw=True)
-    login(seaweed)
-    assert ks.verify(published).size == 2
-
     unverifiable = replace(shared["versioned"], checksum_sha256=None)
     with pytest.raises(AccessDeniedError) as caught:
         ks.fetch(unverifiable, tmp_path / "refused")

@@ -325,11 +325,11 @@ def test_skip_claims_no_checksum_of_what_cannot_be_read(files, operation, archiv
     assert second == replace(first, checksum_sha256=None)
 
 
-def test_skip_reads_nothing_of_what_has_another_size(files, small):
+def test_skip_reads_nothing_of_what_has_another_size(files):
     store = FaultyStore(open_store("memory://sizes"))
-    publish(files, "memory://sizes/k", store=store)
+    publish(files / "score.txt", "memory://sizes/k", store=store)
     with pytest.raises(AlreadyExistsError, match="differs"):
-        publish(small, "memory://sizes/k", store=store, if_exists="skip")
+        publish(files, "memory://sizes/k", store=store, if_exists="skip")
     assert [operation for operation, _ in store.calls] == ["write", "write", "stat"]
 
 
