@@ -27,7 +27,7 @@ def compared(store: Store, key: str, ours: Digest) -> Standing | None:
     """What stands under ``key``, beside ``ours``, of which the rest is read; ``None`` where that cannot be seen."""
     try:
         found = store.stat(key)
-        if any(ours.size > found.size for _ in ours) or ours.size < found.size:
+        if any(ours.size > found.size for _ in ours) or ours.size != found.size:
             return Standing(found.version_id, is_same=False)
         theirs = Digest(store.read(key, version_id=found.version_id))
         deque(theirs, maxlen=0)
