@@ -85,7 +85,8 @@ def fetch(
     """Fetches what was published into ``directory``, which is new or empty.
 
     ``result`` is a ``PublishedResult``, its mapping, the path of a YAML or JSON file that holds it, a pre-signed URL of
-    an archive, or where it lies (``s3://bucket/key``, as ``PublishedResult.parse`` reads it). The published version is
+    an archive, or where it lies (``s3://bucket/key``, as ``PublishedResult.parse`` reads it). What was published raw
+    becomes one file in ``directory``, named as the last segment of its key. The published version is
     read if that is permitted; otherwise the current object, which must then have the published SHA-256. ``sha256`` is
     one that it must have, where that is known from elsewhere, of a URL too. Without any, nothing is verified
     (``Fetched.verified``).
@@ -124,7 +125,13 @@ def fetch(
             with _explained(check), closing(objects.members()) as members:
                 unpacked = extract(members, directory, limits=limits)
             return _fetched(unpacked, objects.checksum(), verified=verify and published.checksum_sha256 is not None)
-        content = _archive(opened, published, check=verify)
+        if published.encoding == "raw":
+            found = _found(opened, published)
+            content = _object(opened, published, check=verify)
+            member = _member(published.key.rpartition("/")[2], found), _as_announced(content, found, published.url)
+            unpacked = extract([member], directory, limits=limits)
+            return _fetched(unpacked, content.checksum(), verified=content.expected is not None)
+        content = _object(opened, published, check=verify)
         drain = partial(content.drain, _room(target, limits)[0]) if content.expected is not None else None
         with _explained(drain):
             unpacked = unpack(content, directory, limits=limits)
@@ -169,7 +176,7 @@ def verify(
     with _opened(published, store, trust, proven=True, access=access) as opened:
         if published.encoding == "plain":
             return _Objects(opened, published, limits, check=True).verified()
-        content = _archive(opened, published, check=True)
+        content = _object(opened, published, check=True)
         size = 0
         for chunk in content:
             size += len(chunk)
@@ -188,12 +195,13 @@ def presign(
     customer_key: bytes | str | CustomerKey | None = None,
     requester_pays: bool | str = False,
 ) -> str:
-    """A URL from which anybody can fetch the archive until ``expires`` (a timedelta, or seconds; 7 days at most).
+    """A URL from which anybody can fetch the archive, or raw file, until ``expires`` (a timedelta, or seconds).
 
-    It names the published version unless ``pin_version`` is false: a signer who has only ``s3:GetObject`` may not
-    read named versions. ``store``, ``allow``, ``allow_endpoints``, ``customer_key`` and ``requester_pays`` are those of
-    ``fetch``; whoever uses the URL of what a customer's key encrypts has to send that along, in the store's own
-    headers. Raises ``ResultError`` for a prefix, ``UnsupportedError`` for a store that has no URLs.
+    That is 7 days at most. It names the published version unless ``pin_version`` is false: a signer who has only
+    ``s3:GetObject`` may not read named versions. ``store``, ``allow``, ``allow_endpoints``, ``customer_key`` and
+    ``requester_pays`` are those of ``fetch``; whoever uses the URL of what a customer's key encrypts has to send that
+    along, in the store's own headers. Raises ``ResultError`` for a prefix, ``UnsupportedError`` for a store that has no
+    URLs.
     """
     trust = surroundings.trust(allow, allow_endpoints)
     published = _admissible(result, trust)
@@ -341,7 +349,21 @@ class _Hashed:
         return Checksum(self._hash.hexdigest())
 
 
-def _archive(store: Store, published: PublishedResult, *, check: bool) -> _Hashed:
+def _found(store: Store, published: PublishedResult) -> Stat:
+    """What the store says of the object that ``_object`` reads."""
+    try:
+        return store.stat(published.key, version_id=published.version_id)
+    except AccessDeniedError:
+        if published.version_id is None or published.checksum_sha256 is None:
+            raise
+        return store.stat(published.key)
+
+
+def _member(name: str, found: Stat) -> Entry:
+    return Entry(name, "file", found.size, int(found.modified.timestamp()) if found.modified else 0)
+
+
+def _object(store: Store, published: PublishedResult, *, check: bool) -> _Hashed:
     """The published version's content, or the current object's where named versions may not be read."""
     expected = published.checksum_sha256 if check else None
     if published.version_id is None:
@@ -362,8 +384,8 @@ def _chained(first: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
     yield from rest
 
 
-def _as_announced(chunks: Iterator[bytes], found: Stat, url: str) -> Iterator[bytes]:
-    """``chunks``, if they are the bytes that the listing announced."""
+def _as_announced(chunks: Iterable[bytes], found: Stat, url: str) -> Iterator[bytes]:
+    """``chunks``, if they are the bytes that the store announced."""
     left = found.size
     for chunk in chunks:
         left -= len(chunk)
@@ -371,7 +393,7 @@ def _as_announced(chunks: Iterator[bytes], found: Stat, url: str) -> Iterator[by
             break
         yield chunk
     if left:
-        raise StoreError(f"{url}: {found.size} bytes were listed, and {'more' if left < 0 else 'fewer'} came")
+        raise StoreError(f"{url}: {found.size} bytes were announced, and {'more' if left < 0 else 'fewer'} came")
 
 
 class _Objects:
@@ -390,11 +412,10 @@ class _Objects:
         """Each object as a member of a tree; raises at the end if the checksum is not the expected one."""
         for found, begun in self._each(self._begin):
             name = found.key[len(self._prefix) :]
-            modified = int(found.modified.timestamp()) if found.modified else 0
+            entry = _member(name, found)
             if name.endswith("/") or not name:
-                yield Entry(name.rstrip("/"), "directory", mtime=modified), ()
+                yield Entry(name.rstrip("/"), "directory", mtime=entry.mtime), ()
                 continue
-            entry = Entry(name, "file", found.size, modified)
             if begun is not None:
                 content, self._digests[name] = begun
                 yield entry, (content,)

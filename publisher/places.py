@@ -16,6 +16,9 @@ from .backends.opening import canonical, is_known
 from .keys import AZURE, FILE, GCS, S3, KeyRuleError, KeyRules, check_key
 from .params import nearest
 
+ENCODINGS = ("gzip", "plain", "raw")
+"""One archive, the files under a prefix, or one file as it is."""
+
 # S3 itself takes 3 to 63 of [a-z0-9.-]; its compatibles have more, and are asked.
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,254}")
 _NAMED = "a name of letters, digits, '.', '_' and '-' that begins with a letter or a digit, of 255 at most"

@@ -14,7 +14,7 @@ from .backends.options import CustomerKey
 from .errors import ResultError
 from .fetching import Fetched, Result, Verified, read_result
 from .keys import Context
-from .publishing import Destination, IfExists, Manner, Progress, published, selected
+from .publishing import Destination, IfExists, Manner, Progress, Source, published, selected
 from .result import PublishedResult
 from .spec import PublisherSpec
 from .stored import Access, Opened
@@ -44,6 +44,7 @@ class Publisher:
         *,
         store: Store | None = None,
         archive: bool | None = None,
+        raw: bool = False,
         if_exists: IfExists = "replace",
         symlinks: Symlinks = "inside",
         special: Special = "error",
@@ -62,12 +63,14 @@ class Publisher:
         self._trust = surroundings.trust(allow, allow_endpoints)
         self._access = Access(timeout, customer_key, requester_pays)
         self._access.check(store)
-        self._to = Destination(destination, archive=archive, trust=self._trust, access=self._access, writing=writing)
+        self._to = Destination(
+            destination, archive=archive, raw=raw, trust=self._trust, access=self._access, writing=writing
+        )
         self._manner = self._to.fitted(manner)
         self._opened = Opened(self._to.store, store)
 
     def publish(
-        self, source: str | PathLike[str], context: Context | None = None, *, progress: Progress | None = None
+        self, source: Source, context: Context | None = None, *, progress: Progress | None = None
     ) -> PublishedResult:
         """Publishes ``source`` as ``keystow.publish`` does, and raises what it raises."""
         return published(source, self._to, self._opened, context, self._manner, progress=progress)

@@ -1,4 +1,4 @@
-"""From a directory to a published result.
+"""From a directory, a file or a stream to a published result.
 
 Strategy: everything that can be wrong with the call is found first, from the call alone (``Destination``); then the
 source is scanned, then the store is opened, then bytes flow.
@@ -8,22 +8,20 @@ import logging
 import mimetypes
 import os
 import threading
-from collections import deque
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError
 from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from functools import partial
 from os import PathLike
-from typing import Any, Literal, Unpack
+from typing import Any, Literal, NamedTuple, Unpack
 
 from . import surroundings
 from .archive import Entry, Selection, SourceError, Tree, dereference, pack, scan, selection
 from .archive.gzip import LEVEL, check_level
 from .archive.scan import Special, Symlinks, check_choices
 from .archive.selection import sensitive
-from .backends import AlreadyExistsError, ObjectOptions, Store, StoreError, Written
+from .backends import AlreadyExistsError, ObjectOptions, Store, Written
 from .backends.endpoints import region_of
 from .backends.opening import engine_for
 from .backends.options import CustomerKey, refused
@@ -32,17 +30,21 @@ from .backends.sending.parts import begun, part_size
 from .checksum import Checksum
 from .concurrency import Budget, in_order
 from .errors import SpecError
-from .keys import Context, Template, check_key, object_key
+from .keys import Context, Key, Template, check_key, object_key
+from .raw import Readable, check_file, streamed
 from .result import PublishedResult
 from .spec import PublisherSpec
+from .standing import check_same, compared
 from .stored import PLAIN_ACCESS, Access, AlreadyPublishedError, Opened, listing_checksum, open_place
 from .surroundings import job_context, processors, with_instant
 from .trust import Trust
 from .writing import Writing
 
 IfExists = Literal["replace", "error", "skip"]
+Source = str | PathLike[str] | Readable
+"""A directory, a file, or a binary stream."""
 Progress = Callable[[int, int], None]
-"""Is told how many bytes of how many have been read from the source."""
+"""Is told how many bytes of how many have been read from the source; of a stream, both are what was read so far."""
 
 _AHEAD = 16 << 20
 _PART = part_size(1)
@@ -73,6 +75,25 @@ class Manner:
         except ValueError as error:
             raise SpecError(str(error)) from None
 
+    @property
+    def about_directories(self) -> list[str]:
+        """What was chosen of that which only directories and archives have, in words."""
+        choices = {
+            f"level={self.level}": self.level is not None,
+            f"mtime={self.mtime}": self.mtime is not None,
+            f'symlinks="{self.symlinks}"': self.symlinks != "inside",
+            f'special="{self.special}"': self.special != "error",
+            "a choice by patterns": self.selection is not None,
+        }
+        return [words for words, is_made in choices.items() if is_made]
+
+
+class Sent(NamedTuple):
+    """What was published, and how many of its objects had been there before and were left as they are."""
+
+    result: PublishedResult
+    there: int
+
 
 def selected(include: Sequence[str], exclude: Sequence[str]) -> Selection | None:
     """``selection(include, exclude)``. Raises ``SpecError`` for a pattern that is none."""
@@ -97,6 +118,7 @@ class Destination:
         given: str | Mapping[str, object] | PublisherSpec,
         *,
         archive: bool | None = None,
+        raw: bool = False,
         trust: Trust | None = None,
         access: Access = PLAIN_ACCESS,
         writing: Writing | None = None,
@@ -117,9 +139,12 @@ class Destination:
             raise SpecError(refusal)
         if keyed and (options.encryption or options.kms_key or options.encryption_scope):
             raise SpecError("customer_key is one way to encrypt, and the options name another: give one of them")
+        if raw and archive is not None:
+            raise SpecError(f"raw=True and archive={archive} are two ways to publish: give one of them")
         access = replace(access, requester_pays=access.requester_pays or spec.requester_pays)
         self.spec = spec = replace(spec, options=options, requester_pays=access.requester_pays)
-        self.archive = spec.encoding == "gzip" if archive is None else archive
+        chosen = None if archive is None else "gzip" if archive else "plain"
+        self.encoding = "raw" if raw else chosen or spec.encoding
         self._access = access
         self._templates: dict[frozenset[str], Template] = {}
 
@@ -132,12 +157,16 @@ class Destination:
         return PublishedResult(
             type=spec.type,
             bucket=spec.bucket,
-            key=object_key(self._template(context), context, archive=self.archive, rules=spec.rules),
+            key=self._key(context),
             endpoint=spec.endpoint,
             region=spec.region or region_of(spec.endpoint),
-            encoding="gzip" if self.archive else "plain",
+            encoding=self.encoding,
             claimed=spec.claimed,
         )
+
+    def _key(self, context: Context) -> Key:
+        template, is_raw = self._template(context), self.encoding == "raw"
+        return object_key(template, context, archive=self.encoding == "gzip", raw=is_raw, rules=self.spec.rules)
 
     def _template(self, context: Context) -> Template:
         labels = frozenset(context.labels)
@@ -149,21 +178,31 @@ class Destination:
 
     def fitted(self, manner: Manner) -> Manner:
         """``manner``, with what is said here of how objects are written. Raises ``SpecError`` if it does not fit."""
-        if manner.level is not None and not self.archive:
+        if manner.level is not None and self.encoding == "plain":
             raise SpecError(f"level={manner.level} is for archives, and files under a prefix are stored as they are")
+        if self.encoding == "raw" and (given := manner.about_directories):
+            raise SpecError(
+                f"{given[0]} is for directories, and what is raw is one file, stored as it is: leave it out"
+            )
         return replace(manner, options=self.spec.options if self.spec.options.named() else None)
 
     def store(self) -> Store:
         """Another store, open."""
         return open_place(self.spec, self._access)
 
-    def scanned(self, source: str | PathLike[str], foreseen: PublishedResult, manner: Manner) -> Tree:
-        """The tree to publish, with every key that it gives checked."""
+    def scanned(self, source: Source, foreseen: PublishedResult, manner: Manner) -> Tree:
+        """The tree to publish, with every key that it gives checked; a stream is not read yet."""
+        if not isinstance(source, str | PathLike):
+            if self.encoding != "raw":
+                raise SpecError("a stream can only be published as it is: give raw=True")
+            return streamed(source)
         self._check_apart(source, foreseen)
+        if self.encoding == "raw":
+            check_file(source)
         tree = scan(source, symlinks=manner.symlinks, special=manner.special, selection=manner.selection)
         if found := sensitive(tree.entries):
             _log.warning("%s: exclude what others should not see", _named(found))
-        if self.archive:
+        if self.encoding != "plain":
             return tree
         tree = dereference(tree)
         names = [entry.name for entry in tree.files]
@@ -184,12 +223,13 @@ class Destination:
 
 
 def publish(
-    source: str | PathLike[str],
+    source: Source,
     destination: str | Mapping[str, object] | PublisherSpec,
     context: Context | None = None,
     *,
     store: Store | None = None,
     archive: bool | None = None,
+    raw: bool = False,
     if_exists: IfExists = "replace",
     symlinks: Symlinks = "inside",
     special: Special = "error",
@@ -205,18 +245,24 @@ def publish(
     requester_pays: bool | str = False,
     **writing: Unpack[Writing],
 ) -> PublishedResult:
-    """Publishes the directory (or file) ``source`` and returns what was published.
+    """Publishes the directory (or file, or stream) ``source`` and returns what was published.
 
     ``destination`` is ``"s3://bucket/key-template,opt=…"``, the declarative mapping, or a ``PublisherSpec``. Without a
     ``context``, the ids are the running job's (``BACALHAU_JOB_ID`` and its like); without ``context.at``, the instant
     is now, in UTC.
 
     ``archive`` is ``True`` for one ``.tar.gz``, ``False`` for the files under a prefix, ``None`` for what the
-    destination's ``Encoding`` says. ``if_exists``: ``"replace"`` the object, raise ``AlreadyExistsError`` for
-    ``"error"`` (``AlreadyPublishedError``, which has the ``result``, if this very archive stands there and can be
-    read), leave it and return a result without a checksum for ``"skip"``. ``symlinks`` and ``special`` (sockets, FIFOs
-    and devices: ``"error"`` or ``"skip"``) are ``scan``'s. ``mtime`` (seconds since 1970) stands in for the times of
-    all members. ``level`` is gzip's, from 0 (stored) to 9 (small, and slow), 2 by default.
+    destination's ``Encoding`` says. ``raw=True`` stores one file, or what a binary stream has left, as it is, under
+    exactly that key; what is about directories (from ``symlinks`` to ``level``) is then an error.
+
+    ``if_exists``: ``"replace"`` the object; raise ``AlreadyExistsError`` for ``"error"`` (``AlreadyPublishedError``,
+    which has the ``result``, if this very content stands there and can be read); for ``"skip"`` leave what stands
+    there: if it is this very content, the result is as whole as if it had been sent; if it differs, that is an
+    ``AlreadyExistsError``; where it may not be read, the result has no checksum. Of a prefix, each file is compared.
+
+    ``symlinks`` and ``special`` (sockets, FIFOs and devices: ``"error"`` or ``"skip"``) are ``scan``'s. ``mtime``
+    (seconds since 1970) stands in for the times of all members. ``level`` is gzip's, from 0 (stored) to 9 (small, and
+    slow), 2 by default.
 
     ``include`` and ``exclude`` are patterns in gitignore's language: with the first, nothing goes along but what they
     match; of that, what the others match is left out, but for what one with ``!`` takes in again. It is an error if
@@ -239,21 +285,26 @@ def publish(
     does not have is refused.
 
     Raises ``ValueError`` (``SpecError``, ``TemplateError``, …) for a call that is wrong, before anything is read;
-    ``SourceError`` for a source that cannot be packed; ``StoreError`` for what the store refuses. Of an archive nothing
-    is published then; of a prefix, the files that had arrived stay, and a note on the error counts them.
+    ``SourceError`` for a source that cannot be packed; ``StoreError`` for what the store refuses; what a stream raises.
+    Of an archive or a raw file nothing is published then; of a prefix, the files that had arrived stay, and a note on
+    the error counts them.
+
+    >>> import io
+    >>> publish(io.BytesIO(b"42"), "memory://bucket/exact/score.txt", raw=True).key
+    'exact/score.txt'
     """
     manner = Manner(if_exists, symlinks, special, mtime, level, selected(include, exclude))
     trusted = surroundings.trust(allow, allow_endpoints)
     access = Access(timeout, customer_key, requester_pays)
     access.check(store)
-    to = Destination(destination, archive=archive, trust=trusted, access=access, writing=writing)
+    to = Destination(destination, archive=archive, raw=raw, trust=trusted, access=access, writing=writing)
     manner = to.fitted(manner)
     with closing(Opened(to.store, store)) as opened:
         return published(source, to, opened, context, manner, progress=progress)
 
 
 def published(
-    source: str | PathLike[str],
+    source: Source,
     to: Destination,
     opened: Opened,
     context: Context | None,
@@ -264,23 +315,28 @@ def published(
     """What was published of ``source``."""
     opened.check()
     foreseen = to.foreseen(with_instant(job_context() if context is None else context))
-    return sent(to.scanned(source, foreseen, manner), foreseen, opened, manner, progress)
+    return sent(to.scanned(source, foreseen, manner), foreseen, opened, manner, progress).result
 
 
 def sent(
     tree: Tree, foreseen: PublishedResult, opened: Opened, manner: Manner, progress: Progress | None = None
-) -> PublishedResult:
-    """What was published of ``tree``, where that was ``foreseen``. The store is opened meanwhile."""
-    watched = tree if progress is None else _watched(tree, progress)
+) -> Sent:
+    """What came of publishing ``tree``, where that was ``foreseen``. The store is opened meanwhile."""
+    if progress is not None:
+        tree = _watched(tree, progress)
     opening = opened.begin()
-    if foreseen.encoding == "plain":
+    if foreseen.encoding == "gzip":
+        level = LEVEL if manner.level is None else manner.level
+        packed = pack(tree, level=level, threads=processors(), mtime=manner.mtime)
+        _, chunks = begun(packed, lambda size: size >= _AHEAD or opening.done())
         store = opening.result()
-        return _publish_files(store, _located(foreseen, store), watched, manner)
-    level = LEVEL if manner.level is None else manner.level
-    packed = partial(pack, level=level, threads=processors(), mtime=manner.mtime)
-    _, chunks = begun(packed(watched), lambda size: size >= _AHEAD or opening.done())
+        return _publish_object(store, _located(foreseen, store), chunks, "application/gzip", manner)
     store = opening.result()
-    return _publish_archive(store, _located(foreseen, store), chunks, manner, partial(packed, tree))
+    result = _located(foreseen, store)
+    if foreseen.encoding == "plain":
+        return _publish_files(store, result, tree, manner)
+    (file,) = tree.files
+    return _publish_object(store, result, tree.read(file), _content_type(file.name), manner)
 
 
 def lies_in(path: str, directory: str) -> bool:
@@ -311,86 +367,87 @@ def _located(result: PublishedResult, store: Store) -> PublishedResult:
     )
 
 
-def _publish_archive(
-    store: Store,
-    result: PublishedResult,
-    chunks: Iterator[bytes],
-    manner: Manner,
-    again: Callable[[], Iterator[bytes]],
-) -> PublishedResult:
-    """Writes ``chunks``, which ``again`` gives anew."""
+def _publish_object(
+    store: Store, result: PublishedResult, chunks: Iterator[bytes], content_type: str, manner: Manner
+) -> Sent:
+    if manner.if_exists == "replace":
+        return Sent(_whole(result, _written(store, result.key, chunks, content_type, manner)), 0)
+    ours = Digest(chunks)
     try:
-        written = store.write(result.key, chunks, content_type="application/gzip", **_how(manner))
+        return Sent(_whole(result, _written(store, result.key, ours, content_type, manner)), 0)
     except AlreadyExistsError as error:
+        found = compared(store, result.key, ours)
+        if found is not None and found.is_same:
+            checksum = Checksum(ours.hexdigest())
+            result = replace(result, version_id=found.version_id, checksum_sha256=checksum)
         if manner.if_exists == "skip":
-            return result
-        standing = _recognised(store, result, again)
-        if standing is None:
+            check_same(found, error)
+            return Sent(result, 1)
+        if result.checksum_sha256 is None:
             raise
-        same = f"{error}, with the content that would have been published (SHA-256 {standing.checksum_sha256})"
+        same = f"{error}, with the content that would have been published (SHA-256 {result.checksum_sha256})"
         recognised = AlreadyPublishedError(same)
-        vars(recognised).update(vars(error), result=standing)
+        vars(recognised).update(vars(error), result=result)
         raise recognised from None
+
+
+def _written(store: Store, key: str, chunks: Iterable[bytes], content_type: str, manner: Manner) -> Written:
+    """What the store says of the write; one that knows of no options is told of none."""
+    options: dict[str, Any] = {} if manner.options is None else {"options": manner.options}
+    return store.write(key, chunks, if_absent=manner.if_exists != "replace", content_type=content_type, **options)
+
+
+def _whole(result: PublishedResult, written: Written) -> PublishedResult:
     checksum = Checksum(written.sha256)
     return replace(result, version_id=written.version_id, checksum_sha256=checksum, store_checksum=written.checksum)
 
 
-def _recognised(store: Store, result: PublishedResult, again: Callable[[], Iterator[bytes]]) -> PublishedResult | None:
-    """``result`` as it stands in the store, if that holds what ``again`` gives, and can be read."""
-    try:
-        found = store.stat(result.key)
-        ours = Digest(again())
-        if any(ours.size > found.size for _ in ours) or ours.size < found.size:
-            return None
-        theirs = Digest(store.read(result.key, version_id=found.version_id))
-        deque(theirs, maxlen=0)
-    except (StoreError, SourceError) as error:
-        _log.debug("what stands under %r could not be compared: %s", result.key, error)
-        return None
-    if theirs.hexdigest() != ours.hexdigest():
-        return None
-    return replace(result, version_id=found.version_id, checksum_sha256=Checksum(ours.hexdigest()))
-
-
-def _how(manner: Manner) -> dict[str, Any]:
-    """The keywords of ``Store.write``; a store that knows of no options is told of none."""
-    options = {} if manner.options is None else {"options": manner.options}
-    return {"if_absent": manner.if_exists != "replace", **options}
-
-
-def _publish_files(store: Store, result: PublishedResult, tree: Tree, manner: Manner) -> PublishedResult:
-    how = _how(manner)
+def _publish_files(store: Store, result: PublishedResult, tree: Tree, manner: Manner) -> Sent:
     ending = threading.Event()
     memory = Budget(_HELD)
 
-    def send(entry: Entry) -> Written | None:
-        try:
-            with memory.taking(_held_by(entry)):
-                return store.write(
-                    result.key + entry.name,
-                    _until(ending, tree.read(entry)),
-                    content_type=_content_type(entry.name),
-                    **how,
-                )
-        except AlreadyExistsError:
-            if manner.if_exists == "error":
-                raise
-            return None
+    def send(entry: Entry) -> _Arrived:
+        with memory.taking(_held_by(entry)):
+            chunks = _until(ending, tree.read(entry))
+            return _arrived(store, result.key + entry.name, chunks, _content_type(entry.name), manner)
 
     digests: dict[str, str] = {}
-    done = 0
+    done = there = 0
     try:
-        for entry, written in in_order(send, tree.files, ending=ending):
+        for entry, arrived in in_order(send, tree.files, ending=ending):
             done += 1
-            if written is not None:
-                digests[entry.name] = written.sha256
+            there += arrived.was_there
+            if arrived.sha256 is not None:
+                digests[entry.name] = arrived.sha256
     except BaseException as error:
         how_many = f"at least {done}" if done else "perhaps some"
         error.add_note(f"{how_many} of {len(tree.files)} files had already been published under {result.key!r}")
         raise
     if len(digests) < done:
-        return result
-    return replace(result, checksum_sha256=listing_checksum(digests))
+        return Sent(result, there)
+    return Sent(replace(result, checksum_sha256=listing_checksum(digests)), there)
+
+
+class _Arrived(NamedTuple):
+    """What stands under a key now: its SHA-256, as far as it is known, and whether it was there before."""
+
+    sha256: str | None
+    was_there: bool
+
+
+def _arrived(store: Store, key: str, chunks: Iterator[bytes], content_type: str, manner: Manner) -> _Arrived:
+    if manner.if_exists == "replace":
+        return _Arrived(_written(store, key, chunks, content_type, manner).sha256, was_there=False)
+    ours = Digest(chunks)
+    try:
+        written = _written(store, key, ours, content_type, manner)
+    except AlreadyExistsError as error:
+        if manner.if_exists == "error":
+            raise
+        found = compared(store, key, ours)
+        check_same(found, error)
+        return _Arrived(None if found is None else ours.hexdigest(), was_there=True)
+    return _Arrived(written.sha256, was_there=False)
 
 
 def _held_by(entry: Entry) -> int:
@@ -422,7 +479,7 @@ def _watched(tree: Tree, progress: Progress) -> Tree:
         for chunk in tree.read(entry):
             with counting:
                 done += len(chunk)
-                progress(done, total)
+                progress(done, max(total, done))
             yield chunk
 
     return replace(tree, read=read)

@@ -7,8 +7,10 @@ from typing import Self
 from .bacalhau import Source, is_input, read_input, written_input
 from .checksum import Checksum
 from .errors import ResultError, SpecError
+from .keys import KeyRuleError
+from .keys.naming import file_key
 from .params import read_params
-from .places import check_name, check_place, check_type
+from .places import ENCODINGS, check_name, check_place, check_type
 
 WRAPPER = "PublishedResult"
 _LONGEST_VERSION = 1024  # https://docs.aws.amazon.com/AmazonS3/latest/userguide/versioning-workflows.html
@@ -27,6 +29,7 @@ _NAMES = {
 class PublishedResult:
     """An object, or the objects under a prefix, in a store.
 
+    ``encoding`` is ``"gzip"`` for an archive, ``"plain"`` for a prefix, and ``"raw"`` for one file as it is.
     ``checksum_sha256`` is the SHA-256 of the whole object, also where the store reports a composite. For a prefix
     (``encoding="plain"``) it is that of the list which ``sha256sum -z`` prints of the files, in the order of their
     names' bytes. It may be given as hex, as hex after ``0x``, or as base64. ``version_id`` is ``None`` where the store
@@ -49,11 +52,13 @@ class PublishedResult:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "type", check_type(self.type, ResultError))
-        if self.encoding not in {"gzip", "plain"}:
-            raise ResultError(f"{WRAPPER}.Params.Encoding is {self.encoding!r}: write gzip or plain")
+        if self.encoding not in ENCODINGS:
+            raise ResultError(f"{WRAPPER}.Params.Encoding is {self.encoding!r}: write gzip or plain, or raw")
         given = {"endpoint": self.endpoint, "region": self.region}
         check_place(self.type, self.bucket, given, ResultError)
         check_name(self.type, self.key, prefix=self.encoding == "plain", error=ResultError)
+        if self.encoding == "raw":
+            _check_file(self.key)
         if self.version_id is not None and not _is_version(self.version_id):
             raise ResultError(
                 f"{WRAPPER}.Params.VersionID is {self.version_id[:80]!r}, which no store gives: "
@@ -95,7 +100,8 @@ class PublishedResult:
     def parse(cls, text: str) -> Self:
         """What lies at ``s3://bucket/key``, perhaps with ``,opt=endpoint=…``, of which no checksum is known.
 
-        A key that ends with ``/`` is a prefix, another one an archive. Raises ``ResultError``.
+        A key that ends with ``/`` is a prefix, another one an archive, unless ``opt=encoding=`` says ``plain`` or
+        ``raw``. Raises ``ResultError``.
 
         >>> PublishedResult.parse("s3://bucket/results/a.tar.gz").key
         'results/a.tar.gz'
@@ -110,7 +116,7 @@ class PublishedResult:
             raise ResultError(f"{text!r} names an engine, and what is published has none: set KEYSTOW_ENGINE")
         if place.options.named() or place.requester_pays:
             raise ResultError(f"{text!r} says how objects are written, and it is written: leave these options out")
-        encoding = "plain" if place.key.endswith("/") else place.encoding
+        encoding = "plain" if place.key.endswith("/") and place.encoding == "gzip" else place.encoding
         return cls(place.type, place.bucket, place.key, place.endpoint, place.region, encoding=encoding)
 
     @classmethod
@@ -162,6 +168,13 @@ class PublishedResult:
             if value is not None and (name, value) != ("Encoding", "gzip"):
                 params[name] = str(value)
         return {"Type": self.type, "Params": params}
+
+
+def _check_file(key: str) -> None:
+    try:
+        file_key(key)
+    except KeyRuleError as error:
+        raise ResultError(str(error)) from None
 
 
 def _is_version(text: str) -> bool:

@@ -13,7 +13,7 @@ from .backends.opening import ENGINES, located
 from .errors import SpecError
 from .keys import KeyRules
 from .params import named, near_to, nearest, read_params
-from .places import KINDS, check_place, check_type, kind_of
+from .places import ENCODINGS, KINDS, check_place, check_type, kind_of
 from .writing import PARAMS, check_writing, read_params_of_writing, written_params
 
 _PLACE = ("Bucket", "Key", "Endpoint", "Region", "Encoding", "Engine")
@@ -23,7 +23,6 @@ _COMMA = re.compile(r",(?=\s*[A-Za-z][A-Za-z0-9_-]*=)")
 _QUOTED = re.compile(r'(?:^|,)"')
 _PATH = re.compile("[~./]")
 _BRACES = re.compile(r"\{\{|\}\}|\{")
-_ENCODINGS = ("gzip", "plain")
 _EXAMPLE = "s3://bucket/results/{jobID}"
 
 
@@ -31,11 +30,11 @@ _EXAMPLE = "s3://bucket/results/{jobID}"
 class PublisherSpec:
     """A bucket and a key template in it (specification, "Publisher Parameters").
 
-    ``encoding`` is ``"gzip"`` for one archive or ``"plain"`` for the files under a prefix. ``engine`` is what carries
-    the requests: ``"auto"``, ``"fsspec"`` or ``"obstore"``, as ``open_store`` has it. ``options`` say how objects are
-    written, and ``requester_pays`` who pays, as ``open_store`` has it. ``claimed`` says that a mapping
-    was read, a job's perhaps, whose author may be anybody: what it names is used only as far as ``keystow.trust``
-    admits it. Raises ``SpecError`` for values that cannot be.
+    ``encoding`` is ``"gzip"`` for one archive, ``"plain"`` for the files under a prefix, or ``"raw"`` for one file or
+    stream under exactly that key. ``engine`` is what carries the requests: ``"auto"``, ``"fsspec"`` or ``"obstore"``,
+    as ``open_store`` has it. ``options`` say how objects are written, and ``requester_pays`` who pays, as
+    ``open_store`` has it. ``claimed`` says that a mapping was read, a job's perhaps, whose author may be anybody: what
+    it names is used only as far as ``keystow.trust`` admits it. Raises ``SpecError`` for values that cannot be.
 
     >>> PublisherSpec.parse("s3://bucket/key,opt=endpoint=http://s3.example.com,opt=region=us-east-1").region
     'us-east-1'
@@ -60,8 +59,9 @@ class PublisherSpec:
             raise SpecError(f"the destination needs a key: write s3://bucket/key, such as {_EXAMPLE}")
         if self.type not in KINDS and "::" in self.key:
             raise SpecError(f"the key {self.key!r} holds '::', which chains one file system to another: choose another")
-        if self.encoding not in _ENCODINGS:
-            raise SpecError(f"there is no encoding {self.encoding!r}: use gzip (one archive) or plain (a prefix)")
+        if self.encoding not in ENCODINGS:
+            known = "gzip (one archive) or plain (a prefix), or raw (one file as it is)"
+            raise SpecError(f"there is no encoding {self.encoding!r}: use {known}")
         if self.engine is not None and self.engine not in ENGINES:
             raise SpecError(f"there is no engine {self.engine!r}: use one of {', '.join(ENGINES)}")
         try:

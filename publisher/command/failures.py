@@ -65,7 +65,7 @@ def complain(error: BaseException) -> None:
     from .wording import as_options
 
     message = str(error)
-    if isinstance(error, AlreadyExistsError) and not isinstance(error, AlreadyPublishedError):
+    if isinstance(error, AlreadyExistsError) and not isinstance(error, AlreadyPublishedError) and not error.hint:
         message += ": publish under another key, or with --if-exists replace or skip"
     elif isinstance(error, OSError) and error.filename is not None:
         message = f"{error.filename!r}: {error.strerror}"

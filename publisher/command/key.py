@@ -26,10 +26,10 @@ def run(options: "argparse.Namespace") -> int:
     if re.match(_LOCATED, options.template):
         from keystow.publishing import Destination
 
-        to = Destination(options.template, archive=False if options.plain else None)
+        to = Destination(options.template, archive=False if options.plain else None, raw=options.raw)
         print(to.foreseen(given_context(options)).key)
         return 0
     if not options.template:
         raise ValueError("the template is empty: write one, such as results/{jobID}")
-    print(object_key(options.template, given_context(options), archive=not options.plain))
+    print(object_key(options.template, given_context(options), archive=not options.plain, raw=options.raw))
     return 0

@@ -39,6 +39,8 @@ def read_call(arguments: "Sequence[str]", *, closed: "Collection[str]") -> argpa
         options.refuse("standard output is closed, and the result goes there: give it a file or a pipe")
     if "stdin" in closed and getattr(options, "result", None) == "-":
         options.refuse("standard input is closed: name the file with the published result")
+    if "stdin" in closed and getattr(options, "source", None) == "-":
+        options.refuse("standard input is closed: give it what is to be published, or name a file")
     return options
 
 

@@ -1,4 +1,4 @@
-"""``keystow publish``: a directory to one or several destinations."""
+"""``keystow publish``: a directory, a file or standard input to one or several destinations."""
 
 import os
 import re
@@ -19,16 +19,22 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from keystow.archive import Selection
-    from keystow.publishing import Destination, Manner
+    from keystow.publishing import Destination, Manner, Sent
     from keystow.result import PublishedResult
 
-DESCRIPTION = "Publish SOURCE as one .tar.gz, or with --plain as files under a prefix, and print the published result."
+DESCRIPTION = (
+    "Publish SOURCE as one .tar.gz, with --plain as files under a prefix, or with --raw one file as it is, "
+    "and print the published result."
+)
 _USUAL = "KEYSTOW_DESTINATION"
 _DESTINATION = (
     "s3://bucket/results/{jobID}, file:///directory/{jobID}; may end in ,opt=endpoint=URL,opt=region=NAME. "
     f"Default: {_USUAL}"
 )
-_IF_EXISTS = "what becomes of an object that is there: replace (default), error (exit status 3), or skip"
+_IF_EXISTS = (
+    "what becomes of an object that is there: replace (default), error (exit status 3), or skip, which leaves it, "
+    "and is an error where it is seen to differ"
+)
 _SYMLINKS = "keep those that stay inside (default), follow, skip them all, or take any as an error"
 _SPECIAL = "what becomes of sockets, FIFOs and devices: error (default), or skip them"
 _LEVEL = "of compression, from 0 (stored) to 9 (small, and slow); default: 2"
@@ -38,12 +44,13 @@ _PATTERNS = (
     ("ignore-file", "FILE", "leave out what the patterns in FILE match, such as .gitignore"),
 )
 _OUTPUT = "form of the result; bacalhau-input: as InputSources of a Bacalhau job, at /inputs"
+_STDIN = "-"
 _MOST_SECONDS = 1 << 63  # as many as keystow.archive restores
 
 
 def take_arguments(parser: "argparse.ArgumentParser") -> None:
     """Declares what the command takes."""
-    parser.add_argument("source", metavar="SOURCE", help="the directory or file to publish")
+    parser.add_argument("source", metavar="SOURCE", help="the directory or file to publish; with --raw also - (stdin)")
     parser.add_argument("destination", metavar="DESTINATION", nargs="*", help=_DESTINATION)
     parser.add_argument("--spec", metavar="FILE", help="a YAML file that holds a Publisher, instead of DESTINATION")
     take_context(parser)
@@ -70,6 +77,8 @@ def take_arguments(parser: "argparse.ArgumentParser") -> None:
 
 def run(options: "argparse.Namespace") -> int:
     """Publishes to each destination, also after one that failed, and prints each result."""
+    from dataclasses import replace
+
     from keystow.publishing import Destination, Manner
     from keystow.stored import Access
     from keystow.surroundings import trust
@@ -78,15 +87,24 @@ def run(options: "argparse.Namespace") -> int:
     archive = False if options.plain else None
     trusted = trust(options.allow, options.allow_endpoint)
     access = Access(options.timeout, **given_access(options))
-    made = partial(Destination, archive=archive, trust=trusted, access=access, writing=given_writing(options))
+    made = partial(
+        Destination,
+        archive=archive,
+        raw=options.raw,
+        trust=trusted,
+        access=access,
+        writing=given_writing(options),
+    )
     destinations = _destinations(options, made)
     results = [to.foreseen(context) for to in destinations]
     check_form(options.output, results)
     chosen = _selection(options.patterns or ())
-    epoch = _source_date_epoch()
-    manner = Manner(options.if_exists, options.symlinks, options.special, epoch, options.level, chosen)
-    manners = [to.fitted(manner) for to in destinations]
-    if options.file:
+    manner = Manner(options.if_exists, options.symlinks, options.special, None, options.level, chosen)
+    epoch = _source_date_epoch()  # which is the environment's, and means archives alone
+    manners = [replace(to.fitted(manner), mtime=epoch) for to in destinations]
+    if options.source == _STDIN:
+        _check_stdin(destinations)
+    elif options.file:
         _check_outside(options.source, options.file)
     printed = Printed(options.output, None if options.dry_run else options.file)
     for foreseen in results:
@@ -96,6 +114,17 @@ def run(options: "argparse.Namespace") -> int:
         printed.add(_published(options, *one))
 
     return each_of(list(zip(destinations, results, manners, strict=True)), work)
+
+
+def _check_stdin(destinations: "Sequence[Destination]") -> None:
+    from keystow.errors import SpecError
+
+    if any(to.encoding != "raw" for to in destinations):
+        raise SpecError("- is standard input, which can only be published as it is: give --raw (./- is a file)")
+    if len(destinations) > 1:
+        raise SpecError("standard input is read once, and there are several destinations: give one of them")
+    if sys.stdin.isatty():
+        raise SpecError("standard input is a terminal: give it a pipe or a file, as in COMMAND | keystow publish -")
 
 
 def _check_outside(source: str, path: str) -> None:
@@ -118,6 +147,8 @@ def _published(
 
     from .wording import counted
 
+    if options.source == _STDIN:
+        return _published_stdin(options, to, foreseen, manner)
     tree = to.scanned(options.source, foreseen, manner)
     for name in tree.skipped + (tree.excluded if options.verbose else ()):
         say(f"left out: {name}")
@@ -129,15 +160,52 @@ def _published(
         return foreseen
     progress = _Progress() if sys.stderr.isatty() else None
     with closing(Opened(to.store)) as opened:
-        result = sent(tree, foreseen, opened, manner, progress)
+        done = sent(tree, foreseen, opened, manner, progress)
+    _tell(what, done, len(tree.files) if to.encoding == "plain" else 1)
+    return done.result
+
+
+def _published_stdin(
+    options: "argparse.Namespace", to: "Destination", foreseen: "PublishedResult", manner: "Manner"
+) -> "PublishedResult":
+    """``_published``, of standard input, which a dry run does not read."""
+    from contextlib import closing
+
+    from keystow.publishing import sent
+    from keystow.stored import Opened
+
+    from .wording import counted
+
+    if options.dry_run:
+        say(f"dry run: standard input would be published to {foreseen.url}")
+        return foreseen
+    read = 0
+
+    def progress(done: int, _: int) -> None:
+        nonlocal read
+        read = done
+
+    with closing(Opened(to.store)) as opened:
+        done = sent(to.scanned(sys.stdin.buffer, foreseen, manner), foreseen, opened, manner, progress)
+    _tell(f"standard input of {counted(read, 'byte')}", done, 1)
+    return done.result
+
+
+def _tell(what: str, done: "Sent", objects: int) -> None:
+    """Says what came of publishing ``what``, as so many ``objects``."""
+    from .wording import counted
+
+    result, there = done
     if result.checksum_sha256 is None:
-        left = "already there, and left as it is" if to.archive else "some files were there, and left as they are"
-        say(f"{left}: {foreseen.url}")
+        left = "already there, and left as it is" if objects == 1 else "some files were there, and left as they are"
+        say(f"{left}, not compared, as that was not possible: {result.url}")
+    elif there == objects:
+        say(f"already there, with the same content: {result.url}")
     else:
-        say(f"published {what} to {foreseen.url}")
+        some = f" ({counted(there, 'file')} of it already there, with the same content)" if there else ""
+        say(f"published {what} to {result.url}{some}")
         if result.type == "memory":
             say("note: memory:// is this process's own, and is gone now: file:///directory stays")
-    return result
 
 
 def _selection(patterns: "Sequence[tuple[str, str]]") -> "Selection | None":

@@ -6,6 +6,8 @@ _OPTIONS = (
     (r'\bsymlinks="(\w+)" or "(\w+)"', r"--symlinks \1 or \2"),
     (r'\b(symlinks|special)="(\w+)"', r"--\1 \2"),
     (r"\b(symlinks|special)=(?!\S)", r"--\1"),
+    (r'\bif_exists="(\w+)"', r"--if-exists \1"),
+    (r"\braw=True\b", "--raw"),
     (r"\ballow=\{'([^']*)'\}", r"--allow \1"),
     (r"\ballow_endpoints=\{'([^']*)'\}", r"--allow-endpoint \1"),
     (r"^allow_endpoints\b", "--allow-endpoint"),

@@ -93,14 +93,15 @@ def _of_a_publish(case: Case, seen: Seen) -> Iterator[str]:
     kept = seen.before if conditional else {}
     wanted = {**seen.ours, **kept}
     there = {key for key, content in seen.ours.items() if seen.after.get(key) == content}
+    differs = any(seen.before.get(key, content) != content for key, content in seen.ours.items())
     if outcome.kind == "done":
         if wrong := sorted(key for key, content in wanted.items() if seen.after.get(key) != content):
             yield f"untrue success: {', '.join(wrong)} is not there, or not whole"
         if case.taken and case.if_exists == "error":
             yield "untrue success: an object stood there, and error was asked for"
-        if outcome.sha256 != ("" if kept else seen.sha256):
+        if outcome.sha256 not in ({"" if differs else seen.sha256, ""} if kept else {seen.sha256}):
             yield f"untrue success: it reported the SHA-256 {outcome.sha256 or 'of nothing'}"
-    if outcome.kind == "exists" and not (case.taken and case.if_exists == "error"):
+    if outcome.kind == "exists" and not (case.taken and conditional and (differs or case.if_exists == "error")):
         yield "ours called foreign: there was no other object"
     if outcome.kind == "failed" and case.what != "prefix" and there:
         yield f"untrue failure: it is there, and this does not say so: {outcome.told[:200]}"

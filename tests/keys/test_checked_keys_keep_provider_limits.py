@@ -122,6 +122,16 @@ def test_an_object_key_fits(rules, fits, case, archive):
     assert key == (expected if fits(expected if archive else expected + "x") else None)
 
 
+@providers
+@given(case=cases())
+def test_a_raw_key_fits(rules, fits, case):
+    try:
+        key = object_key(case.text, case.context, archive=False, raw=True, rules=rules)
+    except KeyRuleError:
+        key = None
+    assert key == (case.key if fits(case.key) and not case.key.endswith("/") else None)
+
+
 @pytest.mark.parametrize("character", "aé界😀")
 def test_the_disk_agrees_about_the_longest_name(tmp_path, character):
     """NAME_MAX counts bytes: the longest name that passes can be made, and one that is refused cannot."""

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -354,13 +355,24 @@ def test_what_exists_stays_with_status_3(request, kind, small, files):
     assert line.endswith(": publish under another key, or with --if-exists replace or skip")
 
 
-def test_what_exists_is_skipped(file_place, small, files):
+def test_what_exists_is_skipped_if_it_is_the_same(file_place, small, files):
     (first,) = results(keystow("publish", small, file_place("once")).out)
-    ran = keystow("publish", files, file_place("once"), "--if-exists", "skip")
-    assert said(ran) == [f"already there, and left as it is: {file_place('once')}.tar.gz"]
-    (second,) = results(ran.out)
-    assert (second.key, second.checksum_sha256) == (first.key, None)
+    ran = keystow("publish", small, file_place("once"), "--if-exists", "skip")
+    assert said(ran) == [f"already there, with the same content: {file_place('once')}.tar.gz"]
+    assert results(ran.out) == [first]
+    line = complaint(keystow("publish", files, file_place("once"), "--if-exists", "skip"), 3)
+    assert "already exists, and differs from what would have been published" in line
+    assert line.endswith(": publish under another key, or with --if-exists replace")
     assert verify(first)
+
+
+def test_what_exists_and_cannot_be_read_is_skipped_without_a_checksum(tmp_path, file_place, small):
+    (first,) = results(keystow("publish", small, file_place("once")).out)
+    (tmp_path / "published" / first.key).chmod(0)
+    ran = unprivileged("publish", small, file_place("once"), "--if-exists", "skip")
+    left = "already there, and left as it is, not compared, as that was not possible"
+    assert said(ran) == [f"{left}: {file_place('once')}.tar.gz"]
+    assert results(ran.out) == [replace(first, checksum_sha256=None)]
 
 
 @pytest.fixture
@@ -532,7 +544,17 @@ def test_a_prefix_of_which_some_is_skipped(file_place, tmp_path, files):
     lay(tmp_path / "one", {"score.txt": b"41"})
     said(keystow("publish", tmp_path / "one", file_place("p"), "--plain"))
     ran = keystow("publish", files, file_place("p"), "--plain", "--if-exists", "skip")
-    assert said(ran) == [f"some files were there, and left as they are: {file_place('p')}/"]
+    assert (ran.status, ran.out) == (3, "")
+    assert re.match(r"keystow: '.*/p/score\.txt' already exists, and differs from", ran.err)
+    (tmp_path / "published" / "p" / "score.txt").write_bytes(b"42\n")
+    (tmp_path / "published" / "p" / "empty.txt").unlink()
+    ran = keystow("publish", files, file_place("p"), "--plain", "--if-exists", "skip")
+    assert said(ran)[0].startswith("published 4 files of ")
+    assert said(ran)[0].endswith(f" to {file_place('p')}/ (3 files of it already there, with the same content)")
+    (tmp_path / "published" / "p" / "score.txt").chmod(0)
+    ran = unprivileged("publish", files, file_place("p"), "--plain", "--if-exists", "skip")
+    left = "some files were there, and left as they are, not compared, as that was not possible"
+    assert said(ran) == [f"{left}: {file_place('p')}/"]
     assert results(ran.out)[0].checksum_sha256 is None
 
 

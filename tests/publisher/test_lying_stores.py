@@ -63,7 +63,7 @@ def test_it_sends_more_than_it_listed(published, tmp_path, lies, monkeypatch, si
         monkeypatch.setattr("keystow.fetching._NEAR", set())
     taken = lies(lambda stat: replace(stat, size=size), lambda _: itertools.repeat(MIB, 3 << 10))
     for error in both(published, tmp_path):
-        assert f"{size} bytes were listed, and more came" in str(error)
+        assert f"{size} bytes were announced, and more came" in str(error)
         assert f"{published.url}" in str(error)
     assert sum(taken) < 64 << 20
 
@@ -72,7 +72,7 @@ def test_it_sends_more_than_it_listed(published, tmp_path, lies, monkeypatch, si
 def test_it_sends_less_than_it_listed(published, tmp_path, lies, size):
     lies(lambda stat: replace(stat, size=size), lambda _: [b"x"])
     for error in both(published, tmp_path):
-        assert f"{size} bytes were listed, and fewer came" in str(error)
+        assert f"{size} bytes were announced, and fewer came" in str(error)
 
 
 @pytest.mark.parametrize(

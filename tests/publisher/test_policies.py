@@ -1,5 +1,6 @@
 """The specification's two IAM policies, enforced by a real server, and what their users are told beyond them."""
 
+import io
 import os
 from dataclasses import replace
 
@@ -64,6 +65,13 @@ def test_a_compute_node_publishes_a_plain_directory(seaweed, bucket, compute_nod
     assert same_tree(files, tmp_path / "back")
 
 
+def test_a_compute_node_publishes_a_stream(seaweed, bucket, compute_node, login, tmp_path):
+    login(compute_node)
+    published = ks.publish(io.BytesIO(b"42"), destination(seaweed, bucket, "node/stream"), raw=True)
+    login(seaweed)
+    assert ks.verify(published).size == 2
+
+
 @pytest.mark.parametrize("if_exists", ["error", "skip"])
 def test_a_compute_node_may_ask_not_to_overwrite(seaweed, bucket, compute_node, login, small, if_exists):
     login(compute_node)
@@ -79,7 +87,7 @@ def test_a_compute_node_may_ask_not_to_overwrite(seaweed, bucket, compute_node, 
 
 @pytest.fixture(scope="module")
 def shared(seaweed, bucket, versioned_bucket, tmp_path_factory):
-    """What an administrator published: an archive, a plain directory, and an archive that has versions."""
+    """What an administrator published: an archive, a plain directory, an archive and a file that have versions."""
     source = tmp_path_factory.mktemp("shared")
     (source / "score.txt").write_text("42")
     with pytest.MonkeyPatch.context() as patch:
@@ -89,6 +97,7 @@ def shared(seaweed, bucket, versioned_bucket, tmp_path_factory):
             "archive": ks.publish(source, destination(seaweed, bucket, "shared/archive")),
             "plain": ks.publish(source, destination(seaweed, bucket, "shared/plain"), archive=False),
             "versioned": ks.publish(source, destination(seaweed, versioned_bucket, "shared/versioned")),
+            "raw": ks.publish(source / "score.txt", destination(seaweed, versioned_bucket, "shared/raw"), raw=True),
         }
 
 
@@ -172,7 +181,11 @@ def test_a_requester_where_the_bucket_keeps_versions(versioned_requester, login,
     assert ks.fetch(url, tmp_path / "by-url").sha256 == shared["versioned"].checksum_sha256
     assert ks.fetch(shared["versioned"], tmp_path / "directly").verified
     assert same_tree(tmp_path / "by-url", tmp_path / "directly")
-
+    assert shared["raw"].version_id
+    assert ks.fetch(shared["raw"], tmp_path / "raw").verified
+    assert (tmp_path / "raw" / "raw").read_text() == "42"
+    with pytest.raises(AccessDeniedError):
+        ks.fetch(replace(shared["raw"], checksum_sha256=None), tmp_path / "unproven")
     unverifiable = replace(shared["versioned"], checksum_sha256=None)
     with pytest.raises(AccessDeniedError) as caught:
         ks.fetch(unverifiable, tmp_path / "refused")

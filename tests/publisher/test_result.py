@@ -5,6 +5,7 @@ import hashlib
 import json
 import string
 import subprocess
+from dataclasses import replace
 
 import pytest
 import yaml
@@ -60,7 +61,7 @@ def test_with_and_without_the_wrapper_and_in_any_case(mapping, result):
         (params(Checksum="x"), "unknown name 'Checksum': did you mean ChecksumSHA256?"),
         (params(VersionID=3), "PublishedResult.Params.VersionID is 3: write it as text, in quotes"),
         (params(ChecksumSHA256=int(DIGEST, 16)), "write it as text, in quotes"),
-        (params(Encoding="zip"), "PublishedResult.Params.Encoding is 'zip': write gzip or plain"),
+        (params(Encoding="zip"), "PublishedResult.Params.Encoding is 'zip': write gzip or plain, or raw"),
         ({"Publisher": MAPPING}, "unknown name 'Publisher'"),
         ({"Type": "file", "Params": {"Bucket": "/b", "Key": "k", "Region": "r"}}, "a file destination takes no region"),
         ({"Type": "az", "Params": {"Bucket": "b", "Key": "k", "Region": "r"}}, "an az destination takes no region"),
@@ -150,10 +151,13 @@ results = st.builds(
     checksum_sha256=st.none() | st.text(string.hexdigits, min_size=64, max_size=64).map(Checksum),
     encoding=st.sampled_from(["gzip", "plain"]),
 )
+raw_results = results.filter(lambda result: not result.key.endswith("/")).map(
+    lambda result: replace(result, encoding="raw")
+)
 
 
 @few
-@given(results)
+@given(results | raw_results)
 def test_what_is_written_is_read_back(result):
     mapping = result.to_mapping()
     wrapped = {"PublishedResult": mapping}

@@ -1,6 +1,7 @@
 """What is published comes back the same, and anything else is noticed."""
 
 import hashlib
+import io
 import os
 import pickle
 import subprocess
@@ -16,7 +17,14 @@ from hypothesis import assume, given, settings
 
 from keystow import AlreadyPublishedError, Context, VerificationError, fetch, publish, verify
 from keystow.archive import SourceError, SourceNotFoundError, UnsafeArchiveError
-from keystow.backends import AlreadyExistsError, NotFoundError, open_store
+from keystow.backends import AccessDeniedError, AlreadyExistsError, NotFoundError, open_store
+from keystow.testing import Fault, FaultyStore
+
+DENIED = AccessDeniedError("not permitted, as ordered")
+
+
+def flip(data):
+    return data[:-9] + bytes([data[-9] ^ 1]) + data[-8:]
 
 
 def objects(store, prefix):
@@ -290,13 +298,50 @@ def test_what_could_not_be_cleared_is_told_of_what_is_recognised_too(files, monk
     assert (caught.value.code, caught.value.request_id) == ("PreconditionFailed", "7")
 
 
-def test_skip_leaves_what_stands_and_claims_no_checksum(place, files, small):
+def test_skip_proves_what_stands_or_says_that_it_differs(place, files, small):
     first = publish(files, place("same"), if_exists="skip")
     assert first.checksum_sha256 is not None
-    second = publish(small, place("same"), if_exists="skip")
-    assert (second.bucket, second.key) == (first.bucket, first.key)
-    assert second.checksum_sha256 is second.version_id is None
+    assert publish(files, place("same"), if_exists="skip") == first
+    with pytest.raises(AlreadyExistsError, match=r"same\.tar\.gz.*already exists.*differs from what would have been"):
+        publish(small, place("same"), if_exists="skip")
     assert verify(first)
+
+
+@pytest.mark.parametrize("change", [lambda data: data[:-1], lambda data: data + b"\0", lambda data: b"43\n", flip])
+def test_skip_sees_any_difference(place, tmp_path, stored, change):
+    (tmp_path / "score.txt").write_bytes(b"42 is the answer\n")
+    first = publish(tmp_path / "score.txt", place("same.txt"), raw=True, if_exists="skip")
+    (tmp_path / "score.txt").write_bytes(change(b"42 is the answer\n"))
+    with pytest.raises(AlreadyExistsError, match="differs from what would have been published"):
+        publish(tmp_path / "score.txt", place("same.txt"), raw=True, if_exists="skip")
+    assert verify(first)
+
+
+@pytest.mark.parametrize("operation", ["stat", "read"])
+@pytest.mark.parametrize("archive", [True, False])
+def test_skip_claims_no_checksum_of_what_cannot_be_read(files, operation, archive):
+    store = FaultyStore(open_store(f"memory://unseen-{operation}-{archive}"), Fault(operation, error=DENIED))
+    first = publish(files, f"memory://unseen-{operation}-{archive}/k", store=store, archive=archive)
+    second = publish(files, f"memory://unseen-{operation}-{archive}/k", store=store, archive=archive, if_exists="skip")
+    assert second == replace(first, checksum_sha256=None)
+
+
+@pytest.mark.parametrize(("before", "now"), [(b"123", b"12"), (b"12", b"123"), (b"", b"1")])
+def test_skip_reads_nothing_of_what_has_another_size(tmp_path, before, now):
+    store = FaultyStore(open_store("memory://sizes"))
+    publish(io.BytesIO(before), "memory://sizes/k", store=store, raw=True)
+    with pytest.raises(AlreadyExistsError, match="differs"):
+        publish(io.BytesIO(now), "memory://sizes/k", store=store, raw=True, if_exists="skip")
+    assert [operation for operation, _ in store.calls] == ["write", "write", "stat"]
+
+
+@pytest.mark.server
+def test_skip_names_the_version_that_it_compared(seaweed, versioned_bucket, login, files):
+    login(seaweed)
+    where = f"s3://{versioned_bucket}/skipped,opt=endpoint={seaweed.endpoint}"
+    first = publish(files, where)
+    assert first.version_id is not None
+    assert publish(files, where, if_exists="skip").version_id == first.version_id
 
 
 def test_error_and_skip_under_a_prefix(place, tmp_path, files):
@@ -305,11 +350,15 @@ def test_error_and_skip_under_a_prefix(place, tmp_path, files):
     with pytest.raises(AlreadyExistsError, match=r"same/score\.txt.*already exists") as caught:
         publish(files, place("same"), archive=False, if_exists="error")
     assert "files had already been published under" in caught.value.__notes__[0]
+    with pytest.raises(AlreadyExistsError, match=r"same/score\.txt.*already exists.*differs"):
+        publish(files, place("same"), archive=False, if_exists="skip")
+    lay(tmp_path / "one", {"score.txt": b"42\n"})
+    first = publish(tmp_path / "one", place("same"), archive=False)
     skipped = publish(files, place("same"), archive=False, if_exists="skip")
-    assert skipped.checksum_sha256 is None
-    assert not fetch(skipped, tmp_path / "back").verified
-    assert (tmp_path / "back" / "score.txt").read_text() == "41"
-    assert (tmp_path / "back" / "model" / "weights.bin").exists()
+    assert skipped.checksum_sha256 == shell_listing(files) != first.checksum_sha256
+    assert fetch(skipped, tmp_path / "back").verified
+    assert same_tree(files, tmp_path / "back")
+    assert publish(files, place("same"), archive=False, if_exists="skip") == skipped
 
 
 def test_another_word_is_no_choice(small, memory_place):
@@ -319,10 +368,6 @@ def test_another_word_is_no_choice(small, memory_place):
 
 # ---------------------------------------------------------------------------------------------------
 # What is not as it was published
-
-
-def flip(data):
-    return data[:-9] + bytes([data[-9] ^ 1]) + data[-8:]
 
 
 @pytest.mark.parametrize(

@@ -217,7 +217,7 @@ def test_the_rules_of_a_key_are_the_providers():
 text = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=30)
 names = st.text(string.ascii_lowercase + string.digits, min_size=1, max_size=20)
 endpoints = names.map("https://h{}.example".format)
-encodings = st.sampled_from(["gzip", "plain"])
+encodings = st.sampled_from(["gzip", "plain", "raw"])
 buckets = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,20}", fullmatch=True)
 specs = st.one_of(
     st.builds(SPEC, st.just("s3"), buckets, text, st.none() | endpoints, st.none() | names, encodings),

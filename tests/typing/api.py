@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from io import BytesIO
 from pathlib import Path
 
 from keystow import (
@@ -26,12 +27,14 @@ from keystow.keys import S3, Key, MatchTooCostlyError, check_key, object_key
 context = Context(job_id="abc123", at=datetime(2023, 9, 26, tzinfo=UTC), labels={"run": "7"})
 template: Template = Template("results/{jobID}/{run}", labels=["run"]).bind(run="7")
 key: Key = object_key(template, context, archive=True)
+exact: Key = object_key(template, context, archive=False, raw=True)
 values: dict[str, str] | None = template.match(check_key(key, S3))
 part: str = Template("{partitionIndex:04}").bind(partitionIndex=3).expand(Context(partition_index=3, partition_count=8))
 too_costly: type[ValueError] = MatchTooCostlyError
 
 spec = PublisherSpec.parse("s3://bucket/key")
 result: PublishedResult = publish(Path("results"), spec, context, archive=True, if_exists="error", symlinks="inside")
+raw: PublishedResult = publish(BytesIO(b"42"), "s3://bucket/key.bin", raw=True)
 by_text: PublishedResult = publish("results", "s3://bucket/key", progress=lambda done, total: None)
 by_mapping: PublishedResult = publish("results", {"Type": "s3", "Params": {"Bucket": "b", "Key": "k"}})
 checksum: Checksum | None = result.checksum_sha256
