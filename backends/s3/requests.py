@@ -35,6 +35,7 @@ _HEADERS = {
     "ContentMD5": "Content-MD5",
     "ChecksumAlgorithm": "x-amz-checksum-algorithm",
     "ChecksumSHA256": "x-amz-checksum-sha256",
+    "ChecksumMode": "x-amz-checksum-mode",
     "IfNoneMatch": "If-None-Match",
     "IfMatch": "If-Match",
     "Range": "Range",
