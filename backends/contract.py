@@ -60,13 +60,17 @@ class Written:
 
 @dataclass(frozen=True, slots=True)
 class Stat:
-    """What a store says of an object: ``size`` in bytes, ``modified`` an aware datetime."""
+    """What a store says of an object: ``size`` in bytes, ``modified`` an aware datetime.
+
+    ``checksum`` is as in ``Written``; a listing has none.
+    """
 
     key: str
     size: int
     etag: str | None = None
     version_id: str | None = None
     modified: datetime | None = None
+    checksum: str | None = None
 
 
 class Store(Protocol):

@@ -25,7 +25,7 @@ from .backends import AlreadyExistsError, ObjectOptions, Store, Written
 from .backends.endpoints import region_of
 from .backends.opening import engine_for
 from .backends.options import CustomerKey, refused
-from .backends.sending.digest import Digest
+from .backends.sending.digest import PartsDigest
 from .backends.sending.parts import begun, part_size
 from .checksum import Checksum
 from .concurrency import Budget, in_order
@@ -372,16 +372,18 @@ def _publish_object(
 ) -> Sent:
     if manner.if_exists == "replace":
         return Sent(_whole(result, _written(store, result.key, chunks, content_type, manner)), 0)
-    ours = Digest(chunks)
+    ours = PartsDigest(chunks)
     try:
         return Sent(_whole(result, _written(store, result.key, ours, content_type, manner)), 0)
     except AlreadyExistsError as error:
-        found = compared(store, result.key, ours)
-        if found is not None and found.is_same:
-            checksum = Checksum(ours.hexdigest())
-            result = replace(result, version_id=found.version_id, checksum_sha256=checksum)
+        standing = compared(store, result.key, ours)
+        if standing is not None and standing.is_same:
+            found, checksum = standing.found, Checksum(ours.hexdigest())
+            result = replace(
+                result, version_id=found.version_id, checksum_sha256=checksum, store_checksum=found.checksum
+            )
         if manner.if_exists == "skip":
-            check_same(found, error)
+            check_same(standing, error)
             return Sent(result, 1)
         if result.checksum_sha256 is None:
             raise
@@ -438,15 +440,15 @@ class _Arrived(NamedTuple):
 def _arrived(store: Store, key: str, chunks: Iterator[bytes], content_type: str, manner: Manner) -> _Arrived:
     if manner.if_exists == "replace":
         return _Arrived(_written(store, key, chunks, content_type, manner).sha256, was_there=False)
-    ours = Digest(chunks)
+    ours = PartsDigest(chunks)
     try:
         written = _written(store, key, ours, content_type, manner)
     except AlreadyExistsError as error:
         if manner.if_exists == "error":
             raise
-        found = compared(store, key, ours)
-        check_same(found, error)
-        return _Arrived(None if found is None else ours.hexdigest(), was_there=True)
+        standing = compared(store, key, ours)
+        check_same(standing, error)
+        return _Arrived(None if standing is None else ours.hexdigest(), was_there=True)
     return _Arrived(written.sha256, was_there=False)
 
 

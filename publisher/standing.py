@@ -1,7 +1,8 @@
 """What stands under a key already, compared with what would have been sent there.
 
 Strategy: what may have to be compared is hashed while it is sent, so that a stream, which is read once, can be compared
-as well. Sizes that differ need no reading.
+as well. Sizes that differ need no reading, nor does a SHA-256 that the store keeps and that is ours. One that differs
+proves nothing: it may be that of other parts, or of something that the store made of the object.
 """
 
 import logging
@@ -9,8 +10,8 @@ from collections import deque
 from typing import NamedTuple
 
 from .archive import SourceError
-from .backends import AlreadyExistsError, Store, StoreError
-from .backends.sending.digest import Digest
+from .backends import AlreadyExistsError, Stat, Store, StoreError
+from .backends.sending.digest import Digest, PartsDigest
 
 _log = logging.getLogger("keystow")
 _HINT = 'publish under another key, or with if_exists="replace"'
@@ -19,27 +20,29 @@ _HINT = 'publish under another key, or with if_exists="replace"'
 class Standing(NamedTuple):
     """What stands under a key, and whether it holds the very bytes that would have been sent."""
 
-    version_id: str | None
+    found: Stat
     is_same: bool
 
 
-def compared(store: Store, key: str, ours: Digest) -> Standing | None:
+def compared(store: Store, key: str, ours: PartsDigest) -> Standing | None:
     """What stands under ``key``, beside ``ours``, of which the rest is read; ``None`` where that cannot be seen."""
     try:
         found = store.stat(key)
         if any(ours.size > found.size for _ in ours) or ours.size != found.size:
-            return Standing(found.version_id, is_same=False)
+            return Standing(found, is_same=False)
+        if found.checksum in {ours.base64(), ours.parts_base64()}:
+            return Standing(found, is_same=True)
         theirs = Digest(store.read(key, version_id=found.version_id))
         deque(theirs, maxlen=0)
     except (StoreError, SourceError) as error:
         _log.debug("what stands under %r could not be compared: %s", key, error)
         return None
-    return Standing(found.version_id, theirs.hexdigest() == ours.hexdigest())
+    return Standing(found, theirs.hexdigest() == ours.hexdigest())
 
 
-def check_same(found: Standing | None, refusal: AlreadyExistsError) -> None:
-    """Raises ``AlreadyExistsError``, which says so, if what was ``found`` differs from what would have been sent."""
-    if found is None or found.is_same:
+def check_same(standing: Standing | None, refusal: AlreadyExistsError) -> None:
+    """Raises ``AlreadyExistsError``, which says so, if what stands there differs from what would have been sent."""
+    if standing is None or standing.is_same:
         return
     differs = AlreadyExistsError(f"{refusal}, and differs from what would have been published", hint=_HINT)
     vars(differs).update(vars(refusal), hint=_HINT)

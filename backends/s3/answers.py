@@ -45,6 +45,7 @@ class Found(NamedTuple):
     version_id: str | None
     modified: datetime | None
     metadata: Mapping[str, str]
+    checksum: str | None
 
 
 class Opened(NamedTuple):
@@ -101,6 +102,7 @@ def found(answer: Answer) -> Found:
         headers.get("x-amz-version-id"),
         parsedate_to_datetime(modified) if modified else None,
         metadata,
+        headers.get("x-amz-checksum-sha256"),
     )
 
 

@@ -49,6 +49,7 @@ _HEADERS = {
     "ObjectLockRetainUntilDate": "x-amz-object-lock-retain-until-date",
     "ObjectLockLegalHoldStatus": "x-amz-object-lock-legal-hold",
     "RequestPayer": "x-amz-request-payer",
+    "ChecksumMode": "x-amz-checksum-mode",
     "IfNoneMatch": "If-None-Match",
     "IfMatch": "If-Match",
     "Range": "Range",

@@ -11,7 +11,7 @@ from keystow.backends.answers import Pages
 from keystow.backends.arguments import range_header
 from keystow.backends.cloud import CloudStore, check_text
 from keystow.backends.contract import Stat
-from keystow.backends.errors import InvalidKeyError, StoreError, StoreUnavailableError
+from keystow.backends.errors import AccessDeniedError, InvalidKeyError, StoreError, StoreUnavailableError
 from keystow.backends.options import CustomerKey, ObjectOptions, check_way
 from keystow.backends.sending.continuing import Content
 from keystow.backends.sending.limits import bounds
@@ -127,8 +127,11 @@ class S3Store(CloudStore):
 
     def _found(self, key: str, version_id: str | None) -> Stat:
         params = {"VersionId": version_id} if version_id is not None else {}
-        found: Found = self._bucket.asked(Request("head_object", key, params))
-        return Stat(key, found.size, found.etag, found.version_id, found.modified)
+        try:
+            found: Found = self._bucket.asked(Request("head_object", key, params | {"ChecksumMode": "ENABLED"}))
+        except AccessDeniedError:  # of what KMS encrypts, S3 tells the checksum to those alone who may decrypt it
+            found = self._bucket.asked(Request("head_object", key, params))
+        return Stat(key, found.size, found.etag, found.version_id, found.modified, found.checksum)
 
     def _page(self, prefix: str, token: str | None, pages: Pages) -> tuple[Sequence[Stat], str | None]:
         params = {"Prefix": prefix, "EncodingType": "url"} | ({"ContinuationToken": token} if token else {})

@@ -4,6 +4,8 @@ import base64
 import hashlib
 from collections.abc import Iterable, Iterator
 
+from .parts import part_size
+
 _AT_ONCE = 2047
 """For more, ``hashlib`` lets go of Python's lock: where small files are under way in many threads, to get it back takes
 longer than to hash them."""
@@ -20,13 +22,16 @@ class Digest:
 
     def __iter__(self) -> Iterator[bytes]:
         for chunk in self._chunks:
-            if len(chunk) > _SMALL:
-                self._hash.update(chunk)
-            else:
-                for start in range(0, len(chunk), _AT_ONCE):
-                    self._hash.update(chunk[start : start + _AT_ONCE])
-            self.size += len(chunk)
+            self._add(chunk)
             yield chunk
+
+    def _add(self, chunk: bytes | memoryview) -> None:
+        if len(chunk) > _SMALL:
+            self._hash.update(chunk)
+        else:
+            for start in range(0, len(chunk), _AT_ONCE):
+                self._hash.update(chunk[start : start + _AT_ONCE])
+        self.size += len(chunk)
 
     def hexdigest(self) -> str:
         """What has passed, as hex."""
@@ -34,4 +39,45 @@ class Digest:
 
     def base64(self) -> str:
         """What has passed, as S3's header wants it."""
-        return base64.b64encode(self._hash.digest()).decode()
+        return _base64(self._hash.digest())
+
+
+class PartsDigest(Digest):
+    """A digest that also knows what S3 reports of the same bytes once they were sent in parts as ``parts`` cuts them.
+
+    What fits into the first part is hashed but once, as the whole begins with it.
+    """
+
+    def __init__(self, chunks: Iterable[bytes]) -> None:
+        super().__init__(chunks)
+        self._part = self._hash
+        self._missing = part_size(1)
+        self._full: list[bytes] = []
+
+    def _add(self, chunk: bytes | memoryview) -> None:
+        rest = memoryview(chunk)
+        while len(rest) > self._missing:
+            head, rest = rest[: self._missing], rest[self._missing :]
+            self._extend(head)
+            self._full.append(self._part.digest())
+            self._part = hashlib.sha256()
+            self._missing = part_size(len(self._full) + 1)
+        self._extend(rest)
+
+    def _extend(self, piece: memoryview) -> None:
+        """More of the part that is not full yet."""
+        super()._add(piece)
+        if self._full:
+            self._part.update(piece)
+        self._missing -= len(piece)
+
+    def parts_base64(self) -> str:
+        """The SHA-256 of the parts' own, with ``-`` and their number behind it; of a single part, ``base64``."""
+        if not self._full:
+            return self.base64()
+        parts = [*self._full, self._part.digest()]
+        return f"{_base64(hashlib.sha256(b''.join(parts)).digest())}-{len(parts)}"
+
+
+def _base64(digest: bytes) -> str:
+    return base64.b64encode(digest).decode()
