@@ -8,6 +8,7 @@ from importlib.util import find_spec
 from typing import Any, NamedTuple
 
 from .contract import Store
+from .credentials import Credentials, check_credentials
 from .endpoints import is_provider
 from .errors import MissingExtraError, UnknownStoreError, UnsupportedError
 from .sending.limits import check_timeout
@@ -38,7 +39,12 @@ ENGINES = ("auto", "fsspec", "obstore")
 
 
 def open_store(
-    url: str, *, engine: str | None = None, timeout: timedelta | float | None = None, **options: Any
+    url: str,
+    *,
+    engine: str | None = None,
+    timeout: timedelta | float | None = None,
+    credentials: Credentials | None = None,
+    **options: Any,
 ) -> Store:
     """The store that ``url`` names. Nothing is written.
 
@@ -59,13 +65,20 @@ def open_store(
     on which nothing moves, with all of its tries. Directories and memory need none; to another protocol of fsspec's it
     is passed on, if it is given.
 
+    ``credentials`` are used and no others: of the environment, of files and of this machine's role none is looked for.
+    For S3: ``S3Credentials``; or a function that gives them, which is called from any thread, and again before they
+    end (``expires_at``); or botocore's, which renew themselves. For Google Cloud Storage: google-auth's. For Azure: what
+    has ``get_token``, as azure.identity's credentials have, ``AzureNamedKeyCredential``, or ``AzureSasCredential``. They
+    stay the caller's, and open; one whose ``get_token`` is awaited is used on a loop of the store's own.
+
     After ``os.fork()``, files, memory and signed requests go on in the child; in it, other stores have to be opened
     anew, and raise ``StoreError`` until they are.
 
     Raises ``UnknownStoreError`` for another kind of URL, and for a file system that needs more than its URL says;
     ``MissingExtraError`` where an extra is not installed; ``UnsupportedError`` for an engine that does not carry
-    requests there; ``ValueError`` for one that there is not, and for an endpoint or a variable that is set wrongly; and
-    ``TypeError`` for an option that the store does not have.
+    requests there; ``ValueError`` for one that there is not, for credentials or a profile that are not for this store,
+    and for an endpoint or a variable that is set wrongly; ``CredentialsError`` where credentials are given and end, or
+    cannot be had; and ``TypeError`` for an option that the store does not have.
 
     >>> store = open_store("memory://results")
     >>> store.write("a.txt", [b"hello"]).size
@@ -83,6 +96,9 @@ def open_store(
     protocol, rest, endpoint = located(url)
     if endpoint is not None and options.setdefault("endpoint", endpoint) != endpoint:
         raise ValueError(f"{url!r} and the endpoint {options['endpoint']!r} name two places: leave one out")
+    check_credentials(protocol, credentials, options.get("profile") if form is not None else None)
+    if credentials is not None:
+        options["credentials"] = credentials
     if protocol in {"s3", *_CLOUDS}:
         return _open_cloud(url, protocol, rest.rstrip("/"), engine, timeout=seconds, **options)
     if engine is not None:

@@ -48,9 +48,11 @@ class AzureStore(CloudStore):
 
     largest = LARGEST_PUT
 
-    def __init__(self, container: str, *, endpoint: str | None = None, timeout: float | None = None) -> None:
+    def __init__(
+        self, container: str, *, endpoint: str | None = None, timeout: float | None = None, credentials: Any = None
+    ) -> None:
         super().__init__(f"az://{container}", bounds(timeout))
-        self._container = Container(container, endpoint=endpoint, bounds=self._bounds)
+        self._container = Container(container, endpoint=endpoint, bounds=self._bounds, given=credentials)
 
     @property
     def endpoint(self) -> str:

@@ -10,6 +10,7 @@ from keystow.backends.answers import Pages
 from keystow.backends.arguments import range_header
 from keystow.backends.cloud import CloudStore, check_text
 from keystow.backends.contract import Capabilities, Stat
+from keystow.backends.credentials import Credentials
 from keystow.backends.errors import InvalidKeyError, StoreError, StoreUnavailableError
 from keystow.backends.sending.continuing import Content
 from keystow.backends.sending.limits import bounds
@@ -19,6 +20,7 @@ from .answers import Found, listed, opened, strange
 from .bucket import Bucket
 from .carriers import Carriers
 from .place import Options
+from .provided import Provided
 from .requests import Request
 from .upload import Upload
 
@@ -49,10 +51,12 @@ class S3Store(CloudStore):
         addressing: Literal["path", "virtual"] | None = None,
         conditions: bool = True,
         timeout: float | None = None,
+        credentials: Credentials | None = None,
     ) -> None:
         super().__init__(f"s3://{bucket}", bounds(timeout))
         self.capabilities = Capabilities(if_absent=conditions, versions=True, presign=True, metadata=True)
-        options = Options(endpoint, region, profile, ca_file, addressing, self._bounds.connect)
+        given = None if credentials is None else Provided(credentials)
+        options = Options(endpoint, region, profile, ca_file, addressing, self._bounds.connect, given)
         self._bucket = Bucket(bucket, Carriers(bucket, engine, options), self._bounds)
 
     @property
