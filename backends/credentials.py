@@ -40,7 +40,9 @@ class S3Credentials:
         if isinstance(secret_access_key, str) and isinstance(session_token, str | None):
             keep_secret(secret_access_key, session_token)
         given = {"access_key_id": access_key_id, "secret_access_key": secret_access_key}
-        for name, value in given.items() if session_token is None else (given | {"session_token": session_token}).items():
+        for name, value in (
+            given.items() if session_token is None else (given | {"session_token": session_token}).items()
+        ):
             if not (isinstance(value, str) and value and value.isascii() and value.isprintable()):
                 raise ValueError(f"{name} is empty, or holds what no request can: give the text of it, which is ASCII")
         if expires_at is not None and (not isinstance(expires_at, datetime) or expires_at.utcoffset() is None):
@@ -113,7 +115,9 @@ class _Kind(NamedTuple):
 _KINDS = {
     "s3": _Kind(_is_of_s3, "S3Credentials, a function that gives them, or botocore's credentials"),
     "gs": _Kind(_is_of_google, "google.auth.credentials.Credentials"),
-    "az": _Kind(_is_of_azure, "what has get_token, as azure.identity's have, AzureNamedKeyCredential or AzureSasCredential"),
+    "az": _Kind(
+        _is_of_azure, "what has get_token, as azure.identity's have, AzureNamedKeyCredential or AzureSasCredential"
+    ),
 }
 
 

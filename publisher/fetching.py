@@ -19,7 +19,7 @@ from typing import Literal, TypeVar
 
 from . import surroundings
 from .archive import ArchiveError, Entry, LimitExceededError, Limits, Unpacked, check_destination, extract, unpack
-from .backends import AccessDeniedError, NotFoundError, Stat, Store, StoreError
+from .backends import AccessDeniedError, Credentials, NotFoundError, Stat, Store, StoreError
 from .backends.opening import timeout_for
 from .checksum import Checksum
 from .concurrency import in_order
@@ -27,7 +27,7 @@ from .download import Download, is_url
 from .ending import held, until
 from .errors import ResultError, VerificationError
 from .result import PublishedResult
-from .stored import PLAIN_ACCESS, Access, listing_checksum, open_place
+from .stored import Access, listing_checksum, open_place
 from .trust import Trust, admit_url
 from .yaml_files import load_mapping_file, load_mappings_file
 
@@ -79,6 +79,8 @@ def fetch(
     allow: Collection[str] = (),
     allow_endpoints: Collection[str] | None = None,
     timeout: timedelta | float | None = None,
+    credentials: Credentials | None = None,
+    profile: str | None = None,
 ) -> Fetched:
     """Fetches what was published into ``directory``, which is new or empty.
 
@@ -95,24 +97,30 @@ def fetch(
     them, credentials that work elsewhere go to the provider's own hosts, to this machine, and to what the environment
     configures. ``timeout`` is ``open_store``'s, for a URL too.
 
-    ``store`` is an open one, which stays open: what is read comes from there, whatever store the result names.
+    ``credentials`` and ``profile`` are ``open_store``'s: who reads, if not whom the environment names. They are the
+    caller's own, and loosen nothing of this. ``store`` is an open one, which stays open: what is read comes from there,
+    whatever store the result names.
 
     Raises ``VerificationError``, ``ArchiveError``, ``StoreError``, ``ResultError``, or ``DestinationExistsError``; then
     ``directory`` is as it was.
     """
     trust = surroundings.trust(allow, allow_endpoints)
     timeout_for(timeout)
+    access = Access(timeout, credentials, profile)
+    access.check(store, ResultError)
     limits = limits or Limits()
     target, _ = check_destination(directory)
     expected = Checksum(sha256) if verify and sha256 is not None else None
     if isinstance(result, str) and is_url(result):
         if store is not None:
             raise ResultError("a URL is read from its own server: leave store= out")
+        if credentials is not None or profile is not None:
+            raise ResultError("a URL is signed already, and read by nobody else: leave credentials= and profile= out")
         most, limited = _room(target, limits)
         download = Download(result, most=most, limited=limited, admit=partial(_admit_url, trust), timeout=timeout)
         return _downloaded(download, directory, limits, expected, most)
     published = _expected(_admissible(result, trust), expected)
-    with _opened(published, store, trust, proven=verify, access=Access(timeout)) as opened:
+    with _opened(published, store, trust, proven=verify, access=access) as opened:
         if published.encoding == "plain":
             objects = _Objects(opened, published, limits, check=verify)
             check = objects.verified if objects.expected is not None else None
@@ -145,20 +153,24 @@ def verify(
     allow: Collection[str] = (),
     allow_endpoints: Collection[str] | None = None,
     timeout: timedelta | float | None = None,
+    credentials: Credentials | None = None,
+    profile: str | None = None,
 ) -> Verified:
     """Reads what was published and compares its SHA-256; nothing is written.
 
     ``limits`` (default: ``Limits()``) bound the objects of a prefix and the bytes that are read; ``store``,
-    ``sha256``, ``allow``, ``allow_endpoints`` and ``timeout`` are those of ``fetch``. Raises ``VerificationError`` if
+    ``sha256``, ``allow``, ``allow_endpoints``, ``timeout``, ``credentials`` and ``profile`` are those of ``fetch``. Raises ``VerificationError`` if
     it differs, ``ResultError`` for a result without a checksum, ``LimitExceededError``, and ``StoreError``.
     """
     trust = surroundings.trust(allow, allow_endpoints)
     timeout_for(timeout)
+    access = Access(timeout, credentials, profile)
+    access.check(store, ResultError)
     limits = limits or Limits()
     published = _expected(_admissible(result, trust), None if sha256 is None else Checksum(sha256))
     if published.checksum_sha256 is None:
         raise ResultError("the result holds no ChecksumSHA256, so there is nothing to verify against: give sha256=")
-    with _opened(published, store, trust, proven=True, access=Access(timeout)) as opened:
+    with _opened(published, store, trust, proven=True, access=access) as opened:
         if published.encoding == "plain":
             return _Objects(opened, published, limits, check=True).verified()
         content = _archive(opened, published, check=True)
@@ -177,18 +189,22 @@ def presign(
     pin_version: bool = True,
     allow: Collection[str] = (),
     allow_endpoints: Collection[str] | None = None,
+    credentials: Credentials | None = None,
+    profile: str | None = None,
 ) -> str:
     """A URL from which anybody can fetch the archive until ``expires`` (a timedelta, or seconds; 7 days at most).
 
     It names the published version unless ``pin_version`` is false: a signer who has only ``s3:GetObject`` may not
-    read named versions. ``store``, ``allow`` and ``allow_endpoints`` are those of ``fetch``. Raises ``ResultError`` for
-    a prefix, ``UnsupportedError`` for a store that has no URLs.
+    read named versions. ``store``, ``allow``, ``allow_endpoints``, ``credentials`` and ``profile`` are those of
+    ``fetch``, and sign. Raises ``ResultError`` for a prefix, ``UnsupportedError`` for a store that has no URLs.
     """
     trust = surroundings.trust(allow, allow_endpoints)
+    access = Access(None, credentials, profile)
+    access.check(store, ResultError)
     published = _admissible(result, trust)
     if published.encoding == "plain":
         raise ResultError(f"{published.key!r} is a prefix, and one URL names one object: publish an archive")
-    with _opened(published, store, trust, proven=True) as opened:
+    with _opened(published, store, trust, proven=True, access=access) as opened:
         version_id = published.version_id if pin_version else None
         return opened.presign(published.key, expires=expires, version_id=version_id)
 
@@ -200,14 +216,14 @@ def _opened(
     trust: Trust,
     *,
     proven: bool,
-    access: Access = PLAIN_ACCESS,
+    access: Access,
 ) -> Iterator[Store]:
     """The ``given`` store, or that which ``published`` names, if it may; ``proven``: its checksum will have to hold."""
     if given is not None:
         yield held(given, given=True)
         return
     proven = proven and published.checksum_sha256 is not None
-    surroundings.admit_claimed(published, proven=proven, trust=trust, error=ResultError)
+    surroundings.admit_claimed(published, proven=proven, trust=trust, error=ResultError, profile=access.profile)
     with closing(held(open_place(published, access), given=False)) as opened:
         yield opened
 

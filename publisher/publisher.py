@@ -8,9 +8,9 @@ from typing import Self
 from . import fetching, surroundings
 from .archive import Limits
 from .archive.scan import Special, Symlinks
-from .backends import Store
+from .backends import Credentials, Store
 from .backends.endpoints import is_provider, is_same
-from .errors import ResultError
+from .errors import ResultError, SpecError
 from .fetching import Fetched, Result, Verified, read_result
 from .keys import Context
 from .publishing import Destination, IfExists, Manner, Progress, published, selected
@@ -52,10 +52,14 @@ class Publisher:
         allow: Collection[str] = (),
         allow_endpoints: Collection[str] | None = None,
         timeout: timedelta | float | None = None,
+        credentials: Credentials | None = None,
+        profile: str | None = None,
     ) -> None:
         self._manner = Manner(if_exists, symlinks, special, mtime, level, selected(include, exclude))
         self._trust = surroundings.trust(allow, allow_endpoints)
-        self._to = Destination(destination, archive=archive, trust=self._trust, access=Access(timeout))
+        self._access = Access(timeout, credentials, profile)
+        self._access.check(store, SpecError)
+        self._to = Destination(destination, archive=archive, trust=self._trust, access=self._access)
         self._to.check(self._manner)
         self._opened = Opened(self._to.store, store)
 
@@ -93,7 +97,8 @@ class Publisher:
         self._opened.check()
         found, spec = read_result(result), self._to.spec
         proven = proven and (sha256 is not None or found.checksum_sha256 is not None)
-        surroundings.admit_claimed(found, proven=proven, trust=self._trust, error=ResultError)
+        profile = self._access.profile
+        surroundings.admit_claimed(found, proven=proven, trust=self._trust, error=ResultError, profile=profile)
         place = f"{spec.type}://{spec.bucket}"
         if (found.type, found.bucket) == (spec.type, spec.bucket):
             store = self._opened.begin().result()

@@ -23,7 +23,8 @@ from .archive import Entry, Selection, SourceError, Tree, dereference, pack, sca
 from .archive.gzip import LEVEL, check_level
 from .archive.scan import Special, Symlinks, check_choices
 from .archive.selection import sensitive
-from .backends import AlreadyExistsError, Store, StoreError, Written
+from .backends import AlreadyExistsError, Credentials, Store, StoreError, Written
+from .backends.credentials import check_credentials
 from .backends.endpoints import region_of
 from .backends.opening import engine_for, timeout_for
 from .backends.sending.digest import Digest
@@ -98,10 +99,12 @@ class Destination:
     ) -> None:
         self.spec = spec = _spec(given)
         if spec.claimed:
-            surroundings.admit_claimed(spec, proven=None, trust=trust or surroundings.trust(), error=SpecError)
+            trusted = trust or surroundings.trust()
+            surroundings.admit_claimed(spec, proven=None, trust=trusted, error=SpecError, profile=access.profile)
         try:
             engine_for(spec.engine)
             timeout_for(access.timeout)
+            check_credentials(spec.type, access.credentials, access.profile)
         except ValueError as error:
             raise SpecError(str(error)) from None
         self.archive = spec.encoding == "gzip" if archive is None else archive
@@ -185,6 +188,8 @@ def publish(
     allow: Collection[str] = (),
     allow_endpoints: Collection[str] | None = None,
     timeout: timedelta | float | None = None,
+    credentials: Credentials | None = None,
+    profile: str | None = None,
 ) -> PublishedResult:
     """Publishes the directory (or file) ``source`` and returns what was published.
 
@@ -213,6 +218,7 @@ def publish(
     which stands in the result. Without it, one is opened for this call; a ``Publisher`` keeps its own.
 
     ``timeout`` is ``open_store``'s: when a request is over on which nothing moves, with all of its tries.
+    ``credentials`` and ``profile`` are ``open_store``'s, too: who publishes, if not whom the environment names.
 
     Raises ``ValueError`` (``SpecError``, ``TemplateError``, …) for a call that is wrong, before anything is read;
     ``SourceError`` for a source that cannot be packed; ``StoreError`` for what the store refuses. Of an archive nothing
@@ -220,7 +226,9 @@ def publish(
     """
     manner = Manner(if_exists, symlinks, special, mtime, level, selected(include, exclude))
     trusted = surroundings.trust(allow, allow_endpoints)
-    to = Destination(destination, archive=archive, trust=trusted, access=Access(timeout))
+    access = Access(timeout, credentials, profile)
+    access.check(store, SpecError)
+    to = Destination(destination, archive=archive, trust=trusted, access=access)
     to.check(manner)
     with closing(Opened(to.store, store)) as opened:
         return published(source, to, opened, context, manner, progress=progress)

@@ -9,9 +9,10 @@ from datetime import timedelta
 from functools import partial
 from typing import Any, NamedTuple
 
-from .backends import AlreadyExistsError, Store, open_store
+from .backends import AlreadyExistsError, Credentials, Store, open_store
 from .backends.endpoints import region_of
 from .backends.sending.forks import tell_in_children
+from .backends.texts import MASK
 from .checksum import Checksum
 from .concurrency import under_way
 from .ending import held
@@ -28,9 +29,24 @@ class AlreadyPublishedError(AlreadyExistsError):
 
 
 class Access(NamedTuple):
-    """What the caller says of how a store is opened, beside the place itself; each is ``open_store``'s."""
+    """What the caller says of how a store is opened, beside the place itself; each is ``open_store``'s.
+
+    >>> Access(30, lambda: None)
+    Access(timeout=30, credentials=…, profile=None)
+    """
 
     timeout: timedelta | float | None = None
+    credentials: Credentials | None = None
+    profile: str | None = None
+
+    def __repr__(self) -> str:
+        shown = None if self.credentials is None else MASK
+        return f"Access(timeout={self.timeout!r}, credentials={shown}, profile={self.profile!r})"
+
+    def check(self, store: Store | None, error: type[ValueError]) -> None:
+        """Raises ``error`` for a ``store`` that is open already, where this says who opens it."""
+        if store is not None and (self.credentials is not None or self.profile is not None):
+            raise error("store= is open already: leave credentials= and profile= out, or store=")
 
 
 PLAIN_ACCESS = Access()
@@ -40,7 +56,8 @@ def open_place(place: PublishedResult | PublisherSpec, access: Access = PLAIN_AC
     """The store of ``place``'s bucket."""
     region = place.region or region_of(place.endpoint)
     located = {"endpoint": place.endpoint, "region": region, "engine": getattr(place, "engine", None)}
-    options: dict[str, Any] = {name: value for name, value in located.items() if value is not None}
+    given = located | {"credentials": access.credentials, "profile": access.profile}
+    options: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     return open_store(f"{place.type}://{place.bucket}", timeout=access.timeout, **options)
 
 

@@ -29,14 +29,14 @@ Result = TypeVar("Result")
 
 
 class Container:
-    """An open client for one container; ``endpoint`` is the account's URL."""
+    """An open client for one container; ``endpoint`` is the account's URL, ``given`` what the caller opens it with."""
 
-    def __init__(self, name: str, *, endpoint: str | None, bounds: Bounds) -> None:
+    def __init__(self, name: str, *, endpoint: str | None, bounds: Bounds, given: Any = None) -> None:
         self.name, self.bounds = name, bounds
         file_system, guarded = _clients()
-        self.account = account(endpoint, os.environ)
+        self.account = account(endpoint, os.environ, given)
         self._files = _opened(file_system, self.account)
-        self._service = guarded(self._files.service_client, bounds)
+        self._service = guarded(self._files.service_client, bounds, self.account.credential)
         self._files.service_client = self._service  # which adlfs closes at the end, if nobody did
         self._client = self._service.get_container_client(name)
         self.loop = Loop(self._files.loop)

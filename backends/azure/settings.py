@@ -7,7 +7,7 @@ import base64
 import binascii
 import re
 from collections.abc import Mapping
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from keystow.backends.endpoints import check_endpoint, is_loopback, is_provider, is_same, origin
@@ -29,22 +29,24 @@ class Account(NamedTuple):
     """An account's URL and name, and what it is opened by.
 
     A SAS and a token are sent, a key signs, with ``"none"`` nobody is named. ``connection`` is a connection string,
-    for all but a token; given that, adlfs heeds no variable.
+    for all but the default credential's token; given that, adlfs heeds no variable. ``credential`` is what gives the
+    token, if the caller gave it in code.
     """
 
     endpoint: str
     name: str
     by: Literal["key", "sas", "token", "none"]
     connection: str | None = None
+    credential: Any = None
 
 
-def account(endpoint: str | None, environment: Mapping[str, str]) -> Account:
-    """The account at ``endpoint``, or the one that the environment names.
+def account(endpoint: str | None, environment: Mapping[str, str], given: Any = None) -> Account:
+    """The account at ``endpoint``, or the one that the environment names; opened by what was ``given`` in code, if any.
 
     Raises ``ValueError`` for a variable that is set wrongly, and for what would be sent in the open, and
     ``CredentialsError`` where something is missing.
     """
-    found = _found(endpoint, environment)
+    found = _found(endpoint, environment) if given is None else _opened_by(given, endpoint, environment)
     if found.by in {"sas", "token"} and origin(found.endpoint)[0] != "https" and not is_loopback(found.endpoint):
         what = "a shared access signature" if found.by == "sas" else "an access token"
         raise ValueError(f"{found.endpoint} is called without TLS, and {what} would go there in the open: use https")
@@ -91,6 +93,37 @@ def _found(endpoint: str | None, environment: Mapping[str, str]) -> Account:
             hint=f"set {CONNECTION}, {KEY} or {SAS}",
         )
     return Account(endpoint, name, "token")
+
+
+def _opened_by(given: Any, endpoint: str | None, environment: Mapping[str, str]) -> Account:
+    """The account that is opened by what was ``given``, and by nothing that the environment holds."""
+    by = "token" if hasattr(given, "get_token") else "key" if hasattr(given, "named_key") else "sas"
+    user = _account_name(given.named_key.name, "AzureNamedKeyCredential") if by == "key" else None
+    if endpoint is None:
+        endpoint = (
+            f"https://{user}.blob.core.windows.net" if user else next(iter(configured_endpoints(environment)), None)
+        )
+    if endpoint is None:
+        raise CredentialsError("no Azure storage account was named", hint=f"give its endpoint, or set {NAME}")
+    endpoint = check_endpoint(endpoint).rstrip("/")
+    owner = _owner(endpoint)
+    if user is not None and owner is not None and owner != user:
+        raise CredentialsError(
+            f"there are no credentials for {endpoint}: AzureNamedKeyCredential names another account, {user}",
+            hint=f"name {owner}",
+        )
+    name = user or owner or (urlsplit(endpoint).hostname or "").partition(".")[0]
+    at = f"BlobEndpoint={endpoint};AccountName={name}"
+    if by == "token":
+        if not is_provider("az", endpoint):
+            hint = "give AzureNamedKeyCredential or AzureSasCredential"
+            raise CredentialsError(f"there are no credentials for {endpoint}: a token goes to Azure alone", hint=hint)
+        return Account(endpoint, name, "token", at, given)
+    if by == "key":
+        key = _key(given.named_key.key or "-", "AzureNamedKeyCredential")
+        return Account(endpoint, name, "key", f"{at};AccountKey={key}")
+    sas = _sas(given.signature or "-", "AzureSasCredential")
+    return Account(endpoint, name, "sas", f"{at};SharedAccessSignature={sas}")
 
 
 def _connected(environment: Mapping[str, str]) -> Account | None:

@@ -34,13 +34,14 @@ def take_arguments(parser: "argparse.ArgumentParser") -> None:
     take_trust(parser)
     take_limits(parser, *LIMITS)
     typed.take_timeout(parser)
+    typed.take_profile(parser)
 
 
 def run(options: "argparse.Namespace") -> int:
     """Fetches, and says what and from where."""
     results = given_results(options)
     given = {"sha256": options.sha256, "limits": given_limits(options), "timeout": options.timeout}
-    given |= given_trust(options)
+    given |= given_trust(options) | {"profile": options.profile}
     places = (
         [options.directory]
         if len(results) == 1

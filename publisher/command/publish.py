@@ -62,6 +62,7 @@ def take_arguments(parser: "argparse.ArgumentParser") -> None:
     )
     take_trust(parser)
     typed.take_timeout(parser)
+    typed.take_profile(parser)
     parser.set_defaults(prints=True, repeated="destination")
 
 
@@ -74,7 +75,8 @@ def run(options: "argparse.Namespace") -> int:
     context = given_context(options)
     archive = False if options.plain else None
     trusted = trust(options.allow, options.allow_endpoint)
-    made = partial(Destination, archive=archive, trust=trusted, access=Access(options.timeout))
+    access = Access(options.timeout, profile=options.profile)
+    made = partial(Destination, archive=archive, trust=trusted, access=access)
     destinations = _destinations(options, made)
     results = [to.foreseen(context) for to in destinations]
     check_form(options.output, results)

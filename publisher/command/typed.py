@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta, tzinfo
 _DURATION = "([0-9]{1,9})([smhd]?)"
 _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 _TIMEOUT = "when a request is over on which nothing moves, with all of its tries. Default: KEYSTOW_TIMEOUT, or 150s"
+_PROFILE = "the profile in AWS's files to open the bucket with. Default: what the environment says"
 _SIZE = "([0-9]{1,18})([kMGTP]?)(i?)B?"
 _POWERS = {"": 0, "k": 1, "M": 2, "G": 3, "T": 4, "P": 5}
 
@@ -18,6 +19,11 @@ _POWERS = {"": 0, "k": 1, "M": 2, "G": 3, "T": 4, "P": 5}
 def take_timeout(parser: ArgumentParser) -> None:
     """Declares ``--timeout``."""
     parser.add_argument("--timeout", metavar="30s", type=timeout, help=_TIMEOUT)
+
+
+def take_profile(parser: ArgumentParser) -> None:
+    """Declares ``--profile``."""
+    parser.add_argument("--profile", metavar="NAME", help=_PROFILE)
 
 
 def limit(text: str) -> int | None:

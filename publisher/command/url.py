@@ -13,6 +13,7 @@ def take_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares what the command takes."""
     take_result(parser)
     take_trust(parser)
+    typed.take_profile(parser)
     parser.add_argument("--expires", type=typed.duration, required=True, metavar="1h", help="90s, 30m, 12h, 7d at most")
     parser.add_argument(
         "--pin-version",
@@ -27,5 +28,6 @@ def run(options: argparse.Namespace) -> int:
     """Prints the URL."""
     from keystow.fetching import presign
 
-    given = {"expires": options.expires, "pin_version": options.pin_version, **given_trust(options)}
+    given = {"expires": options.expires, "pin_version": options.pin_version, "profile": options.profile}
+    given |= given_trust(options)
     return each_of(given_results(options), lambda result: print(presign(result, **given)))

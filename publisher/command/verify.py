@@ -21,6 +21,7 @@ def take_arguments(parser: "argparse.ArgumentParser") -> None:
     take_trust(parser)
     take_limits(parser, "members", "bytes")
     typed.take_timeout(parser)
+    typed.take_profile(parser)
 
 
 def run(options: "argparse.Namespace") -> int:
@@ -31,6 +32,7 @@ def run(options: "argparse.Namespace") -> int:
 
     limits = given_limits(options)
     given = {"sha256": options.sha256, "limits": limits, "timeout": options.timeout, **given_trust(options)}
+    given["profile"] = options.profile
 
     def work(result: "str | PublishedResult") -> None:
         verified = verify(result, **given)
