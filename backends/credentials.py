@@ -37,17 +37,17 @@ class S3Credentials:
         *,
         expires_at: datetime | None = None,
     ) -> None:
-        if isinstance(secret_access_key, str) and isinstance(session_token, str | None):
-            keep_secret(secret_access_key, session_token)
-        given = {"access_key_id": access_key_id, "secret_access_key": secret_access_key}
-        for name, value in (
-            given.items() if session_token is None else (given | {"session_token": session_token}).items()
-        ):
-            if not (isinstance(value, str) and value and value.isascii() and value.isprintable()):
-                raise ValueError(f"{name} is empty, or holds what no request can: give the text of it, which is ASCII")
-        if expires_at is not None and (not isinstance(expires_at, datetime) or expires_at.utcoffset() is None):
-            raise ValueError("expires_at is no instant: give a datetime with a time zone")
-        for name, value in {**given, "session_token": session_token, "expires_at": expires_at}.items():
+        texts: dict[str, object] = {"access_key_id": access_key_id, "secret_access_key": secret_access_key}
+        if session_token is not None:
+            texts["session_token"] = session_token
+        for name, text in texts.items():
+            if not (isinstance(text, str) and text and text.isascii() and text.isprintable()):
+                raise ValueError(f"{name} is no text that a request can hold: give all of it, and nothing else")
+        keep_secret(secret_access_key, session_token)
+        if expires_at is not None and expires_at.utcoffset() is None:
+            raise ValueError("expires_at has no time zone: give a datetime that has one")
+        given = {"session_token": None, **texts, "expires_at": expires_at}
+        for name, value in given.items():
             object.__setattr__(self, name, value)
 
     def __repr__(self) -> str:

@@ -67,9 +67,10 @@ def open_store(
 
     ``credentials`` are used and no others: of the environment, of files and of this machine's role none is looked for.
     For S3: ``S3Credentials``; or a function that gives them, which is called from any thread, and again before they
-    end (``expires_at``); or botocore's, which renew themselves. For Google Cloud Storage: google-auth's. For Azure: what
-    has ``get_token``, as azure.identity's credentials have, ``AzureNamedKeyCredential``, or ``AzureSasCredential``. They
-    stay the caller's, and open; one whose ``get_token`` is awaited is used on a loop of the store's own.
+    end (``expires_at``); or botocore's, which renew themselves. For Google Cloud Storage: google-auth's. For Azure:
+    what has ``get_token``, as azure.identity's credentials have, ``AzureNamedKeyCredential``, or
+    ``AzureSasCredential``. They stay the caller's, and open; a ``get_token`` that is awaited runs on a loop of the
+    store's own.
 
     After ``os.fork()``, files, memory and signed requests go on in the child; in it, other stores have to be opened
     anew, and raise ``StoreError`` until they are.

@@ -159,8 +159,9 @@ def verify(
     """Reads what was published and compares its SHA-256; nothing is written.
 
     ``limits`` (default: ``Limits()``) bound the objects of a prefix and the bytes that are read; ``store``,
-    ``sha256``, ``allow``, ``allow_endpoints``, ``timeout``, ``credentials`` and ``profile`` are those of ``fetch``. Raises ``VerificationError`` if
-    it differs, ``ResultError`` for a result without a checksum, ``LimitExceededError``, and ``StoreError``.
+    ``sha256``, ``allow``, ``allow_endpoints``, ``timeout``, ``credentials`` and ``profile`` are those of ``fetch``.
+    Raises ``VerificationError`` if it differs, ``ResultError`` for a result without a checksum,
+    ``LimitExceededError``, and ``StoreError``.
     """
     trust = surroundings.trust(allow, allow_endpoints)
     timeout_for(timeout)
