@@ -146,6 +146,7 @@ def test_the_endpoint_and_the_region_are_still_those_of_the_environment(
     assert store.write("a/key", [b"x"]).size == 1
 
 
+@pytest.mark.server
 def test_a_second_opinion(opened) -> None:
     with Moto() as moto, FaultProxy(moto.endpoint) as proxy:
         store = opened(moto.make_bucket(), proxy.url, S3Credentials(KEY_ID, SECRET, TOKEN))

@@ -1,4 +1,4 @@
-"""Credential objects of Google's and Azure's that are given in code: those are used and no others, under the same rules."""
+"""Credentials of Google's and Azure's that are given in code: those are used and no others, by the same rules."""
 
 import base64
 import contextlib
@@ -22,6 +22,8 @@ from keystow.backends.azure.settings import account
 from keystow.backends.sending import repeating
 from keystow.backends.sending.parts import part_size
 from keystow.testing.servers import Azurite, FakeGCS, FaultProxy
+
+pytestmark = pytest.mark.server
 
 PART = part_size(1)
 TOKEN = "ya29.MARKED-token-in-code-0001"
@@ -153,7 +155,6 @@ def asked_in_a_process(script, certificates, *arguments, **environment):
     return done.stdout.splitlines()
 
 
-@pytest.mark.server
 @pytest.mark.parametrize("status", [200, 403])
 def test_googles_object_is_asked_again_once_its_token_ends(certificates, status) -> None:
     """The first one has ended when it comes; the second holds."""
@@ -347,7 +348,6 @@ print(given.asked, given.closed)
 """
 
 
-@pytest.mark.server
 @pytest.mark.parametrize("kind", ["called", "awaited", "fails", "refused"])
 def test_azures_object_gives_the_token(certificates, kind) -> None:
     """The server stands for Azure, whose own hosts alone get a token; the environment holds another key."""
