@@ -18,6 +18,8 @@ CONNECTION = "AZURE_STORAGE_CONNECTION_STRING"
 NAME = "AZURE_STORAGE_ACCOUNT_NAME"
 KEY = "AZURE_STORAGE_ACCOUNT_KEY"
 SAS = "AZURE_STORAGE_SAS_TOKEN"
+_NAMED_KEY = "AzureNamedKeyCredential"
+_GIVEN_SAS = "AzureSasCredential"
 HINT = f"set {CONNECTION}, or {NAME} and a key or SAS, or az login"
 
 _ACCOUNT = re.compile(r"[A-Za-z0-9-]{1,63}")
@@ -75,13 +77,7 @@ def _found(endpoint: str | None, environment: Mapping[str, str]) -> Account:
         if named is None:
             raise CredentialsError("no Azure storage account was named", hint=HINT)
         endpoint = f"https://{named}.blob.core.windows.net"
-    owner = _owner(endpoint)
-    if named is not None and owner is not None and owner != named:
-        raise CredentialsError(
-            f"there are no credentials for {endpoint}: {NAME} names another account, {named}",
-            hint=f"unset it, or name {owner}",
-        )
-    name = owner or named or (urlsplit(endpoint).hostname or "").partition(".")[0]
+    name = _name_at(endpoint, named, NAME)
     if key or sas:
         secret = f"AccountKey={key}" if key else f"SharedAccessSignature={sas}"
         connection = f"BlobEndpoint={endpoint};AccountName={name};{secret}"
@@ -96,34 +92,37 @@ def _found(endpoint: str | None, environment: Mapping[str, str]) -> Account:
 
 
 def _opened_by(given: Any, endpoint: str | None, environment: Mapping[str, str]) -> Account:
-    """The account that is opened by what was ``given``, and by nothing that the environment holds."""
+    """The account that is opened by what was ``given``, and by no secret that the environment holds."""
     by = "token" if hasattr(given, "get_token") else "key" if hasattr(given, "named_key") else "sas"
-    user = _account_name(given.named_key.name, "AzureNamedKeyCredential") if by == "key" else None
-    if endpoint is None:
-        endpoint = (
-            f"https://{user}.blob.core.windows.net" if user else next(iter(configured_endpoints(environment)), None)
-        )
-    if endpoint is None:
+    source = _NAMED_KEY if by == "key" else NAME
+    named = _account_name(given.named_key.name, source) if by == "key" else _named(environment)
+    if endpoint is None and by != "key":
+        endpoint = next(iter(configured_endpoints(environment)), None)
+    if endpoint is None and named is None:
         raise CredentialsError("no Azure storage account was named", hint=f"give its endpoint, or set {NAME}")
-    endpoint = check_endpoint(endpoint).rstrip("/")
-    owner = _owner(endpoint)
-    if user is not None and owner is not None and owner != user:
-        raise CredentialsError(
-            f"there are no credentials for {endpoint}: AzureNamedKeyCredential names another account, {user}",
-            hint=f"name {owner}",
-        )
-    name = user or owner or (urlsplit(endpoint).hostname or "").partition(".")[0]
+    endpoint = check_endpoint(endpoint or f"https://{named}.blob.core.windows.net").rstrip("/")
+    name = _name_at(endpoint, named, source)
     at = f"BlobEndpoint={endpoint};AccountName={name}"
     if by == "token":
         if not is_provider("az", endpoint):
-            hint = "give AzureNamedKeyCredential or AzureSasCredential"
+            hint = f"give {_NAMED_KEY} or {_GIVEN_SAS}"
             raise CredentialsError(f"there are no credentials for {endpoint}: a token goes to Azure alone", hint=hint)
         return Account(endpoint, name, "token", at, given)
     if by == "key":
-        key = _key(given.named_key.key or "-", "AzureNamedKeyCredential")
+        key = _key(given.named_key.key or "-", _NAMED_KEY)
         return Account(endpoint, name, "key", f"{at};AccountKey={key}")
-    sas = _sas(given.signature or "-", "AzureSasCredential")
-    return Account(endpoint, name, "sas", f"{at};SharedAccessSignature={sas}")
+    return Account(endpoint, name, "sas", f"{at};SharedAccessSignature={_sas(given.signature or '-', _GIVEN_SAS)}")
+
+
+def _name_at(endpoint: str, named: str | None, source: str) -> str:
+    """The name of the account at ``endpoint``. Raises ``CredentialsError`` where ``source`` has ``named`` another."""
+    owner = _owner(endpoint)
+    if named is not None and owner is not None and owner != named:
+        raise CredentialsError(
+            f"there are no credentials for {endpoint}: {source} names another account, {named}",
+            hint=f"unset it, or name {owner}" if source == NAME else f"give those of {owner}",
+        )
+    return owner or named or (urlsplit(endpoint).hostname or "").partition(".")[0]
 
 
 def _connected(environment: Mapping[str, str]) -> Account | None:

@@ -299,6 +299,9 @@ def test_the_rules_of_the_environment_hold_for_what_is_given() -> None:
         with pytest.raises(ValueError, match="AzureSasCredential: it is no shared access signature") as refused:
             account(OWN, {}, AzureSasCredential(sas))
         assert "MARKED" not in everything(refused.value)
+    for given in (Token(), AzureSasCredential(SAS)):
+        with pytest.raises(CredentialsError, match=f"{azure.NAME} names another account, mine"):
+            account("https://other.blob.core.windows.net", {azure.NAME: "mine"}, given)
     assert account(None, {azure.NAME: "other"}, AzureNamedKeyCredential("mine", KEY)).endpoint == OWN
     for given in (Token(), AzureSasCredential(SAS)):
         with pytest.raises(CredentialsError, match="no Azure storage account was named"):

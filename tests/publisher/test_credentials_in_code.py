@@ -211,7 +211,7 @@ def strangers(kind, url):
         lambda **who: verify(result, **who),
         lambda **who: fetch(result, "out", **who),
         lambda **who: presign(result, expires=60, **who),
-        lambda **who: publish(".", {"Type": kind, "Params": {"Bucket": "b", "Key": "k", "Endpoint": url}}, **who),
+        lambda **who: publish(".", {"Type": kind, "Params": {"Bucket": "bucket", "Key": "k", "Endpoint": url}}, **who),
     ]
 
 
