@@ -41,6 +41,9 @@ class Account(NamedTuple):
     connection: str | None = None
     credential: Any = None
 
+    def __repr__(self) -> str:
+        return f"Account({self.endpoint!r}, {self.name!r}, by={self.by!r})"
+
 
 def account(endpoint: str | None, environment: Mapping[str, str], given: Any = None) -> Account:
     """The account at ``endpoint``, or the one that the environment names; opened by what was ``given`` in code, if any.
