@@ -1,6 +1,7 @@
 """Stores of objects: one contract, one file or folder per kind. Nothing here knows of key templates or archives."""
 
 from .contract import Capabilities, Stat, Store, Written
+from .credentials import Credentials, Provider, S3Credentials
 from .errors import (
     AccessDeniedError,
     AlreadyExistsError,
@@ -26,11 +27,14 @@ __all__ = [
     "BucketNotFoundError",
     "Capabilities",
     "ConflictError",
+    "Credentials",
     "CredentialsError",
     "InvalidKeyError",
     "MissingExtraError",
     "NotFoundError",
     "ObjectOptions",
+    "Provider",
+    "S3Credentials",
     "Stat",
     "Store",
     "StoreError",

@@ -8,6 +8,7 @@ from importlib.util import find_spec
 from typing import Any, NamedTuple
 
 from .contract import Store
+from .credentials import Credentials, check_credentials
 from .endpoints import is_provider
 from .errors import MissingExtraError, UnknownStoreError, UnsupportedError
 from .options import CustomerKey, check_payer, customer_key_for, refused
@@ -42,9 +43,10 @@ def open_store(
     url: str,
     *,
     engine: str | None = None,
+    timeout: timedelta | float | None = None,
+    credentials: Credentials | None = None,
     customer_key: bytes | str | CustomerKey | None = None,
     requester_pays: bool | str = False,
-    timeout: timedelta | float | None = None,
     **options: Any,
 ) -> Store:
     """The store that ``url`` names. Nothing is written.
@@ -66,6 +68,13 @@ def open_store(
     on which nothing moves, with all of its tries. Directories and memory need none; to another protocol of fsspec's it
     is passed on, if it is given.
 
+    ``credentials`` are used and no others: of the environment, of files and of this machine's role none is looked for.
+    For S3: ``S3Credentials``; or a function that gives them, which is called from any thread, and again before they
+    end (``expires_at``); or botocore's, which renew themselves. For Google Cloud Storage: google-auth's. For Azure:
+    what has ``get_token``, as azure.identity's credentials have, ``AzureNamedKeyCredential``, or
+    ``AzureSasCredential``. They stay the caller's, and open; a ``get_token`` that is awaited runs on a loop of the
+    store's own.
+
     ``customer_key`` (32 bytes, or base64 of them) is a key of yours by which S3, Google Cloud Storage or Azure encrypts
     what is written and decrypts what is read, and which it does not keep; it goes out over TLS alone, or to this
     machine. ``requester_pays`` has whoever opens the store pay for the requests: ``True`` for S3, the id of a project
@@ -76,8 +85,9 @@ def open_store(
 
     Raises ``UnknownStoreError`` for another kind of URL, and for a file system that needs more than its URL says;
     ``MissingExtraError`` where an extra is not installed; ``UnsupportedError`` for an engine that does not carry
-    requests there; ``ValueError`` for one that there is not, and for an endpoint or a variable that is set wrongly; and
-    ``TypeError`` for an option that the store does not have.
+    requests there; ``ValueError`` for one that there is not, for credentials or a profile that are not for this store,
+    and for an endpoint or a variable that is set wrongly; ``CredentialsError`` where credentials are given and end, or
+    cannot be had; and ``TypeError`` for an option that the store does not have.
 
     >>> store = open_store("memory://results")
     >>> store.write("a.txt", [b"hello"]).size
@@ -92,19 +102,15 @@ def open_store(
     if (not rest.strip("/") and canonical(protocol) != "file") or not rest:
         raise UnknownStoreError(f"{url!r} names no bucket: write {form or f'{protocol}://place/directory'}")
     seconds = timeout_for(timeout)
-    given = {"customer_key": customer_key, "requester_pays": requester_pays}
-    terms = {name: value for name, value in given.items() if value not in {None, False}}
     protocol, rest, endpoint = located(url)
-    refusal = refused(terms, protocol)
-    if refusal is not None:
-        raise UnsupportedError(refusal)
-    check_payer(requester_pays, protocol)
-    if customer_key is not None:
-        terms["customer_key"] = customer_key_for(customer_key)
+    options |= _terms(protocol, customer_key, requester_pays)
     if endpoint is not None and options.setdefault("endpoint", endpoint) != endpoint:
         raise ValueError(f"{url!r} and the endpoint {options['endpoint']!r} name two places: leave one out")
+    check_credentials(protocol, credentials, options.get("profile") if form is not None else None)
+    if credentials is not None:
+        options["credentials"] = credentials
     if protocol in {"s3", *_CLOUDS}:
-        return _open_cloud(url, protocol, rest.rstrip("/"), engine, timeout=seconds, **terms, **options)
+        return _open_cloud(url, protocol, rest.rstrip("/"), engine, timeout=seconds, **options)
     if engine is not None:
         raise TypeError(f"{protocol}:// has no choice of engines: leave engine out")
     if form is None:
@@ -114,6 +120,20 @@ def open_store(
             options["timeout"] = seconds
         return GenericStore(url, **options)
     return _LOCAL[protocol](rest, **options)
+
+
+def _terms(protocol: str, customer_key: bytes | str | CustomerKey | None, pays: bool | str) -> dict[str, Any]:
+    """What is said of the key and of who pays. Raises ``UnsupportedError`` where there is no such thing."""
+    terms: dict[str, Any] = {}
+    if customer_key is not None:
+        terms["customer_key"] = customer_key_for(customer_key)
+    if pays:
+        terms["requester_pays"] = pays
+    refusal = refused(terms, protocol)
+    if refusal is not None:
+        raise UnsupportedError(refusal)
+    check_payer(pays, protocol)
+    return terms
 
 
 def engine_for(given: str | None) -> str:

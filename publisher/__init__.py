@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from .archive import ArchiveError, SourceError
     from .awaited import afetch, apublish, averify
-    from .backends import AlreadyExistsError, Store, StoreError, UnknownOutcomeError, open_store
+    from .backends import AlreadyExistsError, S3Credentials, Store, StoreError, UnknownOutcomeError, open_store
     from .checksum import Checksum
     from .errors import ResultError, SpecError, VerificationError
     from .fetching import Fetched, Verified, fetch, presign, verify
@@ -41,6 +41,7 @@ _HOMES = {
     "Publisher": "publisher",
     "PublisherSpec": "spec",
     "ResultError": "errors",
+    "S3Credentials": "backends",
     "SourceError": "archive",
     "SpecError": "errors",
     "Store": "backends",
@@ -71,6 +72,7 @@ __all__ = [
     "Publisher",
     "PublisherSpec",
     "ResultError",
+    "S3Credentials",
     "SourceError",
     "SpecError",
     "Store",

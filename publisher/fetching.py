@@ -19,7 +19,8 @@ from typing import Literal, TypeVar
 
 from . import surroundings
 from .archive import ArchiveError, Entry, LimitExceededError, Limits, Unpacked, check_destination, extract, unpack
-from .backends import AccessDeniedError, NotFoundError, Stat, Store, StoreError
+from .backends import AccessDeniedError, Credentials, NotFoundError, Stat, Store, StoreError
+from .backends.opening import timeout_for
 from .backends.options import CustomerKey
 from .checksum import Checksum
 from .concurrency import in_order
@@ -79,6 +80,8 @@ def fetch(
     allow: Collection[str] = (),
     allow_endpoints: Collection[str] | None = None,
     timeout: timedelta | float | None = None,
+    credentials: Credentials | None = None,
+    profile: str | None = None,
     customer_key: bytes | str | CustomerKey | None = None,
     requester_pays: bool | str = False,
 ) -> Fetched:
@@ -99,20 +102,26 @@ def fetch(
     configures. ``timeout`` is ``open_store``'s, for a URL too; so are ``customer_key``, by which it was written, and
     ``requester_pays``.
 
-    ``store`` is an open one, which stays open: what is read comes from there, whatever store the result names.
+    ``credentials`` and ``profile`` are ``open_store``'s: who reads, if not whom the environment names. They are the
+    caller's own, and loosen nothing of this. ``store`` is an open one, which stays open: what is read comes from there,
+    whatever store the result names.
 
     Raises ``VerificationError``, ``ArchiveError``, ``StoreError``, ``ResultError``, or ``DestinationExistsError``; then
     ``directory`` is as it was.
     """
     trust = surroundings.trust(allow, allow_endpoints)
-    access = Access(timeout, customer_key, requester_pays)
+    timeout_for(timeout)
+    access = Access(timeout, credentials, profile, customer_key, requester_pays)
+    access.check(store, ResultError)
     limits = limits or Limits()
     target, _ = check_destination(directory)
     expected = Checksum(sha256) if verify and sha256 is not None else None
     if isinstance(result, str) and is_url(result):
         if store is not None:
             raise ResultError("a URL is read from its own server: leave store= out")
-        if access.customer_key is not None:
+        if credentials is not None or profile is not None:
+            raise ResultError("a URL is signed already, and read by nobody else: leave credentials= and profile= out")
+        if customer_key is not None:
             raise ResultError("a URL takes no customer_key, which goes with a result: give that, or s3://bucket/key")
         most, limited = _room(target, limits)
         download = Download(result, most=most, limited=limited, admit=partial(_admit_url, trust), timeout=timeout)
@@ -157,18 +166,22 @@ def verify(
     allow: Collection[str] = (),
     allow_endpoints: Collection[str] | None = None,
     timeout: timedelta | float | None = None,
+    credentials: Credentials | None = None,
+    profile: str | None = None,
     customer_key: bytes | str | CustomerKey | None = None,
     requester_pays: bool | str = False,
 ) -> Verified:
     """Reads what was published and compares its SHA-256; nothing is written.
 
     ``limits`` (default: ``Limits()``) bound the objects of a prefix and the bytes that are read; ``store``,
-    ``sha256``, ``allow``, ``allow_endpoints``, ``timeout``, ``customer_key`` and ``requester_pays`` are those of
-    ``fetch``. Raises ``VerificationError`` if
-    it differs, ``ResultError`` for a result without a checksum, ``LimitExceededError``, and ``StoreError``.
+    ``sha256``, ``allow``, ``allow_endpoints``, ``timeout``, ``credentials``, ``profile``, ``customer_key`` and
+    ``requester_pays`` are those of ``fetch``. Raises ``VerificationError`` if it differs, ``ResultError`` for a result
+    without a checksum, ``LimitExceededError``, and ``StoreError``.
     """
     trust = surroundings.trust(allow, allow_endpoints)
-    access = Access(timeout, customer_key, requester_pays)
+    timeout_for(timeout)
+    access = Access(timeout, credentials, profile, customer_key, requester_pays)
+    access.check(store, ResultError)
     limits = limits or Limits()
     published = _expected(_admissible(result, trust), None if sha256 is None else Checksum(sha256))
     if published.checksum_sha256 is None:
@@ -192,22 +205,25 @@ def presign(
     pin_version: bool = True,
     allow: Collection[str] = (),
     allow_endpoints: Collection[str] | None = None,
+    credentials: Credentials | None = None,
+    profile: str | None = None,
     customer_key: bytes | str | CustomerKey | None = None,
     requester_pays: bool | str = False,
 ) -> str:
     """A URL from which anybody can fetch the archive, or raw file, until ``expires`` (a timedelta, or seconds).
 
     That is 7 days at most. It names the published version unless ``pin_version`` is false: a signer who has only
-    ``s3:GetObject`` may not read named versions. ``store``, ``allow``, ``allow_endpoints``, ``customer_key`` and
-    ``requester_pays`` are those of ``fetch``; whoever uses the URL of what a customer's key encrypts has to send that
-    along, in the store's own headers. Raises ``ResultError`` for a prefix, ``UnsupportedError`` for a store that has no
-    URLs.
+    ``s3:GetObject`` may not read named versions. ``store``, ``allow``, ``allow_endpoints``, ``credentials``,
+    ``profile``, ``customer_key`` and ``requester_pays`` are those of ``fetch``; whoever uses the URL of what a
+    customer's key encrypts has to send that along, in the store's own headers. Raises ``ResultError`` for a prefix,
+    ``UnsupportedError`` for a store that has no URLs.
     """
     trust = surroundings.trust(allow, allow_endpoints)
+    access = Access(None, credentials, profile, customer_key, requester_pays)
+    access.check(store, ResultError)
     published = _admissible(result, trust)
     if published.encoding == "plain":
         raise ResultError(f"{published.key!r} is a prefix, and one URL names one object: publish an archive")
-    access = Access(None, customer_key, requester_pays)
     with _opened(published, store, trust, proven=True, access=access) as opened:
         version_id = published.version_id if pin_version else None
         return opened.presign(published.key, expires=expires, version_id=version_id)
@@ -223,13 +239,18 @@ def _opened(
     access: Access,
 ) -> Iterator[Store]:
     """The ``given`` store, or that which ``published`` names, if it may; ``proven``: its checksum will have to hold."""
-    access.check(given)
     if given is not None:
         yield held(given, given=True)
         return
     proven = proven and published.checksum_sha256 is not None
-    keyed = access.customer_key is not None
-    surroundings.admit_claimed(published, proven=proven, trust=trust, keyed=keyed, error=ResultError)
+    surroundings.admit_claimed(
+        published,
+        proven=proven,
+        trust=trust,
+        error=ResultError,
+        keyed=access.customer_key is not None,
+        profile=access.profile,
+    )
     with closing(held(open_place(published, access), given=False)) as opened:
         yield opened
 

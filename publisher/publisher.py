@@ -8,10 +8,10 @@ from typing import Self, Unpack
 from . import fetching, surroundings
 from .archive import Limits
 from .archive.scan import Special, Symlinks
-from .backends import Store
+from .backends import Credentials, Store
 from .backends.endpoints import is_provider, is_same
 from .backends.options import CustomerKey
-from .errors import ResultError
+from .errors import ResultError, SpecError
 from .fetching import Fetched, Result, Verified, read_result
 from .keys import Context
 from .publishing import Destination, IfExists, Manner, Progress, Source, published, selected
@@ -55,14 +55,16 @@ class Publisher:
         allow: Collection[str] = (),
         allow_endpoints: Collection[str] | None = None,
         timeout: timedelta | float | None = None,
+        credentials: Credentials | None = None,
+        profile: str | None = None,
         customer_key: bytes | str | CustomerKey | None = None,
         requester_pays: bool | str = False,
         **writing: Unpack[Writing],
     ) -> None:
         manner = Manner(if_exists, symlinks, special, mtime, level, selected(include, exclude))
         self._trust = surroundings.trust(allow, allow_endpoints)
-        self._access = Access(timeout, customer_key, requester_pays)
-        self._access.check(store)
+        self._access = Access(timeout, credentials, profile, customer_key, requester_pays)
+        self._access.check(store, SpecError)
         self._to = Destination(
             destination, archive=archive, raw=raw, trust=self._trust, access=self._access, writing=writing
         )
@@ -103,8 +105,14 @@ class Publisher:
         self._opened.check()
         found, spec = read_result(result), self._to.spec
         proven = proven and (sha256 is not None or found.checksum_sha256 is not None)
-        keyed = self._access.customer_key is not None
-        surroundings.admit_claimed(found, proven=proven, trust=self._trust, keyed=keyed, error=ResultError)
+        surroundings.admit_claimed(
+            found,
+            proven=proven,
+            trust=self._trust,
+            error=ResultError,
+            keyed=self._access.customer_key is not None,
+            profile=self._access.profile,
+        )
         place = f"{spec.type}://{spec.bucket}"
         if (found.type, found.bucket) == (spec.type, spec.bucket):
             store = self._opened.begin().result()

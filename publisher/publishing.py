@@ -21,9 +21,10 @@ from .archive import Entry, Selection, SourceError, Tree, dereference, pack, sca
 from .archive.gzip import LEVEL, check_level
 from .archive.scan import Special, Symlinks, check_choices
 from .archive.selection import sensitive
-from .backends import AlreadyExistsError, ObjectOptions, Store, Written
+from .backends import AlreadyExistsError, Credentials, ObjectOptions, Store, Written
+from .backends.credentials import check_credentials
 from .backends.endpoints import region_of
-from .backends.opening import engine_for
+from .backends.opening import engine_for, timeout_for
 from .backends.options import CustomerKey, refused
 from .backends.sending.digest import PartsDigest
 from .backends.sending.parts import begun, part_size
@@ -127,10 +128,17 @@ class Destination:
         keyed = access.customer_key is not None
         if spec.claimed:
             surroundings.admit_claimed(
-                spec, proven=None, trust=trust or surroundings.trust(), keyed=keyed, error=SpecError
+                spec,
+                proven=None,
+                trust=trust or surroundings.trust(),
+                error=SpecError,
+                keyed=keyed,
+                profile=access.profile,
             )
         try:
             engine_for(spec.engine)
+            timeout_for(access.timeout)
+            check_credentials(spec.type, access.credentials, access.profile)
             options = replace(spec.options, **(writing or {}))
             refusal = refused(["customer_key"], spec.type) if keyed else None
         except ValueError as error:
@@ -241,6 +249,8 @@ def publish(
     allow: Collection[str] = (),
     allow_endpoints: Collection[str] | None = None,
     timeout: timedelta | float | None = None,
+    credentials: Credentials | None = None,
+    profile: str | None = None,
     customer_key: bytes | str | CustomerKey | None = None,
     requester_pays: bool | str = False,
     **writing: Unpack[Writing],
@@ -278,7 +288,8 @@ def publish(
     which stands in the result. Without it, one is opened for this call; a ``Publisher`` keeps its own.
 
     ``timeout`` is ``open_store``'s: when a request is over on which nothing moves, with all of its tries. So are
-    ``customer_key`` and ``requester_pays``: with the first, who reads what was published needs the same key.
+    ``credentials`` and ``profile``, who publishes, if not whom the environment names; ``customer_key``, which who reads
+    what was published needs as well; and ``requester_pays``.
 
     ``writing`` are the options of ``keystow.backends.ObjectOptions`` (``encryption``, ``kms_key``, ``storage_class``,
     ``tags``, ``metadata``, ``lock_mode``, …), which go before those of the destination. What the destination's store
@@ -295,8 +306,8 @@ def publish(
     """
     manner = Manner(if_exists, symlinks, special, mtime, level, selected(include, exclude))
     trusted = surroundings.trust(allow, allow_endpoints)
-    access = Access(timeout, customer_key, requester_pays)
-    access.check(store)
+    access = Access(timeout, credentials, profile, customer_key, requester_pays)
+    access.check(store, SpecError)
     to = Destination(destination, archive=archive, raw=raw, trust=trusted, access=access, writing=writing)
     manner = to.fitted(manner)
     with closing(Opened(to.store, store)) as opened:

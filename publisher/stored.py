@@ -10,9 +10,8 @@ from datetime import timedelta
 from functools import partial
 from typing import Any
 
-from .backends import AlreadyExistsError, Store, open_store
+from .backends import AlreadyExistsError, Credentials, Store, open_store
 from .backends.endpoints import region_of
-from .backends.opening import timeout_for
 from .backends.options import CustomerKey, customer_key_for
 from .backends.sending.forks import tell_in_children
 from .checksum import Checksum
@@ -34,22 +33,27 @@ class AlreadyPublishedError(AlreadyExistsError):
 class Access:
     """What the caller says of how a store is opened, beside the place itself; each is ``open_store``'s.
 
-    Raises ``ValueError`` for what cannot be.
+    Raises ``ValueError`` for a key that is none.
+
+    >>> Access(30, lambda: None, customer_key=bytes(32))
+    Access(timeout=30, profile=None, requester_pays=False)
     """
 
     timeout: timedelta | float | None = None
+    credentials: Credentials | None = field(default=None, repr=False)
+    profile: str | None = None
     customer_key: bytes | str | CustomerKey | None = field(default=None, repr=False)
     requester_pays: bool | str = False
 
     def __post_init__(self) -> None:
-        timeout_for(self.timeout)
         if self.customer_key is not None:
             object.__setattr__(self, "customer_key", customer_key_for(self.customer_key))
 
-    def check(self, given: Store | None) -> None:
-        """Raises ``ValueError`` where a store is ``given`` that this would have had to open."""
-        if given is not None and (self.customer_key is not None or self.requester_pays):
-            raise ValueError("customer_key and requester_pays are for opening a store: give them to open_store")
+    def check(self, store: Store | None, error: type[ValueError]) -> None:
+        """Raises ``error`` for a ``store`` that is open already, where this says how to open one."""
+        about = ("credentials", "profile", "customer_key", "requester_pays")
+        if store is not None and (given := [f"{name}=" for name in about if getattr(self, name)]):
+            raise error(f"store= is open already: leave {' and '.join(given)} out, or store=")
 
 
 PLAIN_ACCESS = Access()
@@ -57,16 +61,18 @@ PLAIN_ACCESS = Access()
 
 def open_place(place: PublishedResult | PublisherSpec, access: Access = PLAIN_ACCESS) -> Store:
     """The store of ``place``'s bucket."""
-    region = place.region or region_of(place.endpoint)
-    located = {"endpoint": place.endpoint, "region": region, "engine": getattr(place, "engine", None)}
-    options: dict[str, Any] = {name: value for name, value in located.items() if value is not None}
-    return open_store(
-        f"{place.type}://{place.bucket}",
-        timeout=access.timeout,
-        customer_key=access.customer_key,
-        requester_pays=access.requester_pays,
-        **options,
-    )
+    given = {
+        "endpoint": place.endpoint,
+        "region": place.region or region_of(place.endpoint),
+        "engine": getattr(place, "engine", None),
+        "timeout": access.timeout,
+        "credentials": access.credentials,
+        "profile": access.profile,
+        "customer_key": access.customer_key,
+        "requester_pays": access.requester_pays or None,
+    }
+    options: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    return open_store(f"{place.type}://{place.bucket}", **options)
 
 
 class Opened:

@@ -76,13 +76,18 @@ def trust(allow: Iterable[str] = (), allow_endpoints: Iterable[str] | None = Non
     )
 
 
-def configured_endpoints(kind: str) -> Collection[str]:
-    """The endpoints of stores of the type ``kind`` that this process's environment holds. Raises ``ValueError``."""
+def configured_endpoints(kind: str, profile: str | None = None) -> Collection[str]:
+    """The endpoints of stores of the type ``kind`` that this process's environment holds, and the ``profile`` of AWS's.
+
+    Raises ``ValueError``.
+    """
     from .backends.azure import settings as azure
     from .backends.gcs import settings as gcs
     from .backends.s3 import settings as s3
 
-    settings = {"s3": s3, "gs": gcs, "az": azure}.get(kind)
+    if kind == "s3":
+        return s3.configured_endpoints(os.environ, profile)
+    settings = {"gs": gcs, "az": azure}.get(kind)
     return settings.configured_endpoints(os.environ) if settings else ()
 
 
@@ -91,10 +96,14 @@ def admit_claimed(
     *,
     proven: bool | None,
     trust: "Trust",
-    keyed: bool = False,
     error: type[ValueError],
+    keyed: bool = False,
+    profile: str | None = None,
 ) -> None:
-    """Raises ``error`` for a place that somebody else named, and may not; ``proven`` and ``keyed`` are ``admit``'s."""
+    """Raises ``error`` for a place that somebody else named, and may not; ``proven`` and ``keyed`` are ``admit``'s.
+
+    With a ``profile``, an endpoint that it configures is one that its credentials are for.
+    """
     from .places import host_in
     from .trust import admit
 
@@ -105,7 +114,7 @@ def admit_claimed(
             host=host_in(place.type, place.bucket),
             proven=proven,
             trust=trust,
-            configured=configured_endpoints(place.type),
+            configured=configured_endpoints(place.type, profile),
             keyed=keyed,
             error=error,
         )

@@ -30,22 +30,28 @@ Result = TypeVar("Result")
 
 
 class Container:
-    """An open client for one container; ``endpoint`` is the account's URL.
+    """An open client for one container; ``endpoint`` is the account's URL, ``given`` what the caller opens it with.
 
     ``keyed`` is what the SDK takes with requests for a blob that has a customer's key
     (https://learn.microsoft.com/azure/storage/blobs/encryption-customer-provided-keys).
     """
 
     def __init__(
-        self, name: str, *, endpoint: str | None, customer_key: CustomerKey | None = None, bounds: Bounds
+        self,
+        name: str,
+        *,
+        endpoint: str | None,
+        bounds: Bounds,
+        given: Any = None,
+        customer_key: CustomerKey | None = None,
     ) -> None:
         self.name, self.bounds = name, bounds
         file_system, guarded = _clients()
-        self.account = account(endpoint, os.environ)
+        self.account = account(endpoint, os.environ, given)
         check_way(self.account.endpoint, customer_key, also_here=True)  # the SDK sends none without
         self.keyed = _keyed(customer_key)
         self._files = _opened(file_system, self.account)
-        self._service = guarded(self._files.service_client, bounds)
+        self._service = guarded(self._files.service_client, bounds, self.account.credential)
         self._files.service_client = self._service  # which adlfs closes at the end, if nobody did
         self._client = self._service.get_container_client(name)
         self.loop = Loop(self._files.loop)

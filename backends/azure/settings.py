@@ -7,7 +7,7 @@ import base64
 import binascii
 import re
 from collections.abc import Mapping
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from keystow.backends.endpoints import check_endpoint, is_loopback, is_provider, is_same, origin
@@ -18,6 +18,8 @@ CONNECTION = "AZURE_STORAGE_CONNECTION_STRING"
 NAME = "AZURE_STORAGE_ACCOUNT_NAME"
 KEY = "AZURE_STORAGE_ACCOUNT_KEY"
 SAS = "AZURE_STORAGE_SAS_TOKEN"
+_NAMED_KEY = "AzureNamedKeyCredential"
+_GIVEN_SAS = "AzureSasCredential"
 HINT = f"set {CONNECTION}, or {NAME} and a key or SAS, or az login"
 
 _ACCOUNT = re.compile(r"[A-Za-z0-9-]{1,63}")
@@ -29,22 +31,27 @@ class Account(NamedTuple):
     """An account's URL and name, and what it is opened by.
 
     A SAS and a token are sent, a key signs, with ``"none"`` nobody is named. ``connection`` is a connection string,
-    for all but a token; given that, adlfs heeds no variable.
+    for all but the default credential's token; given that, adlfs heeds no variable. ``credential`` is what gives the
+    token, if the caller gave it in code.
     """
 
     endpoint: str
     name: str
     by: Literal["key", "sas", "token", "none"]
     connection: str | None = None
+    credential: Any = None
+
+    def __repr__(self) -> str:
+        return f"Account({self.endpoint!r}, {self.name!r}, by={self.by!r})"
 
 
-def account(endpoint: str | None, environment: Mapping[str, str]) -> Account:
-    """The account at ``endpoint``, or the one that the environment names.
+def account(endpoint: str | None, environment: Mapping[str, str], given: Any = None) -> Account:
+    """The account at ``endpoint``, or the one that the environment names; opened by what was ``given`` in code, if any.
 
     Raises ``ValueError`` for a variable that is set wrongly, and for what would be sent in the open, and
     ``CredentialsError`` where something is missing.
     """
-    found = _found(endpoint, environment)
+    found = _found(endpoint, environment) if given is None else _opened_by(given, endpoint, environment)
     if found.by in {"sas", "token"} and origin(found.endpoint)[0] != "https" and not is_loopback(found.endpoint):
         what = "a shared access signature" if found.by == "sas" else "an access token"
         raise ValueError(f"{found.endpoint} is called without TLS, and {what} would go there in the open: use https")
@@ -73,13 +80,7 @@ def _found(endpoint: str | None, environment: Mapping[str, str]) -> Account:
         if named is None:
             raise CredentialsError("no Azure storage account was named", hint=HINT)
         endpoint = f"https://{named}.blob.core.windows.net"
-    owner = _owner(endpoint)
-    if named is not None and owner is not None and owner != named:
-        raise CredentialsError(
-            f"there are no credentials for {endpoint}: {NAME} names another account, {named}",
-            hint=f"unset it, or name {owner}",
-        )
-    name = owner or named or (urlsplit(endpoint).hostname or "").partition(".")[0]
+    name = _name_at(endpoint, named, NAME)
     if key or sas:
         secret = f"AccountKey={key}" if key else f"SharedAccessSignature={sas}"
         connection = f"BlobEndpoint={endpoint};AccountName={name};{secret}"
@@ -91,6 +92,40 @@ def _found(endpoint: str | None, environment: Mapping[str, str]) -> Account:
             hint=f"set {CONNECTION}, {KEY} or {SAS}",
         )
     return Account(endpoint, name, "token")
+
+
+def _opened_by(given: Any, endpoint: str | None, environment: Mapping[str, str]) -> Account:
+    """The account that is opened by what was ``given``, and by no secret that the environment holds."""
+    by = "token" if hasattr(given, "get_token") else "key" if hasattr(given, "named_key") else "sas"
+    source = _NAMED_KEY if by == "key" else NAME
+    named = _account_name(given.named_key.name, source) if by == "key" else _named(environment)
+    if endpoint is None and by != "key":
+        endpoint = next(iter(configured_endpoints(environment)), None)
+    if endpoint is None and named is None:
+        raise CredentialsError("no Azure storage account was named", hint=f"give its endpoint, or set {NAME}")
+    endpoint = check_endpoint(endpoint or f"https://{named}.blob.core.windows.net").rstrip("/")
+    name = _name_at(endpoint, named, source)
+    at = f"BlobEndpoint={endpoint};AccountName={name}"
+    if by == "token":
+        if not is_provider("az", endpoint):
+            hint = f"give {_NAMED_KEY} or {_GIVEN_SAS}"
+            raise CredentialsError(f"there are no credentials for {endpoint}: a token goes to Azure alone", hint=hint)
+        return Account(endpoint, name, "token", at, given)
+    if by == "key":
+        key = _key(given.named_key.key or "-", _NAMED_KEY)
+        return Account(endpoint, name, "key", f"{at};AccountKey={key}")
+    return Account(endpoint, name, "sas", f"{at};SharedAccessSignature={_sas(given.signature or '-', _GIVEN_SAS)}")
+
+
+def _name_at(endpoint: str, named: str | None, source: str) -> str:
+    """The name of the account at ``endpoint``. Raises ``CredentialsError`` where ``source`` has ``named`` another."""
+    owner = _owner(endpoint)
+    if named is not None and owner is not None and owner != named:
+        raise CredentialsError(
+            f"there are no credentials for {endpoint}: {source} names another account, {named}",
+            hint=f"unset it, or name {owner}" if source == NAME else f"give those of {owner}",
+        )
+    return owner or named or (urlsplit(endpoint).hostname or "").partition(".")[0]
 
 
 def _connected(environment: Mapping[str, str]) -> Account | None:

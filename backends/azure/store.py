@@ -55,11 +55,14 @@ class AzureStore(CloudStore):
         container: str,
         *,
         endpoint: str | None = None,
-        customer_key: CustomerKey | None = None,
         timeout: float | None = None,
+        credentials: Any = None,
+        customer_key: CustomerKey | None = None,
     ) -> None:
         super().__init__(f"az://{container}", bounds(timeout))
-        self._container = Container(container, endpoint=endpoint, customer_key=customer_key, bounds=self._bounds)
+        self._container = Container(
+            container, endpoint=endpoint, bounds=self._bounds, given=credentials, customer_key=customer_key
+        )
 
     @property
     def endpoint(self) -> str:

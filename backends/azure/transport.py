@@ -4,6 +4,8 @@ The SDK's own client follows redirects, with the SAS or a new signature for the 
 and waits for an access token as long as it takes. aiohttp repeats a PUT whose connection broke.
 """
 
+import asyncio
+import inspect
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
@@ -17,10 +19,12 @@ from aiohttp import (
     ClientResponse,
     ServerDisconnectedError,
 )
+from azure.core.exceptions import ServiceRequestError, ServiceResponseError
 from azure.core.pipeline.transport import AioHttpTransport
 from azure.core.rest import _aiohttp  # noqa: F401  or the first answer loads it, with no descriptor left perhaps
 
 from keystow.backends.answers import MOST, Bounded, announced
+from keystow.backends.errors import CredentialsError
 from keystow.backends.sending.limits import Bounds
 from keystow.backends.sending.parts import Body
 from keystow.backends.sending.progress import Progressing, progressing
@@ -32,12 +36,19 @@ _RANGE = re.compile(r"bytes=(\d+)-(\d+)")
 _BLOCK = 1 << 18
 
 
-def guarded(service: Any, bounds: Bounds) -> Any:
-    """A client for the same account as ``service``, whose tries keep to ``bounds``."""
+def guarded(service: Any, bounds: Bounds, given: Any = None) -> Any:
+    """A client for the same account as ``service``, whose tries keep to ``bounds``.
+
+    What was ``given`` in code gives its access tokens, if anything was.
+    """
     credential = service.credential
+    if given is not None:
+        credential = _Given(given, bounds.still)
+    elif hasattr(credential, "get_token"):
+        credential = _Asked(credential, bounds.still)
     return type(service)(
         service.url,
-        credential=_Asked(credential, bounds.still) if hasattr(credential, "get_token") else credential,
+        credential=credential,
         transport=OnceTransport(bounds),
         permit_redirects=False,
         retry_total=0,
@@ -58,6 +69,27 @@ class _Asked:
     async def close(self) -> None:
         """Closes the connections."""
         await self._credential.close()
+
+
+class _Given(_Asked):
+    """One that a caller gave, who closes it himself; it need not be one that is awaited."""
+
+    async def get_token(self, *scopes: str, **options: Any) -> Any:
+        """A token for ``scopes``. Raises ``TimeoutError``, and ``CredentialsError`` where there is none."""
+        ask = self._credential.get_token
+        try:
+            async with progressing(self._still):
+                if inspect.iscoroutinefunction(ask):
+                    return await ask(*scopes, **options)
+                return await asyncio.to_thread(ask, *scopes, **options)
+        except (TimeoutError, ServiceRequestError, ServiceResponseError):
+            raise
+        except Exception as error:  # noqa: BLE001  it is the caller's own code
+            said = f"{type(error).__name__}: {error}".rstrip(": .")
+        raise CredentialsError(f"the credentials gave no token: {said}", hint="renew the credentials")
+
+    async def close(self) -> None:
+        """Leaves it open."""
 
 
 class OnceTransport(AioHttpTransport):  # type: ignore[misc]  # which the SDK gives without its type

@@ -29,6 +29,8 @@ from .answers import CREDENTIALS_HINT, Answer, Asked
 from .settings import CREDENTIALS, credentials_file, emulator
 
 _CHUNK = 1 << 20
+_SCOPE = "https://www.googleapis.com/auth/devstorage.full_control"
+"""The one for which gcsfs asks."""
 _LOGGERS = ("gcsfs", "fsspec", "google", "requests_oauthlib", "aiohttp", "urllib3")
 
 Result = TypeVar("Result")
@@ -49,7 +51,8 @@ class Request(NamedTuple):
 class Bucket:
     """An open session for one bucket. ``endpoint`` is ``None`` for Google's own.
 
-    ``keyed`` are the headers of requests for an object, with a customer's key
+    With ``given`` credentials, no others are looked for. They sign URLs; a request without TLS, as to an emulator, goes
+    unsigned all the same. ``keyed`` are the headers of requests for an object, with a customer's key
     (https://cloud.google.com/storage/docs/encryption/customer-supplied-keys); ``paying`` is the project that pays.
     """
 
@@ -58,25 +61,27 @@ class Bucket:
         name: str,
         *,
         endpoint: str | None,
+        bounds: Bounds,
+        given: Any = None,
         customer_key: CustomerKey | None = None,
         paying: str | None = None,
-        bounds: Bounds,
     ) -> None:
-        self.name, self.bounds = name, bounds
+        self.name, self.bounds, self.given = name, bounds, given
         self.endpoint = emulator(os.environ) if endpoint is None else check_endpoint(endpoint)
         self.base = (self.endpoint or "https://storage.googleapis.com").rstrip("/")
         check_way(self.base, customer_key)
-        self.keyed = _keyed(customer_key)
-        self.paying = paying
-        self._files = _file_system(self.endpoint, emulated=origin(self.base)[0] != "https")
+        self.keyed, self.paying = _keyed(customer_key), paying
+        emulated = origin(self.base)[0] != "https"
+        self._files = _file_system(self.endpoint, unsigned=emulated or given is not None)
+        self._scoped = None if emulated or given is None else _scoped(given)
         self._renewing: asyncio.Future[None] | None = None
         self.loop = Loop(self._files.loop)
         guard_logs(*_LOGGERS)
 
     @property
     def credentials(self) -> Any:
-        """google-auth's credentials, as gcsfs found them; ``None`` for an emulator, whose requests are unsigned."""
-        return self._files.credentials.credentials
+        """google-auth's, given or as gcsfs found them; ``None`` for an emulator, whose requests are unsigned."""
+        return self._scoped or self._files.credentials.credentials
 
     def object_url(self, key: str) -> str:
         """The object's resource in the JSON API."""
@@ -266,17 +271,24 @@ async def _read(response: Any) -> Answer:
     return Answer(response.status, response.headers, await Bounded(response.content, MOST).read())
 
 
-def _file_system(endpoint: str | None, *, emulated: bool) -> Any:
+def _scoped(given: Any) -> Any:
+    """The ``given`` credentials, for Cloud Storage where that has to be said."""
+    from google.auth.credentials import with_scopes_if_required
+
+    return with_scopes_if_required(given, [_SCOPE])
+
+
+def _file_system(endpoint: str | None, *, unsigned: bool) -> Any:
     try:
         import gcsfs
         from google.auth.exceptions import DefaultCredentialsError, GoogleAuthError
     except ImportError as error:
         raise MissingExtraError("Google Cloud Storage needs the extra gcs: pip install 'keystow[gcs]'") from error
-    file = None if emulated else credentials_file(os.environ)
+    file = None if unsigned else credentials_file(os.environ)
     options: dict[str, Any] = {"endpoint_url": endpoint} if endpoint else {}
     try:
         return gcsfs.GCSFileSystem(
-            token="anon" if emulated else "google_default",
+            token="anon" if unsigned else "google_default",
             skip_instance_cache=True,
             use_listings_cache=False,
             session_kwargs={"trust_env": True},

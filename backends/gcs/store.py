@@ -29,7 +29,10 @@ Answer = TypeVar("Answer")
 
 
 class GCSStore(CloudStore):
-    """One bucket. ``requester_pays`` is the project that does. Versions are generations (https://cloud.google.com/storage/docs/object-versioning)."""
+    """One bucket. Versions are generations (https://cloud.google.com/storage/docs/object-versioning).
+
+    ``requester_pays`` is the project that does.
+    """
 
     kind = "gs"
 
@@ -38,17 +41,19 @@ class GCSStore(CloudStore):
         bucket: str,
         *,
         endpoint: str | None = None,
+        timeout: float | None = None,
+        credentials: Any = None,
         customer_key: CustomerKey | None = None,
         requester_pays: str | None = None,
-        timeout: float | None = None,
     ) -> None:
         super().__init__(f"gs://{bucket}", bounds(timeout))
         self._bucket = Bucket(
             bucket,
             endpoint=endpoint,
+            bounds=self._bounds,
+            given=credentials,
             customer_key=customer_key,
             paying=requester_pays,
-            bounds=self._bounds,
         )
 
     @property
@@ -121,18 +126,17 @@ class GCSStore(CloudStore):
         from google.auth.credentials import Signing
         from google.oauth2.service_account import Credentials
 
-        credentials = self._bucket.credentials
-        file = os.environ.get(CREDENTIALS)
+        given = self._bucket.given
+        credentials = self._bucket.credentials if given is None else given
+        file = os.environ.get(CREDENTIALS) if given is None else None
         if not isinstance(credentials, Signing) and file:
             try:
                 credentials = Credentials.from_service_account_file(file)
             except (OSError, ValueError) as error:
                 raise CredentialsError(f"{CREDENTIALS}: {file!r} is no service account's key file: {error}") from None
         if not isinstance(credentials, Signing):
-            raise UnsupportedError(
-                f"{self._bucket.where('')}: these credentials cannot sign URLs: "
-                f"set {CREDENTIALS} to a service account's key file"
-            )
+            what = f"set {CREDENTIALS} to a service account's key file" if given is None else "give a service account's"
+            raise UnsupportedError(f"{self._bucket.where('')}: these credentials cannot sign URLs: {what}")
         return credentials
 
     def _asked(self, request: Request, understand: Callable[..., Answer], *more: Any) -> Answer:

@@ -22,6 +22,7 @@ from .answers import strange
 from .client_http import ANSWER, careful_session, hand_on
 from .failures import unanswered
 from .place import Options
+from .provided import Provided
 from .requests import Answer, Request, begun
 from .settings import (
     DEFAULT_REGION,
@@ -48,6 +49,9 @@ class Client:
         self._bucket = bucket
         with setting_errors():
             session = configured(AioSession(profile=options.profile))
+            self._given = options.credentials
+            if self._given is not None:
+                session.register_component("credential_provider", _Given(self._given))
             self.endpoint = endpoint_of(options.endpoint, session)
             self.region = region_for(options.region, self.endpoint, session) or DEFAULT_REGION
             trusted = ca_file_for(options.ca_file, session)
@@ -64,6 +68,11 @@ class Client:
             raise no_credentials()
         check_keys(self._loop.run(self._learnt()), self._credentials.method if self._credentials else "s3fs")
 
+    def _renew(self) -> None:
+        """Has given credentials renewed where it is time: in this thread, as the loop is not to wait for a provider."""
+        if self._given is not None:
+            self._given()
+
     async def _learnt(self) -> dict[str, str | None]:
         """The credentials of this moment, which the client renews by itself; they are masked from now on."""
         found = self._files
@@ -77,6 +86,7 @@ class Client:
 
     def send(self, request: Request, line: Line) -> Answer:
         """The answer to one try. Raises ``StoreUnavailableError`` if there is none that makes sense."""
+        self._renew()
         parsed = self._awaited(self._asked(request, line), request, line)
         answer: Answer = parsed[ANSWER]
         if request.operation != "get_object" or answer.status >= 300:
@@ -87,6 +97,7 @@ class Client:
     def sign(self, operation: str, params: dict[str, Any], seconds: int, method: str) -> str:
         """A signed URL for one request."""
         named = {"Bucket": self._bucket} | params
+        self._renew()
         with self._errors(params["Key"]):
             self._loop.run(self._learnt())
             url: str = self._loop.run(
@@ -173,6 +184,27 @@ def _say_in_url_who_pays(request: Any, **_: object) -> None:
         request.params = {**(request.params or {}), "x-amz-request-payer": payer}
 
 
+class _Given:
+    """What an ``AioSession`` has its credentials from, and all that it may have."""
+
+    def __init__(self, provided: Provided) -> None:
+        self._provided = provided
+
+    async def load_credentials(self) -> Any:
+        """The credentials, which are those of the moment whenever something is signed."""
+        from aiobotocore.credentials import AioCredentials, ReadOnlyCredentials
+
+        provided = self._provided
+
+        class Latest(AioCredentials):  # type: ignore[misc]
+            async def get_frozen_credentials(self) -> Any:
+                keys = provided.latest
+                return ReadOnlyCredentials(keys["access_key_id"], keys["secret_access_key"], keys["token"])
+
+        keys = provided.latest
+        return Latest(keys["access_key_id"], keys["secret_access_key"], keys["token"], method="given")
+
+
 class _Watched(Body):
     """What is sent; when more of it is taken, that is progress."""
 
@@ -237,6 +269,8 @@ def _file_system(session: Any, endpoint: str | None, region: str, ca_file: str |
     from s3fs import S3FileSystem
 
     given: dict[str, Any] = {"endpoint_url": endpoint} if endpoint else {}
+    if options.credentials is not None or options.profile is not None:
+        given |= {"key": None, "secret": None, "token": None, "anon": False}  # whatever fsspec's configuration says
     client: dict[str, Any] = {"region_name": region} | ({"verify": ca_file} if ca_file else {})
     config = {
         "signature_version": "s3v4",

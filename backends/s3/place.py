@@ -13,6 +13,7 @@ from keystow.backends.endpoints import check_endpoint, check_region, region_of
 from keystow.backends.sending.limits import CONNECT
 from keystow.backends.texts import keep_secret
 
+from .provided import Provided
 from .settings import (
     CA_BUNDLES,
     DEFAULT_REGION,
@@ -43,7 +44,10 @@ _TAKES_BOTOCORE = (
 
 
 class Options(NamedTuple):
-    """What a caller may say of the way to a bucket; ``connect`` are the seconds in which a connection has to stand."""
+    """What a caller may say of the way to a bucket; ``connect`` are the seconds in which a connection has to stand.
+
+    With ``credentials``, no others are looked for.
+    """
 
     endpoint: str | None
     region: str | None
@@ -51,6 +55,7 @@ class Options(NamedTuple):
     ca_file: str | None
     addressing: str | None
     connect: float = CONNECT
+    credentials: Provided | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,9 +96,10 @@ def from_environment(options: Options) -> Place | None:
     if any(map(environment.get, _TAKES_BOTOCORE)) or configuration_files(environment):
         return None
     keys = {name: environment.get(variable) for name, variable in KEYS.items()}
-    if not keys["access_key_id"] or not keys["secret_access_key"]:
-        return None
-    check_keys(keys)
+    if options.credentials is None:
+        if not keys["access_key_id"] or not keys["secret_access_key"]:
+            return None
+        check_keys(keys)
     given = options.endpoint
     where = check_endpoint(given) if given else _checked(set_in(environment, ENDPOINTS), check_endpoint)
     named = options.region or region_of(where)
@@ -104,7 +110,7 @@ def from_environment(options: Options) -> Place | None:
         named or DEFAULT_REGION,
         named is None,
         _checked(set_in(environment, CA_BUNDLES), check_ca_file),
-        credentials=lambda: keys,
+        credentials=options.credentials or (lambda: keys),
         special=special[0] if special else "",
     )
 
@@ -123,10 +129,7 @@ def from_botocore(options: Options) -> Place:
         where = endpoint_of(options.endpoint, session)
         named = region_for(options.region, where, session)
         trusted = ca_file_for(options.ca_file, session)
-        found = session.get_credentials()
-        if found is None:
-            raise no_credentials()
-        check_keys(frozen_keys(found), found.method)
+        credentials = options.credentials or _found_by(session)
         s3 = session.get_scoped_config().get("s3")
         special = [name for name in ("fips", "dualstack") if session.get_config_variable(f"use_{name}_endpoint")]
         if isinstance(s3, dict):
@@ -140,9 +143,18 @@ def from_botocore(options: Options) -> Place:
             named or DEFAULT_REGION,
             named is None,
             trusted,
-            credentials=lambda: frozen_keys(found),
+            credentials=credentials,
             special=special[0] if special else "",
         )
+
+
+def _found_by(session: Any) -> Callable[[], Mapping[str, Any]]:
+    """The credentials at the end of botocore's chain."""
+    found = session.get_credentials()
+    if found is None:
+        raise no_credentials()
+    check_keys(frozen_keys(found), found.method)
+    return lambda: frozen_keys(found)
 
 
 def frozen_keys(credentials: Any) -> dict[str, Any]:

@@ -169,8 +169,10 @@ def endpoint_of(given: str | None, session: Any) -> str | None:
     return check_endpoint(found, _source(found, ENDPOINTS, "endpoint_url", session)) if found else None
 
 
-def configured_endpoints(environment: Mapping[str, str]) -> tuple[str, ...]:
+def configured_endpoints(environment: Mapping[str, str], profile: str | None = None) -> tuple[str, ...]:
     """The endpoints that the user has set for this store: in ``environment``, or else in AWS's configuration file.
+
+    There, it is that of the ``profile``, or else of the one that the environment names.
 
     Raises ``ValueError`` for one that can be none. A file that cannot be read is told when the store is opened.
 
@@ -187,7 +189,7 @@ def configured_endpoints(environment: Mapping[str, str]) -> tuple[str, ...]:
     except ImportError:
         return named
     try:
-        used = endpoint_of(None, Session())
+        used = endpoint_of(None, Session(profile=profile))
     except BotoCoreError:
         return named
     return (used,) if used else ()

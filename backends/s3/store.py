@@ -11,6 +11,7 @@ from keystow.backends.answers import Pages
 from keystow.backends.arguments import range_header
 from keystow.backends.cloud import CloudStore, check_text
 from keystow.backends.contract import Stat
+from keystow.backends.credentials import Credentials
 from keystow.backends.errors import AccessDeniedError, InvalidKeyError, StoreError, StoreUnavailableError
 from keystow.backends.options import CustomerKey, ObjectOptions, check_way
 from keystow.backends.sending.continuing import Content
@@ -22,6 +23,7 @@ from .bucket import Bucket
 from .carriers import Carriers
 from .options import Terms
 from .place import Options
+from .provided import Provided
 from .requests import Request
 from .upload import Upload
 
@@ -57,10 +59,12 @@ class S3Store(CloudStore):
         customer_key: CustomerKey | None = None,
         requester_pays: bool = False,
         timeout: float | None = None,
+        credentials: Credentials | None = None,
     ) -> None:
         super().__init__(f"s3://{bucket}", bounds(timeout))
         self.capabilities = replace(type(self).capabilities, if_absent=conditions)
-        options = Options(endpoint, region, profile, ca_file, addressing, self._bounds.connect)
+        given = None if credentials is None else Provided(credentials)
+        options = Options(endpoint, region, profile, ca_file, addressing, self._bounds.connect, given)
         carriers = Carriers(bucket, engine, options)
         check_way(carriers.endpoint or "https:", customer_key)
         self._bucket = Bucket(bucket, carriers, self._bounds, Terms(customer_key, requester_pays))

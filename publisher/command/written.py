@@ -30,6 +30,7 @@ _WRITING = {
 }
 """By the names of ``keystow.publish``'s keywords: what helps."""
 _PAIRS = {"encryption_context": "encryption-context", "tags": "tag", "metadata": "metadata"}
+_PROFILE = "the profile in AWS's files to open the bucket with. Default: what the environment says"
 _CUSTOMER_KEY = "a file with the key of yours that encrypts, 32 bytes or base64 of them; the store does not keep it"
 _REQUESTER_PAYS = "true, or with Google the id of a project: who asks pays for the request"
 
@@ -69,13 +70,14 @@ def given_writing(options: "argparse.Namespace") -> "Writing":
 
 def take_access(parser: "argparse.ArgumentParser") -> None:
     """Declares what ``given_access`` reads."""
+    parser.add_argument("--profile", metavar="NAME", help=_PROFILE)
     parser.add_argument("--customer-key", metavar="FILE", type=_key, help=_CUSTOMER_KEY)
     parser.add_argument("--requester-pays", metavar="true|PROJECT", type=_payer, default=False, help=_REQUESTER_PAYS)
 
 
 def given_access(options: "argparse.Namespace") -> "dict[str, Any]":
     """What ``fetch``, ``verify``, ``presign`` and ``Access`` take of it."""
-    return {"customer_key": options.customer_key, "requester_pays": options.requester_pays}
+    return {name: getattr(options, name) for name in ("profile", "customer_key", "requester_pays")}
 
 
 def _key(path: str) -> bytes | str:

@@ -153,7 +153,7 @@ def test_an_open_store_has_its_terms_already(given, small) -> None:
         lambda: verify(result, store=store, **given),
         lambda: presign(result, store=store, expires=60, **given),
     ):
-        with pytest.raises(ValueError, match="give them to open_store"):
+        with pytest.raises(ValueError, match="store= is open already"):
             call()
 
 

@@ -5,12 +5,19 @@ from datetime import UTC, datetime, timedelta
 from io import BytesIO
 from pathlib import Path
 
+from azure.core.credentials import AzureNamedKeyCredential, AzureSasCredential, TokenCredential
+from azure.core.credentials_async import AsyncTokenCredential
+from botocore.credentials import Credentials as OfBotocore
+from google.oauth2.credentials import Credentials as OAuth
+
 from keystow import (
     Checksum,
     Context,
     Fetched,
     PublishedResult,
+    Publisher,
     PublisherSpec,
+    S3Credentials,
     Store,
     Template,
     Verified,
@@ -21,7 +28,7 @@ from keystow import (
     verify,
 )
 from keystow.archive import Tree, pack, scan, unpack
-from keystow.backends import Stat, Written
+from keystow.backends import Credentials, Stat, Written
 from keystow.keys import S3, Key, MatchTooCostlyError, check_key, object_key
 
 context = Context(job_id="abc123", at=datetime(2023, 9, 26, tzinfo=UTC), labels={"run": "7"})
@@ -43,6 +50,32 @@ entry: dict[str, object] = result.to_input_source("/inputs")
 fetched: Fetched = fetch(result, Path("out"), verify=False)
 verified: Verified = verify("result.yaml")
 url: str = presign(result.to_mapping(), expires=timedelta(hours=1), pin_version=False)
+
+credentials = S3Credentials("id", "secret", "token", expires_at=datetime(2030, 1, 1, tzinfo=UTC))
+ended: datetime | None = credentials.expires_at
+
+
+def lent() -> S3Credentials:
+    """A provider."""
+    return credentials
+
+
+given: Credentials = lent
+by_provider: PublishedResult = publish("results", "s3://bucket/key", credentials=lent)
+by_profile: Fetched = fetch(by_provider, "out", profile="lab")
+by_key: str = presign(by_provider, expires=60, credentials=credentials)
+publisher = Publisher("s3://bucket/key", credentials=given)
+opened: Store = open_store("s3://bucket", credentials=lent)
+by_botocore: Store = open_store("s3://bucket", credentials=OfBotocore("id", "secret"))
+by_google: Store = open_store("gs://bucket", credentials=OAuth("token"))  # type: ignore[no-untyped-call]
+by_azure: Store = open_store("az://container", credentials=AzureNamedKeyCredential("account", "a2V5"))
+by_sas: Store = open_store("az://container", credentials=AzureSasCredential("sig=a"))
+
+
+def by_token(token: TokenCredential, awaited: AsyncTokenCredential) -> list[Store]:
+    """What azure.identity has, and azure.identity.aio."""
+    return [open_store("az://container", credentials=token), open_store("az://container", credentials=awaited)]
+
 
 store: Store = open_store("memory://bucket")
 written: Written = store.write("key", [b"data"], if_absent=True, content_type="text/plain", metadata={"a": "b"})
