@@ -1,5 +1,6 @@
 """Laws of cutting a stream into parts, for any way the stream comes in."""
 
+import base64
 import hashlib
 import itertools
 import tracemalloc
@@ -8,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from keystow.backends.sending.digest import PartsDigest
 from keystow.backends.sending.parts import MIB, MOST_PARTS, alone, begun, part_size, parts
 
 PART = part_size(1)
@@ -27,6 +29,21 @@ def test_parts_join_to_what_came_in_and_are_full(cuts, end) -> None:
     assert b"".join(made) == SOURCE[:end]
     assert [len(part) for part in made[:-1]] == [part_size(number) for number in range(1, len(made))]
     assert all(0 < len(part) <= part_size(number) for number, part in enumerate(made, 1))
+
+
+@settings(deadline=None, max_examples=40)
+@given(CUTS, st.integers(0, len(SOURCE)) | st.sampled_from([0, 1, PART - 1, PART, PART + 1, 2 * PART, 3 * PART]))
+def test_what_s3_reports_is_known_beforehand_however_the_stream_comes(cuts, end) -> None:
+    """https://docs.aws.amazon.com/AmazonS3/latest/userguide/checking-object-integrity-upload.html, "composite"."""
+    digest = PartsDigest(iter(chunked(cuts, end)))
+    assert b"".join(digest) == SOURCE[:end]
+    assert (digest.size, digest.hexdigest()) == (end, hashlib.sha256(SOURCE[:end]).hexdigest())
+    each = [hashlib.sha256(part).digest() for part in parts([SOURCE[:end]])]
+    if len(each) < 2:
+        assert digest.parts_base64() == digest.base64()
+    else:
+        whole = base64.b64encode(hashlib.sha256(b"".join(each)).digest()).decode()
+        assert digest.parts_base64() == f"{whole}-{len(each)}"
 
 
 @given(st.integers(1, MOST_PARTS - 1))

@@ -13,6 +13,7 @@ import time
 import urllib.error
 import urllib.request
 import uuid
+from collections import deque
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 
@@ -32,6 +33,7 @@ from keystow.backends import (
     UnknownOutcomeError,
     open_store,
 )
+from keystow.backends.sending.digest import PartsDigest
 from keystow.backends.sending.parts import part_size
 from keystow.testing.servers import (
     COMPUTE_NODE_POLICY,
@@ -890,8 +892,21 @@ def test_a_checksum_that_was_verified_is_kept(checking_store, seaweed, versioned
         assert head["ChecksumSHA256"] == sha256(content(size))
     else:
         assert head["ChecksumSHA256"].endswith("-3")
-    assert written.checksum == head["ChecksumSHA256"]
+    assert written.checksum == store.stat(key).checksum == head["ChecksumSHA256"]
+    digest = PartsDigest([content(size)])
+    deque(digest, maxlen=0)
+    assert digest.parts_base64() == written.checksum
     assert fetched(store, key) == content(size)
+
+
+def test_who_may_not_see_the_checksum_sees_the_rest(store, proxy, key) -> None:
+    """AWS refuses a HEAD that asks for the checksum of what KMS encrypts to whoever may not decrypt it."""
+    store.write(key, [b"42"])
+    proxy.answer(lambda method, path: method == "HEAD", 403)
+    assert store.stat(key).size == 2
+    proxy.answer(lambda method, path: method == "HEAD", 403, nth=None)
+    with pytest.raises(AccessDeniedError):
+        store.stat(key)
 
 
 # -- memory

@@ -336,6 +336,36 @@ def test_skip_reads_nothing_of_what_has_another_size(tmp_path, before, now):
 
 
 @pytest.mark.server
+@pytest.mark.parametrize("size", [0, 1, 8 << 20, (20 << 20) + 1])
+def test_skip_downloads_nothing_whose_checksum_s3_keeps(s3_place, stored, size):
+    data = bytes(size)
+    first = publish(io.BytesIO(data), s3_place("kept"), raw=True)
+    store = FaultyStore(stored(first), Fault("read", error=DENIED))
+    again = publish(io.BytesIO(data), s3_place("kept"), raw=True, if_exists="skip", store=store)
+    assert again.checksum_sha256 == first.checksum_sha256 == hashlib.sha256(data).hexdigest()
+    assert again.store_checksum == first.store_checksum
+    if size:
+        other = publish(io.BytesIO(data[1:] + b"1"), s3_place("kept"), raw=True, if_exists="skip", store=store)
+        assert other.checksum_sha256 is None
+    store.close()
+
+
+@pytest.mark.parametrize("checksum", ["", "x-2", f"{'A' * 43}=", f"{'A' * 43}=-2"])
+def test_a_checksum_that_is_not_ours_proves_nothing(tmp_path, checksum):
+    """It may be that of other parts: what it is of is read."""
+
+    class Telling(FaultyStore):
+        def stat(self, key, *, version_id=None):
+            return replace(super().stat(key, version_id=version_id), checksum=checksum)
+
+    store = Telling(open_store(f"memory://{tmp_path.name}"))
+    first = publish(io.BytesIO(b"42"), f"memory://{tmp_path.name}/k", raw=True, store=store)
+    assert publish(io.BytesIO(b"42"), f"memory://{tmp_path.name}/k", raw=True, store=store, if_exists="skip") == first
+    with pytest.raises(AlreadyExistsError, match="differs"):
+        publish(io.BytesIO(b"43"), f"memory://{tmp_path.name}/k", raw=True, store=store, if_exists="skip")
+
+
+@pytest.mark.server
 def test_skip_names_the_version_that_it_compared(seaweed, versioned_bucket, login, files):
     login(seaweed)
     where = f"s3://{versioned_bucket}/skipped,opt=endpoint={seaweed.endpoint}"
