@@ -132,10 +132,14 @@ class _Process:
         self._lock = threading.Lock()
         self._is_over = False
         self._standing: tuple[Connection, SpawnProcess] | None = None
+        self._has_answered = False
 
     def run(self, task: Task) -> Answer | Lost:
         """What came of ``task`` there."""
-        connection, process = self._begun()
+        try:
+            connection, process = self._begun()
+        except (AssertionError, OSError, RuntimeError) as error:  # as multiprocessing raises them
+            return Lost(f"no process can be started: {' '.join(str(error).split())}", for_good=True)
         try:
             connection.send(task)
             answer: Answer = connection.recv()
@@ -143,8 +147,16 @@ class _Process:
             self._standing = None
             connection.close()
             process.join(_PATIENCE)
-            return Lost(f"its process ended{_how(process.exitcode)}")
+            return self._lost(process.exitcode)
+        self._has_answered = True
         return answer
+
+    def _lost(self, status: int | None) -> Lost:
+        how = "" if status is None else f" by signal {-status}" if status < 0 else f" with status {status}"
+        if not status or status < 0 or self._has_answered:
+            return Lost(f"its process ended{how}")
+        unguarded = "is what it publishes by processes outside of `if __name__ == '__main__':`?"
+        return Lost(f"a process that was started ended{how} before it did anything; {unguarded}", for_good=True)
 
     def _begun(self) -> tuple[Connection, SpawnProcess]:
         with self._lock:
@@ -173,10 +185,6 @@ class _Process:
         process.join(max(0.0, until - time.monotonic()))
         process.kill()
         process.join()
-
-
-def _how(status: int | None) -> str:
-    return "" if status is None else f" by signal {-status}" if status < 0 else f" with status {status}"
 
 
 def _serve(connection: Connection) -> None:

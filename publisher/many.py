@@ -128,7 +128,7 @@ def _outcomes(
             while sent.under_way >= at_once or sent.has_ended:
                 yield sent.next()
             if sent.broken:
-                failed.append(WorkerLostError(f"the executor is broken, and no more was sent to it: {sent.broken}"))
+                failed.append(WorkerLostError(f"the workers are gone, and no more was sent to them: {sent.broken}"))
                 break
         while sent.under_way:
             yield sent.next()
