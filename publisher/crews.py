@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future
 from functools import partial
-from multiprocessing import get_context
+from multiprocessing import get_context, resource_tracker
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 from queue import SimpleQueue
@@ -64,7 +64,6 @@ class _Hands:
             self._threads.append(thread)
 
     def _serve(self, work: Callable[[Task], Answer | Lost]) -> None:
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # a process that is started here has it so, too
         while (sent := self._sent.get()) is not None and not self._is_over:
             task, told = sent
             del sent
@@ -133,13 +132,17 @@ class _Process:
         self._is_over = False
         self._standing: tuple[Connection, SpawnProcess] | None = None
         self._has_answered = False
+        self._failed: Lost | None = None
 
     def run(self, task: Task) -> Answer | Lost:
         """What came of ``task`` there."""
+        if self._failed is not None:
+            return self._failed
         try:
             connection, process = self._begun()
         except (AssertionError, OSError, RuntimeError) as error:  # as multiprocessing raises them
-            return Lost(f"no process can be started: {' '.join(str(error).split())}", for_good=True)
+            self._failed = Lost(f"no process can be started: {' '.join(str(error).split())}", for_good=True)
+            return self._failed
         try:
             connection.send(task)
             answer: Answer = connection.recv()
@@ -156,7 +159,8 @@ class _Process:
         if not status or status < 0 or self._has_answered:
             return Lost(f"its process ended{how}")
         unguarded = "is what it publishes by processes outside of `if __name__ == '__main__':`?"
-        return Lost(f"a process that was started ended{how} before it did anything; {unguarded}", for_good=True)
+        self._failed = Lost(f"a process ended{how} before it did anything; {unguarded}", for_good=True)
+        return self._failed
 
     def _begun(self) -> tuple[Connection, SpawnProcess]:
         with self._lock:
@@ -164,6 +168,8 @@ class _Process:
                 raise CancelledError
             if self._standing is None:
                 ours, theirs = self._context.Pipe()
+                resource_tracker.ensure_running()  # which lets signals through again, in the thread that starts it
+                signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # Ctrl-C is for us, and not for the process
                 process = self._context.Process(target=_serve, args=[theirs], name="keystow-many", daemon=True)
                 process.start()
                 theirs.close()
