@@ -182,7 +182,7 @@ class _Sent:
             if answer.for_good or task.tries == _TRIES:
                 answer = WorkerLostError(
                     f"the worker was lost ({task.tries} of {_TRIES} tries; {answer.why}), and nobody knows whether "
-                    f"{task.source!r} was published: publish it again, with if_exists='error' not twice"
+                    f"{task.source!r} was published: publish it again"
                 )
                 break
             self.add(index, publication, task._replace(tries=task.tries + 1))

@@ -100,7 +100,7 @@ class _Told:
 
     def counted(self) -> None:
         """Says how many there were."""
-        left = f", {self._left} already there and left as it was" if self._left else ""
+        left = f", {self._left} already there and left as they were" if self._left else ""
         say(f"{self._published} published{left}, {self._failed} failed")
 
 
