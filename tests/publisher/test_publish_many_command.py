@@ -38,8 +38,10 @@ def test_each_line_is_published_with_what_it_says(job, files, file_place, tmp_pa
         lines(
             job | {"job_id": "a"},
             "",
-            job | {"destination": spec, "node_id": "n", "execution_id": "e", "labels": {"run": "7"}, "at": "2024-02-03"},
-            job | {"destination": file_place("{partitionIndex:03}-{partitionCount}"), "partition_index": 4}
+            job
+            | {"destination": spec, "node_id": "n", "execution_id": "e", "labels": {"run": "7"}, "at": "2024-02-03"},
+            job
+            | {"destination": file_place("{partitionIndex:03}-{partitionCount}"), "partition_index": 4}
             | {"partition_count": "8"},
             job,
         )
@@ -90,7 +92,9 @@ def test_a_line_that_is_wrong_fails_alone_and_says_which(job):
 
 
 def test_bytes_that_are_no_text_are_a_wrong_line():
-    done = subprocess.run([*KEYSTOW, "publish-many", "-"], input=b"\xff\xfe\n\n\x00\n", capture_output=True, check=False)
+    done = subprocess.run(
+        [*KEYSTOW, "publish-many", "-"], input=b"\xff\xfe\n\n\x00\n", capture_output=True, check=False
+    )
     assert done.returncode == 2
     assert [json.loads(line)["line"] for line in done.stdout.splitlines()] == [1, 3]
 
