@@ -6,6 +6,7 @@ would take ``project/.git`` along. A name is matched by its characters, where gi
 
 import re
 from collections.abc import Callable, Collection, Iterable, Sequence
+from functools import partial
 from typing import NamedTuple
 
 from .tree import Entry, parents
@@ -50,7 +51,8 @@ class Selection:
 
     def __init__(self, lines: Iterable[str], *, only: bool = False) -> None:
         self.root: State = None if only else True
-        self._patterns = [found for line in lines if (found := _read(line)) is not None][::-1]
+        self._lines = tuple(lines)
+        self._patterns = [found for line in self._lines if (found := _read(line)) is not None][::-1]
 
     def state(self, name: str, *, within: State, is_directory: bool = False) -> State:
         """What becomes of ``name``, in a directory of which that is what became; ``root`` is the source's own."""
@@ -58,6 +60,9 @@ class Selection:
             if (is_directory or not pattern.is_of_directories) and pattern.matches(name):
                 return pattern.takes_in
         return within
+
+    def __reduce__(self) -> tuple[Callable[[], "Selection"], tuple[()]]:
+        return partial(Selection, self._lines, only=self.root is None), ()
 
 
 class _Pattern(NamedTuple):

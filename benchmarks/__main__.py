@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from benchmarks import chart, fetching, growth, keys, loop, memory, packing, publishing, report, startup
+from benchmarks import chart, fetching, growth, keys, loop, many, memory, packing, publishing, report, startup
 from benchmarks.bench import Bench
 from benchmarks.data import Data, Sizes
 from benchmarks.section import Section
@@ -22,6 +22,9 @@ BENCHMARKS: dict[str, Callable[[Bench], list[Section]]] = {
     "fetch-files": fetching.files,
     "pack": packing.tree,
     "loop": loop.small,
+    "many": many.workers,
+    "many-killed": many.killed,
+    "many-memory": many.memory,
     "key": keys.one,
     "keys": keys.many,
     "start": startup.start,

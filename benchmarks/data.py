@@ -25,6 +25,7 @@ class Sizes:
     growth_files: int = 100_000
     keys: int = 1_000_000
     loops: int = 20_000
+    many: int = 10_000
     starts: int = 10
 
     def divided(self, by: int) -> Self:

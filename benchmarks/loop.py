@@ -21,10 +21,8 @@ Job = Callable[[str], object]
 
 def small(bench: Bench) -> list[Section]:
     """One file of three bytes: published as an archive, and written to the store as it is."""
-    source = bench.place.directory / "small"
-    source.mkdir(exist_ok=True)
-    (source / "score.txt").write_bytes(_CONTENT)
-    with _environment(bench), bench.place.bucket() as bucket:
+    source = small_result(bench)
+    with environment(bench), bench.place.bucket() as bucket:
         memory = f"memory://{bucket}"
         file = f"file://{bench.place.directory}/stored"
         s3 = f"s3://{bucket}"
@@ -38,8 +36,16 @@ def small(bench: Bench) -> list[Section]:
         ]
 
 
+def small_result(bench: Bench) -> Path:
+    """A directory ``small`` with one file of three bytes."""
+    source = bench.place.directory / "small"
+    source.mkdir(exist_ok=True)
+    (source / "score.txt").write_bytes(_CONTENT)
+    return source
+
+
 @contextmanager
-def _environment(bench: Bench) -> Iterator[None]:
+def environment(bench: Bench) -> Iterator[None]:
     """Within this, S3 is the server of the races."""
     given = {**bench.place.server.environment(), "AWS_ENDPOINT_URL": bench.place.server.endpoint}
     before = dict(os.environ)

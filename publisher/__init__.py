@@ -19,9 +19,10 @@ if TYPE_CHECKING:
     from .awaited import afetch, apublish, averify
     from .backends import AlreadyExistsError, S3Credentials, Store, StoreError, UnknownOutcomeError, open_store
     from .checksum import Checksum
-    from .errors import ResultError, SpecError, VerificationError
+    from .errors import ResultError, SpecError, VerificationError, WorkerLostError
     from .fetching import Fetched, Verified, fetch, presign, verify
     from .keys import Context, Template
+    from .many import Outcome, publish_many
     from .publisher import Publisher
     from .publishing import publish
     from .result import PublishedResult
@@ -37,6 +38,7 @@ _HOMES = {
     "Context": "keys",
     "Fetched": "fetching",
     "KeystowError": "root",
+    "Outcome": "many",
     "PublishedResult": "result",
     "Publisher": "publisher",
     "PublisherSpec": "spec",
@@ -50,6 +52,7 @@ _HOMES = {
     "UnknownOutcomeError": "backends",
     "VerificationError": "errors",
     "Verified": "fetching",
+    "WorkerLostError": "errors",
     "afetch": "awaited",
     "apublish": "awaited",
     "averify": "awaited",
@@ -57,6 +60,7 @@ _HOMES = {
     "open_store": "backends",
     "presign": "fetching",
     "publish": "publishing",
+    "publish_many": "many",
     "verify": "fetching",
 }
 
@@ -68,6 +72,7 @@ __all__ = [
     "Context",
     "Fetched",
     "KeystowError",
+    "Outcome",
     "PublishedResult",
     "Publisher",
     "PublisherSpec",
@@ -81,6 +86,7 @@ __all__ = [
     "UnknownOutcomeError",
     "VerificationError",
     "Verified",
+    "WorkerLostError",
     "afetch",
     "apublish",
     "averify",
@@ -88,6 +94,7 @@ __all__ = [
     "open_store",
     "presign",
     "publish",
+    "publish_many",
     "verify",
 ]
 

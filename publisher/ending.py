@@ -21,13 +21,13 @@ class Ending:
 
     def __init__(self) -> None:
         self._is_over = threading.Event()
-        self._closing: list[Callable[[], None]] = []
+        self._open: list[_Held] = []
 
     def holds(self, store: Store, *, given: bool) -> Store:
         """``store``, for this call."""
         held = _Held(store, self)
         if not given:
-            self._closing.append(held.close)
+            self._open.append(held)
         if self._is_over.is_set():
             self.close()
         return cast("Store", held)
@@ -40,7 +40,12 @@ class Ending:
         """Closes the stores that the call opened, which may take as long as what is under way there."""
         with suppress(IndexError):
             while True:
-                self._closing.pop()()
+                self._open.pop().close()
+
+    def closed(self, held: "_Held") -> None:
+        """The call itself has closed one."""
+        with suppress(ValueError):
+            self._open.remove(held)
 
     def check(self) -> None:
         """Raises ``CancelledError`` once the call is to end."""
@@ -92,6 +97,7 @@ class _Held:
         return self._ending.until(self._store.read(key, **options))
 
     def close(self) -> None:
+        self._ending.closed(self)
         with suppress(IndexError):
             self._open.pop().close()
 

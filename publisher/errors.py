@@ -29,3 +29,12 @@ class VerificationError(KeystowError):
 
     def __init__(self, message: str) -> None:
         super().__init__(presentable(message))
+
+
+class WorkerLostError(KeystowError, RuntimeError):
+    """The worker that a publication was sent to ended without an answer, each time; it may have been published."""
+
+    kind = "worker_lost"
+
+    def __init__(self, message: str) -> None:
+        super().__init__(presentable(message))

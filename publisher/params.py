@@ -21,13 +21,13 @@ def read_params(
 
     Raises ``error`` for a name that is not in ``names``, with the nearest, for one that is missing or not text.
     """
-    body = _folded(mapping, (wrapper, *_HEAD), wrapper, error)
+    body = folded(mapping, (wrapper, *_HEAD), wrapper, error)
     if wrapper in body:
-        body = _folded(body[wrapper], _HEAD, wrapper, error)
+        body = folded(body[wrapper], _HEAD, wrapper, error)
     kind = body.get("Type")
     if not isinstance(kind, str) or not kind:
         raise error(f"{wrapper} needs a Type, such as Type: s3")
-    values = _folded(body.get("Params") or {}, names, f"{wrapper}.Params", error)
+    values = folded(body.get("Params") or {}, names, f"{wrapper}.Params", error)
     for name, value in values.items():
         if not isinstance(value, str):
             raise error(f"{wrapper}.Params.{name} is {value!r}: write it as text, in quotes")
@@ -52,21 +52,25 @@ def nearest(name: str, known: Collection[str]) -> str:
 
 def near_to(name: str, known: Collection[str]) -> str | None:
     """The one of ``known`` that may have been meant by ``name``."""
-    folded = {candidate.casefold(): candidate for candidate in known}
-    near = difflib.get_close_matches(name.casefold(), folded, n=1)
-    return folded[near[0]] if near else None
+    candidates = {candidate.casefold(): candidate for candidate in known}
+    near = difflib.get_close_matches(name.casefold(), candidates, n=1)
+    return candidates[near[0]] if near else None
 
 
-def _folded(mapping: object, known: Collection[str], what: str, error: type[ValueError]) -> dict[str, object]:
+def folded(mapping: object, known: Collection[str], what: str, error: type[ValueError]) -> dict[str, object]:
+    """What ``mapping`` holds, under the ``known`` names, without what is ``None``. Raises ``error`` for another name.
+
+    ``what`` is what the mapping is called there.
+    """
     if not isinstance(mapping, Mapping):
         raise error(f"{what} is {mapping!r}: it must be a mapping")
-    folded = {name.casefold(): name for name in known}
+    names = {name.casefold(): name for name in known}
     out: dict[str, object] = {}
     for name, value in mapping.items():
-        if not isinstance(name, str) or name.casefold() not in folded:
+        if not isinstance(name, str) or name.casefold() not in names:
             raise error(f"{what} has an unknown name {name!r}: {nearest(str(name), known)}")
-        if folded[name.casefold()] in out:
-            raise error(f"{what} has {folded[name.casefold()]} twice")
+        if names[name.casefold()] in out:
+            raise error(f"{what} has {names[name.casefold()]} twice")
         if value is not None:
-            out[folded[name.casefold()]] = value
+            out[names[name.casefold()]] = value
     return out

@@ -81,7 +81,6 @@ class Manner:
         """What was chosen of that which only directories and archives have, in words."""
         choices = {
             f"level={self.level}": self.level is not None,
-            f"mtime={self.mtime}": self.mtime is not None,
             f'symlinks="{self.symlinks}"': self.symlinks != "inside",
             f'special="{self.special}"': self.special != "error",
             "a choice by patterns": self.selection is not None,
@@ -153,7 +152,7 @@ class Destination:
         self.spec = spec = replace(spec, options=options, requester_pays=access.requester_pays)
         chosen = None if archive is None else "gzip" if archive else "plain"
         self.encoding = "raw" if raw else chosen or spec.encoding
-        self._access = access
+        self.access = access
         self._templates: dict[frozenset[str], Template] = {}
 
     def foreseen(self, context: Context) -> PublishedResult:
@@ -196,7 +195,7 @@ class Destination:
 
     def store(self) -> Store:
         """Another store, open."""
-        return open_place(self.spec, self._access)
+        return open_place(self.spec, self.access)
 
     def scanned(self, source: Source, foreseen: PublishedResult, manner: Manner) -> Tree:
         """The tree to publish, with every key that it gives checked; a stream is not read yet."""

@@ -72,6 +72,22 @@ def load_mappings(text: bytes, name: str, error: type[ValueError]) -> list[Mappi
     return mappings
 
 
+def load_json_object(text: bytes, error: type[ValueError]) -> Mapping[str, object]:
+    """The one object that ``text`` holds, in JSON, with numbers as text. Raises ``error`` for anything else."""
+    if len(text) > MOST_BYTES:
+        raise error(f"it is longer than the {MOST_BYTES >> 10} KiB that are read")
+    try:
+        found = _json_documents(text)
+        _check_depth(found)
+    except RecursionError:
+        raise error(str(_too_deep(""))) from None
+    except (_SeveralError, _RefusedError, ValueError) as problem:
+        raise error(f"it is no JSON object: {_what(problem)}") from None
+    if len(found) != 1 or not isinstance(found[0], dict):
+        raise error("it is no JSON object: write one a line")
+    return found[0]
+
+
 def _only(mappings: list[Mapping[str, object]], name: str, error: type[ValueError]) -> Mapping[str, object]:
     if len(mappings) > 1:
         raise _several(name, f"{len(mappings)} documents", error)

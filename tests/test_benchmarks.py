@@ -21,6 +21,7 @@ JOBS = (
     "small results to s3, one thread",
     "small results to s3, 16 threads",
     "small results to s3, engine fsspec, 16 threads",
+    "small results to s3 by workers",
     "expand one key",
     "match one key",
     "expand 2500 keys",

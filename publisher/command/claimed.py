@@ -28,6 +28,7 @@ _ALLOW_ENDPOINT = "a server that a result or job may name; then no other is call
 def take_result(parser: argparse.ArgumentParser, metavar: str = "RESULT", also: str = "or - for stdin") -> None:
     """Declares what ``given_results`` reads."""
     parser.add_argument("result", metavar=metavar, help=f"a file with published results, {also}; or s3://bucket/key")
+    parser.set_defaults(read="result")
     parser.add_argument("--select", metavar="N", type=typed.number, help="the N-th of several results; without, all")
 
 

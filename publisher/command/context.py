@@ -15,9 +15,7 @@ _PARTITION = "for {{partition{0}}}, or {{partition{0}:04}}; default: BACALHAU_PA
 
 def take_context(parser: "argparse.ArgumentParser") -> None:
     """Declares the options that ``given_context`` reads, and ``--plain`` and ``--raw``."""
-    encoding = parser.add_mutually_exclusive_group()
-    encoding.add_argument("--plain", action="store_true", help="publish files under a prefix, not an archive")
-    encoding.add_argument("--raw", action="store_true", help="publish one file, or - (stdin), as it is, as this key")
+    take_encoding(parser)
     parser.add_argument("--job-id", metavar="ID", help="for {jobID}; default: BACALHAU_JOB_ID")
     parser.add_argument("--execution-id", metavar="ID", help="for {executionID}; default: BACALHAU_EXECUTION_ID")
     parser.add_argument("--node-id", metavar="ID", help="for {nodeID}; default: BACALHAU_NODE_ID, if set")
@@ -30,6 +28,13 @@ def take_context(parser: "argparse.ArgumentParser") -> None:
         "--at", metavar="ISO-TIME", type=typed.instant, help="the instant of {date}, {time}; default: now"
     )
     parser.add_argument("--timezone", metavar="ZONE", type=typed.zone, help="the zone of --at and now; default: UTC")
+
+
+def take_encoding(parser: "argparse.ArgumentParser") -> None:
+    """Declares ``--plain`` and ``--raw``."""
+    encoding = parser.add_mutually_exclusive_group()
+    encoding.add_argument("--plain", action="store_true", help="publish files under a prefix, not an archive")
+    encoding.add_argument("--raw", action="store_true", help="publish one file, or - (stdin), as it is, as this key")
 
 
 def given_context(options: "argparse.Namespace") -> "Context":

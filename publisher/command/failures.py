@@ -29,7 +29,7 @@ def status_of(error: BaseException) -> int:
     """The exit status for an error that is somebody's to mend; 0 for a defect of ours."""
     from keystow.archive import ArchiveError, DestinationExistsError, SourceNotFoundError
     from keystow.backends import AlreadyExistsError, StoreError
-    from keystow.errors import VerificationError
+    from keystow.errors import VerificationError, WorkerLostError
 
     if isinstance(error, AlreadyExistsError | DestinationExistsError):
         return 3
@@ -37,7 +37,7 @@ def status_of(error: BaseException) -> int:
         return 4
     if isinstance(error, SourceNotFoundError):
         return 2
-    if isinstance(error, StoreError | ArchiveError | OSError | ImportError):
+    if isinstance(error, StoreError | ArchiveError | OSError | ImportError | WorkerLostError):
         return 1
     return 2 if isinstance(error, ValueError) else 0
 
@@ -58,7 +58,13 @@ def each_of(items: "Sequence[Item]", work: "Callable[[Item], object]") -> int:
 
 
 def complain(error: BaseException) -> None:
-    """Says what ``error`` says, in the words of the command, and its notes."""
+    """Says what ``error`` says."""
+    for line in worded(error):
+        say(line)
+
+
+def worded(error: BaseException) -> "list[str]":
+    """What ``error`` says, in the words of the command, and each of its notes."""
     from keystow.backends import AlreadyExistsError
     from keystow.stored import AlreadyPublishedError
 
@@ -69,8 +75,7 @@ def complain(error: BaseException) -> None:
         message += ": publish under another key, or with --if-exists replace or skip"
     elif isinstance(error, OSError) and error.filename is not None:
         message = f"{error.filename!r}: {error.strerror}"
-    for line in (message, *getattr(error, "__notes__", ())):
-        say(as_options(line))
+    return [as_options(line) for line in (message, *getattr(error, "__notes__", ()))]
 
 
 def _trace(error: BaseException) -> None:

@@ -18,11 +18,19 @@ if TYPE_CHECKING:
 _KEYSTOW = "Publish a directory of results under a name you can predict."
 _COMMANDS = {
     "publish": "publish a directory",
+    "publish-many": "publish many directories at once",
     "get": "fetch what was published, and verify it",
     "verify": "read what was published and compare its SHA-256",
     "url": "print a pre-signed URL of a published archive",
     "key": "print a key as publish would use it",
 }
+
+_READ = {
+    "result": "name the file with the published result",
+    "jobs": "name the file with the publications",
+    "source": "give it what is to be published, or name a file",
+}
+"""What is read from a file or, for ``-``, from stdin: what to do where that is closed."""
 
 
 def read_call(arguments: "Sequence[str]", *, closed: "Collection[str]") -> argparse.Namespace:
@@ -37,10 +45,8 @@ def read_call(arguments: "Sequence[str]", *, closed: "Collection[str]") -> argpa
         options.refuse(f"unrecognized arguments: {' '.join(unknown)}")
     if "stdout" in closed and options.prints and not getattr(options, "file", None):
         options.refuse("standard output is closed, and the result goes there: give it a file or a pipe")
-    if "stdin" in closed and getattr(options, "result", None) == "-":
-        options.refuse("standard input is closed: name the file with the published result")
-    if "stdin" in closed and getattr(options, "source", None) == "-":
-        options.refuse("standard input is closed: give it what is to be published, or name a file")
+    if "stdin" in closed and options.read and getattr(options, options.read) == "-":
+        options.refuse(f"standard input is closed: {_READ[options.read]}")
     return options
 
 
@@ -69,8 +75,8 @@ class _Parser(argparse.ArgumentParser):
 class _CommandParser(_Parser):
     """The parser of one command, which loads it, and learns what it takes, once it is called.
 
-    A command says by ``set_defaults`` if it ``prints`` a result to stdout, that it makes no ``requests``, and which of
-    its arguments may be ``repeated``, also after an option.
+    A command says by ``set_defaults`` if it ``prints`` a result to stdout, that it makes no ``requests``, which of its
+    arguments may be ``repeated``, also after an option, and which is a file that is ``read``, or ``-`` for stdin.
     """
 
     def __init__(self, *, command: str, **options: "Any") -> None:  # noqa: ANN401
@@ -78,9 +84,9 @@ class _CommandParser(_Parser):
         self._command = command
 
     def parse_known_args(self, args: "Any" = None, namespace: "Any" = None) -> "Any":  # noqa: ANN401
-        command = import_module(f"{__package__}.{self._command}")
+        command = import_module(f"{__package__}.{self._command.replace('-', '_')}")
         self.description = command.DESCRIPTION
-        self.set_defaults(run=command.run, refuse=self.error, prints=False, requests=True, repeated=None)
+        self.set_defaults(run=command.run, refuse=self.error, prints=False, requests=True, repeated=None, read=None)
         command.take_arguments(self)
         self.add_argument("--debug", action="store_true", help="on a failure, say where it came from")
         return super().parse_known_args(args, namespace)

@@ -1,7 +1,6 @@
 """``keystow publish``: a directory, a file or standard input to one or several destinations."""
 
 import os
-import re
 import sys
 from functools import partial
 
@@ -9,6 +8,7 @@ from . import typed
 from .claimed import take_trust
 from .context import given_context, take_context
 from .failures import each_of
+from .manner import given_manner, take_manner
 from .output import FORMS, Printed, check_form
 from .streams import say
 from .written import given_access, given_writing, take_access, take_writing
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable, Mapping, Sequence
 
-    from keystow.archive import Selection
     from keystow.publishing import Destination, Manner, Sent
     from keystow.result import PublishedResult
 
@@ -31,21 +30,8 @@ _DESTINATION = (
     "s3://bucket/results/{jobID}, file:///directory/{jobID}; may end in ,opt=endpoint=URL,opt=region=NAME. "
     f"Default: {_USUAL}"
 )
-_IF_EXISTS = (
-    "what becomes of an object that is there: replace (default), error (exit status 3), or skip, which leaves it, "
-    "and is an error where it is seen to differ"
-)
-_SYMLINKS = "keep those that stay inside (default), follow, skip them all, or take any as an error"
-_SPECIAL = "what becomes of sockets, FIFOs and devices: error (default), or skip them"
-_LEVEL = "of compression, from 0 (stored) to 9 (small, and slow); default: 2"
-_PATTERNS = (
-    ("include", "PATTERN", "take in what this pattern of gitignore's matches; given first, nothing else goes along"),
-    ("exclude", "PATTERN", "leave out what it matches; of all patterns the last one that matches counts"),
-    ("ignore-file", "FILE", "leave out what the patterns in FILE match, such as .gitignore"),
-)
 _OUTPUT = "form of the result; bacalhau-input: as InputSources of a Bacalhau job, at /inputs"
 _STDIN = "-"
-_MOST_SECONDS = 1 << 63  # as many as keystow.archive restores
 
 
 def take_arguments(parser: "argparse.ArgumentParser") -> None:
@@ -54,14 +40,7 @@ def take_arguments(parser: "argparse.ArgumentParser") -> None:
     parser.add_argument("destination", metavar="DESTINATION", nargs="*", help=_DESTINATION)
     parser.add_argument("--spec", metavar="FILE", help="a YAML file that holds a Publisher, instead of DESTINATION")
     take_context(parser)
-    parser.add_argument("--if-exists", choices=("replace", "error", "skip"), default="replace", help=_IF_EXISTS)
-    parser.add_argument("--symlinks", choices=("inside", "follow", "skip", "error"), default="inside", help=_SYMLINKS)
-    parser.add_argument("--special", choices=("error", "skip"), default="error", help=_SPECIAL)
-    parser.add_argument("--level", metavar="0-9", type=typed.level, help=_LEVEL)
-    for name, metavar, text in _PATTERNS:
-        parser.add_argument(
-            f"--{name}", dest="patterns", metavar=metavar, action="append", type=typed.named(name), help=text
-        )
+    take_manner(parser)
     parser.add_argument("--verbose", action="store_true", help="name what the patterns leave out")
     parser.add_argument("--dry-run", action="store_true", help="say what would be published; open no store")
     parser.add_argument("--output", choices=FORMS, default="yaml", help=_OUTPUT)
@@ -72,14 +51,12 @@ def take_arguments(parser: "argparse.ArgumentParser") -> None:
     typed.take_timeout(parser)
     take_access(parser)
     take_writing(parser)
-    parser.set_defaults(prints=True, repeated="destination")
+    parser.set_defaults(prints=True, repeated="destination", read="source")
 
 
 def run(options: "argparse.Namespace") -> int:
     """Publishes to each destination, also after one that failed, and prints each result."""
-    from dataclasses import replace
-
-    from keystow.publishing import Destination, Manner
+    from keystow.publishing import Destination
     from keystow.stored import Access
     from keystow.surroundings import trust
 
@@ -98,10 +75,8 @@ def run(options: "argparse.Namespace") -> int:
     destinations = _destinations(options, made)
     results = [to.foreseen(context) for to in destinations]
     check_form(options.output, results)
-    chosen = _selection(options.patterns or ())
-    manner = Manner(options.if_exists, options.symlinks, options.special, None, options.level, chosen)
-    epoch = _source_date_epoch()  # which is the environment's, and means archives alone
-    manners = [replace(to.fitted(manner), mtime=epoch) for to in destinations]
+    manner = given_manner(options)
+    manners = [to.fitted(manner) for to in destinations]
     if options.source == _STDIN:
         _check_stdin(destinations)
     elif options.file:
@@ -208,36 +183,6 @@ def _tell(what: str, done: "Sent", objects: int) -> None:
             say("note: memory:// is this process's own, and is gone now: file:///directory stays")
 
 
-def _selection(patterns: "Sequence[tuple[str, str]]") -> "Selection | None":
-    """What the patterns choose, in the order in which they were given."""
-    if not patterns:
-        return None
-    from keystow.archive.selection import Selection, excluded, included
-
-    lines: list[str] = []
-    for kind, value in patterns:
-        if kind == "ignore-file":
-            lines += _lines(value)
-        else:
-            lines.append((included if kind == "include" else excluded)(value))
-    return Selection(lines, only=patterns[0][0] == "include")
-
-
-def _lines(path: str) -> list[str]:
-    from keystow.archive import Selection
-    from keystow.errors import SpecError
-
-    try:
-        with open(path, encoding="utf-8-sig", errors="surrogateescape") as file:
-            lines = file.read().split("\n")
-        Selection(lines)
-    except OSError as error:
-        raise SpecError(f"{path!r} cannot be read ({error.strerror}): name a file with patterns") from None
-    except ValueError as error:
-        raise SpecError(f"{path!r}: {error}") from None
-    return lines
-
-
 def _destinations(
     options: "argparse.Namespace", made: "Callable[[str | Mapping[str, object]], Destination]"
 ) -> "list[Destination]":
@@ -259,16 +204,6 @@ def _destinations(
         return [made(usual)]
     except SpecError as error:
         raise SpecError(f"{_USUAL}: {error}") from None
-
-
-def _source_date_epoch() -> int | None:
-    """https://reproducible-builds.org/specs/source-date-epoch: whole seconds since 1970."""
-    text = os.environ.get("SOURCE_DATE_EPOCH")
-    if text is None:
-        return None
-    if not re.fullmatch("[0-9]{1,19}", text) or int(text) >= _MOST_SECONDS:
-        raise ValueError(f"SOURCE_DATE_EPOCH is {text!r}: set it to whole seconds since 1970, or unset it")
-    return int(text)
 
 
 def _note(foreseen: "PublishedResult") -> None:

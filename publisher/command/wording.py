@@ -13,6 +13,7 @@ _OPTIONS = (
     (r"^allow_endpoints\b", "--allow-endpoint"),
     (r"give sha256=$", "give --sha256"),
     (r"^level=(\d)", r"--level \1"),
+    (r"^processes=(\d)", r"--processes \1"),
     (r"(give '.*') to exclude$", r"\1 to --exclude"),
     (r"\bLimits\((\w+)=…\)", r"--max-\1"),
     (r"\bgive labels=\['([^']*)'\] to the Template, or Context\(labels=[^)]*\)", r"give --label \1=…"),

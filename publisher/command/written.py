@@ -70,8 +70,13 @@ def given_writing(options: "argparse.Namespace") -> "Writing":
 
 def take_access(parser: "argparse.ArgumentParser") -> None:
     """Declares what ``given_access`` reads."""
-    parser.add_argument("--profile", metavar="NAME", help=_PROFILE)
+    take_opening(parser)
     parser.add_argument("--customer-key", metavar="FILE", type=_key, help=_CUSTOMER_KEY)
+
+
+def take_opening(parser: "argparse.ArgumentParser") -> None:
+    """Declares ``--profile`` and ``--requester-pays``, which say who asks."""
+    parser.add_argument("--profile", metavar="NAME", help=_PROFILE)
     parser.add_argument("--requester-pays", metavar="true|PROJECT", type=_payer, default=False, help=_REQUESTER_PAYS)
 
 

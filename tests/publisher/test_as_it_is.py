@@ -346,7 +346,6 @@ def test_what_a_store_refuses_before_it_has_read_all_is_read_on(tmp_path, nth):
     ("options", "said"),
     [
         ({"level": 3}, "level=3 is for directories"),
-        ({"mtime": 0}, "mtime=0 is for directories"),
         ({"symlinks": "follow"}, 'symlinks="follow" is for directories'),
         ({"special": "skip"}, 'special="skip" is for directories'),
         ({"include": ["a"]}, "a choice by patterns is for directories"),

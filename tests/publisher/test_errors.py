@@ -11,7 +11,9 @@ import keystow
 import keystow.archive.errors
 import keystow.backends.errors
 import keystow.keys.errors
-from keystow import KeystowError
+from keystow import KeystowError, StoreError
+from keystow.keys.errors import KeyRuleError, MissingValueError, TemplateError, ValueRefusedError
+from keystow.tasks import portable
 
 PAGE = Path(__file__).parents[2] / "docs" / "errors.md"
 _ROW = re.compile(r"\| `(\w+)` \| `keystow\.(?:(\w+)\.)?(\w+)` \| (`\w+`(?:, `\w+`)*) \|")
@@ -52,8 +54,21 @@ def test_nothing_public_is_no_error_of_keystows():
     assert all(issubclass(error, KeystowError) for error in errors)
 
 
-def test_an_error_of_a_store_crosses_from_a_worker():
-    error = keystow.StoreError("s3://b/k: no", code="Nope", request_id="7", hint="change it").tried(3)
-    there = pickle.loads(pickle.dumps(error))
-    assert (str(there), there.code, there.kind, there.tries) == (str(error), "Nope", "store_failed", 3)
-    assert str(error) == "s3://b/k: no (request 7): change it (3 tries)"
+ARGUMENTS = {
+    TemplateError: ("m", 3, "f"),
+    MissingValueError: ("f", "give it"),
+    ValueRefusedError: ("f", "holds a /"),
+    KeyRuleError: ("m", "length", 2),
+}
+
+
+@pytest.mark.parametrize("kind", sorted(ERRORS, key=lambda kind: kind.__name__), ids=lambda kind: kind.__name__)
+def test_each_crosses_from_a_worker(kind):
+    hinted = {"code": "C", "request_id": "7", "hint": "change it"} if issubclass(kind, StoreError) else {}
+    error = kind(*ARGUMENTS.get(kind, ("it failed",)), **hinted)
+    if hinted:
+        error.tried(3)
+    error.add_note("3 files were there")
+    there = pickle.loads(pickle.dumps(portable(error)))
+    assert type(there) is kind
+    assert (str(there), there.kind, vars(there)) == (str(error), error.kind, vars(error))

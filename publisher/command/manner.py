@@ -1,0 +1,89 @@
+"""The options about what becomes of what is found, in the source and in the store."""
+
+import os
+import re
+
+from . import typed
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Sequence
+
+    from keystow.archive import Selection
+    from keystow.publishing import Manner
+
+_IF_EXISTS = (
+    "what becomes of an object that is there: replace (default), error (exit status 3), or skip, which leaves it, "
+    "and is an error where it is seen to differ"
+)
+_SYMLINKS = "keep those that stay inside (default), follow, skip them all, or take any as an error"
+_SPECIAL = "what becomes of sockets, FIFOs and devices: error (default), or skip them"
+_LEVEL = "of compression, from 0 (stored) to 9 (small, and slow); default: 2"
+_PATTERNS = (
+    ("include", "PATTERN", "take in what this pattern of gitignore's matches; given first, nothing else goes along"),
+    ("exclude", "PATTERN", "leave out what it matches; of all patterns the last one that matches counts"),
+    ("ignore-file", "FILE", "leave out what the patterns in FILE match, such as .gitignore"),
+)
+_MOST_SECONDS = 1 << 63  # as many as keystow.archive restores
+
+
+def take_manner(parser: "argparse.ArgumentParser") -> None:
+    """Declares the options that ``given_manner`` reads."""
+    parser.add_argument("--if-exists", choices=("replace", "error", "skip"), default="replace", help=_IF_EXISTS)
+    parser.add_argument("--symlinks", choices=("inside", "follow", "skip", "error"), default="inside", help=_SYMLINKS)
+    parser.add_argument("--special", choices=("error", "skip"), default="error", help=_SPECIAL)
+    parser.add_argument("--level", metavar="0-9", type=typed.level, help=_LEVEL)
+    for name, metavar, text in _PATTERNS:
+        parser.add_argument(
+            f"--{name}", dest="patterns", metavar=metavar, action="append", type=typed.named(name), help=text
+        )
+
+
+def given_manner(options: "argparse.Namespace") -> "Manner":
+    """What was typed, and ``SOURCE_DATE_EPOCH``. Raises ``ValueError``."""
+    from keystow.publishing import Manner
+
+    chosen = _selection(options.patterns or ())
+    epoch = _source_date_epoch()
+    return Manner(options.if_exists, options.symlinks, options.special, epoch, options.level, chosen)
+
+
+def _selection(patterns: "Sequence[tuple[str, str]]") -> "Selection | None":
+    """What the patterns choose, in the order in which they were given."""
+    if not patterns:
+        return None
+    from keystow.archive.selection import Selection, excluded, included
+
+    lines: list[str] = []
+    for kind, value in patterns:
+        if kind == "ignore-file":
+            lines += _lines(value)
+        else:
+            lines.append((included if kind == "include" else excluded)(value))
+    return Selection(lines, only=patterns[0][0] == "include")
+
+
+def _lines(path: str) -> list[str]:
+    from keystow.archive import Selection
+    from keystow.errors import SpecError
+
+    try:
+        with open(path, encoding="utf-8-sig", errors="surrogateescape") as file:
+            lines = file.read().split("\n")
+        Selection(lines)
+    except OSError as error:
+        raise SpecError(f"{path!r} cannot be read ({error.strerror}): name a file with patterns") from None
+    except ValueError as error:
+        raise SpecError(f"{path!r}: {error}") from None
+    return lines
+
+
+def _source_date_epoch() -> int | None:
+    """https://reproducible-builds.org/specs/source-date-epoch: whole seconds since 1970."""
+    text = os.environ.get("SOURCE_DATE_EPOCH")
+    if text is None:
+        return None
+    if not re.fullmatch("[0-9]{1,19}", text) or int(text) >= _MOST_SECONDS:
+        raise ValueError(f"SOURCE_DATE_EPOCH is {text!r}: set it to whole seconds since 1970, or unset it")
+    return int(text)
