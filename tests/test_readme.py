@@ -36,7 +36,7 @@ def test_every_command_in_the_readme(workplace):
     """In the order in which they stand; the installation is what the test environment itself is made by."""
     commands = blocks(README, "sh")
     assert commands[0] == "pip install '.[s3]'\n"
-    assert len(commands) == 6
+    assert len(commands) == 7
     for block in commands[1:]:
         done = subprocess.run(["/bin/sh", "-euxc", block], capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
@@ -69,6 +69,17 @@ def test_the_program_that_reads_the_results_of_others(tmp_path):
     assert done.returncode == 0, done.stderr
     assert "https://evil.example.com" in done.stdout
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_program_that_publishes_many(tmp_path):
+    (program,) = blocks((ROOT / "docs" / "many.md").read_text("utf-8"), "python")
+    (tmp_path / "results").write_text("42")
+    (tmp_path / "program.py").write_text(program.replace("/tmp", str(tmp_path)).replace("1000", "20"))
+    done = subprocess.run(
+        [sys.executable, "program.py"], cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60
+    )
+    assert (done.returncode, done.stdout) == (0, ""), done.stderr
+    assert len(list((tmp_path / "keystow-many").iterdir())) == 20
 
 
 @pytest.mark.server
