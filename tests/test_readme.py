@@ -72,6 +72,17 @@ def test_the_program_that_reads_the_results_of_others(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_the_program_that_publishes_many(tmp_path):
+    (program,) = blocks((ROOT / "docs" / "many.md").read_text("utf-8"), "python")
+    (tmp_path / "results").write_text("42")
+    (tmp_path / "program.py").write_text(program.replace("/tmp", str(tmp_path)).replace("1000", "20"))
+    done = subprocess.run(
+        [sys.executable, "program.py"], cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60
+    )
+    assert (done.returncode, done.stdout) == (0, ""), done.stderr
+    assert len(list((tmp_path / "keystow-many").iterdir())) == 20
+
+
 @pytest.mark.server
 def test_the_four_ways_on_the_page_of_options(workplace, seaweed):
     from keystow import PublisherSpec

@@ -1,12 +1,13 @@
 """One use of each dependency, quick enough to be repeated with the lowest version of each (``make lowest``)."""
 
+import os
 import sys
 
 import pytest
 from archive_strategies import Link, lay, seen
 from commands import run
 
-from keystow import Context, PublishedResult, fetch, presign, publish, verify
+from keystow import Context, PublishedResult, fetch, presign, publish, publish_many, verify
 from keystow.archive import pack, scan, unpack
 from keystow.backends.generic import GenericStore
 
@@ -67,3 +68,18 @@ def test_the_command_reads_and_writes_yaml(tmp_path):
     assert seen(tmp_path / "back") == seen(tmp_path / "source")
     verified = run(*keystow, "verify", "-", stdin=published.out)
     assert verified.status == 0, verified.err
+
+
+def test_the_workers_of_a_dask_cluster(tmp_path):
+    import distributed
+
+    source = lay(tmp_path / "source", TREE)
+    quiet = {"dashboard_address": None, "silence_logs": 50}
+    with (
+        distributed.LocalCluster(n_workers=1, threads_per_worker=1, processes=True, **quiet) as cluster,
+        distributed.Client(cluster) as client,
+    ):
+        assert os.getpid() not in client.run(os.getpid).values()
+        publications = [(source, f"file://{tmp_path}/store/{number}", None) for number in range(3)]
+        outcomes = list(publish_many(publications, executor=client.get_executor()))
+    assert {verify(outcome.result).sha256 for outcome in outcomes} == {publish(source, "memory://b/k").checksum_sha256}

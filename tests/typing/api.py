@@ -14,6 +14,7 @@ from keystow import (
     Checksum,
     Context,
     Fetched,
+    Outcome,
     PublishedResult,
     Publisher,
     PublisherSpec,
@@ -25,6 +26,7 @@ from keystow import (
     open_store,
     presign,
     publish,
+    publish_many,
     verify,
 )
 from keystow.archive import Tree, pack, scan, unpack
@@ -43,6 +45,8 @@ spec = PublisherSpec.parse("s3://bucket/key")
 result: PublishedResult = publish(Path("results"), spec, context, archive=True, if_exists="error", symlinks="inside")
 raw: PublishedResult = publish(BytesIO(b"42"), "s3://bucket/key.bin", raw=True)
 by_text: PublishedResult = publish("results", "s3://bucket/key", progress=lambda done, total: None)
+outcome: Outcome = next(publish_many([("results", spec, context), (Path("r"), {"Type": "s3"}, None)], processes=2))
+either: tuple[PublishedResult | None, BaseException | None] = (outcome.result, outcome.error)
 by_mapping: PublishedResult = publish("results", {"Type": "s3", "Params": {"Bucket": "b", "Key": "k"}})
 checksum: Checksum | None = result.checksum_sha256
 kept: str | None = result.store_checksum
