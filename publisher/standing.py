@@ -12,6 +12,7 @@ from typing import NamedTuple
 from .archive import SourceError
 from .backends import AlreadyExistsError, Stat, Store, StoreError
 from .backends.sending.digest import Digest, PartsDigest
+from .ending import until
 
 _log = logging.getLogger("keystow")
 _HINT = 'publish under another key, or with if_exists="replace"'
@@ -28,7 +29,7 @@ def compared(store: Store, key: str, ours: PartsDigest) -> Standing | None:
     """What stands under ``key``, beside ``ours``, of which the rest is read; ``None`` where that cannot be seen."""
     try:
         found = store.stat(key)
-        if any(ours.size > found.size for _ in ours) or ours.size != found.size:
+        if any(ours.size > found.size for _ in until(ours)) or ours.size != found.size:
             return Standing(found, is_same=False)
         if found.checksum in {ours.base64(), ours.parts_base64()}:
             return Standing(found, is_same=True)
