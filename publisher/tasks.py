@@ -10,7 +10,7 @@ import pickle
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, lru_cache
 from os import PathLike
 from typing import NamedTuple
 
@@ -30,6 +30,7 @@ Publication = tuple[str | PathLike[str], str | Mapping[str, object] | PublisherS
 Answer = PublishedResult | BaseException
 
 _MOST_OPEN = 8
+_MOST_KNOWN = 64
 _TOKEN = os.urandom(8)
 
 
@@ -41,11 +42,25 @@ class Terms(NamedTuple):
     trust: Trust
     access: Access = PLAIN_ACCESS
 
-    def destination(self, given: str | Mapping[str, object] | PublisherSpec) -> Destination:
+
+class Destinations:
+    """Reads where publications go, mostly the same few: those that were read last are at hand."""
+
+    def __init__(self) -> None:
+        self._known = lru_cache(_MOST_KNOWN)(_read)
+
+    def find(self, given: str | Mapping[str, object] | PublisherSpec, terms: Terms) -> Destination:
         """``given``, read and checked. Raises ``SpecError``."""
-        to = Destination(given, archive=self.archive, trust=self.trust, access=self.access)
-        to.check(self.manner)
+        if not isinstance(given, str | PublisherSpec):
+            given = PublisherSpec.from_mapping(given)
+        claimed = isinstance(given, PublisherSpec) and given.claimed  # which makes no difference between two of them
+        to = self._known(given, claimed, terms.archive, terms.trust, terms.access)
+        to.check(terms.manner)
         return to
+
+
+def _read(given: str | PublisherSpec, _: bool, archive: bool | None, trust: Trust, access: Access) -> Destination:
+    return Destination(given, archive=archive, trust=trust, access=access)
 
 
 class Task(NamedTuple):
@@ -58,20 +73,14 @@ class Task(NamedTuple):
     sender: tuple[bytes, int]
     tries: int = 1
 
-    def destination(self) -> Destination:
-        """Where it goes from this process. Raises ``SpecError``."""
-        if self.spec.type == "memory" and self.sender != _this_process():
-            raise SpecError("memory:// is each process's own, and another one's is gone with it: publish by threads")
-        return self.terms.destination(self.spec)
 
-
-def task_of(publication: Publication, terms: Terms) -> Task:
+def task_of(publication: Publication, terms: Terms, destinations: Destinations) -> Task:
     """The publication as it is sent, however often: its instant and its ids are those of here and now.
 
     Raises ``ValueError`` for one whose destination or key is wrong, and ``TypeError`` for what is no publication.
     """
     source, destination, context = publication
-    to = terms.destination(destination)
+    to = destinations.find(destination, terms)
     settled = with_instant(job_context() if context is None else context)
     to.foreseen(settled)
     path = os.fspath(source)
@@ -79,11 +88,18 @@ def task_of(publication: Publication, terms: Terms) -> Task:
 
 
 class Stores:
-    """Open stores, each for all that goes there; of those that nobody uses, the eight that were used last."""
+    """Open stores, each for all that goes there: those in use, and of the others as many as make eight."""
 
     def __init__(self) -> None:
+        self._destinations = Destinations()
         self._lock = threading.RLock()  # who is interrupted within it may still close them
         self._lent: dict[tuple[object, ...], _Lent] = {}
+
+    def destination(self, task: Task) -> Destination:
+        """Where ``task`` goes from this process. Raises ``SpecError``."""
+        if task.spec.type == "memory" and task.sender != _this_process():
+            raise SpecError("memory:// is each process's own, and another one's is gone with it: publish by threads")
+        return self._destinations.find(task.spec, task.terms)
 
     @contextmanager
     def lent(self, to: Destination, access: Access) -> Iterator[Opened]:
@@ -125,7 +141,7 @@ def run(task: Task, stores: Stores) -> Answer:
     this one, had done it.
     """
     try:
-        to = task.destination()
+        to = stores.destination(task)
         with stores.lent(to, task.terms.access) as opened:
             return published(task.source, to, opened, task.context, task.terms.manner, progress=None)
     except AlreadyPublishedError as error:
