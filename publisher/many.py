@@ -20,7 +20,7 @@ from .errors import WorkerLostError
 from .publishing import IfExists, Manner, selected
 from .result import PublishedResult
 from .stored import Access
-from .tasks import Answer, Publication, Task, Terms, task_of
+from .tasks import Answer, Publication, Task, Terms, reading, task_of
 from .writing import Writing
 
 _THREADS = 8
@@ -122,12 +122,12 @@ def _outcomes(
     publications: Iterable[Publication], terms: Terms, hire: Callable[[], Crew], at_once: int
 ) -> Generator[Outcome, None, None]:
     crew = hire()
-    sent = _Sent(crew)
+    sent, read = _Sent(crew), reading(terms)
     failed: list[Exception] = []
     try:
         for index, publication in enumerate(_until_one_fails(publications, failed)):
             try:
-                task = task_of(publication, terms)
+                task = task_of(publication, terms, read)
             except Exception as error:  # noqa: BLE001  it is the outcome of this one, and the others go on
                 yield Outcome(index, publication, error=error)
                 continue

@@ -148,11 +148,10 @@ class Destination:
             raise SpecError("customer_key is one way to encrypt, and the options name another: give one of them")
         if raw and archive is not None:
             raise SpecError(f"raw=True and archive={archive} are two ways to publish: give one of them")
-        access = replace(access, requester_pays=access.requester_pays or spec.requester_pays)
-        self.spec = spec = replace(spec, options=options, requester_pays=access.requester_pays)
+        self.access = replace(access, requester_pays=access.requester_pays or spec.requester_pays)
         chosen = None if archive is None else "gzip" if archive else "plain"
         self.encoding = "raw" if raw else chosen or spec.encoding
-        self.access = access
+        self.spec = replace(spec, options=options, requester_pays=self.access.requester_pays, encoding=self.encoding)
         self._templates: dict[frozenset[str], Template] = {}
 
     def foreseen(self, context: Context) -> PublishedResult:

@@ -8,9 +8,9 @@ import atexit
 import os
 import pickle
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, lru_cache
 from os import PathLike
 from typing import NamedTuple
 
@@ -31,6 +31,7 @@ Publication = tuple[str | PathLike[str], str | Mapping[str, object] | PublisherS
 Answer = PublishedResult | BaseException
 
 _MOST_OPEN = 8
+_MOST_KNOWN = 64
 _TOKEN = os.urandom(8)
 
 
@@ -44,16 +45,35 @@ class Terms(NamedTuple):
     access: Access
     writing: Writing
 
-    def destination(self, given: str | Mapping[str, object] | PublisherSpec) -> Destination:
-        """``given``, read and checked. Raises ``SpecError``."""
+
+Given = str | Mapping[str, object] | PublisherSpec
+
+
+def reading(terms: Terms) -> Callable[[Given], Destination]:
+    """Reads and checks where publications go, mostly the same few: those that were read last are at hand."""
+
+    @lru_cache(_MOST_KNOWN)
+    def known(given: str | PublisherSpec, _: bool) -> Destination:
         return Destination(
             given,
-            archive=self.archive,
-            raw=self.raw,
-            trust=self.trust,
-            access=self.access,
-            writing=self.writing,
+            archive=terms.archive,
+            raw=terms.raw,
+            trust=terms.trust,
+            access=terms.access,
+            writing=terms.writing,
         )
+
+    def read(given: Given) -> Destination:
+        if not isinstance(given, str | PublisherSpec):
+            given = PublisherSpec.from_mapping(given)
+        return known(given, _is_claimed(given))
+
+    return read
+
+
+def _is_claimed(given: str | PublisherSpec) -> bool:
+    """Whether somebody else wrote it, which makes no difference between two specs."""
+    return isinstance(given, PublisherSpec) and given.claimed
 
 
 class Task(NamedTuple):
@@ -62,37 +82,45 @@ class Task(NamedTuple):
     source: str
     spec: PublisherSpec
     context: Context
-    terms: Terms
+    manner: Manner
+    trust: Trust
+    access: Access
     sender: tuple[bytes, int]
     tries: int = 1
 
-    def destination(self) -> Destination:
-        """Where it goes from this process. Raises ``SpecError``."""
-        if self.spec.type == "memory" and self.sender != _this_process():
-            raise SpecError("memory:// is each process's own, and another one's is gone with it: publish by threads")
-        return self.terms.destination(self.spec)
 
-
-def task_of(publication: Publication, terms: Terms) -> Task:
+def task_of(publication: Publication, terms: Terms, read: Callable[[Given], Destination]) -> Task:
     """The publication as it is sent, however often: its instant and its ids are those of here and now.
 
     Raises ``ValueError`` for one whose destination or key is wrong, and ``TypeError`` for what is no publication.
     """
     source, destination, context = publication
-    to = terms.destination(destination)
+    to = read(destination)
+    manner = to.fitted(terms.manner)
     settled = with_instant(job_context() if context is None else context)
-    to.fitted(terms.manner)
     to.foreseen(settled)
     path = os.fspath(source)
-    return Task(path and os.path.join(os.getcwd(), path), to.spec, settled, terms, _this_process())
+    whole = path and os.path.join(os.getcwd(), path)
+    return Task(whole, to.spec, settled, manner, terms.trust, terms.access, _this_process())
+
+
+def _known(spec: PublisherSpec, _: bool, trust: Trust, access: Access) -> Destination:
+    return Destination(spec, trust=trust, access=access)
 
 
 class Stores:
-    """Open stores, each for all that goes there; of those that nobody uses, the eight that were used last."""
+    """Open stores, each for all that goes there: those in use, and of the others as many as make eight."""
 
     def __init__(self) -> None:
+        self._known = lru_cache(_MOST_KNOWN)(_known)
         self._lock = threading.RLock()  # who is interrupted within it may still close them
         self._lent: dict[tuple[object, ...], _Lent] = {}
+
+    def destination(self, task: Task) -> Destination:
+        """Where ``task`` goes from this process. Raises ``SpecError``."""
+        if task.spec.type == "memory" and task.sender != _this_process():
+            raise SpecError("memory:// is each process's own, and another one's is gone with it: publish by threads")
+        return self._known(task.spec, task.spec.claimed, task.trust, task.access)
 
     @contextmanager
     def lent(self, to: Destination) -> Iterator[Opened]:
@@ -134,10 +162,9 @@ def run(task: Task, stores: Stores) -> Answer:
     this one, had done it.
     """
     try:
-        to = task.destination()
-        manner = to.fitted(task.terms.manner)
+        to = stores.destination(task)
         with stores.lent(to) as opened:
-            return published(task.source, to, opened, task.context, manner, progress=None)
+            return published(task.source, to, opened, task.context, task.manner, progress=None)
     except AlreadyPublishedError as error:
         return error.result
     except Exception as error:  # noqa: BLE001  it is the outcome of this one, and the others go on
