@@ -21,6 +21,7 @@ BENCHMARKS: dict[str, Callable[[Bench], list[Section]]] = {
     "fetch-archive": fetching.archive,
     "fetch-files": fetching.files,
     "pack": packing.tree,
+    "incompressible": packing.incompressible,
     "loop": loop.small,
     "many": many.workers,
     "many-killed": many.killed,

@@ -24,6 +24,22 @@ def tree(bench: Bench) -> list[Section]:
     return [section(outcome, commands, note=_sizes(bench, commands["keystow"]), charted=True)]
 
 
+def incompressible(bench: Bench) -> list[Section]:
+    """One file that nothing compresses: what it costs to find that out, beside not trying."""
+    bench.data.large  # noqa: B018  it is made when it is asked for
+    commands = {
+        "keystow": Command("python pack.py large", "keystow"),
+        "keystow, level 0": Command("python pack.py large 0", "keystow"),
+        "keystow, level 9": Command("python pack.py large 9", "keystow"),
+        "tar": Command("tar c -C large . | sha256sum"),
+        "tar, igzip -2 -T 2": Command("tar c -C large . | igzip -2 -T 2 | sha256sum"),
+        "tar, pigz -p 2": Command("tar c -C large . | pigz -p 2 | sha256sum"),
+    }
+    contestants = {name: partial(bench.place.run_alone, command) for name, command in commands.items()}
+    total = size(bench.sizes.large_bytes)
+    return [section(bench.outcome(f"scan, pack and hash {total} that nothing compresses", contestants), commands)]
+
+
 def _sizes(bench: Bench, ours: Command) -> str:
     """How large the archive is, in units of what ``gzip -6`` makes."""
     made = int(bench.place.output(ours).split()[1])

@@ -16,6 +16,7 @@ JOBS = (
     "unpack an archive of",
     "from under a prefix of s3",
     "pack and hash",
+    "that nothing compresses",
     "small results to memory, one thread",
     "small results to a directory, one thread",
     "small results to s3, one thread",

@@ -26,7 +26,7 @@ from tls import secured
 from keystow.backends import AccessDeniedError, ObjectOptions, StoreError, UnsupportedError, open_store
 from keystow.backends.options import TABLE, CustomerKey, Instead, customer_key_for, refused
 from keystow.backends.sending.parts import part_size
-from keystow.testing.servers import FaultProxy
+from keystow.testing.servers import FaultProxy, Moto
 
 UNTIL = dt.datetime(2030, 1, 31, 12, tzinfo=dt.timezone(dt.timedelta(hours=2)))
 GIVEN = {
@@ -165,6 +165,12 @@ def s3(seaweed, login, monkeypatch):
 
 
 @pytest.fixture(scope="module")
+def moto():
+    with Moto() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
 def lockable(seaweed):
     name = f"locked-{uuid.uuid4().hex[:8]}"
     seaweed.client().create_bucket(Bucket=name, ObjectLockEnabledForBucket=True)
@@ -231,6 +237,21 @@ def kept_as_given(name, kept, seaweed, bucket, key):
             return kept["ObjectLockLegalHoldStatus"] == "ON"
     header = {"content_type": "ContentType", "cache_control": "CacheControl"}.get(name, "ContentDisposition")
     return kept[header] == GIVEN[name][name]
+
+
+@pytest.mark.server
+@pytest.mark.parametrize("name", taken_by("s3"))
+def test_what_another_server_keeps(monkeypatch, moto, name) -> None:
+    where = moto.make_bucket()
+    if name in {"lock_mode", "retain_until", "legal_hold"}:
+        where += "-locked"
+        moto.client().create_bucket(Bucket=where, ObjectLockEnabledForBucket=True)
+    for variable, value in moto.environment().items():
+        monkeypatch.setenv(variable, value)
+    with opened(f"s3://{where}", moto.endpoint) as store:
+        store.write("key", SMALL, options=ObjectOptions(**GIVEN[name]))
+        assert b"".join(store.read("key")) == b"small"
+    assert kept_as_given(name, moto.client().head_object(Bucket=where, Key="key"), moto, where, "key")
 
 
 @pytest.mark.server
