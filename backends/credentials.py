@@ -87,7 +87,7 @@ class _SasOfAzure(Protocol):
 
 
 Provider: TypeAlias = Callable[[], S3Credentials]
-"""Gives the credentials of the moment; it is called from any thread, and not by two at once."""
+"""Gives the credentials of the moment; it is called from any thread, and by no two of one store's at once."""
 Credentials: TypeAlias = S3Credentials | Provider | _OfBotocore | _OfGoogle | _OfAzure | _KeyOfAzure | _SasOfAzure
 """What ``open_store`` takes."""
 

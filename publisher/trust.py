@@ -23,10 +23,10 @@ _TYPES: dict[str, Admitted] = {
 _BOUND = {"s3"}
 """Types whose requests are signed for one host (AWS Signature Version 4), and so may go to a stranger's.
 
-Not where the environment configures an endpoint: the credentials are that server's then, and one that looks at no host
-takes what was signed for another. What goes to Google and Azure (a bearer token, a SAS, a SharedKey signature, which
-leaves the host out) works elsewhere always, so it goes to the provider's own hosts, to this machine and to what the
-caller configured, and to no other.
+Not where the environment, or the profile that is named, configures an endpoint: the credentials are that server's
+then, and one that looks at no host takes what was signed for another. What goes to Google and Azure (a bearer token, a
+SAS, a SharedKey signature, which leaves the host out) works elsewhere always, so it goes to the provider's own hosts,
+to this machine and to what the caller configured, and to no other.
 """
 
 
@@ -63,8 +63,9 @@ def admit(
     """Raises ``error`` for a store, of this type and at this endpoint, that a stranger may not name.
 
     ``proven`` says that a checksum came along, which will have to hold; ``None``, that none could. ``configured`` are
-    the endpoints that the caller's environment holds for stores of the type. ``host`` is the server that stands in the
-    place itself, as it does with fsspec's other types. ``keyed`` says that a customer's key would go there, too.
+    the endpoints that the caller's environment, or the profile that he names, holds for stores of the type. ``host``
+    is the server that stands in the place itself, as it does with fsspec's other types. ``keyed`` says that a
+    customer's key would go there, too.
     """
     _admit_type(kind, proven=proven, trust=trust, error=error)
     if trust.endpoints is not None and kind not in _TYPES and host not in {origin(url)[1] for url in trust.endpoints}:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from keystow.backends.credentials import S3Credentials
 from keystow.backends.errors import CredentialsError, raise_alone
 from keystow.backends.sending.forks import tell_in_children
-from keystow.backends.texts import keep_secret
+from keystow.backends.texts import MASK, keep_secret
 
 _AHEAD = timedelta(minutes=5)
 """How long before their end credentials are renewed; if they last less than twice as long, half-way to it."""
@@ -25,6 +25,9 @@ class _Held(NamedTuple):
     keys: Mapping[str, Any]
     renewal: datetime | None
     end: datetime | None
+
+    def __repr__(self) -> str:
+        return f"_Held({MASK}, {self.renewal}, {self.end})"
 
     def is_over(self) -> bool:
         return self.end is not None and datetime.now(UTC) >= self.end

@@ -17,6 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import fsspec.config
 import pytest
+from children import forked
 from holding import everything
 from lying import Liar, Lie
 from metadata import InstanceMetadata
@@ -233,6 +234,27 @@ def test_a_provider_that_fails_is_no_matter_while_they_hold() -> None:
     aged(provided, "renewal", "end")
     with pytest.raises(CredentialsError, match="the provider of credentials failed: StopIteration"):
         provided()
+
+
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+def test_a_child_does_not_wait_for_a_thread_that_is_not_in_it() -> None:
+    going, asked = threading.Event(), []
+
+    def give():
+        asked.append(1)
+        assert len(asked) != 2 or going.wait(60)
+        return ends_in(3600, Credentials(KEY_ID, SECRET))
+
+    provided = Provided(give)
+    aged(provided, "renewal", "end")
+    with ThreadPoolExecutor(1) as pool:
+        renewing = pool.submit(provided)
+        while len(asked) < 2:
+            time.sleep(0.001)
+        said = forked(lambda: provided()["access_key_id"])
+        assert said() == KEY_ID
+        going.set()
+        renewing.result()
 
 
 def test_they_are_renewed_some_minutes_ahead_or_half_way() -> None:
