@@ -22,7 +22,7 @@ from .result import PublishedResult
 from .root import KeystowError
 from .spec import PublisherSpec
 from .stored import PLAIN_ACCESS, Access, AlreadyPublishedError, Opened
-from .surroundings import job_context, with_instant
+from .surroundings import job_context, trust, with_instant
 from .trust import Trust
 
 Publication = tuple[str | PathLike[str], str | Mapping[str, object] | PublisherSpec, Context | None]
@@ -96,10 +96,12 @@ class Stores:
         self._lent: dict[tuple[object, ...], _Lent] = {}
 
     def destination(self, task: Task) -> Destination:
-        """Where ``task`` goes from this process. Raises ``SpecError``."""
-        if task.spec.type == "memory" and task.sender != _this_process():
+        """Where ``task`` goes from this process, whose environment is heeded too. Raises ``SpecError``."""
+        if task.sender == _this_process():
+            return self._destinations.find(task.spec, task.terms)
+        if task.spec.type == "memory":
             raise SpecError("memory:// is each process's own, and another one's is gone with it: publish by threads")
-        return self._destinations.find(task.spec, task.terms)
+        return self._destinations.find(task.spec, task.terms._replace(trust=trust(*task.terms.trust)))
 
     @contextmanager
     def lent(self, to: Destination, access: Access) -> Iterator[Opened]:
