@@ -154,6 +154,7 @@ class _Process:
             self._standing = None
             connection.close()
             process.join(_PATIENCE)
+            process.kill()
             return self._lost(process.exitcode)
         self._has_answered = True
         return answer
@@ -184,14 +185,16 @@ class _Process:
         """Has the process end soon, and no other be started."""
         with self._lock:
             self._is_over = True
-        if self._standing is not None:
-            self._standing[1].terminate()
+            standing = self._standing
+        if standing is not None:
+            standing[1].terminate()
 
     def end(self, until: float) -> None:
         """Waits for it until that moment, and kills it then."""
-        if self._standing is None:
+        standing = self._standing
+        if standing is None:
             return
-        process = self._standing[1]
+        _, process = standing
         process.join(max(0.0, until - time.monotonic()))
         process.kill()
         process.join()
