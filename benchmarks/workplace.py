@@ -32,10 +32,11 @@ The callback of the first part waits for a place in a queue (``SlidingWindowSema
 
 @dataclass(frozen=True)
 class Command:
-    """A shell command; ``installed`` with keystow, with its peers, or in a folder."""
+    """A shell command; ``installed`` with keystow, with its peers, or in a folder. After so many seconds it hangs."""
 
     text: str
     installed: str = "peers"
+    most_seconds: float = _MOST_SECONDS
 
 
 def ours(text: str) -> dict[str, Command]:
@@ -124,7 +125,7 @@ class Workplace:
                 ) as running,
             ):
                 try:
-                    told, _ = running.communicate(timeout=_MOST_SECONDS)
+                    told, _ = running.communicate(timeout=command.most_seconds)
                 except BaseException as error:
                     os.killpg(running.pid, signal.SIGKILL)
                     if not isinstance(error, subprocess.TimeoutExpired):
@@ -136,7 +137,7 @@ class Workplace:
                 tail = said.read_text("utf-8", "replace")[-2000:]
                 raise RuntimeError(f"`{command.text}` ended with {cost['status']}: {tail}")
             return cost
-        raise RuntimeError(f"`{command.text}` was not over after {_MOST_SECONDS:.0f} s, {_MOST_HANGS} times")
+        raise RuntimeError(f"`{command.text}` was not over after {command.most_seconds:.0f} s, {_MOST_HANGS} times")
 
     def _environment(self, command: Command, variables: Mapping[str, str]) -> dict[str, str]:
         """Every contestant has the same, but for PATH; peers are spared the checksums that keystow has verified."""

@@ -8,7 +8,7 @@ the one task that it had.
 import signal
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future
 from functools import partial
 from multiprocessing import get_context, resource_tracker
@@ -46,10 +46,10 @@ class Crew(Protocol):
 
 
 class _Hands:
-    """Threads, one for each of ``works``, which do what they are sent."""
+    """At most ``count`` threads, each with the ``work`` that it has for itself, which do what they are sent."""
 
-    def __init__(self, works: Sequence[Callable[[Task], Answer | Lost]]) -> None:
-        self._works = works
+    def __init__(self, count: int, work: Callable[[], Callable[[Task], Answer | Lost]]) -> None:
+        self._count, self._work = count, work
         self._sent: SimpleQueue[tuple[Task, Told] | None] = SimpleQueue()
         self._threads: list[threading.Thread] = []
         self._is_over = False
@@ -57,9 +57,8 @@ class _Hands:
     def send(self, task: Task, told: Told) -> None:
         """Has ``task`` done, and ``told`` what came of it."""
         self._sent.put((task, told))
-        if len(self._threads) < len(self._works):
-            work = self._works[len(self._threads)]
-            thread = threading.Thread(target=self._serve, args=[work], name="keystow-many", daemon=True)
+        if len(self._threads) < self._count:
+            thread = threading.Thread(target=self._serve, args=[self._work()], name="keystow-many", daemon=True)
             thread.start()
             self._threads.append(thread)
 
@@ -91,15 +90,16 @@ class Threads(_Hands):
 
     def __init__(self, count: int) -> None:
         self._ending, self._stores = Ending(), Stores()
-        super().__init__([self._work] * count)
+        super().__init__(count, lambda: self._run)
 
-    def _work(self, task: Task) -> Answer:
+    def _run(self, task: Task) -> Answer:
         return ended_by(self._ending, partial(run, task, self._stores))
 
     def end(self) -> None:
         """Ends what is under way like a call of ``apublish`` that is cancelled."""
         self._stop()
         self._ending.begin()
+        self._stores.close()
         in_thread(self._ending.close, bool)
         self._join(time.monotonic() + _PATIENCE)
         self._stores.close()
@@ -109,8 +109,12 @@ class Processes(_Hands):
     """Processes of our own, each of which is started anew when it was lost."""
 
     def __init__(self, count: int) -> None:
-        self._processes = [_Process() for _ in range(count)]
-        super().__init__([process.run for process in self._processes])
+        self._processes: list[_Process] = []
+        super().__init__(count, self._process)
+
+    def _process(self) -> Callable[[Task], Answer | Lost]:
+        self._processes.append(_Process())
+        return self._processes[-1].run
 
     def end(self) -> None:
         """Interrupts the processes, and kills those that are still there after two seconds."""
@@ -150,6 +154,7 @@ class _Process:
             self._standing = None
             connection.close()
             process.join(_PATIENCE)
+            process.kill()
             return self._lost(process.exitcode)
         self._has_answered = True
         return answer
@@ -180,14 +185,16 @@ class _Process:
         """Has the process end soon, and no other be started."""
         with self._lock:
             self._is_over = True
-        if self._standing is not None:
-            self._standing[1].terminate()
+            standing = self._standing
+        if standing is not None:
+            standing[1].terminate()
 
     def end(self, until: float) -> None:
         """Waits for it until that moment, and kills it then."""
-        if self._standing is None:
+        standing = self._standing
+        if standing is None:
             return
-        process = self._standing[1]
+        _, process = standing
         process.join(max(0.0, until - time.monotonic()))
         process.kill()
         process.join()

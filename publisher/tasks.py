@@ -22,7 +22,7 @@ from .result import PublishedResult
 from .root import KeystowError
 from .spec import PublisherSpec
 from .stored import Access, AlreadyPublishedError, Opened
-from .surroundings import job_context, with_instant
+from .surroundings import job_context, trust, with_instant
 from .trust import Trust
 from .writing import Writing
 
@@ -117,10 +117,12 @@ class Stores:
         self._lent: dict[tuple[object, ...], _Lent] = {}
 
     def destination(self, task: Task) -> Destination:
-        """Where ``task`` goes from this process. Raises ``SpecError``."""
-        if task.spec.type == "memory" and task.sender != _this_process():
+        """Where ``task`` goes from this process, whose environment is heeded too. Raises ``SpecError``."""
+        is_ours = task.sender == _this_process()
+        if task.spec.type == "memory" and not is_ours:
             raise SpecError("memory:// is each process's own, and another one's is gone with it: publish by threads")
-        return self._known(task.spec, task.spec.claimed, task.trust, task.access)
+        trusted = task.trust if is_ours else trust(*task.trust)
+        return self._known(task.spec, task.spec.claimed, trusted, task.access)
 
     @contextmanager
     def lent(self, to: Destination) -> Iterator[Opened]:

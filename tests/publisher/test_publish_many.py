@@ -255,6 +255,17 @@ def test_a_stranger_is_not_let_in_where_the_caller_was(file_place, files):
     assert allowed.result == own.result
 
 
+def test_a_worker_heeds_what_its_own_environment_allows(files, monkeypatch):
+    claimed = {"Type": "s3", "Params": {"Bucket": "b", "Key": "k", "Endpoint": "http://127.0.0.1:1"}}
+    monkeypatch.setenv("KEYSTOW_ALLOW_ENDPOINTS", "https://s3.example.com")
+    with ProcessPoolExecutor(1, SPAWN) as pool:
+        pool.submit(os.getpid).result()
+        monkeypatch.delenv("KEYSTOW_ALLOW_ENDPOINTS")
+        (outcome,) = publish_many([(files, claimed, None)], executor=pool, timeout=1)
+    assert isinstance(outcome.error, SpecError)
+    assert "127.0.0.1" in str(outcome.error)
+
+
 # -- errors
 
 
