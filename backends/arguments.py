@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from .errors import UnsupportedError
-from .options import ObjectOptions, unfit
+from .options import ObjectOptions, check_keyed, unfit
 
 _LONGEST = timedelta(days=7)
 
@@ -24,11 +24,17 @@ def signature_seconds(expires: timedelta | float, method: str, version_id: str |
     return int(duration.total_seconds())
 
 
-def check_options(options: ObjectOptions | None, kind: str) -> None:
-    """Raises ``UnsupportedError`` for options that stores of the type ``kind`` do not have."""
-    refusal = None if options is None else unfit(options, kind)
+def check_options(options: ObjectOptions | None, kind: str, *, keyed: bool = False) -> None:
+    """Raises ``UnsupportedError`` for options that stores of the type ``kind`` do not have.
+
+    Raises ``ValueError`` for those that are another way to encrypt than by a customer's key, where there is one.
+    """
+    if options is None:
+        return
+    refusal = unfit(options, kind)
     if refusal is not None:
         raise UnsupportedError(refusal)
+    check_keyed(options, keyed=keyed)
 
 
 def range_header(start: int, stop: int | None) -> str | None:

@@ -47,7 +47,7 @@ class CloudStore(ABC):
     """One bucket, which has the ``name`` for people; ``kind`` is its column in the table of options.
 
     A single request writes up to ``largest`` bytes. ``tells_of_absence`` says whether the cloud refuses to delete what
-    is not there; of one that does not, a 404 is not believed.
+    is not there; of one that does not, a 404 is not believed. What is ``keyed`` was opened with a customer's key.
     """
 
     kind: str
@@ -55,8 +55,8 @@ class CloudStore(ABC):
     largest = part_size(1)
     tells_of_absence = True
 
-    def __init__(self, name: str, bounds: Bounds) -> None:
-        self._name, self._bounds = name, bounds
+    def __init__(self, name: str, bounds: Bounds, *, keyed: bool) -> None:
+        self._name, self._bounds, self._is_keyed = name, bounds, keyed
 
     def write(
         self,
@@ -69,7 +69,7 @@ class CloudStore(ABC):
         options: ObjectOptions | None = None,
     ) -> Written:
         self._check(key)
-        check_options(options, self.kind)
+        check_options(options, self.kind, keyed=self._is_keyed)
         options = options or ObjectOptions()
         described = replace(
             options,

@@ -71,6 +71,9 @@ TABLE = {
 _TEXTS = ("kms_key", "encryption_scope", "storage_class", "content_type", "cache_control", "content_disposition")
 _TIERS = ("Hot", "Cool", "Cold", "Archive")
 """https://learn.microsoft.com/azure/storage/blobs/access-tiers-overview"""
+_PAIRS = ("encryption_context", "tags", "metadata")
+_RESERVED = re.compile("keystow[-_]write", re.IGNORECASE)
+"""The metadata by which a write knows its own object (``sending/settling.py``)."""
 _MOST_TAGS = 10
 _TAG = re.compile(r"[\w +\-./:=@]{1,128}")
 _TAG_VALUE = re.compile(r"[\w +\-./:=@]{0,256}")
@@ -107,6 +110,9 @@ class ObjectOptions:
     legal_hold: bool = False
 
     def __post_init__(self) -> None:
+        for name in _PAIRS:
+            if getattr(self, name) is None:
+                object.__setattr__(self, name, {})
         for problem in _problems(self):
             raise ValueError(problem)
 
@@ -116,7 +122,20 @@ class ObjectOptions:
 
 
 def _problems(options: ObjectOptions) -> Iterator[str]:
-    """What is wrong, each with what to change."""
+    """What is wrong, each with what to change; the types come first, as the rest relies on them."""
+    for name in ("encryption", "lock_mode", *_TEXTS):
+        if not isinstance(getattr(options, name), str | None):
+            yield f"{name}={getattr(options, name)!r} is no text: give a text"
+    for name in _PAIRS:
+        pairs = getattr(options, name)
+        if not isinstance(pairs, Mapping) or not all(isinstance(text, str) for pair in pairs.items() for text in pair):
+            yield f"{name}={pairs!r} is no mapping of texts: give one, such as {{'project': 'apollo'}}"
+    if not isinstance(options.retain_until, datetime | None):
+        yield f"retain_until={options.retain_until!r} is no time: give a datetime with a zone"
+    yield from _problems_of_values(options)
+
+
+def _problems_of_values(options: ObjectOptions) -> Iterator[str]:
     for name, known in (("encryption", ENCRYPTIONS), ("lock_mode", LOCK_MODES)):
         value = getattr(options, name)
         if value is not None and value not in known:
@@ -143,7 +162,11 @@ def _problems_of_pairs(options: ObjectOptions) -> Iterator[str]:
                 f"the tag {name!r}={value!r} is none: use letters, digits, spaces and + - . / : = _ @, "
                 "128 of them in the name and 256 in the value"
             )
+    if len({name.casefold() for name in options.metadata}) < len(options.metadata):
+        yield "two names of the metadata differ in case alone, which headers do not tell apart: rename one"
     for name, value in options.metadata.items():
+        if _RESERVED.fullmatch(name):
+            yield f"the metadata {name!r} is keystow's own, by which it knows what it wrote: choose another name"
         if not name or not f"{name}{value}".isprintable():
             yield f"the metadata {name!r}={value!r} cannot stand in a header: use printable text"
 
@@ -176,11 +199,18 @@ def unfit(options: ObjectOptions, kind: str) -> str | None:
     return refusal
 
 
+def check_keyed(options: ObjectOptions, *, keyed: bool) -> None:
+    """Raises ``ValueError`` where a customer's key is to encrypt, and the options name another way."""
+    others = ("encryption", "kms_key", "encryption_context", "encryption_scope")
+    if keyed and (named := [name for name in options.named() if name in others]):
+        raise ValueError(f"customer_key is one way to encrypt, and {named[0]} another: give one of them")
+
+
 def check_payer(given: bool | str, kind: str) -> None:
     """Raises ``ValueError`` for a ``requester_pays`` that does not say what stores of the type ``kind`` ask."""
     if kind == "gs" and given is True:
         raise ValueError("requester_pays=True names nobody, and with Google a project pays: give its id")
-    if kind == "s3" and given not in {True, False}:
+    if kind == "s3" and given is not True and given is not False:
         raise ValueError(f"requester_pays={given!r} is for Google, where a project pays: give requester_pays=True")
 
 

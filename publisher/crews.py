@@ -25,6 +25,10 @@ _PATIENCE = 2.0
 """Seconds in which what is under way has to end, once nobody waits for it any more."""
 
 
+_KILLED = {"KilledWorker", "CommClosedError", "FutureCancelledError"}
+"""What Dask raises for a worker that is gone."""
+
+
 class Lost(NamedTuple):
     """There is no answer, and ``why``; ``for_good`` if there will be none to any other task either."""
 
@@ -221,7 +225,7 @@ class Lent:
         """Has ``task`` done, and ``told`` what came of it."""
         try:
             future = self._executor.submit(run_elsewhere, task)
-        except BrokenExecutor as error:
+        except RuntimeError as error:  # it is broken, or was shut down
             told(Lost(_said(error), for_good=True))
             return
         self._futures.add(future)
@@ -233,7 +237,12 @@ class Lent:
             told(Lost("it was cancelled"))
             return
         error = future.exception()
-        told(future.result() if error is None else Lost(_said(error), for_good=isinstance(error, BrokenExecutor)))
+        if error is None:
+            told(future.result())
+        elif isinstance(error, BrokenExecutor) or type(error).__name__ in _KILLED:
+            told(Lost(_said(error), for_good=isinstance(error, BrokenExecutor)))
+        else:
+            told(error)
 
     def end(self) -> None:
         """Cancels what has not begun; what has goes on, as nobody but its owner can end it."""

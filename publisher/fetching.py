@@ -83,7 +83,7 @@ def fetch(
     credentials: Credentials | None = None,
     profile: str | None = None,
     customer_key: bytes | str | CustomerKey | None = None,
-    requester_pays: bool | str = False,
+    requester_pays: bool | str | None = None,
 ) -> Fetched:
     """Fetches what was published into ``directory``, which is new or empty.
 
@@ -123,6 +123,8 @@ def fetch(
             raise ResultError("a URL is signed already, and read by nobody else: leave credentials= and profile= out")
         if customer_key is not None:
             raise ResultError("a URL takes no customer_key, which goes with a result: give that, or s3://bucket/key")
+        if requester_pays:
+            raise ResultError("a URL says by itself who pays: leave requester_pays out")
         most, limited = _room(target, limits)
         download = Download(result, most=most, limited=limited, admit=partial(_admit_url, trust), timeout=timeout)
         return _downloaded(download, directory, limits, expected, most)
@@ -169,7 +171,7 @@ def verify(
     credentials: Credentials | None = None,
     profile: str | None = None,
     customer_key: bytes | str | CustomerKey | None = None,
-    requester_pays: bool | str = False,
+    requester_pays: bool | str | None = None,
 ) -> Verified:
     """Reads what was published and compares its SHA-256; nothing is written.
 
@@ -208,7 +210,7 @@ def presign(
     credentials: Credentials | None = None,
     profile: str | None = None,
     customer_key: bytes | str | CustomerKey | None = None,
-    requester_pays: bool | str = False,
+    requester_pays: bool | str | None = None,
 ) -> str:
     """A URL from which anybody can fetch the archive, or raw file, until ``expires`` (a timedelta, or seconds).
 

@@ -14,10 +14,11 @@ from typing import Unpack
 
 from . import surroundings
 from .archive.scan import Special, Symlinks
+from .backends import ObjectOptions
 from .backends.opening import timeout_for
 from .crews import Crew, Lent, Lost, Processes, Threads
-from .errors import WorkerLostError
-from .publishing import IfExists, Manner, selected
+from .errors import SpecError, WorkerLostError
+from .publishing import IfExists, Manner, encoding_for, selected
 from .result import PublishedResult
 from .stored import Access
 from .tasks import Answer, Publication, Task, Terms, reading, task_of
@@ -58,7 +59,7 @@ def publish_many(
     allow_endpoints: Collection[str] | None = None,
     timeout: timedelta | float | None = None,
     profile: str | None = None,
-    requester_pays: bool | str = False,
+    requester_pays: bool | str | None = None,
     **writing: Unpack[Writing],
 ) -> Generator[Outcome, None, None]:
     """Publishes each of ``publications``, ``(source, destination, context)``, and gives an ``Outcome`` as each ends.
@@ -110,12 +111,29 @@ def published_many(
         if number is not None and number < 1:
             raise ValueError(f"{name}={number} publishes nothing: give 1 or more")
     timeout_for(terms.access.timeout)
+    _check_terms(terms)
     if executor is not None:
         return _outcomes(publications, terms, partial(Lent, executor), at_once or _LENT)
     if processes is not None:
         return _outcomes(publications, terms, partial(Processes, processes), at_once or 2 * processes)
     threads = at_once or _THREADS
     return _outcomes(publications, terms, partial(Threads, threads), threads)
+
+
+def _check_terms(terms: Terms) -> None:
+    """Raises ``SpecError`` for what would be wrong with every publication, ``TypeError`` for a keyword there is not."""
+    for name in terms.writing.keys() - Writing.__annotations__.keys():
+        why = (
+            ", as no secret is sent to a worker: it uses what it finds"
+            if name in {"credentials", "customer_key"}
+            else ""
+        )
+        raise TypeError(f"publish_many() takes no {name}={why}")
+    encoding_for(terms.archive, raw=terms.raw)
+    try:
+        ObjectOptions(**terms.writing)
+    except ValueError as error:
+        raise SpecError(str(error)) from None
 
 
 def _outcomes(

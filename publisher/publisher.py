@@ -58,16 +58,16 @@ class Publisher:
         credentials: Credentials | None = None,
         profile: str | None = None,
         customer_key: bytes | str | CustomerKey | None = None,
-        requester_pays: bool | str = False,
+        requester_pays: bool | str | None = None,
         **writing: Unpack[Writing],
     ) -> None:
         manner = Manner(if_exists, symlinks, special, mtime, level, selected(include, exclude))
         self._trust = surroundings.trust(allow, allow_endpoints)
         self._access = Access(timeout, credentials, profile, customer_key, requester_pays)
-        self._access.check(store, SpecError)
         self._to = Destination(
             destination, archive=archive, raw=raw, trust=self._trust, access=self._access, writing=writing
         )
+        self._to.access.check(store, SpecError)
         self._manner = self._to.fitted(manner)
         self._opened = Opened(self._to.store, store)
 

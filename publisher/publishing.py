@@ -21,11 +21,11 @@ from .archive import Entry, Selection, SourceError, Tree, dereference, pack, sca
 from .archive.gzip import LEVEL, check_level
 from .archive.scan import Special, Symlinks, check_choices
 from .archive.selection import sensitive
-from .backends import AlreadyExistsError, Credentials, ObjectOptions, Store, Written
+from .backends import AlreadyExistsError, Credentials, ObjectOptions, Store, StoreError, Written
 from .backends.credentials import check_credentials
 from .backends.endpoints import region_of
 from .backends.opening import engine_for, timeout_for
-from .backends.options import CustomerKey, refused
+from .backends.options import CustomerKey, check_keyed, check_way, customer_key_for, refused
 from .backends.sending.digest import PartsDigest
 from .backends.sending.parts import begun, part_size
 from .checksum import Checksum
@@ -35,7 +35,7 @@ from .keys import Context, Key, Template, check_key, object_key
 from .raw import Readable, check_file, streamed
 from .result import PublishedResult
 from .spec import PublisherSpec
-from .standing import check_same, compared
+from .standing import Standing, check_same, compared
 from .stored import PLAIN_ACCESS, Access, AlreadyPublishedError, Opened, listing_checksum, open_place
 from .surroundings import job_context, processors, with_instant
 from .trust import Trust
@@ -105,6 +105,24 @@ def selected(include: Sequence[str], exclude: Sequence[str]) -> Selection | None
         raise SpecError(str(error)) from None
 
 
+def _check_claimed(spec: PublisherSpec, access: Access, writing: Writing) -> None:
+    """Raises ``SpecError`` for what costs the caller, or binds him for good, where somebody else alone says it."""
+    own = {"requester_pays": access.requester_pays is not None, "lock_mode": "lock_mode" in writing}
+    said = {"requester_pays": spec.requester_pays, "lock_mode": spec.options.lock_mode == "compliance"}
+    for name, is_own in own.items():
+        if said[name] and not is_own:
+            raise SpecError(f"{name} is not taken on somebody's word: say it yourself, with {name}=")
+
+
+def encoding_for(archive: bool | None, *, raw: bool) -> str | None:
+    """The encoding that the keywords say, if they do. Raises ``SpecError`` if they say two."""
+    if raw and archive is not None:
+        raise SpecError(f"raw=True and archive={archive} are two ways to publish: give one of them")
+    if raw:
+        return "raw"
+    return None if archive is None else "gzip" if archive else "plain"
+
+
 class Destination:
     """Where to publish, read and checked once, from what was given alone; for any number of contexts.
 
@@ -124,6 +142,7 @@ class Destination:
         writing: Writing | None = None,
     ) -> None:
         spec = _spec(given)
+        writing = writing or {}
         keyed = access.customer_key is not None
         if spec.claimed:
             surroundings.admit_claimed(
@@ -138,20 +157,21 @@ class Destination:
             engine_for(spec.engine)
             timeout_for(access.timeout)
             check_credentials(spec.type, access.credentials, access.profile)
-            options = replace(spec.options, **(writing or {}))
+            options = replace(spec.options, **writing)
             refusal = refused(["customer_key"], spec.type) if keyed else None
+            check_keyed(options, keyed=keyed)
+            if spec.endpoint is not None and access.customer_key is not None:
+                check_way(spec.endpoint, customer_key_for(access.customer_key))
         except ValueError as error:
             raise SpecError(str(error)) from None
         if refusal is not None:
             raise SpecError(refusal)
-        if keyed and (options.encryption or options.kms_key or options.encryption_scope):
-            raise SpecError("customer_key is one way to encrypt, and the options name another: give one of them")
-        if raw and archive is not None:
-            raise SpecError(f"raw=True and archive={archive} are two ways to publish: give one of them")
-        self.access = replace(access, requester_pays=access.requester_pays or spec.requester_pays)
-        chosen = None if archive is None else "gzip" if archive else "plain"
-        self.encoding = "raw" if raw else chosen or spec.encoding
-        self.spec = replace(spec, options=options, requester_pays=self.access.requester_pays, encoding=self.encoding)
+        if spec.claimed:
+            _check_claimed(spec, access, writing)
+        pays = spec.requester_pays if access.requester_pays is None else access.requester_pays
+        self.access = replace(access, requester_pays=pays)
+        self.encoding = encoding_for(archive, raw=raw) or spec.encoding
+        self.spec = replace(spec, options=options, requester_pays=pays, encoding=self.encoding)
         self._templates: dict[frozenset[str], Template] = {}
 
     def foreseen(self, context: Context) -> PublishedResult:
@@ -250,7 +270,7 @@ def publish(
     credentials: Credentials | None = None,
     profile: str | None = None,
     customer_key: bytes | str | CustomerKey | None = None,
-    requester_pays: bool | str = False,
+    requester_pays: bool | str | None = None,
     **writing: Unpack[Writing],
 ) -> PublishedResult:
     """Publishes the directory (or file, or stream) ``source`` and returns what was published.
@@ -261,7 +281,7 @@ def publish(
 
     ``archive`` is ``True`` for one ``.tar.gz``, ``False`` for the files under a prefix, ``None`` for what the
     destination's ``Encoding`` says. ``raw=True`` stores one file, or what a binary stream has left, as it is, under
-    exactly that key; what is about directories (from ``symlinks`` to ``level``) is then an error.
+    exactly that key; what is about directories (``symlinks``, ``special``, ``level``, patterns) is then an error.
 
     ``if_exists``: ``"replace"`` the object; raise ``AlreadyExistsError`` for ``"error"`` (``AlreadyPublishedError``,
     which has the ``result``, if this very content stands there and can be read); for ``"skip"`` leave what stands
@@ -305,8 +325,8 @@ def publish(
     manner = Manner(if_exists, symlinks, special, mtime, level, selected(include, exclude))
     trusted = surroundings.trust(allow, allow_endpoints)
     access = Access(timeout, credentials, profile, customer_key, requester_pays)
-    access.check(store, SpecError)
     to = Destination(destination, archive=archive, raw=raw, trust=trusted, access=access, writing=writing)
+    to.access.check(store, SpecError)
     manner = to.fitted(manner)
     with closing(Opened(to.store, store)) as opened:
         return published(source, to, opened, context, manner, progress=progress)
@@ -385,7 +405,7 @@ def _publish_object(
     try:
         return Sent(_whole(result, _written(store, result.key, ours, content_type, manner)), 0)
     except AlreadyExistsError as error:
-        standing = compared(store, result.key, ours)
+        standing = _looked_at(store, result.key, ours, manner)
         if standing is not None and standing.is_same:
             found, checksum = standing.found, Checksum(ours.hexdigest())
             result = replace(
@@ -400,6 +420,17 @@ def _publish_object(
         recognised = AlreadyPublishedError(same)
         vars(recognised).update(vars(error), result=result)
         raise recognised from None
+
+
+def _looked_at(store: Store, key: str, ours: PartsDigest, manner: Manner) -> Standing | None:
+    """``compared``; where whoever is refused an object that is there learns no more by it, what fails says nothing."""
+    try:
+        return compared(store, key, ours)
+    except (StoreError, SourceError) as failure:
+        if manner.if_exists == "skip":
+            raise
+        _log.debug("what stands under %r could not be compared: %s", key, failure)
+        return None
 
 
 def _written(store: Store, key: str, chunks: Iterable[bytes], content_type: str, manner: Manner) -> Written:

@@ -44,7 +44,12 @@ def streamed(stream: Readable) -> Tree:
 
 
 def _pieces(stream: Readable) -> Iterator[bytes]:
-    while piece := stream.read(_CHUNK):
+    while True:
+        piece = stream.read(_CHUNK)
+        if piece is None:
+            raise SourceError("the stream has nothing yet, and does not wait for more: give one that blocks")
         if not isinstance(piece, bytes | bytearray | memoryview):
             raise SourceError(f"the stream gives {type(piece).__name__}, and bytes are published: open it with 'rb'")
+        if not piece:
+            return
         yield bytes(piece)

@@ -14,6 +14,7 @@ from .places import ENCODINGS, check_name, check_place, check_type
 
 WRAPPER = "PublishedResult"
 _LONGEST_VERSION = 1024  # https://docs.aws.amazon.com/AmazonS3/latest/userguide/versioning-workflows.html
+_ARCHIVES = (".tar.gz", ".tgz")
 _NAMES = {
     "Bucket": "bucket",
     "Key": "key",
@@ -114,7 +115,9 @@ class PublishedResult:
             raise ResultError(str(error)) from None
         if place.engine is not None:
             raise ResultError(f"{text!r} names an engine, and what is published has none: set KEYSTOW_ENGINE")
-        if place.options.named() or place.requester_pays:
+        if place.requester_pays:
+            raise ResultError(f"{text!r} says who pays, which whoever reads it says himself: give requester_pays=")
+        if place.options.named():
             raise ResultError(f"{text!r} says how objects are written, and it is written: leave these options out")
         encoding = "plain" if place.key.endswith("/") and place.encoding == "gzip" else place.encoding
         return cls(place.type, place.bucket, place.key, place.endpoint, place.region, encoding=encoding)
@@ -130,7 +133,7 @@ class PublishedResult:
             region=source.region,
             version_id=source.version_id,
             checksum_sha256=None if whole is None else Checksum(whole),
-            encoding="plain" if source.is_prefix else "gzip",
+            encoding="plain" if source.is_prefix else "gzip" if source.key.endswith(_ARCHIVES) else "raw",
             store_checksum=source.kept_checksum,
             claimed=True,
         )

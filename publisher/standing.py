@@ -7,10 +7,10 @@ proves nothing: it may be that of other parts, or of something that the store ma
 
 import logging
 from collections import deque
+from dataclasses import replace
 from typing import NamedTuple
 
-from .archive import SourceError
-from .backends import AlreadyExistsError, Stat, Store, StoreError
+from .backends import AccessDeniedError, AlreadyExistsError, CredentialsError, Stat, Store
 from .backends.sending.digest import Digest, PartsDigest
 from .ending import until
 
@@ -26,19 +26,35 @@ class Standing(NamedTuple):
 
 
 def compared(store: Store, key: str, ours: PartsDigest) -> Standing | None:
-    """What stands under ``key``, beside ``ours``, of which the rest is read; ``None`` where that cannot be seen."""
+    """What stands under ``key``, beside ``ours``, of which the rest is read; ``None`` where nobody may look.
+
+    Raises ``StoreError`` where the store has no answer, ``SourceError`` where the source has changed.
+    """
     try:
         found = store.stat(key)
         if any(ours.size > found.size for _ in until(ours)) or ours.size != found.size:
             return Standing(found, is_same=False)
         if found.checksum in {ours.base64(), ours.parts_base64()}:
             return Standing(found, is_same=True)
-        theirs = Digest(store.read(key, version_id=found.version_id))
-        deque(theirs, maxlen=0)
-    except (StoreError, SourceError) as error:
+        found, theirs = _read(store, found)
+    except (AccessDeniedError, CredentialsError) as error:
         _log.debug("what stands under %r could not be compared: %s", key, error)
         return None
     return Standing(found, theirs.hexdigest() == ours.hexdigest())
+
+
+def _read(store: Store, found: Stat) -> tuple[Stat, Digest]:
+    """What was ``found``, read; where its version may not be read by name, what stands there now."""
+    named, current = Digest(store.read(found.key, version_id=found.version_id)), replace(found, version_id=None)
+    try:
+        deque(named, maxlen=0)
+    except AccessDeniedError:
+        if found.version_id is None or named.size:
+            raise
+        now = Digest(store.read(found.key))
+        deque(now, maxlen=0)
+        return current, now
+    return found, named
 
 
 def check_same(standing: Standing | None, refusal: AlreadyExistsError) -> None:

@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any
 
 from .backends import AlreadyExistsError, Credentials, Store, open_store
+from .backends.credentials import check_credentials
 from .backends.endpoints import region_of
 from .backends.options import CustomerKey, customer_key_for
 from .backends.sending.forks import tell_in_children
@@ -36,14 +37,14 @@ class Access:
     Raises ``ValueError`` for a key that is none.
 
     >>> Access(30, lambda: None, customer_key=bytes(32))
-    Access(timeout=30, profile=None, requester_pays=False)
+    Access(timeout=30, profile=None, requester_pays=None)
     """
 
     timeout: timedelta | float | None = None
     credentials: Credentials | None = field(default=None, repr=False)
     profile: str | None = None
     customer_key: bytes | str | CustomerKey | None = field(default=None, repr=False)
-    requester_pays: bool | str = False
+    requester_pays: bool | str | None = None
 
     def __post_init__(self) -> None:
         if self.customer_key is not None:
@@ -61,6 +62,7 @@ PLAIN_ACCESS = Access()
 
 def open_place(place: PublishedResult | PublisherSpec, access: Access = PLAIN_ACCESS) -> Store:
     """The store of ``place``'s bucket."""
+    check_credentials(place.type, access.credentials, access.profile)
     given = {
         "endpoint": place.endpoint,
         "region": place.region or region_of(place.endpoint),

@@ -95,6 +95,8 @@ def task_of(publication: Publication, terms: Terms, read: Callable[[Given], Dest
     Raises ``ValueError`` for one whose destination or key is wrong, and ``TypeError`` for what is no publication.
     """
     source, destination, context = publication
+    if not isinstance(source, str | PathLike):
+        raise SpecError(f"a {type(source).__name__} cannot be sent to a worker: give the path of a file or a directory")
     to = read(destination)
     manner = to.fitted(terms.manner)
     settled = with_instant(job_context() if context is None else context)

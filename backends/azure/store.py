@@ -59,7 +59,7 @@ class AzureStore(CloudStore):
         credentials: Any = None,
         customer_key: CustomerKey | None = None,
     ) -> None:
-        super().__init__(f"az://{container}", bounds(timeout))
+        super().__init__(f"az://{container}", bounds(timeout), keyed=customer_key is not None)
         self._container = Container(
             container, endpoint=endpoint, bounds=self._bounds, given=credentials, customer_key=customer_key
         )

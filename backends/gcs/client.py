@@ -14,7 +14,13 @@ from urllib.parse import quote
 
 from keystow.backends.answers import MOST, Bounded, redirect
 from keystow.backends.endpoints import check_endpoint, origin
-from keystow.backends.errors import CredentialsError, MissingExtraError, StoreError, StoreUnavailableError
+from keystow.backends.errors import (
+    CredentialsError,
+    MissingExtraError,
+    StoreError,
+    StoreUnavailableError,
+    raise_alone,
+)
 from keystow.backends.loop import Loop
 from keystow.backends.options import CustomerKey, check_way
 from keystow.backends.sending.continuing import Content
@@ -188,11 +194,19 @@ class Bucket:
     async def _renewed(self) -> None:
         """Has one access token asked for, whoever waits; google-auth by itself would wait for two minutes and more."""
         import requests
+        from google.auth.exceptions import GoogleAuthError
         from google.auth.transport.requests import Request as Asking
 
         def renew() -> None:
             with requests.Session() as session:
-                self.credentials.refresh(partial(Asking(session), timeout=self.bounds.connect))
+                try:
+                    self.credentials.refresh(partial(Asking(session), timeout=self.bounds.connect))
+                except GoogleAuthError:
+                    raise
+                except Exception as error:  # noqa: BLE001  it may be the caller's own code
+                    said = f"{type(error).__name__}: {error}".rstrip(": .")
+                    failed = CredentialsError(f"the credentials gave no token: {said}", hint="renew the credentials")
+                    raise_alone(failed)
 
         if self._renewing is None or self._renewing.done():
             self._renewing = asyncio.ensure_future(asyncio.to_thread(renew))

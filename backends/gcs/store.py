@@ -46,7 +46,7 @@ class GCSStore(CloudStore):
         customer_key: CustomerKey | None = None,
         requester_pays: str | None = None,
     ) -> None:
-        super().__init__(f"gs://{bucket}", bounds(timeout))
+        super().__init__(f"gs://{bucket}", bounds(timeout), keyed=customer_key is not None)
         self._bucket = Bucket(
             bucket,
             endpoint=endpoint,

@@ -61,7 +61,7 @@ class S3Store(CloudStore):
         timeout: float | None = None,
         credentials: Credentials | None = None,
     ) -> None:
-        super().__init__(f"s3://{bucket}", bounds(timeout))
+        super().__init__(f"s3://{bucket}", bounds(timeout), keyed=customer_key is not None)
         self.capabilities = replace(type(self).capabilities, if_absent=conditions)
         given = None if credentials is None else Provided(credentials)
         options = Options(endpoint, region, profile, ca_file, addressing, self._bounds.connect, given)

@@ -21,7 +21,7 @@ _COMMANDS = {
     "publish-many": "publish many directories at once",
     "get": "fetch what was published, and verify it",
     "verify": "read what was published and compare its SHA-256",
-    "url": "print a pre-signed URL of a published archive",
+    "url": "print a pre-signed URL of a published archive or raw file",
     "key": "print a key as publish would use it",
 }
 

@@ -7,7 +7,7 @@ from .claimed import given_results, given_trust, take_result, take_trust
 from .failures import each_of
 from .written import given_access, take_access
 
-DESCRIPTION = "Print a pre-signed URL of a published archive."
+DESCRIPTION = "Print a pre-signed URL of a published archive or raw file."
 
 
 def take_arguments(parser: argparse.ArgumentParser) -> None:

@@ -20,11 +20,12 @@ _OPTIONS = (
     (r"\b(?:set |give )?Context\(labels=\{'([^']*)': …\}\)", r"give --label \1=…"),
     (r"\b(?:set |give )?Context\(at=…\)", "give --at"),
     (r"\b(?:set |give )?Context\(([a-z]+)_([a-z]+)=…\)", r"give --\1-\2"),
+    (r"\bleave (?:credentials= and )?profile=? out", "leave --profile out"),
     (r' \(or, with a Template of your own, choose values="percent"\)', ""),
 )
 """Patterns, which are compiled when there is something to word, and what stands in their place."""
 _KEYWORD = (
-    r"(?<![\w-])(?:(encryption_context|encryption_scope|kms_key|customer_key|storage_class|content_type|cache_control"
+    r"(?<![\w/'\"=.-])(?:(encryption_context|encryption_scope|kms_key|customer_key|storage_class|content_type|cache_control"
     r"|content_disposition|lock_mode|retain_until|legal_hold|requester_pays)\b|(encryption|tags|metadata)(?==|: ))"
     r"(?:=(?:'([^']*)'|(True)))?"
 )

@@ -77,7 +77,7 @@ def take_access(parser: "argparse.ArgumentParser") -> None:
 def take_opening(parser: "argparse.ArgumentParser") -> None:
     """Declares ``--profile`` and ``--requester-pays``, which say who asks."""
     parser.add_argument("--profile", metavar="NAME", help=_PROFILE)
-    parser.add_argument("--requester-pays", metavar="true|PROJECT", type=_payer, default=False, help=_REQUESTER_PAYS)
+    parser.add_argument("--requester-pays", metavar="true|PROJECT", type=_payer, help=_REQUESTER_PAYS)
 
 
 def given_access(options: "argparse.Namespace") -> "dict[str, Any]":

@@ -77,6 +77,10 @@ def accounts(monkeypatch, clean_environment):
 # -- the table
 
 
+def test_none_is_left_to_the_bucket() -> None:
+    assert ObjectOptions(tags=None, metadata=None, encryption_context=None) == ObjectOptions()
+
+
 def test_every_option_has_a_row() -> None:
     fields = {field.name for field in dataclasses.fields(ObjectOptions)}
     assert fields == set(GIVEN)
@@ -133,6 +137,11 @@ def test_what_a_cloud_does_not_have_is_refused_before_anything_is_sent(kind, nam
         ({"tags": {"a": "b" * 257}}, "256 in the value"),
         ({"metadata": {"": "x"}}, "the metadata ''"),
         ({"metadata": {"a": "b\nc"}}, "printable"),
+        ({"metadata": {"Owner": "a", "owner": "b"}}, "differ in case alone"),
+        ({"metadata": {"Keystow-Write": "a"}}, "keystow's own"),
+        ({"tags": {"a": 1}}, "no mapping of texts"),
+        ({"kms_key": 5}, "kms_key=5 is no text"),
+        ({"lock_mode": "governance", "retain_until": "2030-01-01"}, "is no time"),
         ({"storage_class": ""}, "storage_class=''"),
         ({"cache_control": "a\r\nb: c"}, "cannot stand in a header"),
         ({"content_disposition": " x"}, "without spaces around it"),

@@ -1,6 +1,7 @@
 """One file, or one stream, under exactly the key that was given: `--raw`, `raw=True`, `Encoding: raw`."""
 
 import asyncio
+import contextlib
 import fcntl
 import hashlib
 import io
@@ -38,6 +39,7 @@ from keystow import (
     verify,
 )
 from keystow.archive import LimitExceededError, Limits, SourceChangedError
+from keystow.backends import AccessDeniedError, NotFoundError, StoreUnavailableError
 from keystow.keys import KeyRuleError
 from keystow.testing import Fault, FaultyStore
 
@@ -521,3 +523,70 @@ def test_an_interrupt_while_standard_input_is_awaited_publishes_nothing(request,
 )
 def test_the_key_command_says_the_key(arguments, key):
     assert keystow("key", *arguments, "--job-id", "a").out == f"{key}\n"
+
+
+@pytest.mark.parametrize(
+    ("pieces", "says"),
+    [([b"part 1", None, b"part 2", b""], "does not wait"), ([b"part 1", ""], "the stream gives str")],
+    ids=["one that does not wait", "text"],
+)
+def test_a_stream_that_is_not_at_its_end_is_not_taken_for_a_whole_one(pieces, says) -> None:
+    class Stream:
+        def read(self, _):
+            return pieces.pop(0)
+
+    with contextlib.closing(open_store("memory://not-at-its-end")) as store:
+        with pytest.raises(SourceError, match=says):
+            publish(Stream(), "memory://not-at-its-end/k", raw=True)
+        assert list(store.list()) == []
+
+
+class Looking:
+    """A store that shows what stands there as it is told to."""
+
+    def __init__(self, store, **looks):
+        self._store = store
+        vars(self).update(looks)
+
+    def __getattr__(self, name):
+        return getattr(self._store, name)
+
+
+def denied(*_, **__):
+    raise AccessDeniedError("no")
+    yield
+
+
+def test_who_may_read_the_current_object_alone_compares_that(small) -> None:
+    store = open_store("memory://current")
+
+    def stat(key, *, version_id=None):
+        return replace(store.stat(key), version_id="v1")
+
+    def read(key, *, version_id=None, **slices):
+        return store.read(key, **slices) if version_id is None else denied()
+
+    with contextlib.closing(store):
+        looking = Looking(store, stat=stat, read=read)
+        first = publish(small, "memory://current/k", store=store)
+        again = publish(small, "memory://current/k", store=looking, if_exists="skip")
+        assert (again.checksum_sha256, again.version_id) == (first.checksum_sha256, None)
+
+
+@pytest.mark.parametrize("error", [NotFoundError, StoreUnavailableError])
+def test_what_could_not_be_compared_for_another_reason_is_an_error(small, error) -> None:
+    def stat(key, *, version_id=None):
+        raise error("ask later")
+
+    with contextlib.closing(open_store("memory://later")) as store:
+        looking = Looking(store, stat=stat)
+        publish(small, "memory://later/k", store=store)
+        with pytest.raises(error, match="ask later"):
+            publish(small, "memory://later/k", store=looking, if_exists="skip")
+        with pytest.raises(AlreadyExistsError, match="already exists"):
+            publish(small, "memory://later/k", store=looking, if_exists="error")
+
+
+def test_a_raw_result_is_one_also_as_an_input_source() -> None:
+    result = PublishedResult("s3", "b", "exact/key.bin", encoding="raw")
+    assert PublishedResult.from_mapping(result.to_input_source("/inputs")).encoding == "raw"

@@ -27,8 +27,10 @@ from keystow import (
 from keystow.backends import ObjectOptions, StoreError
 from keystow.backends.options import TABLE, Instead
 from keystow.command.parsing import read_call
+from keystow.command.wording import as_options
 from keystow.command.written import given_writing
 from keystow.publishing import Destination
+from keystow.stored import Access
 from keystow.writing import PARAMS
 
 KEY = bytes(range(32))
@@ -137,9 +139,61 @@ def test_what_a_store_does_not_have_is_refused_before_anything_is_read(kind, nam
         publish("there is no such source", destination, **{name: value})
 
 
-def test_a_customers_key_and_another_way_to_encrypt_do_not_go_together() -> None:
+@pytest.mark.parametrize(
+    "other",
+    [{"encryption": "AES256"}, {"kms_key": "k"}, {"encryption_context": {"a": "b"}}],
+    ids=lambda other: next(iter(other)),
+)
+def test_a_customers_key_and_another_way_to_encrypt_do_not_go_together(other) -> None:
     with pytest.raises(SpecError, match="give one of them"):
-        publish("there is no such source", "s3://b/k", customer_key=KEY, encryption="AES256")
+        publish("there is no such source", "s3://b/k", customer_key=KEY, **other)
+
+
+def test_a_customers_key_is_kept_from_an_open_line_before_anything_is_read() -> None:
+    with pytest.raises(SpecError, match="use https"):
+        publish("there is no such source", "s3://b/k,opt=endpoint=http://192.0.2.1:9", customer_key=KEY)
+
+
+def job(**params):
+    return {"Type": "s3", "Params": {"Bucket": "b", "Key": "k", **params}}
+
+
+@pytest.mark.parametrize(
+    ("said", "own"),
+    [
+        ({"RequesterPays": "true"}, {"requester_pays": True}),
+        (
+            {"LockMode": "compliance", "RetainUntil": "9999-01-01T00:00:00+00:00"},
+            {"lock_mode": "governance", "retain_until": UNTIL},
+        ),
+    ],
+    ids=["who pays", "a lock for good"],
+)
+def test_what_costs_the_caller_or_binds_him_for_good_is_not_taken_on_somebodys_word(said, own) -> None:
+    name = next(iter(own))
+    with pytest.raises(SpecError, match=f"^{name} is not taken on somebody's word: say it yourself, with {name}=$"):
+        publish("there is no such source", job(**said))
+    spec = Destination(job(**said), access=Access(requester_pays=own.pop("requester_pays", None)), writing=own).spec
+    assert spec.requester_pays or spec.options.lock_mode == "governance"
+
+
+def test_no_is_an_answer_too() -> None:
+    assert (
+        Destination("s3://b/k,opt=requesterpays=true", access=Access(requester_pays=False)).spec.requester_pays is False
+    )
+    assert Destination(job(RequesterPays="true"), access=Access(requester_pays=False)).spec.requester_pays is False
+
+
+def test_an_open_store_has_its_terms_also_where_the_destination_says_others(small) -> None:
+    with pytest.raises(SpecError, match="store= is open already: leave requester_pays= out"):
+        publish(small, "s3://b/k,opt=requesterpays=true", store=open_store("memory://terms"))
+
+
+def test_a_reference_says_nothing_of_who_pays() -> None:
+    with pytest.raises(ResultError, match="give requester_pays="):
+        PublishedResult.parse("s3://b/k,opt=requesterpays=true")
+    with pytest.raises(ResultError, match="it is written: leave these options out"):
+        PublishedResult.parse("s3://b/k,opt=storageclass=GLACIER")
 
 
 @pytest.mark.parametrize("given", [{"customer_key": KEY}, {"requester_pays": True}])
@@ -226,8 +280,9 @@ def test_what_stands_there_is_recognised_with_the_customers_key(s3_place, small)
 
 
 def test_a_url_takes_no_customers_key(tmp_path) -> None:
-    with pytest.raises(ResultError, match="a URL takes no customer_key"):
-        fetch("https://example.com/a.tar.gz", tmp_path / "out", customer_key=KEY)
+    for given, says in (({"customer_key": KEY}, "takes no customer_key"), ({"requester_pays": True}, "who pays")):
+        with pytest.raises(ResultError, match=f"a URL .*{says}"):
+            fetch("https://example.com/a.tar.gz", tmp_path / "out", **given)
 
 
 def test_a_customers_key_does_not_go_where_a_stranger_says(tmp_path, monkeypatch) -> None:
@@ -260,6 +315,18 @@ def test_who_asks_pays_for_reading_too(tmp_path, monkeypatch) -> None:
 
 
 # -- the command
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "there is nothing at '/tmp/content_type/tags=1/kms_key'",
+        "s3://bucket/tags=apollo/encryption=x.tar.gz: 403",
+        "'tags=1' already exists",
+    ],
+)
+def test_names_and_places_are_not_reworded(message) -> None:
+    assert as_options(message) == message
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """Many publications at once: few are taken ahead, each ends in one outcome, and a worker that is lost loses nothing."""
 
+import io
 import itertools
 import multiprocessing
 import os
@@ -11,7 +12,9 @@ import sys
 import threading
 import time
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
+from types import MappingProxyType
 
 import pytest
 from archive_strategies import lay
@@ -554,3 +557,41 @@ def test_dask_is_loaded_by_nobody_but_its_users(tmp_path):
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[None]\n"
+
+
+@pytest.mark.parametrize(
+    ("given", "error", "says"),
+    [
+        ({"if_exist": "error"}, TypeError, "takes no if_exist=$"),
+        ({"customer_key": bytes(32)}, TypeError, "no secret is sent to a worker"),
+        ({"credentials": None}, TypeError, "no secret is sent to a worker"),
+        ({"encryption": "rot13"}, SpecError, "AES256"),
+        ({"raw": True, "archive": True}, SpecError, "two ways to publish"),
+    ],
+    ids=["no such", "key", "credentials", "value", "two"],
+)
+def test_what_is_wrong_with_the_call_is_found_before_anything_is_taken(given, error, says) -> None:
+    with pytest.raises(error, match=says):
+        publish_many(iter(()), **given)
+
+
+def test_a_stream_goes_to_no_worker() -> None:
+    ((outcome),) = publish_many([(io.BytesIO(b"x"), "memory://bucket/k", None)], raw=True)
+    assert isinstance(outcome.error, SpecError)
+    assert "give the path" in str(outcome.error)
+
+
+def test_what_an_executor_cannot_send_is_no_lost_worker(small) -> None:
+    tags = MappingProxyType({"a": "b"})
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        (outcome,) = publish_many([(small, "s3://bucket/k", None)], executor=pool, tags=tags)
+    assert type(outcome.error) is TypeError
+
+
+def test_an_executor_that_was_shut_down_takes_no_more(small) -> None:
+    pool = ProcessPoolExecutor(1, mp_context=get_context("spawn"))
+    pool.shutdown()
+    outcomes = publish_many([(small, "file:///nowhere/k", None)] * 3, executor=pool)
+    assert isinstance(next(outcomes).error, WorkerLostError)
+    with pytest.raises(WorkerLostError):
+        list(outcomes)
