@@ -25,8 +25,8 @@ _PATIENCE = 2.0
 """Seconds in which what is under way has to end, once nobody waits for it any more."""
 
 
-_KILLED = {"KilledWorker", "CommClosedError", "FutureCancelledError"}
-"""What Dask raises for a worker that is gone."""
+_GONE = {"KilledWorker", "FutureCancelledError"}
+"""What Dask raises for a worker that is gone, beside an ``OSError``, as any connection may."""
 
 
 class Lost(NamedTuple):
@@ -239,7 +239,7 @@ class Lent:
         error = future.exception()
         if error is None:
             told(future.result())
-        elif isinstance(error, BrokenExecutor) or type(error).__name__ in _KILLED:
+        elif isinstance(error, BrokenExecutor | OSError) or type(error).__name__ in _GONE:
             told(Lost(_said(error), for_good=isinstance(error, BrokenExecutor)))
         else:
             told(error)

@@ -64,6 +64,7 @@ class Publisher:
         manner = Manner(if_exists, symlinks, special, mtime, level, selected(include, exclude))
         self._trust = surroundings.trust(allow, allow_endpoints)
         self._access = Access(timeout, credentials, profile, customer_key, requester_pays)
+        self._access.check(store, SpecError)
         self._to = Destination(
             destination, archive=archive, raw=raw, trust=self._trust, access=self._access, writing=writing
         )

@@ -325,6 +325,7 @@ def publish(
     manner = Manner(if_exists, symlinks, special, mtime, level, selected(include, exclude))
     trusted = surroundings.trust(allow, allow_endpoints)
     access = Access(timeout, credentials, profile, customer_key, requester_pays)
+    access.check(store, SpecError)
     to = Destination(destination, archive=archive, raw=raw, trust=trusted, access=access, writing=writing)
     to.access.check(store, SpecError)
     manner = to.fitted(manner)

@@ -14,7 +14,6 @@ from .places import ENCODINGS, check_name, check_place, check_type
 
 WRAPPER = "PublishedResult"
 _LONGEST_VERSION = 1024  # https://docs.aws.amazon.com/AmazonS3/latest/userguide/versioning-workflows.html
-_ARCHIVES = (".tar.gz", ".tgz")
 _NAMES = {
     "Bucket": "bucket",
     "Key": "key",
@@ -133,7 +132,7 @@ class PublishedResult:
             region=source.region,
             version_id=source.version_id,
             checksum_sha256=None if whole is None else Checksum(whole),
-            encoding="plain" if source.is_prefix else "gzip" if source.key.endswith(_ARCHIVES) else "raw",
+            encoding="plain" if source.is_prefix else "gzip",
             store_checksum=source.kept_checksum,
             claimed=True,
         )

@@ -585,8 +585,3 @@ def test_what_could_not_be_compared_for_another_reason_is_an_error(small, error)
             publish(small, "memory://later/k", store=looking, if_exists="skip")
         with pytest.raises(AlreadyExistsError, match="already exists"):
             publish(small, "memory://later/k", store=looking, if_exists="error")
-
-
-def test_a_raw_result_is_one_also_as_an_input_source() -> None:
-    result = PublishedResult("s3", "b", "exact/key.bin", encoding="raw")
-    assert PublishedResult.from_mapping(result.to_input_source("/inputs")).encoding == "raw"

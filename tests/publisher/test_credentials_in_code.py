@@ -328,6 +328,6 @@ def test_a_profile_is_typed(small, tmp_path, to, profile, engine) -> None:
 
 def test_a_profile_that_is_typed_for_another_store(small, tmp_path) -> None:
     said = complaint(keystow("publish", small, f"file://{tmp_path}/out/key", "--profile", "lab"), 2)
-    assert "file:// has no profiles, which are AWS's: leave profile out" in said
+    assert "file:// has no profiles, which are AWS's: leave --profile out" in said
     said = complaint(keystow("get", "http://127.0.0.1:9/a.tar.gz", tmp_path / "new", "--profile", "lab"), 2)
     assert "a URL is signed already" in said
