@@ -74,7 +74,7 @@ def test_the_workers_of_a_dask_cluster(tmp_path):
     import distributed
 
     source = lay(tmp_path / "source", TREE)
-    quiet = {"dashboard_address": None, "silence_logs": 50}
+    quiet = {"dashboard_address": "127.0.0.1:0", "silence_logs": 50}
     with (
         distributed.LocalCluster(n_workers=1, threads_per_worker=1, processes=True, **quiet) as cluster,
         distributed.Client(cluster) as client,

@@ -434,7 +434,7 @@ def test_an_executor_that_breaks_says_what_was_lost_and_takes_no_more(versioned,
 def test_a_worker_of_dasks_that_is_killed_loses_nothing_and_nothing_is_published_twice(versioned, files):
     distributed = pytest.importorskip("distributed")
     destination, versions = versioned
-    quiet = {"dashboard_address": None, "silence_logs": 50}
+    quiet = {"dashboard_address": "127.0.0.1:0", "silence_logs": 50}
     with (
         distributed.LocalCluster(n_workers=2, threads_per_worker=1, processes=True, **quiet) as cluster,
         distributed.Client(cluster) as client,

@@ -164,7 +164,7 @@ def test_without_the_extra_it_says_which(tmp_path):
 @pytest.mark.slow
 def test_the_workers_of_a_scheduler_publish(job):
     distributed = pytest.importorskip("distributed")
-    quiet = {"dashboard_address": None, "silence_logs": 50}
+    quiet = {"dashboard_address": "127.0.0.1:0", "silence_logs": 50}
     with distributed.LocalCluster(n_workers=1, threads_per_worker=2, processes=True, **quiet) as cluster:
         jobs = lines(*(job | {"job_id": f"{number}"} for number in range(5)), job | {"source": "absent", "job_id": "x"})
         ran = keystow("publish-many", "-", "--allow", "file", "--dask", cluster.scheduler_address, stdin=jobs)
