@@ -14,7 +14,7 @@ from typing import NamedTuple, TypeVar
 from keystow.backends.answers import Stored
 from keystow.backends.errors import StoreError
 
-_REFUSALS = {
+REFUSALS = {
     "InvalidArgument",
     "InvalidRequest",
     "NotImplemented",
@@ -83,7 +83,7 @@ class Verification:
             try:
                 answer = ask(checks)
             except StoreError as error:
-                fewer = None if self._fixed or error.code not in _REFUSALS else checks.fewer()
+                fewer = None if self._fixed or error.code not in REFUSALS else checks.fewer()
                 if fewer is None:
                     raise
                 checks = fewer

@@ -21,6 +21,7 @@ from keystow.backends.sending.lines import Line
 from .answers import Found, listed, opened, strange
 from .bucket import Bucket
 from .carriers import Carriers
+from .checks import REFUSALS
 from .options import Terms
 from .place import Options
 from .provided import Provided
@@ -133,7 +134,10 @@ class S3Store(CloudStore):
         params = {"VersionId": version_id} if version_id is not None else {}
         try:
             found: Found = self._bucket.asked(Request("head_object", key, params | {"ChecksumMode": "ENABLED"}))
-        except AccessDeniedError:  # of what KMS encrypts, S3 tells the checksum to those alone who may decrypt it
+        except StoreError as error:
+            # Of what KMS encrypts, S3 tells the checksum to those alone who may decrypt it; others may know of none.
+            if not isinstance(error, AccessDeniedError) and error.code not in REFUSALS:
+                raise
             found = self._bucket.asked(Request("head_object", key, params))
         return Stat(key, found.size, found.etag, found.version_id, found.modified, found.checksum)
 
