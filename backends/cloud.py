@@ -70,13 +70,7 @@ class CloudStore(ABC):
     ) -> Written:
         self._check(key)
         check_options(options, self.kind, keyed=self._is_keyed)
-        options = options or ObjectOptions()
-        described = replace(
-            options,
-            content_type=options.content_type or content_type,
-            metadata={**(metadata or {}), **options.metadata},
-        )
-        upload = self._upload(key, if_absent, described)
+        upload = self._upload(key, if_absent, self._described(options or ObjectOptions(), content_type, metadata))
         if if_absent and not self.capabilities.if_absent:
             raise UnsupportedError(
                 f"{self._name}: this endpoint ignores conditions: write unconditionally, under a unique key"
@@ -88,6 +82,19 @@ class CloudStore(ABC):
         else:
             stored = upload.single(only, digest.hexdigest())
         return Written(digest.size, digest.hexdigest(), **stored._asdict())
+
+    def _described(
+        self, options: ObjectOptions, content_type: str | None, metadata: Mapping[str, str] | None
+    ) -> ObjectOptions:
+        """``options``, with the type and the metadata that stand below them. Raises ``StoreError`` for what is none."""
+        try:
+            return replace(
+                options,
+                content_type=options.content_type or content_type or None,
+                metadata={**(metadata or {}), **options.metadata},
+            )
+        except ValueError as error:
+            raise StoreError(f"{self._name}: {error}") from None
 
     def read(
         self, key: str, *, version_id: str | None = None, start: int = 0, stop: int | None = None
