@@ -23,7 +23,7 @@ from lying import Liar, Lie
 from other_clouds import crc32c_of
 from tls import secured
 
-from keystow.backends import AccessDeniedError, ObjectOptions, StoreError, UnsupportedError, open_store
+from keystow.backends import AccessDeniedError, ObjectOptions, StoreError, UnsupportedError, open_store, texts
 from keystow.backends.options import TABLE, CustomerKey, Instead, customer_key_for, refused
 from keystow.backends.sending.parts import part_size
 from keystow.testing.servers import FaultProxy, Moto
@@ -63,6 +63,7 @@ def refused_by(kind):
 
 @pytest.fixture(autouse=True)
 def accounts(monkeypatch, clean_environment):
+    monkeypatch.setattr(texts, "_secrets", {})  # the many keys of these tests would be looked for in all others'
     for name in ("GOOGLE_APPLICATION_CREDENTIALS", "GOOGLE_CLOUD_PROJECT", "CLOUDSDK_CONFIG", "STORAGE_EMULATOR_HOST"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("NO_GCE_CHECK", "true")
