@@ -107,7 +107,8 @@ def task_of(publication: Publication, terms: Terms, read: Callable[[Given], Dest
 
 
 def _known(spec: PublisherSpec, _: bool, trust: Trust, access: Access) -> Destination:
-    return Destination(spec, trust=trust, access=access)
+    """Where ``spec`` leads; what it says of a lock, the sender has admitted."""
+    return Destination(spec, trust=trust, access=access, writing={"lock_mode": spec.options.lock_mode})
 
 
 class Stores:

@@ -4,11 +4,10 @@ import contextlib
 import functools
 import itertools
 import logging
-import pickle
 import re
-import traceback
 
 import pytest
+from holding import everything
 from lying import Liar, Lie
 
 from keystow.backends import StoreError, open_store
@@ -49,21 +48,6 @@ def keys(monkeypatch):
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
     monkeypatch.setenv("AWS_SESSION_TOKEN", TOKEN)
     monkeypatch.setattr(repeating, "PAUSES", ())
-
-
-def everything(error):
-    """All texts that hang on an error: its chain, its notes, what it is made of, and what it is when it is pickled."""
-    seen, texts, left = set(), [], [error]
-    while left:
-        found = left.pop()
-        if found is None or id(found) in seen:
-            continue
-        seen.add(id(found))
-        left += [found.__cause__, found.__context__, *(one for one in found.args if isinstance(one, BaseException))]
-        texts += [str(found), repr(found), repr(found.args), repr(vars(found)), *getattr(found, "__notes__", [])]
-    texts.append("".join(traceback.format_exception(error, chain=True)))
-    texts.append(pickle.dumps(error).decode(errors="replace"))
-    return "\n".join(texts)
 
 
 def marked(text, asked=()):

@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
+from datetime import UTC, datetime
 from multiprocessing import get_context
 from pathlib import Path
 from types import MappingProxyType
@@ -35,7 +36,7 @@ from keystow import (
     verify,
 )
 from keystow.archive.selection import Selection
-from keystow.backends import BucketNotFoundError
+from keystow.backends import BucketNotFoundError, CredentialsError
 from keystow.keys.errors import MissingValueError, TemplateError
 from keystow.tasks import portable
 
@@ -595,3 +596,10 @@ def test_an_executor_that_was_shut_down_takes_no_more(small) -> None:
     assert isinstance(next(outcomes).error, WorkerLostError)
     with pytest.raises(WorkerLostError):
         list(outcomes)
+
+
+def test_a_lock_that_the_caller_asks_for_holds_for_a_mapping_too(small) -> None:
+    job = {"Type": "s3", "Params": {"Bucket": "b", "Key": "k"}}
+    lock = {"lock_mode": "compliance", "retain_until": datetime(2030, 1, 1, tzinfo=UTC)}
+    (outcome,) = publish_many([(small, job, None)], **lock)
+    assert type(outcome.error) is CredentialsError  # it came as far as the store, for which there are none
