@@ -60,7 +60,8 @@ class Line:
 
     def waits(self) -> None:
         """It is not the other side that is waited for, until something moves."""
-        self._deadline = math.inf
+        with self._lock:
+            self._deadline = math.inf
 
     def rests(self) -> None:
         """Nothing is under way any more, until there is another try."""
@@ -80,9 +81,10 @@ class Line:
             self._is_cut = True
             self._ended()
 
-    def cut_if_late(self, now: float) -> None:
-        """Ends what is under way, if nothing moved."""
+    def cut_if_late(self, now: float, stopped: float) -> None:
+        """Ends what is under way, if nothing moved while this process ran, which it did not for ``stopped`` seconds."""
         with self._lock:
+            self._deadline += stopped
             if self._end is not None and now > self._deadline:
                 self._is_late = True
                 self._ended()
@@ -138,10 +140,13 @@ class Lines:
         self._lock, self._lines, self._watcher = threading.Lock(), set(), None
 
     def _watch(self) -> None:
-        wanted = time.monotonic()
+        now = wanted = time.monotonic()
         while True:
+            before = now
             time.sleep(_TICK)
             now = time.monotonic()
+            overslept = now - before - _TICK
+            stopped = overslept if overslept > _TICK else 0.0
             with self._lock:
                 lines = list(self._lines)
                 if lines:
@@ -150,4 +155,4 @@ class Lines:
                     self._watcher = None
                     return
             for line in lines:
-                line.cut_if_late(now)
+                line.cut_if_late(now, stopped)

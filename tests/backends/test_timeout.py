@@ -3,7 +3,10 @@
 import base64
 import contextlib
 import json
+import signal
 import socket
+import subprocess
+import sys
 import threading
 import time
 from datetime import timedelta
@@ -171,13 +174,43 @@ def test_who_reads_may_take_any_time(kind, size, monkeypatch):
     with Liar(
         lambda asked: Lie(headers=headers, body=iter([bytes(PIECE)] * SLOWLY if size > 100 else [bytes(100)]))
     ) as liar:
-        with contextlib.closing(open_store(url, endpoint=liar.url, timeout=1, **options)) as store:
+        with contextlib.closing(open_store(url, endpoint=liar.url, timeout=3, **options)) as store:
+            assert store._bounds.still < 1.4
             got = 0
             for piece in store.read("key"):
                 got += len(piece)
-                time.sleep(0.6)
+                time.sleep(1.4)
         assert got == size
         assert len(liar.asked) == 1
+
+
+READS = """
+import sys
+from keystow.backends import open_store
+
+store = open_store("s3://bucket", endpoint=sys.argv[1], engine=sys.argv[2], timeout=4)
+print(b"".join(store.read("key")).decode())
+"""
+
+
+@pytest.mark.parametrize("engine", ["obstore", "fsspec"])
+def test_who_was_stopped_blames_nobody(engine):
+    """A job that its scheduler suspends is no server that is silent, however long it lasts."""
+    begun = threading.Event()
+
+    def answer(asked):
+        begun.wait()
+        reader.send_signal(signal.SIGSTOP)
+        time.sleep(3)
+        reader.send_signal(signal.SIGCONT)
+        time.sleep(0.5)
+        return Lie(headers={"ETag": '"e"'}, body=b"found")
+
+    with Liar(answer) as liar:
+        reader = subprocess.Popen([sys.executable, "-c", READS, liar.url, engine], stdout=subprocess.PIPE, text=True)
+        begun.set()
+        assert reader.communicate()[0] == "found\n"
+    assert len(liar.asked) == 1
 
 
 @pytest.fixture
