@@ -8,6 +8,7 @@ import contextlib
 import os
 import re
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import Any
 
 from keystow.backends.endpoints import check_endpoint, check_region, region_of
@@ -142,7 +143,10 @@ def set_in(environment: Mapping[str, str], variables: tuple[str, ...]) -> tuple[
 
 
 def configured(session: Any) -> Any:
-    """``session``, of botocore or aiobotocore, with a short wait for instance metadata. Raises ``ValueError``."""
+    """``session``, of botocore or aiobotocore, with a short wait for instance metadata. Raises ``ValueError``.
+
+    It has the description of S3's interface from where the others have it, as to read that takes a quarter of a second.
+    """
     from botocore.configprovider import ConstantProvider
 
     if not isinstance(session.get_scoped_config().get("s3", {}), dict):
@@ -152,7 +156,16 @@ def configured(session: Any) -> Any:
         # As a config variable it would be cut to whole seconds, and 0 is no limit at all.
         provider = ConstantProvider(_METADATA_SECONDS)
         session.get_component("config_store").set_config_provider("metadata_service_timeout", provider)
+    session.register_component("data_loader", _descriptions(session.get_config_variable("data_path")))
     return session
+
+
+@lru_cache(maxsize=4)
+def _descriptions(path: str | None) -> Any:
+    """What reads descriptions of services, along ``path`` too, and keeps them."""
+    from botocore.loaders import create_loader
+
+    return create_loader(path)
 
 
 def endpoint_of(given: str | None, session: Any) -> str | None:

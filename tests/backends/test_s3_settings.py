@@ -268,3 +268,16 @@ def test_a_server_that_hangs_up(engine, impatient):
         for size in WRITES:
             said = unavailable(engine, liar.url, size)
             assert any(word in said.lower() for word in ("closed", "disconnected", "reset", "broken pipe")), said
+
+
+def test_s3_is_described_once_for_all_stores(monkeypatch):
+    """To read that takes a quarter of a second, and 50 MB, for each store that is opened."""
+    from botocore.loaders import JSONFileLoader
+
+    def opened():
+        with contextlib.closing(open_store("s3://bucket", endpoint="http://127.0.0.1:9", engine="fsspec")):
+            pass
+
+    opened()
+    monkeypatch.setattr(JSONFileLoader, "load_file", None)
+    opened()
