@@ -97,6 +97,7 @@ def test_after_a_failure_no_worker_takes_another_item():
 
 def test_what_is_under_way_has_ended_when_a_failure_is_raised():
     ending, ended = threading.Event(), []
+    before = set(threading.enumerate())
 
     def work(number):
         if number == 0:
@@ -108,7 +109,7 @@ def test_what_is_under_way_has_ended_when_a_failure_is_raised():
         list(in_order(work, range(3), ending=ending))
     assert set(ended) <= {1, 2}
     count = len(ended)
-    assert all(not thread.is_alive() for thread in threading.enumerate() if thread.name == "keystow")
+    assert set(threading.enumerate()) <= before
     assert len(ended) == count
 
 

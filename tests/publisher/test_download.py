@@ -387,32 +387,33 @@ def test_a_slow_reader_is_not_cut(impatient, liar):
     assert b"".join(got) == CONTENT
 
 
+def settled(before):
+    """Within seconds, no thread runs but those of ``before``."""
+    for _ in range(100):
+        if set(threading.enumerate()) <= before:
+            break
+        time.sleep(0.05)
+    assert set(threading.enumerate()) <= before
+
+
 def test_who_stops_reading_hangs_up(liar):
-    before = threading.active_count()
     server = liar(lambda _: Lie(200, {}, itertools.repeat(PIECE, 10_000)))
+    before = set(threading.enumerate())
     reading = iter(Download(url(server)))
     next(reading)
     reading.close()
-    for _ in range(100):
-        if threading.active_count() <= before + 1:
-            break
-        time.sleep(0.05)
-    assert threading.active_count() <= before + 1  # the server's own
+    settled(before)
     assert server.sent < MOST
 
 
 def test_a_failure_that_is_kept_keeps_no_connection(liar, tmp_path):
     server = liar(lambda _: Lie(200, {}, itertools.repeat(b"no archive" * 1000, 100)))
-    before, kept = threading.active_count(), []
+    before, kept = set(threading.enumerate()), []
     for _ in range(3):
         with pytest.raises((StoreError, ArchiveError)) as caught:
             fetch(url(server), tmp_path / "back")
         kept.append(caught.value)
-    for _ in range(100):
-        if threading.active_count() <= before:
-            break
-        time.sleep(0.05)
-    assert threading.active_count() <= before
+    settled(before)
 
 
 @pytest.mark.parametrize(
