@@ -88,7 +88,7 @@ def _seen() -> "Iterator[None]":
     finally:
         is_over = True
         signal.set_wakeup_fd(-1)
-        with suppress(BlockingIOError):  # of a pipe that is full, something can be read
+        with suppress(BlockingIOError, BrokenPipeError):  # something is there to be read, or who reads has ended
             os.write(told, b"\0")
         os.close(told)
         signal.signal(signal.SIGURG, usual)

@@ -107,6 +107,19 @@ def test_what_was_before_is_afterwards():
     settled(lambda: held() <= left)
 
 
+def test_who_listens_may_have_ended_first(monkeypatch):
+    usual = signal.set_wakeup_fd
+
+    def at_the_end(descriptor, **options):
+        before = usual(descriptor, **options)
+        settled(nobody_listens)
+        return before
+
+    with pytest.raises(KeyboardInterrupt), signals.raised():
+        monkeypatch.setattr(signal, "set_wakeup_fd", at_the_end)
+        signal.raise_signal(signal.SIGINT)
+
+
 def test_a_program_that_hears_of_signals_itself_still_does():
     heard, told = os.pipe()
     os.set_blocking(told, False)
