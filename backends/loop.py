@@ -28,7 +28,10 @@ class Loop:
         self._is_here = False
 
     def begin(self, work: Coroutine[Any, Any, Answer], told: Told[Answer]) -> Cancel:
-        """Has ``work`` begun. Raises ``StoreError`` in a process that was forked."""
+        """Has ``work`` begun. Raises ``StoreError`` in a process that was forked.
+
+        It is cancelled once it has begun, as what it is to await would else never be awaited, and Python says so.
+        """
         if not self._is_here:
             work.close()
             raise not_here()
@@ -39,7 +42,7 @@ class Loop:
             tasks[0].add_done_callback(lambda task: told(_outcome(task)))
 
         self._loop.call_soon_threadsafe(begin)
-        return lambda: self.soon(lambda: [task.cancel() for task in tasks])
+        return lambda: self.soon(lambda: [self._loop.call_soon(task.cancel) for task in tasks])
 
     def run(self, work: Coroutine[Any, Any, Answer], begun: Callable[[Cancel], object] = bool) -> Answer:
         """The result of ``work``. It is cancelled by what ``begun`` is told, and if the caller is interrupted."""

@@ -8,6 +8,7 @@ import threading
 import time
 import weakref
 from concurrent.futures import CancelledError
+from queue import SimpleQueue
 
 import pytest
 from interrupting import SECONDS, interrupted
@@ -198,3 +199,22 @@ def test_what_is_cut_before_it_begins_does_not_begin():
         lines.cut()
         with pytest.raises(CancelledError):
             line.begins()
+
+
+def test_what_is_cancelled_at_once_awaits_what_it_was_given(loop):
+    """Or else Python warns of it, in the middle of what the user reads."""
+    busy, ended, begun = threading.Event(), SimpleQueue(), []
+
+    async def inner():
+        begun.append(True)
+        await asyncio.sleep(SECONDS)
+
+    async def outer(work):
+        await work
+
+    loop.soon(busy.wait)
+    loop.begin(outer(inner()), ended.put)()
+    busy.set()
+    with pytest.raises(CancelledError):
+        ended.get(timeout=SECONDS).result()
+    assert begun
