@@ -115,9 +115,13 @@ def test_who_listens_may_have_ended_first(monkeypatch):
         settled(nobody_listens)
         return before
 
-    with pytest.raises(KeyboardInterrupt), signals.raised():
-        monkeypatch.setattr(signal, "set_wakeup_fd", at_the_end)
-        signal.raise_signal(signal.SIGINT)
+    def interrupted_at_the_end():
+        with signals.raised():
+            monkeypatch.setattr(signal, "set_wakeup_fd", at_the_end)
+            signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted_at_the_end()
 
 
 def test_a_program_that_hears_of_signals_itself_still_does():
