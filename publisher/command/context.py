@@ -42,7 +42,16 @@ def given_context(options: "argparse.Namespace") -> "Context":
     from keystow.keys import Context
     from keystow.surroundings import job_context, with_instant
 
-    job = job_context()
+    typed, job = typed_context(options), job_context()
+    names = ("job_id", "execution_id", "node_id", "partition_index", "partition_count")
+    values = {name: getattr(job if getattr(typed, name) is None else typed, name) for name in names}
+    return with_instant(Context(**values, at=typed.at, labels=typed.labels), options.timezone or UTC)
+
+
+def typed_context(options: "argparse.Namespace") -> "Context":
+    """What was typed, and nothing else. Raises ``ValueError``."""
+    from keystow.keys import Context
+
     zone = options.timezone or UTC
     at = options.at
     if at is not None:
@@ -53,13 +62,12 @@ def given_context(options: "argparse.Namespace") -> "Context":
     labels = dict(options.label)
     if len(labels) < len(options.label):
         raise ValueError("a --label is given twice: give each NAME once")
-    context = Context(
-        job_id=options.job_id if options.job_id is not None else job.job_id,
-        execution_id=options.execution_id if options.execution_id is not None else job.execution_id,
-        node_id=options.node_id if options.node_id is not None else job.node_id,
+    return Context(
+        job_id=options.job_id,
+        execution_id=options.execution_id,
+        node_id=options.node_id,
         at=at,
-        partition_index=options.partition_index if options.partition_index is not None else job.partition_index,
-        partition_count=options.partition_count if options.partition_count is not None else job.partition_count,
+        partition_index=options.partition_index,
+        partition_count=options.partition_count,
         labels=labels,
     )
-    return with_instant(context, zone)
