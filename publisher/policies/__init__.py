@@ -6,6 +6,7 @@ that into the document that the cloud takes. Nothing is asked of a store.
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from datetime import datetime
 from typing import NamedTuple, Unpack
 
 from keystow.errors import SpecError
@@ -146,14 +147,15 @@ def _template(text: str, context: Context) -> tuple[Template, tuple[str, ...]]:
             unknown.append(error.field)
 
 
-def _known(context: Context, name: str) -> "object":
+def _known(context: Context, name: str) -> str | datetime | int | None:
     argument = ARGUMENTS.get(name)
-    return context.labels.get(name) if argument is None else getattr(context, argument)
+    value: str | datetime | int | None = context.labels.get(name) if argument is None else getattr(context, argument)
+    return value
 
 
 def _noted(made: Policy, found: _Reached) -> Policy:
     """``made``, with what is to be said of the keys."""
     notes = [f"{{{name}}} is taken for a label" for name in found.labels]
-    if found.reach.is_whole_bucket:
+    if found.reach.is_whole_bucket and made.grants:
         notes.append("the key begins with a field, so that all of the bucket is meant: begin it with a fixed text")
     return replace(made, notes=(*notes, *made.notes))

@@ -8,7 +8,8 @@ https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_variables.ht
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from keystow.backends.endpoints import is_aws, region_of
@@ -17,6 +18,8 @@ from .asked import COMPARES, UNSEEN, WEEK, Asked, Grant, Policy, Reach
 
 _SPECIAL = re.compile(r"[*?]|\$(?=[{$*?])")
 """What IAM does not take as it is: a dollar only where it could begin a variable."""
+
+_ALWAYS: Mapping[str, Any] = MappingProxyType({})
 
 _PUBLISHING = {
     "": Grant("s3:PutObject", "writes an object, in one request or in parts"),
@@ -46,7 +49,7 @@ def policy(asked: Asked) -> Policy:
     objects, key = tuple(_on_objects(asked)), tuple(_on_key(asked))
     statements = [_statement("Objects", objects, f"{bucket}/{pattern}")]
     if asked.lists:
-        condition = {} if reach.is_whole_bucket else {"StringLike": {"s3:prefix": pattern}}
+        condition = _ALWAYS if reach.is_whole_bucket else {"StringLike": {"s3:prefix": pattern}}
         statements.append(_statement("Listing", (_LISTING,), bucket, condition))
     if key:
         statements.append(_statement("Key", key, *_key(asked.options.kms_key or "", reach)))
@@ -87,14 +90,16 @@ def _on_key(asked: Asked) -> Iterator[Grant]:
     yield from (_DECRYPTING,) if asked.role == "requester" else (_ENCRYPTING, _JOINING)
 
 
-def _statement(name: str, grants: tuple[Grant, ...], resource: str, condition: Any = None) -> dict[str, Any]:
-    statement = {
+def _statement(
+    name: str, grants: tuple[Grant, ...], resource: str, condition: Mapping[str, Any] = _ALWAYS
+) -> dict[str, Any]:
+    statement: dict[str, Any] = {
         "Sid": name,
         "Effect": "Allow",
         "Action": [grant.permission for grant in grants],
         "Resource": resource,
     }
-    return statement | ({"Condition": condition} if condition else {})
+    return statement | ({"Condition": {**condition}} if condition else {})
 
 
 def _key(named: str, reach: Reach) -> tuple[str, dict[str, Any]]:
@@ -117,8 +122,8 @@ def _notes(asked: Asked) -> Iterator[str]:
     if asked.role == "requester":
         if not asked.with_versions:
             yield (
-                "s3:GetObjectVersion is left out: where the bucket keeps versions, the current object is read, and URLs "
-                "need pin_version=False (with_versions=True adds it)"
+                "s3:GetObjectVersion is left out: where the bucket keeps versions, the current object is read, and "
+                "URLs need pin_version=False (with_versions=True adds it)"
             )
         return
     if not asked.with_abort:
