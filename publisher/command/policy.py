@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from keystow.policies import Policy
 
 DESCRIPTION = (
-    "Print the least policy for DESTINATION in JSON, narrowed to the keys that its template can give, and say on stderr "
-    "why each permission is in it. What is typed of a job narrows it further."
+    "Print the least policy for DESTINATION in JSON, narrowed to the keys that its template can give, and say on "
+    "stderr why each permission is in it. What is typed of a job narrows it further."
 )
 _ROLE = "who it is for: publisher, or requester, who fetches, verifies and hands out URLs"
 _LIFECYCLE = "print the bucket's rule that removes what unfinished uploads have left, and no policy"
