@@ -1,6 +1,6 @@
-"""The policies that ``keystow policy`` prints, enforced by a real server: they are enough, and nothing in them is spare.
+"""What ``keystow policy`` prints, enforced by a real server: it is enough, and nothing in it is spare.
 
-SeaweedFS takes them through its IAM API. What it does not tell apart is declared at the end.
+SeaweedFS takes policies through its IAM API. What it does not tell apart is declared at the end.
 """
 
 import io
@@ -260,19 +260,16 @@ def test_each_permission_of_a_requester_is_missed(place, enter, login, seaweed, 
 
 
 @pytest.fixture
-def enforcing():
-    """moto, which asks for permissions from the moment on that ``enforce`` is called."""
+def enforcing(monkeypatch):
+    """moto, which heeds IAM's policies once ``enforce`` was called."""
     with Moto() as server:
-        post = f"{server.endpoint}/moto-api/reset-auth"
 
-        def reset(actions):
-            urllib.request.urlopen(urllib.request.Request(post, data=actions.encode(), method="POST")).close()
+        def enforce():
+            monkeypatch.setattr("moto.settings.INITIAL_NO_AUTH_ACTION_COUNT", 0)
+            monkeypatch.setattr("moto.core.responses.ActionAuthenticatorMixin.request_count", 0)
 
-        server.enforce = lambda: reset("0")
-        try:
-            yield server
-        finally:
-            reset("inf")
+        server.enforce = enforce
+        yield server
 
 
 @pytest.mark.parametrize("may", [False, True])
