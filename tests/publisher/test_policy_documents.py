@@ -411,6 +411,6 @@ def test_the_page_names_every_permission():
         ks.policy("az://con/k", role="publisher", tags={"a": "1"}, if_exists="skip"),
     ]
     granted = {grant.permission for each in made for grant in each.grants}
-    assert len(granted) == 16
+    assert len(granted) == 18
     rows = {found.replace("…", BLOBS) for found in re.findall(r"^\| [a-z ,]+ \| \w+ \| `([^`]+)`", page, re.MULTILINE)}
     assert rows == granted
