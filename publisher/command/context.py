@@ -10,23 +10,26 @@ if TYPE_CHECKING:
 
     from keystow.keys import Context
 
-_PARTITION = "for {{partition{0}}}, or {{partition{0}:04}}; default: BACALHAU_PARTITION_{1}"
 
+def take_context(parser: "argparse.ArgumentParser", *, typed_alone: bool = False) -> None:
+    """Declares the options that ``given_context`` reads, or ``typed_context`` alone, and ``--plain`` and ``--raw``."""
 
-def take_context(parser: "argparse.ArgumentParser") -> None:
-    """Declares the options that ``given_context`` reads, and ``--plain`` and ``--raw``."""
+    def text(field: str, default: str) -> str:
+        return f"for {field}" if typed_alone else f"for {field}; default: {default}"
+
     take_encoding(parser)
-    parser.add_argument("--job-id", metavar="ID", help="for {jobID}; default: BACALHAU_JOB_ID")
-    parser.add_argument("--execution-id", metavar="ID", help="for {executionID}; default: BACALHAU_EXECUTION_ID")
-    parser.add_argument("--node-id", metavar="ID", help="for {nodeID}; default: BACALHAU_NODE_ID, if set")
-    parser.add_argument("--partition-index", metavar="N", type=typed.number, help=_PARTITION.format("Index", "INDEX"))
-    parser.add_argument("--partition-count", metavar="N", type=typed.number, help=_PARTITION.format("Count", "COUNT"))
+    for name, field in (("job", "{jobID}"), ("execution", "{executionID}"), ("node", "{nodeID}")):
+        default = f"BACALHAU_{name.upper()}_ID" + ", if set" * (name == "node")
+        parser.add_argument(f"--{name}-id", metavar="ID", help=text(field, default))
+    for name in ("index", "count"):
+        fields = f"{{partition{name.title()}}}, or {{partition{name.title()}:04}}"
+        about = text(fields, f"BACALHAU_PARTITION_{name.upper()}")
+        parser.add_argument(f"--partition-{name}", metavar="N", type=typed.number, help=about)
     parser.add_argument(
         "--label", metavar="NAME=VALUE", type=typed.label, action="append", default=[], help="for {NAME}"
     )
-    parser.add_argument(
-        "--at", metavar="ISO-TIME", type=typed.instant, help="the instant of {date}, {time}; default: now"
-    )
+    about = "the instant of {date}, {time}" + "; default: now" * (not typed_alone)
+    parser.add_argument("--at", metavar="ISO-TIME", type=typed.instant, help=about)
     parser.add_argument("--timezone", metavar="ZONE", type=typed.zone, help="the zone of --at and now; default: UTC")
 
 

@@ -30,7 +30,7 @@ def take_arguments(parser: "argparse.ArgumentParser") -> None:
     parser.add_argument("--if-exists", choices=("replace", "error", "skip"), default="replace", help=_IF_EXISTS)
     parser.add_argument("--with-abort", action="store_true", help=_WITH_ABORT)
     parser.add_argument("--with-versions", action="store_true", help=_WITH_VERSIONS)
-    take_context(parser)
+    take_context(parser, typed_alone=True)
     parser.add_argument("--output", choices=("json",), default="json", help="form of the document")
     take_writing(parser)
     parser.set_defaults(prints=True, requests=False)

@@ -61,13 +61,7 @@ def policy(
     >>> policy("s3://bucket/results/{jobID}", role="publisher").document["Statement"][0]["Resource"]
     'arn:aws:s3:::bucket/results/*'
     """
-    if role not in ROLES:
-        raise SpecError(f"there is no role {role!r}: use {' or '.join(ROLES)}")
-    Manner(if_exists)
-    others = {"with_versions=True": with_versions} if role == "publisher" else _publishers(with_abort, if_exists)
-    for option, is_given in others.items():
-        if is_given:
-            raise SpecError(f"{option} is not for the {role}: leave it out")
+    _check(role, Manner(if_exists).if_exists, with_abort=with_abort, with_versions=with_versions)
     to = Destination(destination, archive=archive, raw=raw, writing=writing)
     cloud, found = _cloud(to), _reached(to, context or Context())
     asked = Asked(
@@ -103,8 +97,15 @@ def lifecycle(
     return _noted(cloud.lifecycle(found.reach), found)
 
 
-def _publishers(with_abort: bool, if_exists: str) -> dict[str, bool]:
-    return {"with_abort=True": with_abort, f'if_exists="{if_exists}"': if_exists != "replace"}
+def _check(role: str, if_exists: str, *, with_abort: bool, with_versions: bool) -> None:
+    """Raises ``SpecError`` for a role that there is not, and for what is said of the other one."""
+    if role not in ROLES:
+        raise SpecError(f"there is no role {role!r}: use {' or '.join(ROLES)}")
+    publishers = {"with_abort=True": with_abort, f'if_exists="{if_exists}"': if_exists != "replace"}
+    others = {"with_versions=True": with_versions} if role == "publisher" else publishers
+    for option, is_given in others.items():
+        if is_given:
+            raise SpecError(f"{option} is not for the {role}: leave it out")
 
 
 def _cloud(to: Destination) -> _Cloud:
@@ -132,7 +133,7 @@ def _reached(to: Destination, context: Context) -> _Reached:
     elif prefix:
         check_key(prefix, spec.rules, names=())
     is_exact = is_exact and to.encoding != "plain"
-    return _Reached(Reach(spec.type, spec.bucket, prefix, is_exact, spec.endpoint, spec.region), labels)
+    return _Reached(Reach(spec.bucket, prefix, is_exact, spec.endpoint, spec.region), labels)
 
 
 def _template(text: str, context: Context) -> tuple[Template, tuple[str, ...]]:

@@ -11,12 +11,17 @@ Role = Literal["publisher", "requester"]
 ROLES: tuple[str, ...] = get_args(Role)
 WEEK = 7
 """The days after which an unfinished upload is given up, as Google and Azure do by themselves."""
+COMPARES = 'reads what stands under a key already, to compare it with what would be published (if_exists="skip")'
+UNSEEN = (
+    "{} is left out: where the answer to a write is lost, it cannot be found out whether that was done "
+    "(UnknownOutcomeError)"
+)
+"""What a publisher that may not read has to live with (``backends/sending/settling.py``)."""
 
 
 class Reach(NamedTuple):
     """The keys that are meant: those which start with ``prefix``, or where it is ``exact`` that one alone."""
 
-    type: str
     bucket: str
     prefix: str
     exact: bool
@@ -74,11 +79,3 @@ class Policy:
     def to_json(self) -> str:
         """The document in JSON, indented."""
         return json.dumps(self.document, indent=2, ensure_ascii=False)
-
-
-COMPARES = 'reads what stands under a key already, to compare it with what would be published (if_exists="skip")'
-UNSEEN = (
-    "{} is left out: where the answer to a write is lost, it cannot be found out whether that was done "
-    "(UnknownOutcomeError)"
-)
-"""What a publisher that may not read has to live with (``backends/sending/settling.py``)."""

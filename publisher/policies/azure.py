@@ -81,7 +81,7 @@ def _condition(asked: Asked, grants: tuple[Grant, ...]) -> str:
 def _pattern(reach: Reach) -> str:
     r"""The keys that are meant, for ``StringLike``; a quote, for which Azure has no escape, is left open.
 
-    >>> print(_pattern(Reach("az", "c", "what's*new?/", False, None, None)))
+    >>> print(_pattern(Reach("c", "what's*new?/", False, None, None)))
     what?s\*new\?/*
     """
     literal = re.sub(r"[*?]", r"\\\g<0>", reach.prefix).replace("'", "?")

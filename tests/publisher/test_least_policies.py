@@ -72,9 +72,10 @@ JOB = ks.Context(job_id="abc123")
 # A publisher's is enough
 
 
+@pytest.mark.parametrize("versioned", [False, True])
 @pytest.mark.parametrize("if_exists", ["replace", "error", "skip"])
-def test_an_archive_is_published_in_each_mode(place, enter, login, seaweed, small, tmp_path, if_exists):
-    to = place("{jobID}/archive")
+def test_an_archive_is_published_in_each_mode(place, enter, login, seaweed, small, tmp_path, if_exists, versioned):
+    to = place("{jobID}/archive", versioned=versioned)
     enter(to, "--role", "publisher", "--if-exists", if_exists)
     published = ks.publish(small, to, JOB, if_exists=if_exists)
     if if_exists == "replace":

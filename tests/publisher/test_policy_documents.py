@@ -372,6 +372,11 @@ def test_what_is_typed_of_a_job_is_known():
     assert statement(ks.Policy(json.loads(ran.out)), "Objects")["Resource"] == "arn:aws:s3:::b/j/20260102.tar.gz"
 
 
+def test_its_help_names_no_variable_of_a_jobs():
+    assert "BACALHAU" in keystow("key", "--help").out
+    assert "BACALHAU" not in keystow("policy", "--help").out
+
+
 def test_the_rule_is_printed_alone():
     ran = keystow("policy", "s3://bucket/results/{jobID}", "--lifecycle")
     assert json.loads(ran.out) == ks.lifecycle("s3://bucket/results/{jobID}").document
