@@ -16,7 +16,7 @@ from keystow.backends.endpoints import is_provider
 from .asked import COMPARES, UNSEEN, Asked, Grant, Policy, Reach
 
 _BLOBS = "Microsoft.Storage/storageAccounts/blobServices/containers/blobs"
-_WRITING = Grant(f"{_BLOBS}/write", "writes a blob, in one request or in blocks; no lesser action puts blocks together")
+_WRITING = Grant(f"{_BLOBS}/write", "writes a blob, in one request or in blocks, and replaces one")
 _TAGGING = Grant(f"{_BLOBS}/tags/write", "writes its tags along with it")
 _COMPARING = Grant(f"{_BLOBS}/read", COMPARES)
 _READING = Grant(f"{_BLOBS}/read", "reads blobs and their versions")
