@@ -117,7 +117,7 @@ def _notes(asked: Asked) -> Iterator[str]:
     if _escaped(asked.reach.prefix) != asked.reach.prefix and not is_aws(asked.reach.endpoint):
         yield (
             "the key holds characters that IAM writes as ${*}, ${?} or ${$}, which not every relative of S3 "
-            "understands: try it, or choose another key"
+            "understands, so that other keys than these may be reached: try it, or choose another key"
         )
     if asked.role == "requester":
         if not asked.with_versions:
