@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 SETTINGS := --config-settings editable_mode=strict
 SOURCES := keys archive backends publisher
-FOLDERS := $(SOURCES) backends/sending backends/s3 backends/gcs backends/azure publisher/command publisher/testing publisher/testing/faults publisher/testing/servers
+FOLDERS := $(SOURCES) backends/sending backends/s3 backends/gcs backends/azure publisher/command publisher/policies publisher/testing publisher/testing/faults publisher/testing/servers
 LINTED := $(SOURCES) tests benchmarks examples
 
 .PHONY: help setup demo test test-stores test-face test-fast lowest mutants faults check format bench tools azurite bench-tools \

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from .fetching import Fetched, Verified, fetch, presign, verify
     from .keys import Context, Template
     from .many import Outcome, publish_many
+    from .policies import Policy, lifecycle, policy
     from .publisher import Publisher
     from .publishing import publish
     from .result import PublishedResult
@@ -39,6 +40,7 @@ _HOMES = {
     "Fetched": "fetching",
     "KeystowError": "root",
     "Outcome": "many",
+    "Policy": "policies",
     "PublishedResult": "result",
     "Publisher": "publisher",
     "PublisherSpec": "spec",
@@ -57,7 +59,9 @@ _HOMES = {
     "apublish": "awaited",
     "averify": "awaited",
     "fetch": "fetching",
+    "lifecycle": "policies",
     "open_store": "backends",
+    "policy": "policies",
     "presign": "fetching",
     "publish": "publishing",
     "publish_many": "many",
@@ -73,6 +77,7 @@ __all__ = [
     "Fetched",
     "KeystowError",
     "Outcome",
+    "Policy",
     "PublishedResult",
     "Publisher",
     "PublisherSpec",
@@ -91,7 +96,9 @@ __all__ = [
     "apublish",
     "averify",
     "fetch",
+    "lifecycle",
     "open_store",
+    "policy",
     "presign",
     "publish",
     "publish_many",

@@ -1,5 +1,6 @@
 """Every command and program in README and CONTRIBUTING, run as it stands."""
 
+import json
 import os
 import re
 import subprocess
@@ -36,7 +37,7 @@ def test_every_command_in_the_readme(workplace):
     """In the order in which they stand; the installation is what the test environment itself is made by."""
     commands = blocks(README, "sh")
     assert commands[0] == "pip install '.[s3]'\n"
-    assert len(commands) == 8
+    assert len(commands) == 9
     for block in commands[1:]:
         done = subprocess.run(["/bin/sh", "-euxc", block], capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
@@ -98,6 +99,21 @@ def test_the_four_ways_on_the_page_of_options(workplace, seaweed):
     spec = PublisherSpec.from_mapping(yaml.safe_load(declared))
     given = {"kms_key": "alias/results", "tags": {"project": "apollo"}}
     assert spec == Destination("s3://my-bucket/options/{jobID}", writing=given).spec
+
+
+@pytest.mark.server
+def test_the_commands_and_the_program_on_the_page_of_permissions(workplace, seaweed):
+    """What is printed there is what a server takes."""
+    page = (ROOT / "docs" / "permissions.md").read_text("utf-8")
+    (commands,), (program,) = (blocks(page, language) for language in ("sh", "python"))
+    for call in (["/bin/sh", "-euxc", commands], [sys.executable, "-c", program]):
+        done = subprocess.run(call, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith((workplace / "publisher.json").read_text())
+    assert "s3:PutObject: writes an object" in done.stdout
+    for name in ("publisher", "requester"):
+        assert seaweed.user(json.loads((workplace / f"{name}.json").read_text()))
+    assert json.loads((workplace / "lifecycle.json").read_text())["Rules"]
 
 
 @pytest.mark.server

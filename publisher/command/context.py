@@ -10,23 +10,26 @@ if TYPE_CHECKING:
 
     from keystow.keys import Context
 
-_PARTITION = "for {{partition{0}}}, or {{partition{0}:04}}; default: BACALHAU_PARTITION_{1}"
 
+def take_context(parser: "argparse.ArgumentParser", *, typed_alone: bool = False) -> None:
+    """Declares the options that ``given_context`` reads, or ``typed_context`` alone, and ``--plain`` and ``--raw``."""
 
-def take_context(parser: "argparse.ArgumentParser") -> None:
-    """Declares the options that ``given_context`` reads, and ``--plain`` and ``--raw``."""
+    def text(field: str, default: str) -> str:
+        return f"for {field}" if typed_alone else f"for {field}; default: {default}"
+
     take_encoding(parser)
-    parser.add_argument("--job-id", metavar="ID", help="for {jobID}; default: BACALHAU_JOB_ID")
-    parser.add_argument("--execution-id", metavar="ID", help="for {executionID}; default: BACALHAU_EXECUTION_ID")
-    parser.add_argument("--node-id", metavar="ID", help="for {nodeID}; default: BACALHAU_NODE_ID, if set")
-    parser.add_argument("--partition-index", metavar="N", type=typed.number, help=_PARTITION.format("Index", "INDEX"))
-    parser.add_argument("--partition-count", metavar="N", type=typed.number, help=_PARTITION.format("Count", "COUNT"))
+    for name, field in (("job", "{jobID}"), ("execution", "{executionID}"), ("node", "{nodeID}")):
+        default = f"BACALHAU_{name.upper()}_ID" + ", if set" * (name == "node")
+        parser.add_argument(f"--{name}-id", metavar="ID", help=text(field, default))
+    for name in ("index", "count"):
+        fields = f"{{partition{name.title()}}}, or {{partition{name.title()}:04}}"
+        about = text(fields, f"BACALHAU_PARTITION_{name.upper()}")
+        parser.add_argument(f"--partition-{name}", metavar="N", type=typed.number, help=about)
     parser.add_argument(
         "--label", metavar="NAME=VALUE", type=typed.label, action="append", default=[], help="for {NAME}"
     )
-    parser.add_argument(
-        "--at", metavar="ISO-TIME", type=typed.instant, help="the instant of {date}, {time}; default: now"
-    )
+    about = "the instant of {date}, {time}" + "; default: now" * (not typed_alone)
+    parser.add_argument("--at", metavar="ISO-TIME", type=typed.instant, help=about)
     parser.add_argument("--timezone", metavar="ZONE", type=typed.zone, help="the zone of --at and now; default: UTC")
 
 
@@ -42,7 +45,16 @@ def given_context(options: "argparse.Namespace") -> "Context":
     from keystow.keys import Context
     from keystow.surroundings import job_context, with_instant
 
-    job = job_context()
+    typed, job = typed_context(options), job_context()
+    names = ("job_id", "execution_id", "node_id", "partition_index", "partition_count")
+    values = {name: getattr(job if getattr(typed, name) is None else typed, name) for name in names}
+    return with_instant(Context(**values, at=typed.at, labels=typed.labels), options.timezone or UTC)
+
+
+def typed_context(options: "argparse.Namespace") -> "Context":
+    """What was typed, and nothing else. Raises ``ValueError``."""
+    from keystow.keys import Context
+
     zone = options.timezone or UTC
     at = options.at
     if at is not None:
@@ -53,13 +65,12 @@ def given_context(options: "argparse.Namespace") -> "Context":
     labels = dict(options.label)
     if len(labels) < len(options.label):
         raise ValueError("a --label is given twice: give each NAME once")
-    context = Context(
-        job_id=options.job_id if options.job_id is not None else job.job_id,
-        execution_id=options.execution_id if options.execution_id is not None else job.execution_id,
-        node_id=options.node_id if options.node_id is not None else job.node_id,
+    return Context(
+        job_id=options.job_id,
+        execution_id=options.execution_id,
+        node_id=options.node_id,
         at=at,
-        partition_index=options.partition_index if options.partition_index is not None else job.partition_index,
-        partition_count=options.partition_count if options.partition_count is not None else job.partition_count,
+        partition_index=options.partition_index,
+        partition_count=options.partition_count,
         labels=labels,
     )
-    return with_instant(context, zone)

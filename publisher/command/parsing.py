@@ -23,6 +23,7 @@ _COMMANDS = {
     "verify": "read what was published and compare its SHA-256",
     "url": "print a pre-signed URL of a published archive or raw file",
     "key": "print a key as publish would use it",
+    "policy": "print the least that a publisher or a requester has to be allowed",
 }
 
 _READ = {

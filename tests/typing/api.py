@@ -15,6 +15,7 @@ from keystow import (
     Context,
     Fetched,
     Outcome,
+    Policy,
     PublishedResult,
     Publisher,
     PublisherSpec,
@@ -23,7 +24,9 @@ from keystow import (
     Template,
     Verified,
     fetch,
+    lifecycle,
     open_store,
+    policy,
     presign,
     publish,
     publish_many,
@@ -54,6 +57,10 @@ entry: dict[str, object] = result.to_input_source("/inputs")
 fetched: Fetched = fetch(result, Path("out"), verify=False)
 verified: Verified = verify("result.yaml")
 url: str = presign(result.to_mapping(), expires=timedelta(hours=1), pin_version=False)
+
+least: Policy = policy(spec, role="publisher", context=context, if_exists="skip", with_abort=True, kms_key="alias/a")
+document: str = lifecycle("s3://bucket/key", archive=False).to_json()
+whys: list[str] = [grant.why for grant in least.grants]
 
 credentials = S3Credentials("id", "secret", "token", expires_at=datetime(2030, 1, 1, tzinfo=UTC))
 ended: datetime | None = credentials.expires_at

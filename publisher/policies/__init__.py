@@ -1,0 +1,162 @@
+"""The least that who publishes to a destination, and who fetches from it, has to be allowed there.
+
+Strategy: a destination and a role become data (``asked.py``); each cloud has one module of pure functions, which turns
+that into the document that the cloud takes. Nothing is asked of a store.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import datetime
+from typing import NamedTuple, Unpack
+
+from keystow.errors import SpecError
+from keystow.keys import Context, Template, TemplateError, check_key, object_key
+from keystow.keys.context import ARGUMENTS
+from keystow.publishing import Destination, IfExists, Manner
+from keystow.spec import PublisherSpec
+from keystow.writing import Writing
+
+from . import aws, azure, google
+from .asked import ROLES, Asked, Grant, Policy, Reach, Role
+
+__all__ = ["Grant", "Policy", "lifecycle", "policy"]
+
+
+class _Cloud(NamedTuple):
+    policy: Callable[[Asked], Policy]
+    lifecycle: Callable[[Reach], Policy]
+
+
+_CLOUDS = {
+    "s3": _Cloud(aws.policy, aws.lifecycle),
+    "gs": _Cloud(google.policy, google.lifecycle),
+    "az": _Cloud(azure.policy, azure.lifecycle),
+}
+
+
+def policy(
+    destination: str | Mapping[str, object] | PublisherSpec,
+    *,
+    role: Role,
+    context: Context | None = None,
+    archive: bool | None = None,
+    raw: bool = False,
+    if_exists: IfExists = "replace",
+    with_abort: bool = False,
+    with_versions: bool = False,
+    **writing: Unpack[Writing],
+) -> Policy:
+    """The least policy with which ``role`` can do its work there, for the keys that the template can give.
+
+    The ``"publisher"`` publishes as ``publish`` would with ``archive``, ``raw``, ``if_exists`` and ``writing``;
+    ``with_abort`` lets it remove what an upload that fails has left. The ``"requester"`` fetches, verifies and signs
+    URLs; ``with_versions`` lets it read the versions that results name. Their keys begin with the template's text
+    before its first field. What ``context`` knows is filled in, which makes that longer, and the one key of a template
+    without fields is all that is reached; the environment has no say.
+
+    The document is for S3 an IAM policy, for Google Cloud Storage a ``role`` and ``bindings``, for Azure a ``role`` and
+    an ``assignment``. Raises ``SpecError`` for a destination or options that are wrong, and for other stores, which
+    have no policies; ``KeyRuleError`` and ``TemplateError``.
+
+    >>> policy("s3://bucket/results/{jobID}", role="publisher").document["Statement"][0]["Resource"]
+    'arn:aws:s3:::bucket/results/*'
+    """
+    _check(role, Manner(if_exists).if_exists, with_abort=with_abort, with_versions=with_versions)
+    to = Destination(destination, archive=archive, raw=raw, writing=writing)
+    cloud, found = _cloud(to), _reached(to, context or Context())
+    asked = Asked(
+        reach=found.reach,
+        role=role,
+        if_exists=if_exists,
+        is_plain=to.encoding == "plain",
+        options=to.spec.options,
+        requester_pays=to.spec.requester_pays,
+        with_abort=with_abort,
+        with_versions=with_versions,
+    )
+    return _noted(cloud.policy(asked), found)
+
+
+def lifecycle(
+    destination: str | Mapping[str, object] | PublisherSpec,
+    *,
+    context: Context | None = None,
+    archive: bool | None = None,
+    raw: bool = False,
+) -> Policy:
+    """The rule by which a bucket forgets the parts of uploads that were not finished within a week.
+
+    Its document is S3's lifecycle configuration; it is empty for Google and Azure, which forget them by themselves.
+    The keys are those of ``policy``, which raises the same.
+
+    >>> lifecycle("s3://bucket/results/{jobID}").document["Rules"][0]["Filter"]
+    {'Prefix': 'results/'}
+    """
+    to = Destination(destination, archive=archive, raw=raw)
+    cloud, found = _cloud(to), _reached(to, context or Context())
+    return _noted(cloud.lifecycle(found.reach), found)
+
+
+def _check(role: str, if_exists: str, *, with_abort: bool, with_versions: bool) -> None:
+    """Raises ``SpecError`` for a role that there is not, and for what is said of the other one."""
+    if role not in ROLES:
+        raise SpecError(f"there is no role {role!r}: use {' or '.join(ROLES)}")
+    publishers = {"with_abort=True": with_abort, f'if_exists="{if_exists}"': if_exists != "replace"}
+    others = {"with_versions=True": with_versions} if role == "publisher" else publishers
+    for option, is_given in others.items():
+        if is_given:
+            raise SpecError(f"{option} is not for the {role}: leave it out")
+
+
+def _cloud(to: Destination) -> _Cloud:
+    cloud = _CLOUDS.get(to.spec.type)
+    if cloud is None:
+        raise SpecError(f"a {to.spec.type} destination has no policies: S3, Google Cloud Storage and Azure have")
+    return cloud
+
+
+class _Reached(NamedTuple):
+    reach: Reach
+    labels: tuple[str, ...]
+    """The fields that no option of a label named."""
+
+
+def _reached(to: Destination, context: Context) -> _Reached:
+    """The keys that the destination can give, as far as ``context`` knows them."""
+    spec = to.spec
+    template, labels = _template(spec.key, context)
+    bound = template.bind(**{name: value for name in template.fields if (value := _known(context, name)) is not None})
+    is_exact = not bound.fields
+    prefix = bound.literal_prefix
+    if is_exact:
+        prefix = object_key(bound, context, archive=to.encoding == "gzip", raw=to.encoding == "raw", rules=spec.rules)
+    elif prefix:
+        check_key(prefix, spec.rules, names=())
+    is_exact = is_exact and to.encoding != "plain"
+    return _Reached(Reach(spec.bucket, prefix, is_exact, spec.endpoint, spec.region), labels)
+
+
+def _template(text: str, context: Context) -> tuple[Template, tuple[str, ...]]:
+    """The template, in which every field that no other is, is a label; and the names of those that were unknown."""
+    unknown: list[str] = []
+    while True:
+        try:
+            return Template(text, labels=(*context.labels, *unknown)), tuple(unknown)
+        except TemplateError as error:
+            if error.field is None:
+                raise
+            unknown.append(error.field)
+
+
+def _known(context: Context, name: str) -> str | datetime | int | None:
+    argument = ARGUMENTS.get(name)
+    value: str | datetime | int | None = context.labels.get(name) if argument is None else getattr(context, argument)
+    return value
+
+
+def _noted(made: Policy, found: _Reached) -> Policy:
+    """``made``, with what is to be said of the keys."""
+    notes = [f"{{{name}}} is taken for a label" for name in found.labels]
+    if found.reach.is_whole_bucket and made.grants:
+        notes.append("the key begins with a field, so that all of the bucket is meant: begin it with a fixed text")
+    return replace(made, notes=(*notes, *made.notes))
