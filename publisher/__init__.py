@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from .errors import ResultError, SpecError, VerificationError, WorkerLostError
     from .fetching import Fetched, Verified, fetch, presign, verify
     from .keys import Context, Template
+    from .listing import Listed, list_published
     from .many import Outcome, publish_many
     from .publisher import Publisher
     from .publishing import publish
@@ -38,6 +39,7 @@ _HOMES = {
     "Context": "keys",
     "Fetched": "fetching",
     "KeystowError": "root",
+    "Listed": "listing",
     "Outcome": "many",
     "PublishedResult": "result",
     "Publisher": "publisher",
@@ -57,6 +59,7 @@ _HOMES = {
     "apublish": "awaited",
     "averify": "awaited",
     "fetch": "fetching",
+    "list_published": "listing",
     "open_store": "backends",
     "presign": "fetching",
     "publish": "publishing",
@@ -72,6 +75,7 @@ __all__ = [
     "Context",
     "Fetched",
     "KeystowError",
+    "Listed",
     "Outcome",
     "PublishedResult",
     "Publisher",
@@ -91,6 +95,7 @@ __all__ = [
     "apublish",
     "averify",
     "fetch",
+    "list_published",
     "open_store",
     "presign",
     "publish",
