@@ -4,7 +4,7 @@ Strategy: the suffix rule cannot be undone by looking at the key alone, as a val
 are up to two texts that a template may have given, and the one without the suffix is tried first.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, tzinfo
 from typing import NamedTuple
 
@@ -19,8 +19,12 @@ from .spans import Span, span
 from .template import Template
 
 _ANY_INSTANT = datetime(2000, 1, 1, tzinfo=UTC)
-_MARKS = {"gzip": ".tar.gz", "plain": "/", "raw": ""}
-"""What the suffix rule puts behind the keys of each encoding."""
+_RULES: dict[str, tuple[str, Callable[[str], str]]] = {
+    "gzip": (".tar.gz", archive_key),
+    "plain": ("/", prefix_key),
+    "raw": ("", str),
+}
+"""What the suffix rule puts behind the keys of each encoding, and the rule."""
 
 
 class Reading(NamedTuple):
@@ -65,7 +69,7 @@ class Listing:
 
         None is a prefix of another.
         """
-        parts = [*self._bound.parts, _suffix(self._bound.parts, _MARKS[self._encoding])]
+        parts = [*self._bound.parts, _suffix(self._bound.parts, _RULES[self._encoding][0])]
         return narrowed(parts, since=since, until=until, zone=self._zone)
 
     def whole(self, key: str) -> str | None:
@@ -89,10 +93,8 @@ class Listing:
 
     def _expanded(self, whole: str) -> list[str]:
         """What the template may have given, for the suffix rule to make ``whole`` of it."""
-        mark = _MARKS[self._encoding]
-        rule = {"gzip": archive_key, "plain": prefix_key, "raw": lambda key: key}[self._encoding]
-        shorter = whole.removesuffix(mark) if mark else whole
-        return [text for text in dict.fromkeys((shorter, whole)) if rule(text) == whole]
+        mark, rule = _RULES[self._encoding]
+        return [text for text in dict.fromkeys((whole.removesuffix(mark), whole)) if rule(text) == whole]
 
     def _can_be(self, whole: str) -> bool:
         """Whether ``whole`` keeps the provider's rules."""

@@ -31,7 +31,19 @@ _RANGES = {
     "S": (0, 59),
     "f": (0, 999_999),
 }
-_SMALLER = {"": "YG", "Y": "mj", "m": "d", "G": "V", "V": "u", "d": "H", "j": "H", "u": "H", "H": "M", "M": "S", "S": "f"}
+_SMALLER = {
+    "": "YG",
+    "Y": "mj",
+    "m": "d",
+    "G": "V",
+    "V": "u",
+    "d": "H",
+    "j": "H",
+    "u": "H",
+    "H": "M",
+    "M": "S",
+    "S": "f",
+}
 """What may follow each directive, so that a later instant has a later text."""
 
 
@@ -62,6 +74,9 @@ class _Bounds(NamedTuple):
         return weeks_in(self.high.isocalendar().year) if letter == "V" else _RANGES[letter][1]
 
 
+_EVER = _Bounds(datetime.min.replace(tzinfo=None), datetime.max.replace(tzinfo=None))
+
+
 def narrowed(
     parts: Sequence[str | Field], *, since: datetime | None, until: datetime | None, zone: tzinfo
 ) -> list[str]:
@@ -77,8 +92,8 @@ def narrowed(
     """
     moves = zone.utcoffset(None) is None
     bounds = _Bounds(
-        datetime.min if since is None else _wall(since, zone, -_SHIFT if moves else timedelta()),
-        datetime.max if until is None else _wall(until, zone, _SHIFT if moves else -_MOMENT),
+        _EVER.low if since is None else _wall(since, zone, -_SHIFT if moves else timedelta()),
+        _EVER.high if until is None else _wall(until, zone, _SHIFT if moves else -_MOMENT),
     )
     before, steps = _steps(parts, bounds)
     while True:
@@ -93,7 +108,7 @@ def _wall(at: datetime, zone: tzinfo, shift: timedelta) -> datetime:
     try:
         return at.astimezone(zone).replace(tzinfo=None) + shift
     except OverflowError:
-        return datetime.min if at.year < 5000 else datetime.max
+        return _EVER.low if at.year < _EVER.high.year else _EVER.high
 
 
 def _steps(parts: Sequence[str | Field], bounds: _Bounds) -> tuple[str, list[_Step]]:

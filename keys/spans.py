@@ -1,4 +1,4 @@
-"""How long a time the digits in a key tell of: a day, an hour, a second, in the time zone in which they were written."""
+"""How long a time the digits in a key tell of, a day, an hour or a second, in the time zone where they were written."""
 
 import calendar
 from collections.abc import Mapping
@@ -56,9 +56,7 @@ def _days(numbers: Mapping[str, int]) -> tuple[date, date] | None:
     month, day, of_year = (numbers.get(letter) for letter in "mdj")
     week_year, week, weekday = (numbers.get(letter) for letter in "GVu")
     if year is not None and month is not None:
-        if day is not None:
-            return date(year, month, day), date(year, month, day)
-        return date(year, month, 1), date(year, month, calendar.monthrange(year, month)[1])
+        return date(year, month, day or 1), date(year, month, day or calendar.monthrange(year, month)[1])
     if year is not None and of_year is not None:
         only = date(year, 1, 1) + timedelta(days=of_year - 1)
         return only, only

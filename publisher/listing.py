@@ -86,8 +86,8 @@ def list_published(
 
     The ids, the partition and ``labels`` are what a field has to be. ``since`` and ``until`` are aware datetimes: what
     was published at ``since`` or later, and before ``until``. A key that gives no more than a day is taken for all of
-    that day. ``timezone`` is where the keys' dates and times were read off. Every field that is no built-in one is taken
-    for a label.
+    that day. ``timezone`` is where the keys' dates and times were read off. Every field that is no built-in one is
+    taken for a label.
 
     A key is listed if ``publish`` gives it for some context, and the listing is of one encoding, as ``archive`` and
     ``raw`` say it, or else the destination: archives, the objects under a prefix, which are one thing, or raw files.
@@ -100,10 +100,10 @@ def list_published(
     as a listing cannot step over the files of a prefix: put the fields by which you look for things first. All of it
     is read before the first is given; a few hundred bytes are held for each.
 
-    ``store``, ``allow``, ``allow_endpoints``, ``timeout``, ``credentials``, ``profile`` and ``requester_pays`` are those
-    of ``publish``. Raises ``ValueError`` (``SpecError``, ``TemplateError``, …) for a call that is wrong, before anything
-    is read; while it is read ``StoreError``, and ``UnsupportedError`` for ``since`` or ``until`` where neither the key
-    nor the store tells a time.
+    ``store``, ``allow``, ``allow_endpoints``, ``timeout``, ``credentials``, ``profile`` and ``requester_pays`` are
+    those of ``publish``. Raises ``ValueError`` (``SpecError``, ``TemplateError``, …) for a call that is wrong, before
+    anything is read; while it is read ``StoreError``, and ``UnsupportedError`` for ``since`` or ``until`` where neither
+    the key nor the store tells a time.
 
     >>> import io
     >>> from keystow import Context, publish
@@ -192,7 +192,7 @@ class _Thing:
         self.size += found.size
         self.objects += 1
         if found.modified is not None and (self.modified is None or found.modified > self.modified):
-            self.modified = found.modified
+            self.modified = found.modified.astimezone(UTC)
 
 
 def _listed(to: Destination, listing: Listing, window: _Window, given: Store | None) -> Iterator[Listed]:
