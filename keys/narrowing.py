@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from .fields import Field
 from .instants import InstantFormat, render, tokens
-from .spans import weeks_in
+from .spans import EVER, weeks_in
 
 MOST_PREFIXES = 64
 _MOMENT = timedelta(microseconds=1)
@@ -74,7 +74,7 @@ class _Bounds(NamedTuple):
         return weeks_in(self.high.isocalendar().year) if letter == "V" else _RANGES[letter][1]
 
 
-_EVER = _Bounds(datetime.min.replace(tzinfo=None), datetime.max.replace(tzinfo=None))
+_EVER = _Bounds(*(at.replace(tzinfo=None) for at in EVER))
 
 
 def narrowed(

@@ -9,7 +9,8 @@ _MOMENT = timedelta(microseconds=1)
 _CLOCK = {"H": timedelta(hours=1), "M": timedelta(minutes=1), "S": timedelta(seconds=1), "f": _MOMENT}
 _CENTURY = 2000
 """Of the years that are written in two digits."""
-_EVER = (datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC))
+EVER = (datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC))
+"""The first and the last instant that a ``datetime`` can be."""
 
 
 class Span(NamedTuple):
@@ -85,4 +86,4 @@ def _instant(wall: datetime, zone: tzinfo, *, fold: int) -> datetime:
     try:
         return wall.replace(tzinfo=zone, fold=fold).astimezone(UTC)
     except OverflowError:
-        return _EVER[wall.year > _CENTURY]
+        return EVER[wall.year > _CENTURY]
