@@ -72,10 +72,15 @@ def keys(found):
     return [each.key for each in found]
 
 
-def test_all_that_was_published_the_newest_last(six):
+def names(place, found):
+    """What was found, by its name below the place: there a bucket ends where each kind of store has it."""
+    return [each.url.removeprefix(f"{place.root}/") for each in found]
+
+
+def test_all_that_was_published_the_newest_last(place, six):
     found = list(list_published(six))
     days = ["2026/10/31", "2026/11/20", "2026/11/28"]
-    assert {each.key for each in found} == {f"results/{day}/{job}-7.tar.gz" for day in days for job in "ab"}
+    assert set(names(place, found)) == {f"results/{day}/{job}-7.tar.gz" for day in days for job in "ab"}
     assert [each.at for each in found] == sorted(each.at for each in found)
     assert [each.modified for each in found[:2]] == sorted(each.modified for each in found[:2])
     one = found[0]
@@ -145,13 +150,13 @@ def test_no_more_is_read_than_template_and_filters_leave(memory_place, key, filt
 @pytest.mark.server
 def test_what_s3_is_asked(seaweed, bucket, login, proxy, files):
     login(seaweed)
-    to = f"s3://{bucket}/asked/{KEY},opt=endpoint={proxy.endpoint}"
+    to = f"s3://{bucket}/asked/{KEY},opt=endpoint={proxy.url}"
     for day in DAYS:
         publish(files, to, context("a", day, run="7"))
     proxy.requests.clear()
     found = keys(list_published(to, since=utc(2026, 11, 27), until=utc(2026, 11, 29)))
     assert found == ["asked/results/2026/11/28/a-7.tar.gz"]
-    asked = [parse_qs(urlsplit(request.target).query) for request in proxy.requests]
+    asked = [parse_qs(urlsplit(request.path).query) for request in proxy.requests]
     assert [query["prefix"] for query in asked] == [[f"asked/results/2026/11/{day}/"] for day in (27, 28)]
 
 
@@ -162,9 +167,9 @@ def test_the_objects_under_a_prefix_are_one_thing(place, files):
     publish(files, to, context("c", DAYS[2]))
     found = list(list_published(to, archive=False))
     contents = [path.stat().st_size for path in files.rglob("*") if path.is_file()]
-    assert {each.key for each in found} == {"files/a/20261128/", "files/b/20261128/"}
+    assert set(names(place, found)) == {"files/a/20261128/", "files/b/20261128/"}
     assert {(each.encoding, each.objects, each.size) for each in found} == {("plain", len(contents), sum(contents))}
-    assert keys(list_published(to)) == ["files/c/20261128.tar.gz"]
+    assert names(place, list_published(to)) == ["files/c/20261128.tar.gz"]
 
 
 def test_a_raw_file_is_what_it_is(place):
@@ -173,10 +178,8 @@ def test_a_raw_file_is_what_it_is(place):
         publish(io.BytesIO(b"42"), to, context(job, run="7"), raw=True)
     publish(io.BytesIO(b"42"), place("exact/a/else.txt"), Context(), raw=True)
     found = list(list_published(to, raw=True))
-    assert {(each.key, each.size, each.encoding) for each in found} == {
-        ("exact/a/7.bin", 2, "raw"),
-        ("exact/b/7.bin", 2, "raw"),
-    }
+    assert set(names(place, found)) == {"exact/a/7.bin", "exact/b/7.bin"}
+    assert {(each.size, each.encoding) for each in found} == {(2, "raw")}
     assert [each.at for each in found] == [each.modified for each in found]
     assert list(list_published(to, raw=True, since=datetime.now(UTC) + timedelta(days=1))) == []
     assert len(list(list_published(to, raw=True, since=datetime.now(UTC) - timedelta(days=1)))) == 2
@@ -246,7 +249,7 @@ def test_a_key_that_cannot_be_read_in_time_is_named_and_left_out(caplog):
     text = "{a}{b}{c}{a}{b}!"
     costly = "a" * 1000
     with pytest.raises(MatchTooCostlyError):
-        Template(text, labels="abc").match(costly)
+        Template(text, labels=list("abc")).match(costly)
     store = Told([Stat(f"{costly}.tar.gz", 1), Stat("12312!.tar.gz", 1)])
     assert keys(list_published(f"memory://m/{text}", store=store)) == ["12312!.tar.gz"]
     assert "left out 'aaa" in caplog.text
@@ -311,13 +314,12 @@ def test_a_session(request, kind, files):
     ran = listed(to, "--job-id", "b", "--since", "2026-11-01", "--until", "2026-11-28", "--output", "json")
     assert ran.err == ""
     (line,) = map(json.loads, ran.out.splitlines())
-    prefix = place.root.removeprefix("s3://").partition("/")[2] + "/" if kind == "s3" else ""
-    assert line["key"] == f"{prefix}results/2026/11/20/b-7.tar.gz" if kind == "s3" else "2026/11/20/b-7.tar.gz"
+    assert line["key"].endswith("2026/11/20/b-7.tar.gz")
     assert line["url"] == f"{place.root}/results/2026/11/20/b-7.tar.gz"
     assert line["fields"] == {"date": "2026/11/20", "jobID": "b", "run": "7"}
     assert (line["at"], line["objects"], line["encoding"]) == ("2026-11-20T00:00:00Z", 1, "gzip")
     assert datetime.fromisoformat(line["modified"]).utcoffset() == timedelta(0)
-    got = keystow("get", "-", files.parent / "back", stdin=json.dumps(line["PublishedResult"]))
+    got = keystow("get", "-", files.parent / "back", "--allow", "file", stdin=json.dumps(line["PublishedResult"]))
     assert got.status == 0, got.err
     table = listed(to, "--since", "2026-11-01").out.splitlines()
     assert [row.split()[0] for row in table] == ["2026-11-20T00:00:00Z"] * 2 + ["2026-11-28T00:00:00Z"] * 2

@@ -14,6 +14,7 @@ from keystow import (
     Checksum,
     Context,
     Fetched,
+    Listed,
     Outcome,
     PublishedResult,
     Publisher,
@@ -23,6 +24,7 @@ from keystow import (
     Template,
     Verified,
     fetch,
+    list_published,
     open_store,
     presign,
     publish,
@@ -54,6 +56,9 @@ entry: dict[str, object] = result.to_input_source("/inputs")
 fetched: Fetched = fetch(result, Path("out"), verify=False)
 verified: Verified = verify("result.yaml")
 url: str = presign(result.to_mapping(), expires=timedelta(hours=1), pin_version=False)
+
+listed: Iterator[Listed] = list_published(spec, job_id="a", labels={"run": "7"}, since=datetime(2026, 1, 1, tzinfo=UTC))
+again: list[Fetched] = [fetch(each.result, each.fields["jobID"]) for each in listed]
 
 credentials = S3Credentials("id", "secret", "token", expires_at=datetime(2030, 1, 1, tzinfo=UTC))
 ended: datetime | None = credentials.expires_at
