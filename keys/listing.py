@@ -57,7 +57,7 @@ class Listing:
     ) -> None:
         self._known = template.texts(**known or {})
         self._bound = template.bind(**known or {})
-        self._order = template.fields
+        self._order = _order(template.parts)
         self._encoding = encoding
         self._rules = rules
         self._zone = zone
@@ -87,9 +87,15 @@ class Listing:
         for text in self._expanded(whole):
             found = self._bound.match(text)
             if found is not None and self._can_be(whole):
-                fields = self._known | found
-                return Reading(dict(sorted(fields.items(), key=self._place)), self._span(found))
+                return Reading(self._with_known(found), self._span(found))
         return None
+
+    def _with_known(self, found: dict[str, str]) -> dict[str, str]:
+        """All values, in the order of the template."""
+        if not self._known:
+            return found
+        fields = self._known | found
+        return {name: fields[name] for name in sorted(fields, key=self._order.__getitem__)}
 
     def _expanded(self, whole: str) -> list[str]:
         """What the template may have given, for the suffix rule to make ``whole`` of it."""
@@ -106,16 +112,21 @@ class Listing:
             return False
         return True
 
-    def _place(self, item: tuple[str, str]) -> int:
-        """Where a value stands in the order of the template's fields."""
-        return self._order.index(item[0].partition(":")[0])
-
     def _span(self, found: Mapping[str, str]) -> Span | None:
         directives: dict[str, str] = {}
         for field in self._formats:
             if field.format is not None:
                 directives |= read(field.format, found.get(field.written) or found[field.name])
         return span(directives, self._zone)
+
+
+def _order(parts: Sequence[str | Field]) -> dict[str, int]:
+    """Where a value stands among the others, by each name under which ``Template.match`` may give it."""
+    fields = [part for part in parts if isinstance(part, Field)]
+    order = {field.written: index for index, field in reversed([*enumerate(fields)])}
+    for index, field in enumerate(fields):
+        order.setdefault(field.name, index)
+    return order
 
 
 def _slashes(parts: Sequence[str | Field]) -> int:

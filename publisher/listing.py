@@ -144,7 +144,7 @@ class _Window:
             if at is not None and at.utcoffset() is None:
                 raise SpecError(f"{name} is {at!r}, which has no time zone: give an aware datetime")
         if self.since is not None and self.until is not None and self.since >= self.until:
-            raise SpecError(f"since {self.since.isoformat()} is not before until {self.until.isoformat()}: turn them")
+            raise SpecError(f"since {self.since.isoformat()} is not before until {self.until.isoformat()}: swap them")
 
     def holds(self, at: datetime | None, key: str) -> bool:
         """Whether what is under ``key``, and was published ``at`` that instant, is in it."""
@@ -180,8 +180,9 @@ def _check_fields(template: Template, names: Collection[str]) -> None:
 
 @dataclass(slots=True)
 class _Thing:
-    """What is held of a published thing until all are known; ``at`` is what its key says."""
+    """What is held of a published thing until all are known; ``at`` and ``values`` are what its key says."""
 
+    values: tuple[str, ...]
     at: datetime | None
     size: int = 0
     objects: int = 0
@@ -198,18 +199,19 @@ class _Thing:
 def _listed(to: Destination, listing: Listing, window: _Window, given: Store | None) -> Iterator[Listed]:
     opening = closing(held(to.store(), given=False)) if given is None else nullcontext(held(given, given=True))
     with opening as store:
-        things = _things(store, listing, window)
+        names, things = _things(store, listing, window)
         order = sorted(things, key=lambda key: _age(things[key], key))
         place = located(to.result(Key(order[0])), store) if order else None
     for key in order:
-        thing, reading = things.pop(key), listing.read(key)
-        if place is not None and reading is not None:
-            result, at = replace(place, key=key), thing.at or thing.modified
-            yield Listed(result, thing.size, thing.objects, thing.modified, at, reading.fields)
+        if place is not None:
+            thing, result = things.pop(key), replace(place, key=key)
+            fields = dict(zip(names, thing.values, strict=True))
+            yield Listed(result, thing.size, thing.objects, thing.modified, thing.at or thing.modified, fields)
 
 
-def _things(store: Store, listing: Listing, window: _Window) -> dict[str, _Thing]:
-    """What there is, by its key or prefix."""
+def _things(store: Store, listing: Listing, window: _Window) -> tuple[list[str], dict[str, _Thing]]:
+    """The names of the fields, and what there is, by its key or prefix."""
+    names: list[str] = []
     things: dict[str, _Thing] = {}
     other = None
     for prefix in listing.prefixes(since=window.since, until=window.until):
@@ -223,9 +225,10 @@ def _things(store: Store, listing: Listing, window: _Window) -> dict[str, _Thing
                 if reading is None or (span is not None and not span.meets(window.since, window.until)):
                     other = key
                     continue
-                things[key] = _Thing(span.first if span else None)
+                names = names or [*reading.fields]  # of one template, each key has the same
+                things[key] = _Thing(tuple(reading.fields.values()), span.first if span else None)
             things[key].add(found)
-    return {key: thing for key, thing in things.items() if thing.at or window.holds(thing.modified, key)}
+    return names, {key: thing for key, thing in things.items() if thing.at or window.holds(thing.modified, key)}
 
 
 def _reading(listing: Listing, key: str) -> Reading | None:

@@ -74,7 +74,8 @@ def run(options: "argparse.Namespace") -> int:
         print(line(thing))
         is_empty = False
     if is_empty:
-        say("nothing was found")
+        others = "" if options.plain or options.raw else "; --plain and --raw list what is no archive"
+        say(f"nothing was found{others}")
     return 0
 
 
