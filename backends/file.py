@@ -117,9 +117,11 @@ class FileStore:
                 key, status = next(levels[-1], ("", None))
                 if not key:
                     levels.pop()
+                elif not key.startswith(prefix):
+                    continue
                 elif status is None:
                     levels.append(iter(self._found(key)))
-                elif key.startswith(prefix):
+                else:
                     yield _stat(key, status)
 
     def _found(self, below: str) -> Sequence[tuple[str, os.stat_result | None]]:

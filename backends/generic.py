@@ -158,8 +158,10 @@ class GenericStore:
         self._files.invalidate_cache()
         walk = self._files.walk(self._root + (f"/{directory}" if directory else ""), detail=True)
         while (step := self._ask(self._root, lambda: next(walk, None))) is not None:
-            where, _, files = step
+            where, directories, files = step
             below = where.rstrip("/")[len(self._root) :].lstrip("/")
+            for name in [name for name in directories if not f"{below}/{name}/".lstrip("/").startswith(prefix)]:
+                del directories[name]
             for name in sorted(files):
                 key = f"{below}/{name}" if below else name
                 if name and key.startswith(prefix) and not name.startswith(_TEMPORARY):

@@ -72,9 +72,9 @@ def render(form: InstantFormat, at: datetime) -> str:
 @functools.lru_cache
 def _printf(form: InstantFormat) -> tuple[str, Callable[[datetime], object]]:
     """What is the same each time that a format is rendered."""
-    tokens = _tokens(form)
-    printf = "".join(_DIRECTIVES[text].form if is_directive else text for text, is_directive in tokens)
-    values = [_DIRECTIVES[text].value for text, is_directive in tokens if is_directive]
+    taken = tokens(form)
+    printf = "".join(_DIRECTIVES[text].form if is_directive else text for text, is_directive in taken)
+    values = [_DIRECTIVES[text].value for text, is_directive in taken if is_directive]
     names = [value for value in values if isinstance(value, str)]
     if len(names) == len(values):
         return printf, attrgetter(*names)  # all at once
@@ -88,7 +88,7 @@ def pattern(form: InstantFormat, seen: set[str]) -> str:
     A directive that is in ``seen`` must agree with its earlier occurrence; those met here are added.
     """
     out = []
-    for text, is_directive in _tokens(form):
+    for text, is_directive in tokens(form):
         if not is_directive:
             out.append(re.escape(text))
         elif text in seen:
@@ -101,10 +101,21 @@ def pattern(form: InstantFormat, seen: set[str]) -> str:
 
 def letters(form: InstantFormat) -> set[str]:
     """The directives in ``form``."""
-    return {text for text, is_directive in _tokens(form) if is_directive}
+    return {text for text, is_directive in tokens(form) if is_directive}
 
 
-def _tokens(form: InstantFormat) -> list[tuple[str, bool]]:
+@functools.lru_cache
+def _reading(form: InstantFormat) -> re.Pattern[str]:
+    return re.compile(pattern(form, set()))
+
+
+def read(form: InstantFormat, text: str) -> dict[str, str]:
+    """What each directive of ``form`` wrote of ``text``; nothing where ``render`` cannot have given it."""
+    found = _reading(form).fullmatch(text)
+    return {letter: found[letter] for letter in letters(form)} if found else {}
+
+
+def tokens(form: InstantFormat) -> list[tuple[str, bool]]:
     """Literal text and directives, in order."""
     return [(found.group(1) or found.group(), found.group(1) is not None) for found in _TOKEN.finditer(form)]
 

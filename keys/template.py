@@ -98,6 +98,11 @@ class Template:
         return [part for part in self._parts if isinstance(part, Field)]
 
     @property
+    def parts(self) -> tuple[str | Field, ...]:
+        """Its literal texts and its placeholders, in order."""
+        return self._parts
+
+    @property
     def text(self) -> str:
         """The template as it is written, with what was bound filled in."""
         escape = self.dialect == "keystow"
@@ -182,6 +187,17 @@ class Template:
         bound = object.__new__(Template)
         bound._set([self._bound(part, names, values) for part in self._parts], self._policy, self.dialect)
         return bound
+
+    def texts(self, /, **values: str | datetime | int) -> dict[str, str]:
+        """What ``match`` gives of these fields for each key of ``bind(**values)``. Raises what ``bind`` raises.
+
+        >>> Template("{partitionIndex:04}/{jobID}").texts(partitionIndex=3)
+        {'partitionIndex': '0003'}
+        """
+        self.bind(**values)
+        names = self._names()
+        bound = {name: self._bound(field, names, values) for field, name in names.items()}
+        return {name: self._policy.restore(text) for name, text in bound.items() if isinstance(text, str)}
 
     def _bound(
         self, part: str | Field, names: Mapping[Field, str], values: Mapping[str, str | datetime | int]

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from .errors import ResultError, SpecError, VerificationError, WorkerLostError
     from .fetching import Fetched, Verified, fetch, presign, verify
     from .keys import Context, Template
+    from .listing import Listed, list_published
     from .many import Outcome, publish_many
     from .policies import Policy, lifecycle, policy
     from .publisher import Publisher
@@ -39,6 +40,7 @@ _HOMES = {
     "Context": "keys",
     "Fetched": "fetching",
     "KeystowError": "root",
+    "Listed": "listing",
     "Outcome": "many",
     "Policy": "policies",
     "PublishedResult": "result",
@@ -60,6 +62,7 @@ _HOMES = {
     "averify": "awaited",
     "fetch": "fetching",
     "lifecycle": "policies",
+    "list_published": "listing",
     "open_store": "backends",
     "policy": "policies",
     "presign": "fetching",
@@ -76,6 +79,7 @@ __all__ = [
     "Context",
     "Fetched",
     "KeystowError",
+    "Listed",
     "Outcome",
     "Policy",
     "PublishedResult",
@@ -97,6 +101,7 @@ __all__ = [
     "averify",
     "fetch",
     "lifecycle",
+    "list_published",
     "open_store",
     "policy",
     "presign",

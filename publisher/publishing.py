@@ -179,11 +179,15 @@ class Destination:
 
         Raises ``TemplateError``, ``MissingValueError``, ``ValueRefusedError`` or ``KeyRuleError``.
         """
+        return self.result(self._key(context))
+
+    def result(self, key: Key) -> PublishedResult:
+        """What is known, without the store, of what was published here under ``key``."""
         spec = self.spec
         return PublishedResult(
             type=spec.type,
             bucket=spec.bucket,
-            key=self._key(context),
+            key=key,
             endpoint=spec.endpoint,
             region=spec.region or region_of(spec.endpoint),
             encoding=self.encoding,
@@ -360,9 +364,9 @@ def sent(
         packed = pack(tree, level=level, threads=processors(), mtime=manner.mtime)
         _, chunks = begun(packed, lambda size: size >= _AHEAD or opening.done())
         store = opening.result()
-        return _publish_object(store, _located(foreseen, store), chunks, "application/gzip", manner)
+        return _publish_object(store, located(foreseen, store), chunks, "application/gzip", manner)
     store = opening.result()
-    result = _located(foreseen, store)
+    result = located(foreseen, store)
     if foreseen.encoding == "plain":
         return _publish_files(store, result, tree, manner)
     (file,) = tree.files
@@ -388,7 +392,7 @@ def _spec(destination: str | Mapping[str, object] | PublisherSpec) -> PublisherS
     return PublisherSpec.from_mapping(destination)
 
 
-def _located(result: PublishedResult, store: Store) -> PublishedResult:
+def located(result: PublishedResult, store: Store) -> PublishedResult:
     """``result`` with the endpoint and the region that the store found out for itself."""
     return replace(
         result,

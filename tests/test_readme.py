@@ -84,6 +84,18 @@ def test_the_program_that_publishes_many(tmp_path):
     assert len(list((tmp_path / "keystow-many").iterdir())) == 20
 
 
+def test_the_commands_and_the_program_that_list(tmp_path, monkeypatch):
+    page = (ROOT / "docs" / "listing.md").read_text("utf-8").replace("/tmp", str(tmp_path))
+    (command,), (program,) = blocks(page, "sh"), blocks(page, "python")
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+    (tmp_path / "results").write_text("42")
+    for call in (["/bin/sh", "-euc", command], [sys.executable, "-c", program]):
+        done = subprocess.run(call, cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        assert "2026/11/28/abc123-7.tar.gz" in done.stdout.splitlines()[-1]
+    assert len(done.stdout.splitlines()) == 1
+
+
 @pytest.mark.server
 def test_the_four_ways_on_the_page_of_options(workplace, seaweed):
     from keystow import PublisherSpec

@@ -10,6 +10,9 @@ if TYPE_CHECKING:
 
     from keystow.keys import Context
 
+_PLAIN = "publish files under a prefix, not an archive"
+_RAW = "publish one file, or - (stdin), as it is, as this key"
+
 
 def take_context(parser: "argparse.ArgumentParser", *, typed_alone: bool = False) -> None:
     """Declares the options that ``given_context`` reads, or ``typed_context`` alone, and ``--plain`` and ``--raw``."""
@@ -33,11 +36,19 @@ def take_context(parser: "argparse.ArgumentParser", *, typed_alone: bool = False
     parser.add_argument("--timezone", metavar="ZONE", type=typed.zone, help="the zone of --at and now; default: UTC")
 
 
-def take_encoding(parser: "argparse.ArgumentParser") -> None:
-    """Declares ``--plain`` and ``--raw``."""
+def take_encoding(parser: "argparse.ArgumentParser", plain: str = _PLAIN, raw: str = _RAW) -> None:
+    """Declares ``--plain`` and ``--raw``, with a word of help for each."""
     encoding = parser.add_mutually_exclusive_group()
-    encoding.add_argument("--plain", action="store_true", help="publish files under a prefix, not an archive")
-    encoding.add_argument("--raw", action="store_true", help="publish one file, or - (stdin), as it is, as this key")
+    encoding.add_argument("--plain", action="store_true", help=plain)
+    encoding.add_argument("--raw", action="store_true", help=raw)
+
+
+def given_labels(options: "argparse.Namespace") -> "dict[str, str]":
+    """The values of ``--label``, by their names. Raises ``ValueError``."""
+    labels = dict(options.label)
+    if len(labels) < len(options.label):
+        raise ValueError("a --label is given twice: give each NAME once")
+    return labels
 
 
 def given_context(options: "argparse.Namespace") -> "Context":
@@ -62,9 +73,6 @@ def typed_context(options: "argparse.Namespace") -> "Context":
             at = at.replace(tzinfo=zone) if at.tzinfo is None else at.astimezone(options.timezone or at.tzinfo)
         except OverflowError:
             raise ValueError(f"--at {at.isoformat()} is outside of the years 1 to 9999 in {zone}") from None
-    labels = dict(options.label)
-    if len(labels) < len(options.label):
-        raise ValueError("a --label is given twice: give each NAME once")
     return Context(
         job_id=options.job_id,
         execution_id=options.execution_id,
@@ -72,5 +80,5 @@ def typed_context(options: "argparse.Namespace") -> "Context":
         at=at,
         partition_index=options.partition_index,
         partition_count=options.partition_count,
-        labels=labels,
+        labels=given_labels(options),
     )

@@ -22,6 +22,7 @@ _COMMANDS = {
     "get": "fetch what was published, and verify it",
     "verify": "read what was published and compare its SHA-256",
     "url": "print a pre-signed URL of a published archive or raw file",
+    "ls": "list what was published, the newest last",
     "key": "print a key as publish would use it",
     "policy": "print the least that a publisher or a requester has to be allowed",
 }

@@ -7,6 +7,7 @@ from functools import partial
 from . import typed
 from .claimed import take_trust
 from .context import given_context, take_context
+from .destination import given_destinations, take_destination
 from .failures import each_of
 from .manner import given_manner, take_manner
 from .output import FORMS, Printed, check_form
@@ -16,7 +17,7 @@ from .written import given_access, given_writing, take_access, take_writing
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Sequence
 
     from keystow.publishing import Destination, Manner, Sent
     from keystow.result import PublishedResult
@@ -25,11 +26,6 @@ DESCRIPTION = (
     "Publish SOURCE as one .tar.gz, with --plain as files under a prefix, or with --raw one file as it is, "
     "and print the published result."
 )
-_USUAL = "KEYSTOW_DESTINATION"
-_DESTINATION = (
-    "s3://bucket/results/{jobID}, file:///directory/{jobID}; may end in ,opt=endpoint=URL,opt=region=NAME. "
-    f"Default: {_USUAL}"
-)
 _OUTPUT = "form of the result; bacalhau-input: as InputSources of a Bacalhau job, at /inputs"
 _STDIN = "-"
 
@@ -37,8 +33,7 @@ _STDIN = "-"
 def take_arguments(parser: "argparse.ArgumentParser") -> None:
     """Declares what the command takes."""
     parser.add_argument("source", metavar="SOURCE", help="the directory or file to publish; with --raw also - (stdin)")
-    parser.add_argument("destination", metavar="DESTINATION", nargs="*", help=_DESTINATION)
-    parser.add_argument("--spec", metavar="FILE", help="a YAML file that holds a Publisher, instead of DESTINATION")
+    take_destination(parser, "*")
     take_context(parser)
     take_manner(parser)
     parser.add_argument("--verbose", action="store_true", help="name what the patterns leave out")
@@ -72,7 +67,7 @@ def run(options: "argparse.Namespace") -> int:
         access=access,
         writing=given_writing(options),
     )
-    destinations = _destinations(options, made)
+    destinations = given_destinations(options.destination, options.spec, made)
     results = [to.foreseen(context) for to in destinations]
     check_form(options.output, results)
     manner = given_manner(options)
@@ -181,29 +176,6 @@ def _tell(what: str, done: "Sent", objects: int) -> None:
         say(f"published {what} to {result.url}{some}")
         if result.type == "memory":
             say("note: memory:// is this process's own, and is gone now: file:///directory stays")
-
-
-def _destinations(
-    options: "argparse.Namespace", made: "Callable[[str | Mapping[str, object]], Destination]"
-) -> "list[Destination]":
-    from keystow.errors import SpecError
-
-    if options.destination and options.spec is not None:
-        raise SpecError("give a DESTINATION, such as s3://bucket/results/{jobID}, or --spec FILE: one of them")
-    if options.destination:
-        return list(map(made, options.destination))
-    if options.spec is not None:
-        from keystow.yaml_files import load_mapping_file
-
-        absent = "is no file: give the YAML file of a publisher or a job"
-        return [made(dict(load_mapping_file(options.spec, SpecError, absent)))]
-    usual = os.environ.get(_USUAL)
-    if not usual:
-        raise SpecError(f"give a DESTINATION, such as s3://bucket/results/{{jobID}}, or --spec FILE, or set {_USUAL}")
-    try:
-        return [made(usual)]
-    except SpecError as error:
-        raise SpecError(f"{_USUAL}: {error}") from None
 
 
 def _note(foreseen: "PublishedResult") -> None:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, tzinfo
 
 _DURATION = "([0-9]{1,9})([smhd]?)"
+_AGE = "[0-9]+[a-z]"
 _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 _TIMEOUT = "when a request is over on which nothing moves, with all of its tries. Default: KEYSTOW_TIMEOUT, or 150s"
 _SIZE = "([0-9]{1,18})([kMGTP]?)(i?)B?"
@@ -73,6 +74,16 @@ def instant(text: str) -> datetime:
         return datetime.fromisoformat(text)
     except ValueError:
         raise ArgumentTypeError(f"{text!r} is no ISO 8601 time such as 2023-09-26T14:05:30") from None
+
+
+def moment(text: str) -> datetime | timedelta:
+    """A time in ISO 8601, or how long ago it was."""
+    try:
+        return duration(text) if re.fullmatch(_AGE, text) else datetime.fromisoformat(text)
+    except ValueError:
+        raise ArgumentTypeError(
+            f"{text!r} is no time such as 2026-11-28 or 2026-11-28T14:05, and no age such as 7d"
+        ) from None
 
 
 def zone(text: str) -> tzinfo:

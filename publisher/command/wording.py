@@ -23,6 +23,8 @@ _OPTIONS = (
     (r"\b(?:set |give )?Context\(labels=\{'([^']*)': …\}\)", r"give --label \1=…"),
     (r"\b(?:set |give )?Context\(at=…\)", "give --at"),
     (r"\b(?:set |give )?Context\(([a-z]+)_([a-z]+)=…\)", r"give --\1-\2"),
+    (r"^(since|until)(?= )", r"--\1"),
+    (r"\bleave since, until out", "leave --since and --until out"),
     (r"\bleave (?:credentials= and )?profile=? out", "leave --profile out"),
     (r' \(or, with a Template of your own, choose values="percent"\)', ""),
 )
@@ -59,3 +61,19 @@ def counted(number: int, thing: str) -> str:
     ('1 file', '2 files')
     """
     return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
+
+
+def sized(size: int) -> str:
+    """``size`` in bytes, rounded, in the unit in which it is short.
+
+    >>> sized(999), sized(1000), sized(1_234_567), sized(999_999)
+    ('999 B', '1.0 kB', '1.2 MB', '1.0 MB')
+    """
+    if size < 1000:
+        return f"{size} B"
+    amount: float = size
+    for unit in ("kB", "MB", "GB", "TB"):
+        amount /= 1000
+        if amount < 999.95:
+            return f"{amount:.1f} {unit}"
+    return f"{amount / 1000:.1f} PB"

@@ -169,6 +169,15 @@ def test_the_list_is_in_the_order_of_bytes_and_hides_what_is_being_written(store
     assert list(store.list("a/1/")) == []
 
 
+def test_a_list_looks_into_no_directory_that_cannot_hold_the_prefix(store, monkeypatch) -> None:
+    for key in ("a/10/x", "a/12/x", "a/2/x", "a/2/y/z", "b/1/x", "a/1"):
+        store.write(key, [b"x"])
+    looked, look = [], store._found
+    monkeypatch.setattr(store, "_found", lambda below: looked.append(below) or look(below))
+    assert [stat.key for stat in store.list("a/1")] == ["a/1", "a/10/x", "a/12/x"]
+    assert sorted(looked) == ["a/", "a/10/", "a/12/"]
+
+
 def test_a_list_stands_while_others_write_and_delete(store) -> None:
     def work(number: int) -> int:
         for turn in range(20):

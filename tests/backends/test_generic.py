@@ -112,6 +112,16 @@ def test_a_connection_that_dies_leaves_the_old_object(server, sftp, directory, e
 
 
 @pytest.mark.server
+def test_a_list_looks_into_no_directory_that_cannot_hold_the_prefix(sftp, monkeypatch) -> None:
+    for key in ("a/10/x", "a/2/y/z", "b/1/x", "a/1"):
+        sftp.write(key, [b"x"])
+    looked, look = [], sftp._files.ls
+    monkeypatch.setattr(sftp._files, "ls", lambda path, **how: looked.append(path) or look(path, **how))
+    assert sorted(found.key for found in sftp.list("a/1")) == ["a/1", "a/10/x"]
+    assert [path.removeprefix(sftp._root) for path in looked] == ["/a", "/a/10"]
+
+
+@pytest.mark.server
 @pytest.mark.parametrize("raised", [RuntimeError, KeyboardInterrupt])
 def test_a_temporary_file_goes_when_chunks_raise(sftp, directory, raised) -> None:
     def breaking():

@@ -773,11 +773,12 @@ def test_what_has_no_url(result, status, advice):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--help"], ["publish", "get", "verify", "url", "key", "policy"]),
+        (["--help"], ["publish", "get", "verify", "url", "ls", "key", "policy"]),
         (["publish", "--help"], ["SOURCE", "DESTINATION", "--spec", "--job-id", "--timezone", "--dry-run", "--plain"]),
         (["get", "--help"], ["RESULT|URL", "DIRECTORY", "stdin"]),
         (["verify", "--help"], ["RESULT", "SHA-256"]),
         (["url", "--help"], ["--expires", "--no-pin-version", "s3:GetObjectVersion"]),
+        (["ls", "--help"], ["DESTINATION", "--since", "--until", "--label", "--timezone", "--output"]),
         (["key", "--help"], ["TEMPLATE", "--label", "--at"]),
         (["policy", "--help"], ["DESTINATION", "--role", "--lifecycle", "--with-abort", "--with-versions"]),
     ],
@@ -788,7 +789,7 @@ def test_help(arguments, words):
     assert [word for word in words if word not in ran.out] == []
 
 
-@pytest.mark.parametrize("command", ["publish", "publish-many", "get", "verify", "url", "key", "policy"])
+@pytest.mark.parametrize("command", ["publish", "publish-many", "get", "verify", "url", "ls", "key", "policy"])
 def test_every_option_has_a_word_of_help(command):
     options = (
         keystow(command, "--help", COLUMNS="200").out.split("options:\n")[1].replace("\n\nhow objects are written", "")
@@ -873,7 +874,7 @@ def test_what_is_loaded_late(code, unwanted):
     assert ran.out.splitlines()[-1] == "[]"
 
 
-COMMANDS = {"publish", "get", "verify", "url", "key", "policy"}
+COMMANDS = {"publish", "get", "verify", "url", "ls", "key", "policy"}
 LOADED = """
 import sys
 from keystow.command import main

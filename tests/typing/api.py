@@ -14,6 +14,7 @@ from keystow import (
     Checksum,
     Context,
     Fetched,
+    Listed,
     Outcome,
     Policy,
     PublishedResult,
@@ -25,6 +26,7 @@ from keystow import (
     Verified,
     fetch,
     lifecycle,
+    list_published,
     open_store,
     policy,
     presign,
@@ -61,6 +63,8 @@ url: str = presign(result.to_mapping(), expires=timedelta(hours=1), pin_version=
 least: Policy = policy(spec, role="publisher", context=context, if_exists="skip", with_abort=True, kms_key="alias/a")
 document: str = lifecycle("s3://bucket/key", archive=False).to_json()
 whys: list[str] = [grant.why for grant in least.grants]
+listed: Iterator[Listed] = list_published(spec, job_id="a", labels={"run": "7"}, since=datetime(2026, 1, 1, tzinfo=UTC))
+again: list[Fetched] = [fetch(each.result, each.fields["jobID"]) for each in listed]
 
 credentials = S3Credentials("id", "secret", "token", expires_at=datetime(2030, 1, 1, tzinfo=UTC))
 ended: datetime | None = credentials.expires_at

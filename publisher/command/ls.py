@@ -1,0 +1,139 @@
+"""``keystow ls``: what was published to a destination."""
+
+from datetime import UTC, datetime, timedelta
+
+from . import typed
+from .claimed import given_trust, take_trust
+from .context import given_labels, take_encoding
+from .destination import given_destinations, take_destination
+from .streams import say
+from .written import take_opening
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
+    from typing import Any
+
+    from keystow.listing import Listed
+
+DESCRIPTION = (
+    "List what was published to DESTINATION, the newest last. Each field of its key may have any value, unless an "
+    "option says which."
+)
+_FIELDS: "dict[str, tuple[str, Any, str]]" = {
+    "job_id": ("ID", str, "jobID"),
+    "execution_id": ("ID", str, "executionID"),
+    "node_id": ("ID", str, "nodeID"),
+    "partition_index": ("N", typed.number, "partitionIndex"),
+    "partition_count": ("N", typed.number, "partitionCount"),
+}
+"""By the names of ``list_published``'s keywords."""
+_PLAIN = "list what was published as files under a prefix, each prefix as one"
+_RAW = "list what was published as it is"
+_SINCE = "only what was published then or later: 2026-11-28, 2026-11-28T14:05, or so long ago: 7d, 12h"
+_UNTIL = "only what was published before; as --since"
+_ZONE = "the zone of --since, --until and the dates in keys; default: UTC"
+_OUTPUT = "a table (default), or a line of JSON for each (docs/listing.md)"
+_AHEAD = timedelta(days=1)
+"""By so much the clock of who published may be ahead, or his time zone."""
+
+
+def take_arguments(parser: "argparse.ArgumentParser") -> None:
+    """Declares what the command takes."""
+    take_destination(parser, "?")
+    take_encoding(parser, _PLAIN, _RAW)
+    for name, (metavar, of, field) in _FIELDS.items():
+        parser.add_argument(f"--{name.replace('_', '-')}", metavar=metavar, type=of, help=f"what {{{field}}} has to be")
+    parser.add_argument(
+        "--label", metavar="NAME=VALUE", type=typed.label, action="append", default=[], help="what {NAME} has to be"
+    )
+    parser.add_argument("--since", metavar="TIME", type=typed.moment, help=_SINCE)
+    parser.add_argument("--until", metavar="TIME", type=typed.moment, help=_UNTIL)
+    parser.add_argument("--timezone", metavar="ZONE", type=typed.zone, default=UTC, help=_ZONE)
+    parser.add_argument("--output", choices=("table", "json"), default="table", help=_OUTPUT)
+    take_trust(parser)
+    typed.take_timeout(parser)
+    take_opening(parser)
+    parser.set_defaults(prints=True)
+
+
+def run(options: "argparse.Namespace") -> int:
+    """Prints a line for each thing that was published."""
+    from functools import partial
+
+    from keystow.listing import list_published
+
+    given = {name: getattr(options, name) for name in (*_FIELDS, "timezone", "timeout", "profile", "requester_pays")}
+    given |= given_trust(options) | _window(options)
+    archive = False if options.plain else None
+    made = partial(list_published, archive=archive, raw=options.raw, labels=given_labels(options), **given)
+    (things,) = given_destinations(_destination(options.destination), options.spec, made)
+    line = _as_json if options.output == "json" else _as_row
+    is_empty = True
+    for thing in things:
+        print(line(thing))
+        is_empty = False
+    if is_empty:
+        others = "" if options.plain or options.raw else "; --plain and --raw list what is no archive"
+        say(f"nothing was found{others}")
+    return 0
+
+
+def _destination(typed: str | None) -> list[str]:
+    """What was typed, if anything was."""
+    from keystow.errors import SpecError
+
+    if typed is not None and "://" not in typed:
+        raise SpecError(f"{typed!r} is no DESTINATION: write the one that was published to, as s3://bucket/{{jobID}}")
+    return [] if typed is None else [typed]
+
+
+def _window(options: "argparse.Namespace") -> "dict[str, datetime]":
+    """``since`` and ``until``, as far as they were typed. What was published in the last days is not in the future."""
+    now = datetime.now(UTC)
+    window = {name: getattr(options, name) for name in ("since", "until")}
+    if isinstance(window["since"], timedelta) and window["until"] is None:
+        window["until"] = now + _AHEAD
+    return {name: _instant(name, at, now, options.timezone) for name, at in window.items() if at is not None}
+
+
+def _instant(name: str, at: "Any", now: datetime, zone: "Any") -> datetime:  # noqa: ANN401
+    try:
+        if isinstance(at, timedelta):
+            return now - at
+        found: datetime = at.replace(tzinfo=zone) if at.tzinfo is None else at
+        return found.astimezone(UTC)
+    except OverflowError:
+        raise ValueError(f"--{name} is outside of the years 1 to 9999") from None
+
+
+def _as_row(thing: "Listed") -> str:
+    from keystow.backends.texts import presentable
+
+    from .wording import counted, sized
+
+    at = "-" if thing.at is None else _written(thing.at.replace(microsecond=0))
+    return f"{at:<20}  {sized(thing.size):>8}  {counted(thing.objects, 'object'):>9}  {presentable(thing.url)}"
+
+
+def _as_json(thing: "Listed") -> str:
+    import json
+
+    return json.dumps(
+        {
+            "key": thing.key,
+            "url": thing.url,
+            "encoding": thing.encoding,
+            "size": thing.size,
+            "objects": thing.objects,
+            "modified": thing.modified and _written(thing.modified),
+            "at": thing.at and _written(thing.at),
+            "fields": thing.fields,
+            "PublishedResult": thing.result.to_mapping(),
+        }
+    )
+
+
+def _written(at: datetime) -> str:
+    """ISO 8601, in UTC."""
+    return at.isoformat().replace("+00:00", "Z")
