@@ -10,8 +10,8 @@
 3. It writes and does nothing else: no listing, no look before, no making of buckets.
 4. Memory is bounded by part size and concurrency, whatever the length.
 5. SHA-256 of all bytes is computed on the way, and a store that can verify a checksum on arrival is asked to.
-6. ``arrived`` is told of bytes that the store has, and of no others: of each part once it is acknowledged, in the thread
-   that writes, in whatever order. What it raises ends the write, as what ``chunks`` raises does.
+6. ``arrived`` is told of bytes that the store has, and of no others: of each part once it is acknowledged, in whatever
+   order, by the thread that writes. What it raises ends the write, as what ``chunks`` raises does.
 
 Every error is a ``StoreError``, but for what ``chunks`` and ``arrived`` raise, which passes through unchanged.
 """
@@ -34,8 +34,8 @@ class Capabilities:
     ``content_type`` and ``metadata`` are only descriptions: a store without them, which has ``metadata=False``, leaves
     them out.
     ``atomic`` is the first promise of ``write``: without it, nothing is written at all. ``options`` says that there is
-    a table of what it makes of ``ObjectOptions`` (``options.TABLE``); a store without has none of them. ``arrivals`` says
-    that ``write`` takes ``arrived``; a store without is given none.
+    a table of what it makes of ``ObjectOptions`` (``options.TABLE``); a store without has none of them. ``arrivals``
+    says that ``write`` takes ``arrived``; a store without is given none.
     """
 
     atomic: bool = True
@@ -102,8 +102,8 @@ class Store(Protocol):
         """Stores the bytes of ``chunks`` under ``key``, as the contract above says.
 
         ``options`` say more of how it is written, and stand above ``content_type`` and ``metadata``. Raises
-        ``UnsupportedError`` for one that this store does not have, before anything is sent. ``arrived`` is told of bytes
-        as they arrive; what it was not told of has arrived, too, once this returns.
+        ``UnsupportedError`` for one that this store does not have, before anything is sent. ``arrived`` is told of
+        bytes as they arrive; what it was not told of has arrived, too, once this returns.
         """
         ...
 
