@@ -27,7 +27,7 @@ from .concurrency import in_order
 from .download import Download, is_url
 from .ending import held, until
 from .errors import ResultError, VerificationError
-from .progress import Meter, Moved, Progress, told_by
+from .progress import Meter, Progress, Tell, told_by
 from .result import PublishedResult
 from .stored import Access, listing_checksum, open_place
 from .trust import Trust, admit_url
@@ -163,7 +163,7 @@ def fetch(
         return _fetched(unpacked, content.checksum(), verified=content.expected is not None)
 
 
-def _sized(told: Callable[[Moved], object] | None, store: Store, published: PublishedResult) -> Meter:
+def _sized(told: Tell | None, store: Store, published: PublishedResult) -> Meter:
     """A meter of as many bytes as the object has, if the store says that; it is asked only for somebody to be told."""
     if told is None:
         return Meter(None)
@@ -182,7 +182,7 @@ def _downloaded(
     expected: Checksum | None,
     most: int,
     *,
-    told: Callable[[Moved], object] | None,
+    told: Tell | None,
 ) -> Fetched:
     meter = Meter(told, of=1, known=False)
 

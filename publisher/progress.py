@@ -25,14 +25,6 @@ class Callback(Protocol):
         ...
 
 
-Progress = Callable[[int, int], object] | Callback
-"""Is told the bytes that have moved, and how many there are: as two arguments, or as fsspec's ``Callback``.
-
-The first never become fewer, nor more than the second. They are told to be all of them once, when the call has
-succeeded. How many there are may become more where nobody knows it beforehand, as of a stream or a prefix.
-"""
-
-
 class Moved(NamedTuple):
     """So many bytes and objects have moved, of so many; ``known`` says that there are no more."""
 
@@ -43,10 +35,30 @@ class Moved(NamedTuple):
     known: bool
 
 
-def told_by(progress: Progress | None, error: type[ValueError]) -> Callable[[Moved], object] | None:
+Tell = Callable[[Moved], object]
+
+
+class Watching(NamedTuple):
+    """What wants to know of objects, too."""
+
+    tell: Tell
+
+
+Progress = Callable[[int, int], object] | Callback | Watching
+"""Is told the bytes that have moved, and how many there are: as two arguments, or as fsspec's ``Callback``.
+
+The first never become fewer, nor more than the second. They are as many as these once, when the call has succeeded;
+but where nobody says how many there are, as of a URL without a length, these are as many as have moved. They may become
+more where that is not known beforehand: of a stream, or a prefix.
+"""
+
+
+def told_by(progress: Progress | None, error: type[ValueError]) -> Tell | None:
     """What tells ``progress``. Raises ``error`` for what can be told nothing."""
     if progress is None:
         return None
+    if isinstance(progress, Watching):
+        return progress.tell
     if isinstance(progress, type):
         raise error(f"progress={progress.__name__} is a class: give one that is made, {progress.__name__}()")
     if hasattr(progress, "set_size") and hasattr(progress, "absolute_update"):
@@ -60,7 +72,7 @@ def told_by(progress: Progress | None, error: type[ValueError]) -> Callable[[Mov
     return lambda moved: tell(moved.done, moved.total)
 
 
-def _told_callback(callback: Callback) -> Callable[[Moved], object]:
+def _told_callback(callback: Callback) -> Tell:
     size = -1
 
     def tell(moved: Moved) -> None:
@@ -76,9 +88,7 @@ def _told_callback(callback: Callback) -> Callable[[Moved], object]:
 class Meter:
     """What has moved of one call. It is told by any thread; ``told`` is called by one at a time."""
 
-    def __init__(
-        self, told: Callable[[Moved], object] | None, total: int = 0, of: int = 0, *, known: bool = True
-    ) -> None:
+    def __init__(self, told: Tell | None, total: int = 0, of: int = 0, *, known: bool = True) -> None:
         self._tell = told
         self.is_watched = told is not None
         self._moved = Moved(0, total, 0, of, known)
@@ -86,7 +96,8 @@ class Meter:
 
     def begin(self) -> None:
         """Tells how many bytes there are, where that is known."""
-        self._advance(self._moved)
+        if self._tell is not None and self._moved.total:
+            self._tell(self._moved)
 
     def expect(self, size: int, objects: int = 0) -> None:
         """There are so many bytes more, in so many objects more; that is told when something has moved."""
@@ -104,10 +115,14 @@ class Meter:
         """So many bytes more have moved, with which so many objects are whole."""
         if self._tell is not None:
             with self._lock:
-                moved = self._moved
-                done = min(moved.done + size, moved.total) if moved.known else moved.done + size
-                total = max(done, moved.total)
-                self._advance(moved._replace(done=done, total=total, objects=moved.objects + objects))
+                before = self._moved
+                done = before.done + size
+                if before.known:
+                    done = min(done, before.total)
+                total = max(done, before.total)
+                self._moved = before._replace(done=done, total=total, objects=before.objects + objects)
+                if done < total or total > before.total:
+                    self._tell(self._moved)
 
     def end(self) -> None:
         """All has moved."""
@@ -116,11 +131,6 @@ class Meter:
                 total, of = self._moved.total, max(self._moved.of, self._moved.objects)
                 self._moved = Moved(total, total, of, of, known=True)
                 self._tell(self._moved)
-
-    def _advance(self, moved: Moved) -> None:
-        self._moved = moved
-        if self._tell is not None and (moved.done < moved.total or (not moved.known and moved.done)):
-            self._tell(moved)
 
     def passing(self, chunks: Iterable[Piece]) -> Iterable[Piece]:
         """``chunks``, each of which has moved when the next is asked for."""

@@ -8,7 +8,7 @@ import logging
 import mimetypes
 import os
 import threading
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -32,7 +32,7 @@ from .checksum import Checksum
 from .concurrency import Budget, in_order
 from .errors import SpecError
 from .keys import Context, Key, Template, check_key, object_key
-from .progress import Meter, Moved, Progress, Share, told_by
+from .progress import Meter, Progress, Share, Tell, told_by
 from .raw import Readable, check_file, is_stream, streamed
 from .result import PublishedResult
 from .spec import PublisherSpec
@@ -343,7 +343,7 @@ def published(
     context: Context | None,
     manner: Manner,
     *,
-    told: Callable[[Moved], object] | None = None,
+    told: Tell | None = None,
 ) -> PublishedResult:
     """What was published of ``source``."""
     opened.check()
@@ -357,7 +357,7 @@ def sent(
     opened: Opened,
     manner: Manner,
     *,
-    told: Callable[[Moved], object] | None = None,
+    told: Tell | None = None,
 ) -> Sent:
     """What came of publishing ``tree``, where that was ``foreseen``. The store is opened meanwhile."""
     meter = _meter(tree, foreseen, told)
@@ -381,7 +381,7 @@ def sent(
     return done
 
 
-def _meter(tree: Tree, foreseen: PublishedResult, told: Callable[[Moved], object] | None) -> Meter:
+def _meter(tree: Tree, foreseen: PublishedResult, told: Tell | None) -> Meter:
     if told is None:
         return Meter(None)
     return Meter(told, tree.size, len(tree.files) if foreseen.encoding == "plain" else 1, known=not is_stream(tree))

@@ -10,7 +10,8 @@ from .context import given_context, take_context
 from .failures import each_of
 from .manner import given_manner, take_manner
 from .output import FORMS, Printed, check_form
-from .streams import say
+from .progress import shown
+from .streams import note
 from .written import given_access, given_writing, take_access, take_writing
 
 TYPE_CHECKING = False
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable, Mapping, Sequence
 
+    from keystow.progress import Moved
     from keystow.publishing import Destination, Manner, Sent
     from keystow.result import PublishedResult
 
@@ -41,7 +43,6 @@ def take_arguments(parser: "argparse.ArgumentParser") -> None:
     parser.add_argument("--spec", metavar="FILE", help="a YAML file that holds a Publisher, instead of DESTINATION")
     take_context(parser)
     take_manner(parser)
-    parser.add_argument("--verbose", action="store_true", help="name what the patterns leave out")
     parser.add_argument("--dry-run", action="store_true", help="say what would be published; open no store")
     parser.add_argument("--output", choices=FORMS, default="yaml", help=_OUTPUT)
     parser.add_argument(
@@ -126,16 +127,15 @@ def _published(
         return _published_stdin(options, to, foreseen, manner)
     tree = to.scanned(options.source, foreseen, manner)
     for name in tree.skipped + (tree.excluded if options.verbose else ()):
-        say(f"left out: {name}")
+        note(f"left out: {name}")
     if tree.excluded and not options.verbose:
-        say(f"left out by the patterns: {counted(len(tree.excluded), 'name')} (--verbose says which)")
+        note(f"left out by the patterns: {counted(len(tree.excluded), 'name')} (--verbose says which)")
     what = f"{counted(len(tree.files), 'file')} of {counted(tree.size, 'byte')}"
     if options.dry_run:
-        say(f"dry run: {what} would be published to {foreseen.url}")
+        note(f"dry run: {what} would be published to {foreseen.url}")
         return foreseen
-    progress = _Progress() if sys.stderr.isatty() else None
-    with closing(Opened(to.store)) as opened:
-        done = sent(tree, foreseen, opened, manner, progress)
+    with closing(Opened(to.store)) as opened, shown(options, foreseen.url) as told:
+        done = sent(tree, foreseen, opened, manner, told=told and told.tell)
     _tell(what, done, len(tree.files) if to.encoding == "plain" else 1)
     return done.result
 
@@ -152,16 +152,18 @@ def _published_stdin(
     from .wording import counted
 
     if options.dry_run:
-        say(f"dry run: standard input would be published to {foreseen.url}")
+        note(f"dry run: standard input would be published to {foreseen.url}")
         return foreseen
     read = 0
 
-    def progress(done: int, _: int) -> None:
+    def tell(moved: "Moved") -> None:
         nonlocal read
-        read = done
+        read = moved.done
+        if told is not None:
+            told.tell(moved)
 
-    with closing(Opened(to.store)) as opened:
-        done = sent(to.scanned(sys.stdin.buffer, foreseen, manner), foreseen, opened, manner, progress)
+    with closing(Opened(to.store)) as opened, shown(options, foreseen.url) as told:
+        done = sent(to.scanned(sys.stdin.buffer, foreseen, manner), foreseen, opened, manner, told=tell)
     _tell(f"standard input of {counted(read, 'byte')}", done, 1)
     return done.result
 
@@ -173,14 +175,14 @@ def _tell(what: str, done: "Sent", objects: int) -> None:
     result, there = done
     if result.checksum_sha256 is None:
         left = "already there, and left as it is" if objects == 1 else "some files were there, and left as they are"
-        say(f"{left}, not compared, as that was not possible: {result.url}")
+        note(f"{left}, not compared, as that was not possible: {result.url}")
     elif there == objects:
-        say(f"already there, with the same content: {result.url}")
+        note(f"already there, with the same content: {result.url}")
     else:
         some = f" ({counted(there, 'file')} of it already there, with the same content)" if there else ""
-        say(f"published {what} to {result.url}{some}")
+        note(f"published {what} to {result.url}{some}")
         if result.type == "memory":
-            say("note: memory:// is this process's own, and is gone now: file:///directory stays")
+            note("note: memory:// is this process's own, and is gone now: file:///directory stays")
 
 
 def _destinations(
@@ -210,20 +212,6 @@ def _note(foreseen: "PublishedResult") -> None:
     """Says what may not be what was meant."""
     key, archive = foreseen.key, foreseen.encoding == "gzip"
     if archive and key.endswith("/.tar.gz"):
-        say(f"note: the key ends with '/', so the archive is named '.tar.gz': {key}")
+        note(f"note: the key ends with '/', so the archive is named '.tar.gz': {key}")
     if archive and key.endswith(".tgz.tar.gz"):
-        say(f"note: an archive's key ends with .tar.gz, which is added to .tgz: {key}")
-
-
-class _Progress:
-    """A line on stderr that is written over as the source is read."""
-
-    def __init__(self) -> None:
-        self._shown = -1
-
-    def __call__(self, done: int, total: int) -> None:
-        percent = 100 * done // max(total, 1)
-        if percent != self._shown:
-            self._shown = percent
-            end = "\r" if percent < 100 else "\n"
-            print(f"keystow: {percent:3} % of {total} bytes", end=end, file=sys.stderr, flush=True)
+        note(f"note: an archive's key ends with .tar.gz, which is added to .tgz: {key}")

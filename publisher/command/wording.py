@@ -56,3 +56,16 @@ def counted(number: int, thing: str) -> str:
     ('1 file', '2 files')
     """
     return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
+
+
+def sized(number: float) -> str:
+    """So many bytes, for people.
+
+    >>> sized(999), sized(12_345_678)
+    ('999 B', '12.3 MB')
+    """
+    size, units = float(number), iter(("B", "kB", "MB", "GB", "TB", "PB"))
+    unit = next(units)
+    while size >= 999.95 and unit != "PB":
+        size, unit = size / 1000, next(units)
+    return f"{size:.0f} B" if unit == "B" else f"{size:.1f} {unit}"
