@@ -9,6 +9,8 @@ from typing import NamedTuple
 
 _TOLD = re.compile(r"keystow: (?:retrying in \d+\.\d s: .* \([2-4] of 4\)|what goes along looks like secrets: .*)$")
 KEYSTOW = (sys.executable, "-m", "keystow")
+TESTS = os.path.dirname(__file__)
+"""Where the modules of these tests are, for ``PYTHONPATH``."""
 
 
 class Ran(NamedTuple):

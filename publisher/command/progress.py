@@ -38,7 +38,10 @@ _LINE_EVERY = 5.0
 _WINDOW = 15.0
 _OFTEN = 0.2
 _PATIENCE = 2.0
-_BAR = 24
+_WIDE = 110
+_BAR, _SHORT_BAR = 24, 10
+_NAME, _TEXT = 16, 48
+"""Columns of a terminal; the text takes as many as it needs, and the name does not move when that changes."""
 _DURATIONS = (("s", 1), ("min", 60), ("h", 3600))
 
 
@@ -201,8 +204,8 @@ class _Line:
     def draw(self) -> None:
         room = os.get_terminal_size(sys.stderr.fileno()).columns or 80
         text = self._gauge.text(time.monotonic())
-        line = cropped(f"{cropped(self._gauge.name, max(16, room - len(text) - 3), from_left=True)}  {text}", room - 1)
-        _write(f"\r{line}\x1b[K")
+        name = cropped(self._gauge.name, max(room - max(len(text), _TEXT) - 3, _NAME), from_left=True)
+        _write(f"\r{cropped(f'{name}  {text}', room - 1)}\x1b[K")
 
     def above(self, line: str) -> None:
         """Says ``line``, above what is drawn."""
@@ -254,12 +257,13 @@ class _Bar(_Line):
         moved, text = self._gauge.moved, self._gauge.text(time.monotonic())
         total = max(moved.total, 1) if moved is not None and moved.known else None
         done = 0 if moved is None else moved.done if moved.total else 1
-        room = max(16, self._console.width - len(text) - _BAR - 2)
-        name = cropped(self._gauge.name, room, from_left=True)
+        bar = _BAR if self._console.width >= _WIDE else _SHORT_BAR
+        room = self._console.width - max(len(text), _TEXT) - bar - 2
+        name = cropped(self._gauge.name, max(room, _NAME), from_left=True)
         row = Table.grid(padding=(0, 1))
         for _ in range(3):
             row.add_column(no_wrap=True)
-        row.add_row(Text(name), ProgressBar(total, done, width=_BAR, pulse=total is None), Text(text))
+        row.add_row(Text(name), ProgressBar(total, done, width=bar, pulse=total is None), Text(text))
         return row
 
     def draw(self) -> None:
