@@ -521,7 +521,9 @@ class _Objects:
         return ((each, work(each)) for each in found) if self._near else in_order(work, found)
 
     def _listed(self) -> Iterator[Stat]:
+        """The objects, each once the next is known: whoever is told of progress knows that there is more to come."""
         size = 0
+        before: Stat | None = None
         for count, found in enumerate(self._store.list(self._prefix), 1):
             if not found.key.startswith(self._prefix) or found.size < 0:
                 raise StoreError(f"{self._url}: the listing makes no sense: it has {found.key!r} of {found.size} bytes")
@@ -529,8 +531,12 @@ class _Objects:
             _check_limit("members", count, self._limits.members)
             _check_limit("bytes", size, self._limits.bytes)
             self.meter.expect(found.size, objects=1)
-            yield found
+            if before is not None:
+                yield before
+            before = found
         self.meter.know()
+        if before is not None:
+            yield before
 
     def _content(self, found: Stat) -> Iterator[bytes]:
         return _as_announced(self._store.read(found.key), found, self._url + found.key[len(self._prefix) :])

@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from keystow.backends import open_store
+from keystow.backends.generic import GenericStore
 from keystow.backends.sending.parts import part_size
 
 PART = part_size(1)
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.server
 @pytest.fixture(params=["memory", "file", "s3", "gcs", "azure", "generic"])
 def store(request, tmp_path):
     if request.param == "generic":
-        opened = open_store(f"local://{tmp_path}/inner", auto_mkdir=True)
+        opened = GenericStore(f"local://{tmp_path}/inner", auto_mkdir=True)
     else:
         opened = request.getfixturevalue(f"keystow_{request.param}").open()
     with contextlib.closing(opened):
