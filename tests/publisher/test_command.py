@@ -629,30 +629,6 @@ def test_source_date_epoch(tmp_path, file_place):
     assert keys[0] == keys[1]
 
 
-def test_no_progress_where_nobody_looks(file_place, small):
-    assert "%" not in keystow("publish", small, file_place("k")).err
-
-
-def test_progress_on_a_terminal(file_place, noise):
-    master, slave = os.openpty()
-    with subprocess.Popen([*KEYSTOW, "publish", noise, file_place("k")], stdout=subprocess.PIPE, stderr=slave) as ran:
-        os.close(slave)
-        shown = b""
-        try:
-            while piece := os.read(master, 1 << 16):
-                shown += piece
-        except OSError:
-            pass  # a terminal that nobody holds any more
-        out = ran.stdout.read().decode()
-    os.close(master)
-    assert ran.returncode == 0
-    assert results(out)[0].key == "k.tar.gz"
-    percents = [int(each) for each in re.findall(rb"(\d+) % of 31457280 bytes", shown)]
-    assert percents == sorted(percents)
-    assert percents[-1] == 100
-    assert len(percents) > 5
-
-
 # ---------------------------------------------------------------------------------------------------
 # Keys and contexts
 
