@@ -12,7 +12,7 @@ _scan = publishing.scan
 
 
 def while_read(hook: Callable[[int, int], object]) -> Callable[..., Tree]:
-    """A ``scan`` for ``keystow.publishing``, after which ``hook`` is told how much of how much was read, at each chunk."""
+    """A ``scan`` for ``keystow.publishing``, whose tree tells ``hook`` how much of how much is read, at each chunk."""
 
     def scan(*arguments: Any, **options: Any) -> Tree:
         tree = _scan(*arguments, **options)

@@ -43,7 +43,7 @@ def result(out):
 def test_one_line_is_written_over(file_place, noise, tmp_path, hidden, columns):
     go = tmp_path / "go"
     command = waiting(0.6, go, "publish", noise, file_place("k"), hidden=hidden)
-    shown = on_terminal(*command, when=go_on(go, re.compile("% of" if columns > 40 else "file")), columns=columns)
+    shown = on_terminal(*command, when=go_on(go, re.compile("% of")), columns=columns)
     assert shown.status == 0
     published, loaded = result(shown.out)
     assert published.key == "k.tar.gz"
