@@ -48,20 +48,17 @@ _DURATIONS = (("s", 1), ("min", 60), ("h", 3600))
 @contextmanager
 def shown(options: "Namespace", name: str) -> "Iterator[Watching | None]":
     """Within this, it is shown how far ``name`` is, by what is told to what this gives, if it gives anything."""
+    is_drawn = not options.quiet and _is_drawn_on()
+    if not is_drawn and not options.verbose:
+        yield None
+        return
     from keystow.backends.texts import presentable
     from keystow.progress import Watching
 
     gauge = Gauge(presentable(name), time.monotonic())
-    if options.quiet:
-        yield None
-    elif _is_drawn_on():
-        with _ticking(lambda: _on_terminal(gauge), _FIRST, _AGAIN):
-            yield Watching(gauge.tell)
-    elif options.verbose:
-        with _ticking(lambda: _Lines(gauge), _LINE_EVERY, _LINE_EVERY):
-            yield Watching(gauge.tell)
-    else:
-        yield None
+    begin, first, again = (_on_terminal, _FIRST, _AGAIN) if is_drawn else (_Lines, _LINE_EVERY, _LINE_EVERY)
+    with _ticking(lambda: begin(gauge), first, again):
+        yield Watching(gauge.tell)
 
 
 def _is_drawn_on() -> bool:
