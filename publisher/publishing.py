@@ -189,6 +189,17 @@ class Destination:
             claimed=spec.claimed,
         )
 
+    def tells_executions_apart(self, context: Context) -> bool:
+        """Whether another execution of the same job, later on the same day, gets another key."""
+        at = context.at
+        other = replace(
+            context,
+            execution_id=context.execution_id and _other(context.execution_id),
+            labels={name: _other(value) for name, value in context.labels.items()},
+            at=at and at.replace(hour=(at.hour + 1) % 24, minute=(at.minute + 1) % 60, second=(at.second + 1) % 60),
+        )
+        return self._key(other) != self._key(context)
+
     def _key(self, context: Context) -> Key:
         template, is_raw = self._template(context), self.encoding == "raw"
         return object_key(template, context, archive=self.encoding == "gzip", raw=is_raw, rules=self.spec.rules)
@@ -393,6 +404,11 @@ def _packed(tree: Tree, manner: Manner, share: Share) -> Iterator[bytes]:
     if not share.is_watched:
         return pack(tree, level=level, threads=processors(), mtime=manner.mtime)
     return share.packed(pack_counted(tree, level=level, threads=processors(), mtime=manner.mtime))
+
+
+def _other(value: str) -> str:
+    """Another value, which is as long."""
+    return f"{value[:-1]}{'y' if value.endswith('x') else 'x'}" if value else value
 
 
 def lies_in(path: str, directory: str) -> bool:

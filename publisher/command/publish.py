@@ -11,7 +11,7 @@ from .failures import each_of
 from .manner import given_manner, take_manner
 from .output import FORMS, Printed, check_form
 from .progress import shown
-from .streams import note
+from .streams import note, warn
 from .written import given_access, given_writing, take_access, take_writing
 
 TYPE_CHECKING = False
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable, Mapping, Sequence
 
+    from keystow.keys import Context
     from keystow.progress import Moved
     from keystow.publishing import Destination, Manner, Sent
     from keystow.result import PublishedResult
@@ -34,6 +35,7 @@ _DESTINATION = (
 )
 _OUTPUT = "form of the result; bacalhau-input: as InputSources of a Bacalhau job, at /inputs"
 _STDIN = "-"
+_OTHER_ARCHIVES = (".tgz", ".zip", ".tar", ".tar.bz2", ".tar.xz", ".tar.zst", ".7z")
 
 
 def take_arguments(parser: "argparse.ArgumentParser") -> None:
@@ -83,8 +85,8 @@ def run(options: "argparse.Namespace") -> int:
     elif options.file:
         _check_outside(options.source, options.file)
     printed = Printed(options.output, None if options.dry_run else options.file)
-    for foreseen in results:
-        _note(foreseen)
+    for to, foreseen in zip(destinations, results, strict=True):
+        _warn(to, foreseen, context, options.if_exists)
 
     def work(one: "tuple[Destination, PublishedResult, Manner]") -> None:
         printed.add(_published(options, *one))
@@ -130,6 +132,8 @@ def _published(
         note(f"left out: {name}")
     if tree.excluded and not options.verbose:
         note(f"left out by the patterns: {counted(len(tree.excluded), 'name')} (--verbose says which)")
+    if not tree.files:
+        warn(f"there is no file in {options.source!r}: what is published is empty")
     what = f"{counted(len(tree.files), 'file')} of {counted(tree.size, 'byte')}"
     if options.dry_run:
         note(f"dry run: {what} would be published to {foreseen.url}")
@@ -181,8 +185,6 @@ def _tell(what: str, done: "Sent", objects: int) -> None:
     else:
         some = f" ({counted(there, 'file')} of it already there, with the same content)" if there else ""
         note(f"published {what} to {result.url}{some}")
-        if result.type == "memory":
-            note("note: memory:// is this process's own, and is gone now: file:///directory stays")
 
 
 def _destinations(
@@ -208,10 +210,18 @@ def _destinations(
         raise SpecError(f"{_USUAL}: {error}") from None
 
 
-def _note(foreseen: "PublishedResult") -> None:
-    """Says what may not be what was meant."""
+def _warn(to: "Destination", foreseen: "PublishedResult", context: "Context", if_exists: str) -> None:
+    """Says what may not be what was meant, before anything is sent."""
     key, archive = foreseen.key, foreseen.encoding == "gzip"
     if archive and key.endswith("/.tar.gz"):
-        note(f"note: the key ends with '/', so the archive is named '.tar.gz': {key}")
-    if archive and key.endswith(".tgz.tar.gz"):
-        note(f"note: an archive's key ends with .tar.gz, which is added to .tgz: {key}")
+        warn(f"the key ends with '/', so the archive is named '.tar.gz': {key}")
+    for ending in _OTHER_ARCHIVES:
+        if archive and key.endswith(f"{ending}.tar.gz"):
+            warn(f"an archive's key ends with .tar.gz, which is added to {ending}: {key}")
+    if foreseen.type == "memory":
+        warn("memory:// is this process's own, and is gone when it ends: file:///directory stays")
+    if if_exists == "replace" and context.execution_id is not None and not to.tells_executions_apart(context):
+        warn(
+            f"another execution of the job replaces what this one publishes: {key} (put {{executionID}} into the key, "
+            "or choose --if-exists error)"
+        )

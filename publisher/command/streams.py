@@ -22,6 +22,7 @@ class _Talk:
     """How people are talked to now."""
 
     quiet = False
+    warned: frozenset[str] = frozenset()
     below: "Below | None" = None
     repeats = 0
     lock = threading.RLock()  # who was interrupted with it has it still
@@ -67,10 +68,17 @@ def note(text: str) -> None:
         say(text)
 
 
+def warn(text: str) -> None:
+    """Notes, once, what may not be what was meant."""
+    if text not in _Talk.warned:
+        _Talk.warned |= {text}
+        note(f"note: {text}")
+
+
 @contextmanager
 def talking(*, quiet: bool) -> "Iterator[None]":
     """Within this, ``note`` says nothing if it is to be ``quiet``."""
-    before, _Talk.quiet = _Talk.quiet, quiet
+    before, _Talk.quiet, _Talk.warned = _Talk.quiet, quiet, frozenset()
     try:
         yield
     finally:
