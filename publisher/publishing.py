@@ -192,11 +192,14 @@ class Destination:
     def tells_executions_apart(self, context: Context) -> bool:
         """Whether another execution of the same job, later on the same day, gets another key."""
         at = context.at
-        other = replace(
-            context,
+        other = Context(
+            job_id=context.job_id,
             execution_id=context.execution_id and _other(context.execution_id),
-            labels={name: _other(value) for name, value in context.labels.items()},
+            node_id=context.node_id,
             at=at and at.replace(hour=(at.hour + 1) % 24, minute=(at.minute + 1) % 60, second=(at.second + 1) % 60),
+            partition_index=context.partition_index,
+            partition_count=context.partition_count,
+            labels={name: _other(value) for name, value in context.labels.items()},
         )
         return self._key(other) != self._key(context)
 
