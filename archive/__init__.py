@@ -18,7 +18,7 @@ from .errors import (
 )
 from .gzip import gunzip, gzip
 from .limits import Limits
-from .pack import pack
+from .pack import pack, pack_counted
 from .scan import scan
 from .selection import Selection, selection
 from .tar import tar
@@ -46,6 +46,7 @@ __all__ = [
     "gunzip",
     "gzip",
     "pack",
+    "pack_counted",
     "scan",
     "selection",
     "tar",

@@ -47,10 +47,15 @@ def gzip(chunks: Iterable[bytes], *, level: int = LEVEL, threads: int = 2) -> It
     another release of the libraries, or ISA-L's code for another processor, may give other bytes for the same content.
     Raises ``ValueError`` for a level or a number of threads that there is not.
     """
+    return (piece for piece, _ in pieces(chunks, level=level, threads=threads))
+
+
+def pieces(chunks: Iterable[bytes], *, level: int, threads: int) -> Iterator[tuple[bytes, int]]:
+    """``gzip``, with each piece how many bytes of ``chunks`` are in all that came so far."""
     check_level(level)
     if threads < 1:
         raise ValueError(f"threads={threads}: use 1 or more")
-    return _gzip(chunks, level, threads)
+    return _pieces(chunks, level, threads)
 
 
 def check_level(level: int) -> None:
@@ -59,8 +64,8 @@ def check_level(level: int) -> None:
         raise ValueError(f"level={level} is no gzip level: use 0 to 9")
 
 
-def _gzip(chunks: Iterable[bytes], level: int, threads: int) -> Iterator[bytes]:
-    yield _HEADER
+def _pieces(chunks: Iterable[bytes], level: int, threads: int) -> Iterator[tuple[bytes, int]]:
+    yield _HEADER, 0
     checksum = length = 0
     spare = [io.BytesIO() for _ in range(threads + 1)]
     blocks = _blocks(chunks, spare)
@@ -72,8 +77,8 @@ def _gzip(chunks: Iterable[bytes], level: int, threads: int) -> Iterator[bytes]:
     for compressed, block_checksum, block_length in deflated:
         checksum = isal_zlib.crc32_combine(checksum, block_checksum, block_length)
         length += block_length
-        yield compressed
-    yield _LAST_BLOCK + struct.pack("<II", checksum, length & 0xFFFFFFFF)
+        yield compressed, length
+    yield _LAST_BLOCK + struct.pack("<II", checksum, length & 0xFFFFFFFF), length
 
 
 def _side_by_side(

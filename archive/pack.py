@@ -1,10 +1,12 @@
 """A tree as a ``.tar.gz`` stream."""
 
+from collections import deque
 from collections.abc import Iterator
+from dataclasses import replace
 
-from .gzip import LEVEL, gzip
+from .gzip import LEVEL, gzip, pieces
 from .tar import tar
-from .tree import Tree
+from .tree import Entry, Tree
 
 
 def pack(tree: Tree, *, level: int = LEVEL, threads: int = 2, mtime: int | None = None) -> Iterator[bytes]:
@@ -18,3 +20,36 @@ def pack(tree: Tree, *, level: int = LEVEL, threads: int = 2, mtime: int | None 
     ['a', 'a/b.txt']
     """
     return gzip(tar(tree, mtime=mtime), level=level, threads=threads)
+
+
+def pack_counted(
+    tree: Tree, *, level: int = LEVEL, threads: int = 2, mtime: int | None = None
+) -> Iterator[tuple[bytes, int]]:
+    """``pack``, with each piece how many bytes of the files' content are, whole, in all that came so far.
+
+    >>> [content for _, content in pack_counted(Tree.of({"a/b.txt": b"hello"}))]
+    [0, 5, 5]
+    """
+    read = 0
+    ahead: deque[tuple[int, int]] = deque()
+
+    def counted(entry: Entry) -> Iterator[bytes]:
+        nonlocal read
+        for chunk in tree.read(entry):
+            read += len(chunk)
+            yield chunk
+
+    def noted() -> Iterator[bytes]:
+        end = before = 0
+        for chunk in tar(replace(tree, read=counted), mtime=mtime):
+            end += len(chunk)
+            if read > before:
+                before = read
+                ahead.append((end, read))
+            yield chunk
+
+    content = 0
+    for piece, packed in pieces(noted(), level=level, threads=threads):
+        while ahead and ahead[0][0] <= packed:
+            _, content = ahead.popleft()
+        yield piece, content

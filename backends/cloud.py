@@ -14,7 +14,7 @@ from typing import Protocol
 
 from .answers import Pages, Stored
 from .arguments import check_options, is_empty, signature_seconds
-from .contract import Capabilities, Stat, Written
+from .contract import Arrived, Capabilities, Stat, Written
 from .errors import (
     AlreadyExistsError,
     BucketNotFoundError,
@@ -39,8 +39,8 @@ class Upload(Protocol):
     def single(self, body: bytes, sha256: str, /) -> Stored:
         """What the cloud says of the object, after one request with all of it."""
 
-    def in_parts(self, pieces: Iterator[bytes], /) -> Stored:
-        """The same, after one request for each piece."""
+    def in_parts(self, pieces: Iterator[bytes], arrived: Arrived | None, /) -> Stored:
+        """The same, after one request for each piece, of which ``arrived`` is told."""
 
 
 class CloudStore(ABC):
@@ -51,7 +51,7 @@ class CloudStore(ABC):
     """
 
     kind: str
-    capabilities = Capabilities(versions=True, presign=True, metadata=True, options=True)
+    capabilities = Capabilities(versions=True, presign=True, metadata=True, options=True, arrivals=True)
     largest = part_size(1)
     tells_of_absence = True
 
@@ -67,6 +67,7 @@ class CloudStore(ABC):
         content_type: str | None = None,
         metadata: Mapping[str, str] | None = None,
         options: ObjectOptions | None = None,
+        arrived: Arrived | None = None,
     ) -> Written:
         self._check(key)
         check_options(options, self.kind, keyed=self._is_keyed)
@@ -78,7 +79,7 @@ class CloudStore(ABC):
         digest = Digest(chunks)
         only, pieces = alone(parts(digest))
         if only is None or len(only) > self.largest:
-            stored = upload.in_parts(pieces)
+            stored = upload.in_parts(pieces, arrived)
         else:
             stored = upload.single(only, digest.hexdigest())
         return Written(digest.size, digest.hexdigest(), **stored._asdict())

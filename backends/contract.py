@@ -10,16 +10,21 @@
 3. It writes and does nothing else: no listing, no look before, no making of buckets.
 4. Memory is bounded by part size and concurrency, whatever the length.
 5. SHA-256 of all bytes is computed on the way, and a store that can verify a checksum on arrival is asked to.
+6. ``arrived`` is told of bytes that the store has, and of no others: of each part once it is acknowledged, in whatever
+   order, by the thread that writes. What it raises ends the write, as what ``chunks`` raises does.
 
-Every error is a ``StoreError``, but for what ``chunks`` itself raises, which passes through unchanged.
+Every error is a ``StoreError``, but for what ``chunks`` and ``arrived`` raise, which passes through unchanged.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal, Protocol
 
 from .options import ObjectOptions
+
+Arrived = Callable[[int], object]
+"""Is told how many bytes more a store has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +34,8 @@ class Capabilities:
     ``content_type`` and ``metadata`` are only descriptions: a store without them, which has ``metadata=False``, leaves
     them out.
     ``atomic`` is the first promise of ``write``: without it, nothing is written at all. ``options`` says that there is
-    a table of what it makes of ``ObjectOptions`` (``options.TABLE``); a store without has none of them.
+    a table of what it makes of ``ObjectOptions`` (``options.TABLE``); a store without has none of them. ``arrivals``
+    says that ``write`` takes ``arrived``; a store without is given none.
     """
 
     atomic: bool = True
@@ -38,6 +44,7 @@ class Capabilities:
     presign: bool = False
     metadata: bool = False
     options: bool = False
+    arrivals: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,11 +97,13 @@ class Store(Protocol):
         content_type: str | None = None,
         metadata: Mapping[str, str] | None = None,
         options: ObjectOptions | None = None,
+        arrived: Arrived | None = None,
     ) -> Written:
         """Stores the bytes of ``chunks`` under ``key``, as the contract above says.
 
         ``options`` say more of how it is written, and stand above ``content_type`` and ``metadata``. Raises
-        ``UnsupportedError`` for one that this store does not have, before anything is sent.
+        ``UnsupportedError`` for one that this store does not have, before anything is sent. ``arrived`` is told of
+        bytes as they arrive; what it was not told of has arrived, too, once this returns.
         """
         ...
 

@@ -23,7 +23,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Literal
 
 from .arguments import check_options, is_empty
-from .contract import Capabilities, Stat, Written
+from .contract import Arrived, Capabilities, Stat, Written
 from .errors import (
     AccessDeniedError,
     AlreadyExistsError,
@@ -45,7 +45,7 @@ _NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS}
 class FileStore:
     """One directory, which is made when the first object is written."""
 
-    capabilities = Capabilities()
+    capabilities = Capabilities(arrivals=True)
 
     def __init__(self, root: str) -> None:
         self._root = os.path.abspath(root)
@@ -59,6 +59,7 @@ class FileStore:
         content_type: str | None = None,
         metadata: Mapping[str, str] | None = None,
         options: ObjectOptions | None = None,
+        arrived: Arrived | None = None,
     ) -> Written:
         check_options(options, "file")
         path = self._path(key)
@@ -76,6 +77,8 @@ class FileStore:
                     _write(descriptor, chunk)
                 digest.update(chunk)
                 size += len(chunk)
+                if arrived is not None:
+                    arrived(len(chunk))
             with _translated(path):
                 os.fsync(descriptor)
                 directory = stack.enter_context(self._directory(key, missing="make", flags=os.O_RDONLY))

@@ -18,7 +18,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from .arguments import check_options, is_empty
-from .contract import Capabilities, Stat, Written
+from .contract import Arrived, Capabilities, Stat, Written
 from .errors import (
     AccessDeniedError,
     CredentialsError,
@@ -44,7 +44,8 @@ _LOGGERS = ("fsspec", "paramiko", "urllib3", "aiohttp", "requests", "httpx", "ht
 class GenericStore:
     """A directory of the file system that ``url`` names; ``options`` are fsspec's own for it.
 
-    A file system is asked one thing at a time, whatever the number of threads.
+    A file system is asked one thing at a time, whatever the number of threads. What it has taken counts as arrived:
+    fsspec does not say whether that lies in a buffer of its own yet.
     """
 
     def __init__(self, url: str, *, whole_puts: bool = False, **options: Any) -> None:
@@ -57,7 +58,7 @@ class GenericStore:
         self._files, self._root = _opened(url, options)
         guard_logs(*_LOGGERS, type(self._files).__module__.partition(".")[0])
         self._renames = _renames(self._files) and url.partition("://")[0] not in _COPY_AND_REMOVE
-        self.capabilities = Capabilities(if_absent=False, atomic=self._renames or whole_puts)
+        self.capabilities = Capabilities(if_absent=False, atomic=self._renames or whole_puts, arrivals=True)
 
     def forked(self) -> None:
         """This process was forked, and the file system's threads and connections are the other one's."""
@@ -72,6 +73,7 @@ class GenericStore:
         content_type: str | None = None,
         metadata: Mapping[str, str] | None = None,
         options: ObjectOptions | None = None,
+        arrived: Arrived | None = None,
     ) -> Written:
         check_options(options, "fsspec")
         path = self._path(key)
@@ -85,10 +87,13 @@ class GenericStore:
                 "its uploads are whole or nothing by nature, open it in Python, with open_store(…, whole_puts=True)"
             )
         digest = Digest(chunks)
-        (self._write_and_rename if self._renames else self._spool_and_put)(path, digest)
+        if self._renames:
+            self._write_and_rename(path, digest, arrived)
+        else:
+            self._spool_and_put(path, digest)
         return Written(digest.size, digest.hexdigest())
 
-    def _write_and_rename(self, path: str, chunks: Iterable[bytes]) -> None:
+    def _write_and_rename(self, path: str, chunks: Iterable[bytes], arrived: Arrived | None) -> None:
         parent = path.rpartition("/")[0]
         hidden = f"{parent}/{_TEMPORARY}{secrets.token_hex(8)}"
         self._ask(path, lambda: self._make(parent))
@@ -97,6 +102,8 @@ class GenericStore:
             self._ask(path, lambda: _unhurried(file, "set_pipelined", True))
             for chunk in chunks:
                 self._ask(path, partial(file.write, chunk))
+                if arrived is not None:
+                    arrived(len(chunk))
             self._ask(path, file.close)
             self._ask(path, lambda: self._files.mv(hidden, path))
         except BaseException as error:

@@ -8,7 +8,7 @@ from datetime import timedelta
 from fsspec.implementations.memory import MemoryFile, MemoryFileSystem
 
 from .arguments import check_options, is_empty
-from .contract import Capabilities, Stat, Written
+from .contract import Arrived, Capabilities, Stat, Written
 from .errors import AlreadyExistsError, NotFoundError, UnsupportedError
 from .options import ObjectOptions
 from .sending.forks import tell_in_children
@@ -31,7 +31,7 @@ _commit = _Commit()
 class MemoryStore:
     """One bucket of the process's memory. Objects live as long as the process."""
 
-    capabilities = Capabilities()
+    capabilities = Capabilities(arrivals=True)
 
     def __init__(self, bucket: str) -> None:
         self._bucket = bucket
@@ -46,6 +46,7 @@ class MemoryStore:
         content_type: str | None = None,
         metadata: Mapping[str, str] | None = None,
         options: ObjectOptions | None = None,
+        arrived: Arrived | None = None,
     ) -> Written:
         check_options(options, "memory")
         data = b"".join(chunks)

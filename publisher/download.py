@@ -77,6 +77,11 @@ class Download:
         self.address = without_query(self._url)
         admit(self._url)
 
+    @property
+    def length(self) -> int | None:
+        """The bytes of all of it, once the first came, if the server says so."""
+        return self._end
+
     def __iter__(self) -> Generator[bytes, None, None]:
         done = 0
         with contextlib.closing(continued(self._opened, patience=self._bounds.patience)) as content:

@@ -27,6 +27,7 @@ from .concurrency import in_order
 from .download import Download, is_url
 from .ending import held, until
 from .errors import ResultError, VerificationError
+from .progress import Meter, Progress, Tell, told_by
 from .result import PublishedResult
 from .stored import Access, listing_checksum, open_place
 from .trust import Trust, admit_url
@@ -84,6 +85,7 @@ def fetch(
     profile: str | None = None,
     customer_key: bytes | str | CustomerKey | None = None,
     requester_pays: bool | str | None = None,
+    progress: Progress | None = None,
 ) -> Fetched:
     """Fetches what was published into ``directory``, which is new or empty.
 
@@ -106,9 +108,14 @@ def fetch(
     caller's own, and loosen nothing of this. ``store`` is an open one, which stays open: what is read comes from there,
     whatever store the result names.
 
+    ``progress`` is told, as that of ``publish``, how many bytes of the object, or objects, have been unpacked or
+    written into ``directory``, and how many there are; of a prefix, in what was listed so far. Who asks for it has the
+    store asked for an object's size.
+
     Raises ``VerificationError``, ``ArchiveError``, ``StoreError``, ``ResultError``, or ``DestinationExistsError``; then
     ``directory`` is as it was.
     """
+    told = told_by(progress, ResultError)
     trust = surroundings.trust(allow, allow_endpoints)
     timeout_for(timeout)
     access = Access(timeout, credentials, profile, customer_key, requester_pays)
@@ -127,35 +134,70 @@ def fetch(
             raise ResultError("a URL says by itself who pays: leave requester_pays out")
         most, limited = _room(target, limits)
         download = Download(result, most=most, limited=limited, admit=partial(_admit_url, trust), timeout=timeout)
-        return _downloaded(download, directory, limits, expected, most)
+        return _downloaded(download, directory, limits, expected, most, told=told)
     published = _expected(_admissible(result, trust), expected)
     with _opened(published, store, trust, proven=verify, access=access) as opened:
         if published.encoding == "plain":
-            objects = _Objects(opened, published, limits, check=verify)
+            objects = _Objects(opened, published, limits, check=verify, meter=Meter(told, known=False))
             check = objects.verified if objects.expected is not None else None
             with _explained(check), closing(objects.members()) as members:
                 unpacked = extract(members, directory, limits=limits)
+            objects.meter.end()
             return _fetched(unpacked, objects.checksum(), verified=verify and published.checksum_sha256 is not None)
         if published.encoding == "raw":
             found = _found(opened, published)
+            meter = Meter(told, found.size, 1)
+            meter.begin()
             content = _object(opened, published, check=verify)
-            member = _member(published.key.rpartition("/")[2], found), _as_announced(content, found, published.url)
-            unpacked = extract([member], directory, limits=limits)
-            return _fetched(unpacked, content.checksum(), verified=content.expected is not None)
-        content = _object(opened, published, check=verify)
-        drain = partial(content.drain, _room(target, limits)[0]) if content.expected is not None else None
-        with _explained(drain):
-            unpacked = unpack(content, directory, limits=limits)
+            announced = meter.passing(_as_announced(content, found, published.url))
+            unpacked = extract(
+                [(_member(published.key.rpartition("/")[2], found), announced)], directory, limits=limits
+            )
+        else:
+            meter = _sized(told, opened, published)
+            content = _object(opened, published, check=verify)
+            drain = partial(content.drain, _room(target, limits)[0]) if content.expected is not None else None
+            with _explained(drain):
+                unpacked = unpack(meter.passing(content), directory, limits=limits)
+        meter.end()
         return _fetched(unpacked, content.checksum(), verified=content.expected is not None)
 
 
+def _sized(told: Tell | None, store: Store, published: PublishedResult) -> Meter:
+    """A meter of as many bytes as the object has, if the store says that; it is asked only for somebody to be told."""
+    if told is None:
+        return Meter(None)
+    try:
+        meter = Meter(told, _found(store, published).size, 1)
+    except StoreError:  # whether what is published can be read will be seen
+        meter = Meter(told, of=1, known=False)
+    meter.begin()
+    return meter
+
+
 def _downloaded(
-    download: Download, directory: str | PathLike[str], limits: Limits, expected: Checksum | None, most: int
+    download: Download,
+    directory: str | PathLike[str],
+    limits: Limits,
+    expected: Checksum | None,
+    most: int,
+    *,
+    told: Tell | None,
 ) -> Fetched:
+    meter = Meter(told, of=1, known=False)
+
+    def sized(chunks: Iterable[bytes]) -> Iterator[bytes]:
+        for number, chunk in enumerate(chunks):
+            if not number and download.length is not None:
+                meter.expect(download.length)
+                meter.know()
+            yield chunk
+
     with closing(iter(download)) as chunks:
-        content = _Hashed(until(chunks), expected, "the URL")
+        content = _Hashed(until(sized(chunks)), expected, "the URL")
         with _explained(partial(content.drain, most) if expected else None):
-            unpacked = unpack(content, directory, limits=limits)
+            unpacked = unpack(meter.passing(content), directory, limits=limits)
+    meter.end()
     return _fetched(unpacked, content.checksum(), verified=expected is not None, address=download.address)
 
 
@@ -172,14 +214,17 @@ def verify(
     profile: str | None = None,
     customer_key: bytes | str | CustomerKey | None = None,
     requester_pays: bool | str | None = None,
+    progress: Progress | None = None,
 ) -> Verified:
     """Reads what was published and compares its SHA-256; nothing is written.
 
     ``limits`` (default: ``Limits()``) bound the objects of a prefix and the bytes that are read; ``store``,
-    ``sha256``, ``allow``, ``allow_endpoints``, ``timeout``, ``credentials``, ``profile``, ``customer_key`` and
-    ``requester_pays`` are those of ``fetch``. Raises ``VerificationError`` if it differs, ``ResultError`` for a result
-    without a checksum, ``LimitExceededError``, and ``StoreError``.
+    ``sha256``, ``allow``, ``allow_endpoints``, ``timeout``, ``credentials``, ``profile``, ``customer_key``,
+    ``requester_pays`` and ``progress``, which is told of bytes that were read, are those of ``fetch``. Raises
+    ``VerificationError`` if it differs, ``ResultError`` for a result without a checksum, ``LimitExceededError``, and
+    ``StoreError``.
     """
+    told = told_by(progress, ResultError)
     trust = surroundings.trust(allow, allow_endpoints)
     timeout_for(timeout)
     access = Access(timeout, credentials, profile, customer_key, requester_pays)
@@ -190,12 +235,17 @@ def verify(
         raise ResultError("the result holds no ChecksumSHA256, so there is nothing to verify against: give sha256=")
     with _opened(published, store, trust, proven=True, access=access) as opened:
         if published.encoding == "plain":
-            return _Objects(opened, published, limits, check=True).verified()
+            objects = _Objects(opened, published, limits, check=True, meter=Meter(told, known=False))
+            verified = objects.verified()
+            objects.meter.end()
+            return verified
+        meter = _sized(told, opened, published)
         content = _object(opened, published, check=True)
         size = 0
-        for chunk in content:
+        for chunk in meter.passing(content):
             size += len(chunk)
             _check_limit("bytes", size, limits.bytes)
+        meter.end()
         return Verified(1, size, content.checksum())
 
 
@@ -422,11 +472,12 @@ def _as_announced(chunks: Iterable[bytes], found: Stat, url: str) -> Iterator[by
 class _Objects:
     """The objects under a published prefix, and the checksum of their listing."""
 
-    def __init__(self, store: Store, published: PublishedResult, limits: Limits, *, check: bool) -> None:
+    def __init__(self, store: Store, published: PublishedResult, limits: Limits, *, check: bool, meter: Meter) -> None:
         self._store = store
         self._prefix = published.key
         self._url = published.url
         self._limits = limits
+        self.meter = meter
         self._near = published.type in _NEAR
         self.expected = published.checksum_sha256 if check else None
         self._digests: dict[str, str] = {}
@@ -438,14 +489,15 @@ class _Objects:
             entry = _member(name, found)
             if name.endswith("/") or not name:
                 yield Entry(name.rstrip("/"), "directory", mtime=entry.mtime), ()
-                continue
-            if begun is not None:
+            elif begun is not None:
                 content, self._digests[name] = begun
                 yield entry, (content,)
-                continue
-            hashed = _Hashed(self._content(found), None, "")
-            yield entry, hashed
-            self._digests[name] = hashed.checksum()
+                self.meter.move(len(content))
+            else:
+                hashed = _Hashed(self._content(found), None, "")
+                yield entry, self.meter.passing(hashed)
+                self._digests[name] = hashed.checksum()
+            self.meter.move(0, objects=1)
         self._check()
 
     def verified(self) -> Verified:
@@ -456,6 +508,7 @@ class _Objects:
             if name and not name.endswith("/"):
                 self._digests[name] = digest
                 size += found.size
+            self.meter.move(0, objects=1)
         self._check()
         return Verified(len(self._digests), size, self.checksum())
 
@@ -468,14 +521,22 @@ class _Objects:
         return ((each, work(each)) for each in found) if self._near else in_order(work, found)
 
     def _listed(self) -> Iterator[Stat]:
+        """The objects, each once the next is known: whoever is told of progress knows that there is more to come."""
         size = 0
+        before: Stat | None = None
         for count, found in enumerate(self._store.list(self._prefix), 1):
             if not found.key.startswith(self._prefix) or found.size < 0:
                 raise StoreError(f"{self._url}: the listing makes no sense: it has {found.key!r} of {found.size} bytes")
             size += found.size
             _check_limit("members", count, self._limits.members)
             _check_limit("bytes", size, self._limits.bytes)
-            yield found
+            self.meter.expect(found.size, objects=1)
+            if before is not None:
+                yield before
+            before = found
+        self.meter.know()
+        if before is not None:
+            yield before
 
     def _content(self, found: Stat) -> Iterator[bytes]:
         return _as_announced(self._store.read(found.key), found, self._url + found.key[len(self._prefix) :])
@@ -490,9 +551,11 @@ class _Objects:
     def _digest(self, found: Stat) -> str:
         begun = self._begin(found)
         if begun is not None:
+            self.meter.move(found.size)
             return begun[1]
         hashed = _Hashed(self._content(found), None, "")
-        hashed.drain()
+        for _ in self.meter.passing(hashed):
+            pass
         return hashed.checksum()
 
     def _check(self) -> None:

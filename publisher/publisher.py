@@ -14,7 +14,8 @@ from .backends.options import CustomerKey
 from .errors import ResultError, SpecError
 from .fetching import Fetched, Result, Verified, read_result
 from .keys import Context
-from .publishing import Destination, IfExists, Manner, Progress, Source, published, selected
+from .progress import Progress, told_by
+from .publishing import Destination, IfExists, Manner, Source, published, selected
 from .result import PublishedResult
 from .spec import PublisherSpec
 from .stored import Access, Opened
@@ -76,7 +77,7 @@ class Publisher:
         self, source: Source, context: Context | None = None, *, progress: Progress | None = None
     ) -> PublishedResult:
         """Publishes ``source`` as ``keystow.publish`` does, and raises what it raises."""
-        return published(source, self._to, self._opened, context, self._manner, progress=progress)
+        return published(source, self._to, self._opened, context, self._manner, told=told_by(progress, SpecError))
 
     def fetch(
         self,
@@ -86,15 +87,25 @@ class Publisher:
         sha256: str | None = None,
         verify: bool = True,
         limits: Limits | None = None,
+        progress: Progress | None = None,
     ) -> Fetched:
         """``keystow.fetch``, of what lies in this publisher's store. Raises ``ResultError`` for what does not."""
         found, store = self._ours(result, proven=verify, sha256=sha256)
-        return fetching.fetch(found, directory, store=store, sha256=sha256, verify=verify, limits=limits)
+        return fetching.fetch(
+            found, directory, store=store, sha256=sha256, verify=verify, limits=limits, progress=progress
+        )
 
-    def verify(self, result: Result, *, sha256: str | None = None, limits: Limits | None = None) -> Verified:
+    def verify(
+        self,
+        result: Result,
+        *,
+        sha256: str | None = None,
+        limits: Limits | None = None,
+        progress: Progress | None = None,
+    ) -> Verified:
         """``keystow.verify``, of what lies in this publisher's store. Raises ``ResultError`` for what does not."""
         found, store = self._ours(result, sha256=sha256)
-        return fetching.verify(found, store=store, sha256=sha256, limits=limits)
+        return fetching.verify(found, store=store, sha256=sha256, limits=limits, progress=progress)
 
     def presign(self, result: Result, *, expires: timedelta | float, pin_version: bool = True) -> str:
         """``keystow.presign``, of what lies in this publisher's store. Raises ``ResultError`` for what does not."""

@@ -8,7 +8,7 @@ import logging
 import mimetypes
 import os
 import threading
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -17,7 +17,7 @@ from os import PathLike
 from typing import Any, Literal, NamedTuple, Unpack
 
 from . import surroundings
-from .archive import Entry, Selection, SourceError, Tree, dereference, pack, scan, selection
+from .archive import Entry, Selection, SourceError, Tree, dereference, pack, pack_counted, scan, selection
 from .archive.gzip import LEVEL, check_level
 from .archive.scan import Special, Symlinks, check_choices
 from .archive.selection import sensitive
@@ -32,7 +32,8 @@ from .checksum import Checksum
 from .concurrency import Budget, in_order
 from .errors import SpecError
 from .keys import Context, Key, Template, check_key, object_key
-from .raw import Readable, check_file, streamed
+from .progress import Meter, Progress, Share, Tell, told_by
+from .raw import Readable, check_file, is_stream, streamed
 from .result import PublishedResult
 from .spec import PublisherSpec
 from .standing import Standing, check_same, compared
@@ -44,8 +45,6 @@ from .writing import Writing
 IfExists = Literal["replace", "error", "skip"]
 Source = str | PathLike[str] | Readable
 """A directory, a file, or a binary stream."""
-Progress = Callable[[int, int], None]
-"""Is told how many bytes of how many have been read from the source; of a stream, both are what was read so far."""
 
 _AHEAD = 16 << 20
 _PART = part_size(1)
@@ -194,6 +193,20 @@ class Destination:
             claimed=spec.claimed,
         )
 
+    def tells_executions_apart(self, context: Context) -> bool:
+        """Whether another execution of the same job, later on the same day, gets another key."""
+        at = context.at
+        other = Context(
+            job_id=context.job_id,
+            execution_id=context.execution_id and _other(context.execution_id),
+            node_id=context.node_id,
+            at=at and at.replace(hour=(at.hour + 1) % 24, minute=(at.minute + 1) % 60, second=(at.second + 1) % 60),
+            partition_index=context.partition_index,
+            partition_count=context.partition_count,
+            labels={name: _other(value) for name, value in context.labels.items()},
+        )
+        return self._key(other) != self._key(context)
+
     def _key(self, context: Context) -> Key:
         template, is_raw = self._template(context), self.encoding == "raw"
         return object_key(template, context, archive=self.encoding == "gzip", raw=is_raw, rules=self.spec.rules)
@@ -300,7 +313,10 @@ def publish(
     match; of that, what the others match is left out, but for what one with ``!`` takes in again. It is an error if
     that leaves no file.
 
-    ``progress`` is called with the bytes read so far and in all.
+    ``progress`` is told how many bytes of the source have arrived in the store, and how many there are: a function,
+    called as ``progress(done, total)``, or a ``Callback`` of fsspec's. ``done`` counts what the store has acknowledged
+    and nothing else, never becomes less, and is ``total`` when all is published, not before. Of a stream, ``total`` is
+    what was read so far. What ``progress`` raises ends the call.
 
     A destination that is a mapping is taken for a job's, whoever wrote it: it names S3, Google Cloud Storage or Azure.
     Other types of stores, such as ``"file"``, only if they are in ``allow``. ``allow_endpoints`` are URLs of servers
@@ -326,6 +342,7 @@ def publish(
     >>> publish(io.BytesIO(b"42"), "memory://bucket/exact/score.txt", raw=True).key
     'exact/score.txt'
     """
+    told = told_by(progress, SpecError)
     manner = Manner(if_exists, symlinks, special, mtime, level, selected(include, exclude))
     trusted = surroundings.trust(allow, allow_endpoints)
     access = Access(timeout, credentials, profile, customer_key, requester_pays)
@@ -334,7 +351,7 @@ def publish(
     to.access.check(store, SpecError)
     manner = to.fitted(manner)
     with closing(Opened(to.store, store)) as opened:
-        return published(source, to, opened, context, manner, progress=progress)
+        return published(source, to, opened, context, manner, told=told)
 
 
 def published(
@@ -344,33 +361,61 @@ def published(
     context: Context | None,
     manner: Manner,
     *,
-    progress: Progress | None,
+    told: Tell | None = None,
 ) -> PublishedResult:
     """What was published of ``source``."""
     opened.check()
     foreseen = to.foreseen(with_instant(job_context() if context is None else context))
-    return sent(to.scanned(source, foreseen, manner), foreseen, opened, manner, progress).result
+    return sent(to.scanned(source, foreseen, manner), foreseen, opened, manner, told=told).result
 
 
 def sent(
-    tree: Tree, foreseen: PublishedResult, opened: Opened, manner: Manner, progress: Progress | None = None
+    tree: Tree,
+    foreseen: PublishedResult,
+    opened: Opened,
+    manner: Manner,
+    *,
+    told: Tell | None = None,
 ) -> Sent:
     """What came of publishing ``tree``, where that was ``foreseen``. The store is opened meanwhile."""
-    if progress is not None:
-        tree = _watched(tree, progress)
+    meter = _meter(tree, foreseen, told)
+    meter.begin()
     opening = opened.begin()
     if foreseen.encoding == "gzip":
-        level = LEVEL if manner.level is None else manner.level
-        packed = pack(tree, level=level, threads=processors(), mtime=manner.mtime)
-        _, chunks = begun(packed, lambda size: size >= _AHEAD or opening.done())
+        share = Share(meter)
+        _, chunks = begun(_packed(tree, manner, share), lambda size: size >= _AHEAD or opening.done())
         store = opening.result()
-        return _publish_object(store, located(foreseen, store), chunks, "application/gzip", manner)
-    store = opening.result()
-    result = located(foreseen, store)
-    if foreseen.encoding == "plain":
-        return _publish_files(store, result, tree, manner)
-    (file,) = tree.files
-    return _publish_object(store, result, tree.read(file), _content_type(file.name), manner)
+        done = _publish_object(store, located(foreseen, store), chunks, "application/gzip", manner, share=share)
+    elif foreseen.encoding == "plain":
+        store = opening.result()
+        done = _publish_files(store, located(foreseen, store), tree, manner, meter)
+    else:
+        store = opening.result()
+        (file,) = tree.files
+        chunks = meter.coming(tree.read(file)) if is_stream(tree) else tree.read(file)
+        kind = _content_type(file.name)
+        done = _publish_object(store, located(foreseen, store), chunks, kind, manner, share=Share(meter))
+    meter.end()
+    return done
+
+
+def _meter(tree: Tree, foreseen: PublishedResult, told: Tell | None) -> Meter:
+    if told is None:
+        return Meter(None)
+    return Meter(told, tree.size, len(tree.files) if foreseen.encoding == "plain" else 1, known=not is_stream(tree))
+
+
+def _packed(tree: Tree, manner: Manner, share: Share) -> Iterator[bytes]:
+    """The archive, of which ``share`` knows what of the source is in it, where somebody wants to know."""
+    level = LEVEL if manner.level is None else manner.level
+    if not share.is_watched:
+        return pack(tree, level=level, threads=processors(), mtime=manner.mtime)
+    return share.packed(pack_counted(tree, level=level, threads=processors(), mtime=manner.mtime))
+
+
+def _other(value: str) -> str:
+    """Another value, which is as long."""
+    return f"{value[:-1]}{'y' if value.endswith('x') else 'x'}" if value else value
 
 
 def lies_in(path: str, directory: str) -> bool:
@@ -402,13 +447,13 @@ def located(result: PublishedResult, store: Store) -> PublishedResult:
 
 
 def _publish_object(
-    store: Store, result: PublishedResult, chunks: Iterator[bytes], content_type: str, manner: Manner
+    store: Store, result: PublishedResult, chunks: Iterator[bytes], content_type: str, manner: Manner, *, share: Share
 ) -> Sent:
     if manner.if_exists == "replace":
-        return Sent(_whole(result, _written(store, result.key, chunks, content_type, manner)), 0)
+        return Sent(_whole(result, _written(store, result.key, chunks, content_type, manner, share=share)), 0)
     ours = PartsDigest(chunks)
     try:
-        return Sent(_whole(result, _written(store, result.key, ours, content_type, manner)), 0)
+        return Sent(_whole(result, _written(store, result.key, ours, content_type, manner, share=share)), 0)
     except AlreadyExistsError as error:
         standing = _looked_at(store, result.key, ours, manner)
         if standing is not None and standing.is_same:
@@ -438,9 +483,13 @@ def _looked_at(store: Store, key: str, ours: PartsDigest, manner: Manner) -> Sta
         return None
 
 
-def _written(store: Store, key: str, chunks: Iterable[bytes], content_type: str, manner: Manner) -> Written:
-    """What the store says of the write; one that knows of no options is told of none."""
+def _written(
+    store: Store, key: str, chunks: Iterable[bytes], content_type: str, manner: Manner, *, share: Share
+) -> Written:
+    """What the store says of the write; one that knows of no options is told of none, nor of what it does not tell."""
     options: dict[str, Any] = {} if manner.options is None else {"options": manner.options}
+    if share.is_watched and store.capabilities.arrivals:
+        options["arrived"] = share.arrived
     return store.write(key, chunks, if_absent=manner.if_exists != "replace", content_type=content_type, **options)
 
 
@@ -449,14 +498,17 @@ def _whole(result: PublishedResult, written: Written) -> PublishedResult:
     return replace(result, version_id=written.version_id, checksum_sha256=checksum, store_checksum=written.checksum)
 
 
-def _publish_files(store: Store, result: PublishedResult, tree: Tree, manner: Manner) -> Sent:
+def _publish_files(store: Store, result: PublishedResult, tree: Tree, manner: Manner, meter: Meter) -> Sent:
     ending = threading.Event()
     memory = Budget(_HELD)
 
     def send(entry: Entry) -> _Arrived:
         with memory.taking(_held_by(entry)):
             chunks = _until(ending, tree.read(entry))
-            return _arrived(store, result.key + entry.name, chunks, _content_type(entry.name), manner)
+            share = Share(meter)
+            arrived = _arrived(store, result.key + entry.name, chunks, _content_type(entry.name), manner, share=share)
+            share.stands(entry.size)
+            return arrived
 
     digests: dict[str, str] = {}
     done = there = 0
@@ -482,12 +534,14 @@ class _Arrived(NamedTuple):
     was_there: bool
 
 
-def _arrived(store: Store, key: str, chunks: Iterator[bytes], content_type: str, manner: Manner) -> _Arrived:
+def _arrived(
+    store: Store, key: str, chunks: Iterator[bytes], content_type: str, manner: Manner, *, share: Share
+) -> _Arrived:
     if manner.if_exists == "replace":
-        return _Arrived(_written(store, key, chunks, content_type, manner).sha256, was_there=False)
+        return _Arrived(_written(store, key, chunks, content_type, manner, share=share).sha256, was_there=False)
     ours = PartsDigest(chunks)
     try:
-        written = _written(store, key, ours, content_type, manner)
+        written = _written(store, key, ours, content_type, manner, share=share)
     except AlreadyExistsError as error:
         if manner.if_exists == "error":
             raise
@@ -514,19 +568,3 @@ def _content_type(name: str) -> str:
     if encoding is not None:
         return {"gzip": "application/gzip", "bzip2": "application/x-bzip2"}.get(encoding, "application/octet-stream")
     return kind or "application/octet-stream"
-
-
-def _watched(tree: Tree, progress: Progress) -> Tree:
-    total = tree.size
-    done = 0
-    counting = threading.Lock()
-
-    def read(entry: Entry) -> Iterator[bytes]:
-        nonlocal done
-        for chunk in tree.read(entry):
-            with counting:
-                done += len(chunk)
-                progress(done, max(total, done))
-            yield chunk
-
-    return replace(tree, read=read)

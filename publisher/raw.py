@@ -43,6 +43,11 @@ def streamed(stream: Readable) -> Tree:
     return Tree((Entry("", "file"),), lambda _: _pieces(stream))
 
 
+def is_stream(tree: Tree) -> bool:
+    """Whether it is ``streamed``: no file has an empty name."""
+    return len(tree.entries) == 1 and not tree.entries[0].name
+
+
 def _pieces(stream: Readable) -> Iterator[bytes]:
     while True:
         piece = stream.read(_CHUNK)

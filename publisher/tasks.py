@@ -169,7 +169,7 @@ def run(task: Task, stores: Stores) -> Answer:
     try:
         to = stores.destination(task)
         with stores.lent(to) as opened:
-            return published(task.source, to, opened, task.context, task.manner, progress=None)
+            return published(task.source, to, opened, task.context, task.manner)
     except AlreadyPublishedError as error:
         return error.result
     except Exception as error:  # noqa: BLE001  it is the outcome of this one, and the others go on

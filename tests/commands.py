@@ -7,8 +7,12 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
-_TOLD = re.compile(r"keystow: (?:retrying in \d+\.\d s: .* \([2-4] of 4\)|what goes along looks like secrets: .*)$")
+_TOLD = re.compile(
+    r"keystow: (?:retrying in \d+\.\d s: .* \([2-4] of 4\)|what goes along looks like secrets: .*|note: .*)$"
+)
 KEYSTOW = (sys.executable, "-m", "keystow")
+TESTS = os.path.dirname(__file__)
+"""Where the modules of these tests are, for ``PYTHONPATH``."""
 
 
 class Ran(NamedTuple):

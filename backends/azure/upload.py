@@ -12,6 +12,7 @@ from functools import partial
 from typing import Any
 
 from keystow.backends.answers import Stored
+from keystow.backends.contract import Arrived
 from keystow.backends.options import ObjectOptions
 from keystow.backends.sending.in_flight import Cancel, Told, in_flight
 from keystow.backends.sending.parts import Body
@@ -66,7 +67,7 @@ class Upload:
             len(body),
         )
 
-    def in_parts(self, pieces: Iterator[bytes]) -> Stored:
+    def in_parts(self, pieces: Iterator[bytes], arrived: Arrived | None = None) -> Stored:
         """Put Block for each piece, with its MD5 verified on arrival, then Put Block List."""
         from azure.storage.blob import BlobBlock
 
@@ -80,7 +81,7 @@ class Upload:
             stage = partial(self._stage, listed[-1].id, piece)
             return self._container.loop.begin(retried_on_loop(stage, patience=self._container.bounds.patience), told)
 
-        in_flight(pieces, send)
+        in_flight(pieces, send, arrived=arrived)
         return self._decided(
             lambda: self._blob.commit_block_list(
                 listed,

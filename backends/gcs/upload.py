@@ -16,6 +16,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from keystow.backends.answers import Stored
+from keystow.backends.contract import Arrived
 from keystow.backends.errors import StoreError
 from keystow.backends.options import ObjectOptions
 from keystow.backends.sending.in_flight import Cancel, Told, in_flight
@@ -60,7 +61,7 @@ class Upload:
         made = partial(self._bucket.told, request, answers.made, self._key, len(body), checksum)
         return self._decided(made, len(body), checksum)
 
-    def in_parts(self, pieces: Iterator[bytes]) -> Stored:
+    def in_parts(self, pieces: Iterator[bytes], arrived: Arrived | None = None) -> Stored:
         """A session, ended with a checksum."""
         query = {"uploadType": "resumable", "name": self._key}
         begin = self._request(query, "application/json; charset=UTF-8", json.dumps(self._resource).encode())
@@ -69,7 +70,7 @@ class Upload:
         url = self._bucket.session(begun, self._key)
         session = Session(self._bucket, self._key, url, self._content_type)
         try:
-            return self._send(session, pieces)
+            return self._send(session, pieces, arrived)
         except BaseException as error:
             try:
                 session.end(self._bucket.bounds.brief)
@@ -81,7 +82,7 @@ class Upload:
                 raise
             raise
 
-    def _send(self, session: Session, pieces: Iterator[bytes]) -> Stored:
+    def _send(self, session: Session, pieces: Iterator[bytes], arrived: Arrived | None) -> Stored:
         """Sends each piece while the next is produced; the last one, when the others are taken."""
         checksum = _Checksum()
         offset = 0
@@ -100,7 +101,7 @@ class Upload:
             offset += len(piece)
             return self._bucket.loop.begin(retried_on_loop(taken, patience=self._bucket.bounds.patience), told)
 
-        in_flight(before_the_last(), send, most=1)
+        in_flight(before_the_last(), send, most=1, arrived=arrived)
         total, of_all = offset + len(piece), checksum.add(piece).text()
         last = Piece(session, piece, offset, total, of_all)
         return self._decided(lambda: self._bucket.loop.run(last.made()), total, of_all)

@@ -12,6 +12,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from keystow.backends.answers import Stored
+from keystow.backends.contract import Arrived
 from keystow.backends.errors import ConflictError, NotFoundError, StoreError, StoreUnavailableError
 from keystow.backends.options import ObjectOptions
 from keystow.backends.sending.in_flight import Cancel, Told, in_flight, in_thread
@@ -56,11 +57,11 @@ class Upload:
         params = self._condition | self._described
         return self._decided(lambda line: self._sent("put_object", params, body, sha256, line)[0])
 
-    def in_parts(self, pieces: Iterable[bytes]) -> Stored:
+    def in_parts(self, pieces: Iterable[bytes], arrived: Arrived | None = None) -> Stored:
         """UploadPart for each piece, some under way at once, and CompleteMultipartUpload."""
         upload = {"UploadId": self._begun().upload_id}
         try:
-            sent = in_flight(pieces, partial(self._under_way, upload))
+            sent = in_flight(pieces, partial(self._under_way, upload), arrived=arrived)
             params = upload | {"MultipartUpload": {"Parts": [part.described for part in sent]}} | self._condition
             complete = Request("complete_multipart_upload", self._key, params)
             stored = self._decided(partial(self._bucket.once, complete), self._bucket.bounds.completion)

@@ -41,16 +41,22 @@ Cancel = Callable[[], object]
 
 
 def in_flight(
-    pieces: Iterable[bytes], send: Callable[[int, bytes, Told[Answer]], Cancel], most: int = CONCURRENCY
+    pieces: Iterable[bytes],
+    send: Callable[[int, bytes, Told[Answer]], Cancel],
+    most: int = CONCURRENCY,
+    *,
+    arrived: Callable[[int], object] | None = None,
 ) -> list[Answer]:
     """The answers to ``send(number, piece, told)``, in order, with at the ``most`` so many requests under way.
 
     Pieces are numbered from 1; one more is held ready. When a piece cannot be had or any answer is an error, nothing
-    more is sent, and the requests that are under way are cancelled: nobody waits for the others first.
+    more is sent, and the requests that are under way are cancelled: nobody waits for the others first. ``arrived`` is
+    told the bytes of each piece that has an answer, by the caller's thread.
     """
     ended: SimpleQueue[tuple[int, Outcome[Answer]]] = SimpleQueue()
     answers: dict[int, Answer] = {}
     under_way: list[Cancel] = []
+    sizes: list[int] = []
 
     def tell(number: int, outcome: Outcome[Answer]) -> None:
         ended.put((number, outcome))
@@ -61,11 +67,14 @@ def in_flight(
             answers[number] = outcome.result()
         finally:
             del outcome
+        if arrived is not None:
+            arrived(sizes[number - 1])
 
     try:
         for number, piece in enumerate(pieces, 1):
             while len(under_way) - len(answers) == most or not ended.empty():
                 take()
+            sizes.append(len(piece))
             under_way.append(send(number, piece, partial(tell, number)))
         while len(answers) < len(under_way):
             take()

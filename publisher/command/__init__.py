@@ -21,7 +21,7 @@ def main(arguments: "Sequence[str] | None" = None) -> int:
     try:
         options = read_call(arguments, closed=streams.stand_in_for_closed())
         streams.take_any_text()
-        with signals.raised():
+        with signals.raised(), streams.talking(quiet=options.quiet):
             with streams.repeats_told(every_try=options.debug) if options.requests else nullcontext():
                 status: int = options.run(options)
             sys.stdout.flush()

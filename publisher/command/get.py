@@ -12,7 +12,8 @@ from .claimed import (
     take_trust,
 )
 from .failures import each_of
-from .streams import say
+from .progress import shown
+from .streams import note
 from .written import given_access, take_access
 
 TYPE_CHECKING = False
@@ -48,19 +49,22 @@ def run(options: "argparse.Namespace") -> int:
         if len(results) == 1
         else map(f"{options.directory}/{{}}".format, range(1, len(results) + 1))
     )
-    return each_of(list(zip(results, places, strict=True)), lambda one: _fetched(*one, given))
+    return each_of(list(zip(results, places, strict=True)), lambda one: _fetched(options, *one, given))
 
 
-def _fetched(result: "str | PublishedResult", directory: str, given: "dict[str, Any]") -> None:
+def _fetched(
+    options: "argparse.Namespace", result: "str | PublishedResult", directory: str, given: "dict[str, Any]"
+) -> None:
     from keystow.fetching import fetch
 
     from .wording import counted
 
-    fetched = fetch(result, directory, **given)
+    with shown(options, directory) as told:
+        fetched = fetch(result, directory, progress=told, **given)
     for name in fetched.cleared:
-        say(f"removed what an earlier run, which was killed, had left: {name}")
+        note(f"removed what an earlier run, which was killed, had left: {name}")
     if not fetched.verified:
-        say("not verified: a URL, or a result without ChecksumSHA256, holds nothing to compare with (--sha256 does)")
+        note("not verified: a URL, or a result without ChecksumSHA256, holds nothing to compare with (--sha256 does)")
     what = f"{counted(fetched.members, 'member')} of {counted(fetched.bytes, 'byte')}"
     origin = f" from {fetched.address}" if fetched.address else ""
-    say(f"fetched {what}{origin} into {fetched.directory}")
+    note(f"fetched {what}{origin} into {fetched.directory}")

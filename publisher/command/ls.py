@@ -6,7 +6,7 @@ from . import typed
 from .claimed import given_trust, take_trust
 from .context import given_labels, take_encoding
 from .destination import given_destinations, take_destination
-from .streams import say
+from .streams import note
 from .written import take_opening
 
 TYPE_CHECKING = False
@@ -75,7 +75,7 @@ def run(options: "argparse.Namespace") -> int:
         is_empty = False
     if is_empty:
         others = "" if options.plain or options.raw else "; --plain and --raw list what is no archive"
-        say(f"nothing was found{others}")
+        note(f"nothing was found{others}")
     return 0
 
 

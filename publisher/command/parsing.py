@@ -27,6 +27,7 @@ _COMMANDS = {
     "policy": "print the least that a publisher or a requester has to be allowed",
 }
 
+_VERBOSE = "name what is left out; say every 5 s how far it is, where there is no terminal to show it on"
 _READ = {
     "result": "name the file with the published result",
     "jobs": "name the file with the publications",
@@ -56,7 +57,7 @@ def _parser(command: str | None) -> argparse.ArgumentParser:
     """The parser of ``command`` alone, or, where there is no such command, that of all; to set one up takes a while."""
     unmeasured = partial(argparse.HelpFormatter, width=80)  # to ask the terminal for its width takes a while, too
     parser = _Parser(prog="keystow", description=_KEYSTOW, formatter_class=unmeasured)
-    parser.add_argument("--version", action=_Version)
+    parser.add_argument("-V", "--version", action=_Version)
     commands = parser.add_subparsers(required=True, metavar="COMMAND", prog="keystow", parser_class=_CommandParser)
     for name, summary in _COMMANDS.items():
         if name == command or command not in _COMMANDS:
@@ -90,7 +91,11 @@ class _CommandParser(_Parser):
         self.description = command.DESCRIPTION
         self.set_defaults(run=command.run, refuse=self.error, prints=False, requests=True, repeated=None, read=None)
         command.take_arguments(self)
+        talk = self.add_mutually_exclusive_group()
+        talk.add_argument("-q", "--quiet", action="store_true", help="say nothing but errors, and print the results")
+        talk.add_argument("-v", "--verbose", action="store_true", help=_VERBOSE)
         self.add_argument("--debug", action="store_true", help="on a failure, say where it came from")
+        self.add_argument("-V", "--version", action=_Version)
         return super().parse_known_args(args, namespace)
 
 

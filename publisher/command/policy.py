@@ -1,7 +1,7 @@
 """``keystow policy``: the least that a publisher or a requester has to be allowed, as the cloud takes it."""
 
 from .context import take_context, typed_context
-from .streams import say
+from .streams import note, warn
 from .written import given_writing, take_writing
 
 TYPE_CHECKING = False
@@ -42,9 +42,9 @@ def run(options: "argparse.Namespace") -> int:
 
     made = _made(options)
     for grant in made.grants:
-        say(as_options(f"{grant.permission}: {grant.why}"))
-    for note in made.notes:
-        say(as_options(f"note: {note}"))
+        note(as_options(f"{grant.permission}: {grant.why}"))
+    for left in made.notes:
+        warn(as_options(left))
     if made.document:
         print(made.to_json())
     return 0

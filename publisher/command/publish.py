@@ -11,7 +11,8 @@ from .destination import given_destinations, take_destination
 from .failures import each_of
 from .manner import given_manner, take_manner
 from .output import FORMS, Printed, check_form
-from .streams import say
+from .progress import shown
+from .streams import note, warn
 from .written import given_access, given_writing, take_access, take_writing
 
 TYPE_CHECKING = False
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
 
+    from keystow.keys import Context
+    from keystow.progress import Moved
     from keystow.publishing import Destination, Manner, Sent
     from keystow.result import PublishedResult
 
@@ -28,6 +31,7 @@ DESCRIPTION = (
 )
 _OUTPUT = "form of the result; bacalhau-input: as InputSources of a Bacalhau job, at /inputs"
 _STDIN = "-"
+_OTHER_ARCHIVES = (".tgz", ".zip", ".tar", ".tar.bz2", ".tar.xz", ".tar.zst", ".7z")
 
 
 def take_arguments(parser: "argparse.ArgumentParser") -> None:
@@ -36,7 +40,6 @@ def take_arguments(parser: "argparse.ArgumentParser") -> None:
     take_destination(parser, "*")
     take_context(parser)
     take_manner(parser)
-    parser.add_argument("--verbose", action="store_true", help="name what the patterns leave out")
     parser.add_argument("--dry-run", action="store_true", help="say what would be published; open no store")
     parser.add_argument("--output", choices=FORMS, default="yaml", help=_OUTPUT)
     parser.add_argument(
@@ -77,8 +80,8 @@ def run(options: "argparse.Namespace") -> int:
     elif options.file:
         _check_outside(options.source, options.file)
     printed = Printed(options.output, None if options.dry_run else options.file)
-    for foreseen in results:
-        _note(foreseen)
+    for to, foreseen in zip(destinations, results, strict=True):
+        _warn(to, foreseen, context, options.if_exists)
 
     def work(one: "tuple[Destination, PublishedResult, Manner]") -> None:
         printed.add(_published(options, *one))
@@ -121,16 +124,17 @@ def _published(
         return _published_stdin(options, to, foreseen, manner)
     tree = to.scanned(options.source, foreseen, manner)
     for name in tree.skipped + (tree.excluded if options.verbose else ()):
-        say(f"left out: {name}")
+        note(f"left out: {name}")
     if tree.excluded and not options.verbose:
-        say(f"left out by the patterns: {counted(len(tree.excluded), 'name')} (--verbose says which)")
+        note(f"left out by the patterns: {counted(len(tree.excluded), 'name')} (--verbose says which)")
+    if not tree.files:
+        warn(f"there is no file in {options.source!r}: what is published is empty")
     what = f"{counted(len(tree.files), 'file')} of {counted(tree.size, 'byte')}"
     if options.dry_run:
-        say(f"dry run: {what} would be published to {foreseen.url}")
+        note(f"dry run: {what} would be published to {foreseen.url}")
         return foreseen
-    progress = _Progress() if sys.stderr.isatty() else None
-    with closing(Opened(to.store)) as opened:
-        done = sent(tree, foreseen, opened, manner, progress)
+    with closing(Opened(to.store)) as opened, shown(options, foreseen.url) as told:
+        done = sent(tree, foreseen, opened, manner, told=told and told.tell)
     _tell(what, done, len(tree.files) if to.encoding == "plain" else 1)
     return done.result
 
@@ -147,16 +151,18 @@ def _published_stdin(
     from .wording import counted
 
     if options.dry_run:
-        say(f"dry run: standard input would be published to {foreseen.url}")
+        note(f"dry run: standard input would be published to {foreseen.url}")
         return foreseen
     read = 0
 
-    def progress(done: int, _: int) -> None:
+    def tell(moved: "Moved") -> None:
         nonlocal read
-        read = done
+        read = moved.done
+        if told is not None:
+            told.tell(moved)
 
-    with closing(Opened(to.store)) as opened:
-        done = sent(to.scanned(sys.stdin.buffer, foreseen, manner), foreseen, opened, manner, progress)
+    with closing(Opened(to.store)) as opened, shown(options, foreseen.url) as told:
+        done = sent(to.scanned(sys.stdin.buffer, foreseen, manner), foreseen, opened, manner, told=tell)
     _tell(f"standard input of {counted(read, 'byte')}", done, 1)
     return done.result
 
@@ -168,34 +174,26 @@ def _tell(what: str, done: "Sent", objects: int) -> None:
     result, there = done
     if result.checksum_sha256 is None:
         left = "already there, and left as it is" if objects == 1 else "some files were there, and left as they are"
-        say(f"{left}, not compared, as that was not possible: {result.url}")
+        note(f"{left}, not compared, as that was not possible: {result.url}")
     elif there == objects:
-        say(f"already there, with the same content: {result.url}")
+        note(f"already there, with the same content: {result.url}")
     else:
         some = f" ({counted(there, 'file')} of it already there, with the same content)" if there else ""
-        say(f"published {what} to {result.url}{some}")
-        if result.type == "memory":
-            say("note: memory:// is this process's own, and is gone now: file:///directory stays")
+        note(f"published {what} to {result.url}{some}")
 
 
-def _note(foreseen: "PublishedResult") -> None:
-    """Says what may not be what was meant."""
+def _warn(to: "Destination", foreseen: "PublishedResult", context: "Context", if_exists: str) -> None:
+    """Says what may not be what was meant, before anything is sent."""
     key, archive = foreseen.key, foreseen.encoding == "gzip"
     if archive and key.endswith("/.tar.gz"):
-        say(f"note: the key ends with '/', so the archive is named '.tar.gz': {key}")
-    if archive and key.endswith(".tgz.tar.gz"):
-        say(f"note: an archive's key ends with .tar.gz, which is added to .tgz: {key}")
-
-
-class _Progress:
-    """A line on stderr that is written over as the source is read."""
-
-    def __init__(self) -> None:
-        self._shown = -1
-
-    def __call__(self, done: int, total: int) -> None:
-        percent = 100 * done // max(total, 1)
-        if percent != self._shown:
-            self._shown = percent
-            end = "\r" if percent < 100 else "\n"
-            print(f"keystow: {percent:3} % of {total} bytes", end=end, file=sys.stderr, flush=True)
+        warn(f"the key ends with '/', so the archive is named '.tar.gz': {key}")
+    for ending in _OTHER_ARCHIVES:
+        if archive and key.endswith(f"{ending}.tar.gz"):
+            warn(f"an archive's key ends with .tar.gz, which is added to {ending}: {key}")
+    if foreseen.type == "memory":
+        warn("memory:// is this process's own, and is gone when it ends: file:///directory stays")
+    if if_exists == "replace" and context.execution_id is not None and not to.tells_executions_apart(context):
+        warn(
+            f"another execution of the job replaces what this one publishes: {key} (put {{executionID}} into the key, "
+            "or choose --if-exists error)"
+        )

@@ -9,7 +9,7 @@ from .claimed import take_trust
 from .context import given_context, take_encoding
 from .failures import status_of, worded
 from .manner import given_manner, take_manner
-from .streams import say
+from .streams import note
 from .written import given_writing, take_opening, take_writing
 
 TYPE_CHECKING = False
@@ -105,7 +105,7 @@ class _Told:
     def counted(self) -> None:
         """Says how many there were."""
         left = f", {self._left} already there and left as they were" if self._left else ""
-        say(f"{self._published} published{left}, {self._failed} failed")
+        note(f"{self._published} published{left}, {self._failed} failed")
 
 
 def _print(outcome: "dict[str, Any]") -> None:

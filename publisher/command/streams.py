@@ -2,11 +2,30 @@
 
 import os
 import sys
+import threading
 from contextlib import contextmanager, suppress
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import Protocol
+
+    class Below(Protocol):
+        """Something that is drawn on the terminal's last line."""
+
+        def above(self, line: str) -> None:
+            """Prints ``line`` above it."""
+            ...
+
+
+class _Talk:
+    """How people are talked to now."""
+
+    quiet = False
+    warned: frozenset[str] = frozenset()
+    below: "Below | None" = None
+    repeats = 0
+    lock = threading.RLock()  # who was interrupted with it has it still
 
 
 def stand_in_for_closed() -> set[str]:
@@ -35,8 +54,50 @@ def say(text: str) -> None:
     """Tells people ``text``, masked and escaped, on stderr."""
     from keystow.backends.texts import presentable
 
-    with suppress(OSError):  # there is nobody else to tell, and the result is still to be printed
-        print(f"keystow: {presentable(text)}", file=sys.stderr, flush=True)
+    line = f"keystow: {presentable(text)}"
+    with suppress(OSError), _Talk.lock:  # there is nobody else to tell, and the result is still to be printed
+        if _Talk.below is None:
+            print(line, file=sys.stderr, flush=True)
+        else:
+            _Talk.below.above(line)
+
+
+def note(text: str) -> None:
+    """Tells people ``text``, which is neither an error nor a result, unless they want it quiet."""
+    if not _Talk.quiet:
+        say(text)
+
+
+def warn(text: str) -> None:
+    """Notes, once, what may not be what was meant."""
+    if text not in _Talk.warned:
+        _Talk.warned |= {text}
+        note(f"note: {text}")
+
+
+@contextmanager
+def talking(*, quiet: bool) -> "Iterator[None]":
+    """Within this, ``note`` says nothing if it is to be ``quiet``."""
+    before, _Talk.quiet, _Talk.warned = _Talk.quiet, quiet, frozenset()
+    try:
+        yield
+    finally:
+        _Talk.quiet = before
+
+
+def below(drawn: "Below | None") -> None:
+    """From now on, what is said stands above what is ``drawn``."""
+    _Talk.below = drawn
+
+
+def alone() -> threading.RLock:
+    """Within this lock, nobody else says or draws anything."""
+    return _Talk.lock
+
+
+def repeats() -> int:
+    """How many requests were made again, as far as that was told."""
+    return _Talk.repeats
 
 
 @contextmanager
@@ -46,7 +107,8 @@ def repeats_told(*, every_try: bool) -> "Iterator[None]":
 
     class Told(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
-            say(record.getMessage())
+            _Talk.repeats += record.levelno == logging.INFO
+            note(record.getMessage())
 
     logger, told = logging.getLogger("keystow"), Told()
     before = logger.level

@@ -3,7 +3,8 @@
 from . import typed
 from .claimed import given_limits, given_results, given_trust, take_checksum, take_limits, take_result, take_trust
 from .failures import each_of
-from .streams import say
+from .progress import shown
+from .streams import note
 from .written import given_access, take_access
 
 TYPE_CHECKING = False
@@ -36,8 +37,9 @@ def run(options: "argparse.Namespace") -> int:
     given |= given_trust(options) | given_access(options)
 
     def work(result: "str | PublishedResult") -> None:
-        verified = verify(result, **given)
+        with shown(options, options.result if isinstance(result, str) else result.url) as told:
+            verified = verify(result, progress=told, **given)
         what = f"{counted(verified.objects, 'object')} of {counted(verified.size, 'byte')}"
-        say(f"verified {what}, SHA-256 {verified.sha256}")
+        note(f"verified {what}, SHA-256 {verified.sha256}")
 
     return each_of(given_results(options), work)

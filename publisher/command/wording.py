@@ -63,17 +63,14 @@ def counted(number: int, thing: str) -> str:
     return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
 
 
-def sized(size: int) -> str:
-    """``size`` in bytes, rounded, in the unit in which it is short.
+def sized(number: float) -> str:
+    """So many bytes, for people.
 
-    >>> sized(999), sized(1000), sized(1_234_567), sized(999_999)
-    ('999 B', '1.0 kB', '1.2 MB', '1.0 MB')
+    >>> sized(999), sized(12_345_678)
+    ('999 B', '12.3 MB')
     """
-    if size < 1000:
-        return f"{size} B"
-    amount: float = size
-    for unit in ("kB", "MB", "GB", "TB"):
-        amount /= 1000
-        if amount < 999.95:
-            return f"{amount:.1f} {unit}"
-    return f"{amount / 1000:.1f} PB"
+    size, units = float(number), iter(("B", "kB", "MB", "GB", "TB", "PB"))
+    unit = next(units)
+    while size >= 999.95 and unit != "PB":
+        size, unit = size / 1000, next(units)
+    return f"{size:.0f} B" if unit == "B" else f"{size:.1f} {unit}"

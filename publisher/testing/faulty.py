@@ -4,9 +4,10 @@ import threading
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Literal
+from typing import Any, Literal
 
 from keystow.backends import Capabilities, ObjectOptions, Stat, Store, StoreUnavailableError, Written
+from keystow.backends.contract import Arrived
 
 Operation = Literal["write", "read", "stat", "list", "delete", "presign"]
 
@@ -58,10 +59,12 @@ class FaultyStore:
         content_type: str | None = None,
         metadata: Mapping[str, str] | None = None,
         options: ObjectOptions | None = None,
+        arrived: Arrived | None = None,
     ) -> Written:
         """``Store.write``, unless a fault was ordered."""
         lost = self._begin("write", key)
-        said: dict[str, ObjectOptions] = {} if options is None else {"options": options}
+        said: dict[str, Any] = {"options": options, "arrived": arrived}
+        said = {name: value for name, value in said.items() if value is not None}
         written = self._store.write(
             key, chunks, if_absent=if_absent, content_type=content_type, metadata=metadata, **said
         )

@@ -6,6 +6,7 @@ import sys
 import pytest
 from archive_strategies import Link, lay, seen
 from commands import run
+from terminal import on_terminal, waiting
 
 from keystow import Context, PublishedResult, fetch, presign, publish, publish_many, verify
 from keystow.archive import pack, scan, unpack
@@ -83,3 +84,19 @@ def test_the_workers_of_a_dask_cluster(tmp_path):
         publications = [(source, f"file://{tmp_path}/store/{number}", None) for number in range(3)]
         outcomes = list(publish_many(publications, executor=client.get_executor()))
     assert {verify(outcome.result).sha256 for outcome in outcomes} == {publish(source, "memory://b/k").checksum_sha256}
+
+
+def test_progress_is_drawn(tmp_path):
+    lay(tmp_path / "source", TREE)
+    go = tmp_path / "go"
+
+    def when(written, _):
+        if "% of 12.8 MB" not in written:
+            return False
+        go.touch()
+        return True
+
+    shown = on_terminal(*waiting(0.5, go, "publish", tmp_path / "source", f"file://{tmp_path}/to/k"), when=when)
+    assert shown.status == 0
+    assert "rich.live" in shown.out
+    assert "100 % of 12.8 MB" in shown.screen[0]

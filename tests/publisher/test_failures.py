@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 from archive_strategies import lay
-from commands import KEYSTOW, run
+from commands import KEYSTOW, TESTS, run
+from reading import while_read
 
 from keystow import publish, verify
 from keystow.archive import SourceChangedError
@@ -55,16 +56,17 @@ def grow(path):
 
 @pytest.mark.parametrize("change", [shrink, grow, os.unlink], ids=["shrinks", "grows", "disappears"])
 @pytest.mark.parametrize("share", [0.1, 0.9])
-def test_a_file_that_changes_while_it_is_packed(place, small, noise, stored, share, change):
+def test_a_file_that_changes_while_it_is_packed(place, small, noise, stored, share, change, monkeypatch):
     old = publish(small, place("stands"))
     changed = []
 
-    def progress(done, total):
+    def hook(done, total):
         if done > share * total and not changed:
             changed.append(change(noise / "data"))
 
+    monkeypatch.setattr("keystow.publishing.scan", while_read(hook))
     with pytest.raises(SourceChangedError, match=r"'.*/data' changed while it was packed, so nothing was published"):
-        publish(noise, place("stands"), progress=progress)
+        publish(noise, place("stands"))
     assert changed
     store = stored(old)
     stands(old, store, old.key)
@@ -75,7 +77,7 @@ def test_a_file_that_changes_while_it_is_packed(place, small, noise, stored, sha
 @pytest.mark.server
 def test_parts_that_were_sent_are_removed(seaweed, bucket, s3_place, noise):
     def progress(done, total):
-        if done > 0.9 * total:
+        if done > 0.5 * total:
             raise RuntimeError("the user's own code failed")
 
     with pytest.raises(RuntimeError, match="the user's own code failed"):
@@ -83,15 +85,17 @@ def test_parts_that_were_sent_are_removed(seaweed, bucket, s3_place, noise):
     assert unfinished(seaweed, bucket, s3_place("removed").split("/", 3)[3].partition(",")[0]) == []
 
 
-def test_a_plain_file_that_changes(place, tmp_path, stored):
+def test_a_plain_file_that_changes(place, tmp_path, stored, monkeypatch):
     lay(tmp_path / "source", {"a": b"1" * 100, "b": b"2" * (3 << 20)})
 
-    def progress(done, total):
+    def hook(done, total):
         if done > 1 << 20:
             os.truncate(tmp_path / "source" / "b", 5)
 
-    with pytest.raises(SourceChangedError, match="/b' changed") as caught:
-        publish(tmp_path / "source", place("plain"), archive=False, progress=progress)
+    with monkeypatch.context() as patch:
+        patch.setattr("keystow.publishing.scan", while_read(hook))
+        with pytest.raises(SourceChangedError, match="/b' changed") as caught:
+            publish(tmp_path / "source", place("plain"), archive=False)
     assert "of 2 files had already been published under" in caught.value.__notes__[0]
     os.truncate(tmp_path / "source" / "b", 3 << 20)
     store = stored(publish(tmp_path / "source", place("after"), archive=False))
@@ -105,11 +109,12 @@ def test_a_plain_file_that_changes(place, tmp_path, stored):
 
 KILLED = """
 import os, signal, sys
-from keystow import publish
+from keystow import publish, publishing
+from reading import while_read
 
 source, destination, share, event = sys.argv[1:]
 
-def progress(done, total):
+def read(done, total):
     if done >= float(share) * total:
         os.kill(os.getpid(), signal.SIGKILL)
 
@@ -118,7 +123,8 @@ def hook(name, arguments):
         os.kill(os.getpid(), signal.SIGKILL)
 
 sys.addaudithook(hook)
-publish(source, destination, progress=progress)
+publishing.scan = while_read(read)
+publish(source, destination)
 """
 
 
@@ -129,7 +135,7 @@ publish(source, destination, progress=progress)
 def test_a_killed_process_on_a_disk(file_place, small, noise, stored, share, event):
     """From the first byte to the step that gives the object its name."""
     old = publish(small, file_place("deep/stands"))
-    ran = run(sys.executable, "-c", KILLED, noise, file_place("deep/stands"), str(share), event)
+    ran = run(sys.executable, "-c", KILLED, noise, file_place("deep/stands"), str(share), event, PYTHONPATH=TESTS)
     assert ran.status == -signal.SIGKILL, ran.err
     stands(old, stored(old))
     if event != "os.rename":
@@ -140,7 +146,7 @@ def test_a_killed_process_on_a_disk(file_place, small, noise, stored, share, eve
 
 def test_a_process_killed_before_the_first_object(file_place, noise, tmp_path):
     before = sorted(os.listdir(tmp_path))
-    ran = run(sys.executable, "-c", KILLED, noise, file_place("new"), "1", "")
+    ran = run(sys.executable, "-c", KILLED, noise, file_place("new"), "1", "", PYTHONPATH=TESTS)
     assert ran.status == -signal.SIGKILL, ran.err
     assert sorted(os.listdir(tmp_path)) == before
 

@@ -314,13 +314,43 @@ def test_a_full_disk_behind_standard_output_is_one_sentence(arguments):
     ("destination", "note"),
     [
         ("file://{tmp}/store/k.tgz", "note: an archive's key ends with .tar.gz, which is added to .tgz: k.tgz.tar.gz"),
-        ("memory://b/k", "note: memory:// is this process's own, and is gone now: file:///directory stays"),
+        ("file://{tmp}/store/k.zip", "note: an archive's key ends with .tar.gz, which is added to .zip: k.zip.tar.gz"),
+        ("memory://b/k", "note: memory:// is this process's own, and is gone when it ends: file:///directory stays"),
     ],
 )
 def test_what_may_not_be_what_was_meant(small, tmp_path, destination, note):
-    ran = keystow("publish", small, destination.replace("{tmp}", str(tmp_path)))
+    ran = keystow("publish", small, *[destination.replace("{tmp}", str(tmp_path))] * 2)
     assert ran.status == 0
-    assert f"keystow: {note}\n" in ran.err
+    assert ran.err.count(f"keystow: {note}\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("key", "is_warned"),
+    [
+        ("k", True),
+        ("{jobID}/{date}", True),
+        ("{jobID}/{nodeID}/{partitionIndex}", True),
+        ("{executionID}", False),
+        ("{jobID}/{time}", False),
+        ("{jobID}/{date:%Y%m%d%H%M%S}", False),
+        ("{jobID}/{run}", False),
+    ],
+)
+def test_a_key_that_another_execution_has_too(small, key, is_warned):
+    """The job is run again, and what it published before is gone: told where it is known that this is an execution."""
+    ids = ["--job-id", "j", "--node-id", "n", "--partition-index", "1"]
+    labels = ["--label", "run=7"] if "{run}" in key else []
+    call = ["publish", small, f"s3://b/{key}", "--dry-run", *ids, *labels]
+    warned = "another execution of the job replaces what this one publishes"
+    assert (warned in keystow(*call, "--execution-id", "e-1").err) == is_warned
+    assert warned not in keystow(*call).err
+    assert warned not in keystow(*call, "--execution-id", "e-1", "--if-exists", "error").err
+
+
+def test_an_empty_source_is_told(tmp_path):
+    (tmp_path / "empty").mkdir()
+    ran = keystow("publish", "empty", "s3://b/k", "s3://b/l", "--dry-run", cwd=tmp_path)
+    assert ran.err.count("keystow: note: there is no file in 'empty': what is published is empty\n") == 1
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import pytest
 from archive_strategies import seen
 from commands import complaint, keystow
 from conftest import same_tree
+from reading import while_read
 
 import keystow as ks
 from keystow.archive import SourceChangedError
@@ -241,7 +242,7 @@ def refuse_abort(proxy):
 
 
 def test_a_source_that_fails_is_reported_where_the_upload_may_not_be_aborted(
-    bucket, proxy, compute_node, login, tmp_path, noise
+    bucket, proxy, compute_node, login, tmp_path, noise, monkeypatch
 ):
     login(compute_node)
     refuse_abort(proxy)
@@ -250,8 +251,9 @@ def test_a_source_that_fails_is_reported_where_the_upload_may_not_be_aborted(
         if done > total * 8 // 10:
             os.truncate(noise / "data", 1000)
 
+    monkeypatch.setattr("keystow.publishing.scan", while_read(shrink))
     with pytest.raises(SourceChangedError, match="changed while it was packed") as caught:
-        ks.publish(noise, f"s3://{bucket}/abort/source,opt=endpoint={proxy.url}", progress=shrink)
+        ks.publish(noise, f"s3://{bucket}/abort/source,opt=endpoint={proxy.url}")
     assert [exchange.status for exchange in proxy.requests if exchange.method == "DELETE"] == [403]
     assert len(caught.value.__notes__) == 1
     assert "could not be removed (AccessDenied)" in caught.value.__notes__[0]

@@ -8,6 +8,7 @@ from pathlib import Path
 from azure.core.credentials import AzureNamedKeyCredential, AzureSasCredential, TokenCredential
 from azure.core.credentials_async import AsyncTokenCredential
 from botocore.credentials import Credentials as OfBotocore
+from fsspec.callbacks import Callback
 from google.oauth2.credentials import Credentials as OAuth
 
 from keystow import (
@@ -50,6 +51,7 @@ spec = PublisherSpec.parse("s3://bucket/key")
 result: PublishedResult = publish(Path("results"), spec, context, archive=True, if_exists="error", symlinks="inside")
 raw: PublishedResult = publish(BytesIO(b"42"), "s3://bucket/key.bin", raw=True)
 by_text: PublishedResult = publish("results", "s3://bucket/key", progress=lambda done, total: None)
+by_callback: PublishedResult = publish("results", "s3://bucket/key", progress=Callback())
 outcome: Outcome = next(publish_many([("results", spec, context), (Path("r"), {"Type": "s3"}, None)], processes=2))
 either: tuple[PublishedResult | None, BaseException | None] = (outcome.result, outcome.error)
 by_mapping: PublishedResult = publish("results", {"Type": "s3", "Params": {"Bucket": "b", "Key": "k"}})
@@ -57,7 +59,7 @@ checksum: Checksum | None = result.checksum_sha256
 kept: str | None = result.store_checksum
 entry: dict[str, object] = result.to_input_source("/inputs")
 fetched: Fetched = fetch(result, Path("out"), verify=False)
-verified: Verified = verify("result.yaml")
+verified: Verified = verify("result.yaml", progress=print)
 url: str = presign(result.to_mapping(), expires=timedelta(hours=1), pin_version=False)
 
 least: Policy = policy(spec, role="publisher", context=context, if_exists="skip", with_abort=True, kms_key="alias/a")

@@ -1,0 +1,302 @@
+"""How far it is, shown while it goes on: on a terminal in its last line, elsewhere a line now and then, if asked for.
+
+Strategy: what moves is told from any thread, and only noted; another thread looks at it and draws. It begins after a
+moment, so that what is quickly done loads nothing and draws nothing. The cursor is never hidden: whatever ends keystow,
+the terminal is as it was. ``rich`` draws where it is installed (extra ``progress``), and a line of text does without.
+"""
+
+import os
+import sys
+import threading
+import time
+from collections import deque
+from contextlib import contextmanager, suppress
+from queue import Empty, SimpleQueue
+
+from . import streams
+from .wording import counted, sized
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from argparse import Namespace
+    from collections.abc import Callable, Iterator
+    from typing import Protocol
+
+    from rich.table import Table
+
+    from keystow.progress import Moved, Watching
+
+    class _Shown(Protocol):
+        """Something that is drawn, again and again."""
+
+        def draw(self) -> None: ...
+        def end(self) -> None: ...
+
+
+_FIRST, _AGAIN = 0.3, 0.25
+_LINE_EVERY = 5.0
+_WINDOW = 15.0
+_OFTEN = 0.2
+_PATIENCE = 2.0
+_WIDE = 110
+_BAR, _SHORT_BAR = 24, 10
+_NAME, _TEXT = 16, 48
+"""Columns of a terminal; the text takes as many as it needs, and the name does not move when that changes."""
+_DURATIONS = (("s", 1), ("min", 60), ("h", 3600))
+
+
+@contextmanager
+def shown(options: "Namespace", name: str) -> "Iterator[Watching | None]":
+    """Within this, it is shown how far ``name`` is, by what is told to what this gives, if it gives anything."""
+    is_drawn = not options.quiet and _is_drawn_on()
+    if not is_drawn and not options.verbose:
+        yield None
+        return
+    from keystow.backends.texts import presentable
+    from keystow.progress import Watching
+
+    gauge = Gauge(presentable(name), time.monotonic())
+    begin, first, again = (_on_terminal, _FIRST, _AGAIN) if is_drawn else (_Lines, _LINE_EVERY, _LINE_EVERY)
+    with _ticking(lambda: begin(gauge), first, again):
+        yield Watching(gauge.tell)
+
+
+def _is_drawn_on() -> bool:
+    """Whether stderr is a terminal that knows more than lines."""
+    return sys.stderr.isatty() and os.environ.get("TERM", "dumb") not in {"", "dumb", "unknown"}
+
+
+class Gauge:
+    """What has moved of ``name``, and how fast. ``tell`` is called from any thread, one at a time."""
+
+    def __init__(self, name: str, now: float) -> None:
+        self.name = name
+        self.moved: Moved | None = None
+        self._begun = now
+        self._seen = deque([(now, 0)])
+        self._repeats = streams.repeats()
+
+    def tell(self, moved: "Moved") -> None:
+        """So much has moved by now."""
+        self.note(moved, time.monotonic())
+
+    def note(self, moved: "Moved", now: float) -> None:
+        """So much had moved at ``now``."""
+        self.moved = moved
+        if now - self._seen[-1][0] >= _OFTEN:
+            self._seen.append((now, moved.done))
+
+    def text(self, now: float) -> str:
+        """How far it is, in words."""
+        return described(self.moved, self.rate(now), streams.repeats() - self._repeats)
+
+    def rate(self, now: float) -> float:
+        """Bytes in a second: of late, or, once all has moved, from the beginning."""
+        if self.moved is None:
+            return 0.0
+        while len(self._seen) > 1 and self._seen[1][0] < now - _WINDOW:
+            self._seen.popleft()
+        since, before = self._seen[0]
+        if is_whole(self.moved):
+            since, before = self._begun, 0
+        return (self.moved.done - before) / max(now - since, 0.001)
+
+
+def is_whole(moved: "Moved") -> bool:
+    """Whether all has moved."""
+    return moved.known and moved.done == moved.total
+
+
+def described(moved: "Moved | None", rate: float, repeats: int = 0) -> str:
+    """How far it is at so many bytes in a second, after so many requests that were made again.
+
+    >>> from keystow.progress import Moved
+    >>> described(Moved(25_000_000, 100_000_000, 3, 10, True), 5_000_000, 1)
+    '25 % of 100.0 MB, 5.0 MB/s, 15 s left, 3 of 10 objects, 1 retry'
+    """
+    if moved is None:
+        words = ["waiting"]
+    elif not moved.known:
+        words = [f"{sized(moved.done)}, {sized(rate)}/s"]
+        words += [counted(moved.objects, "object")] if moved.objects else []
+    else:
+        percent = 100 * moved.done // moved.total if moved.total else 100
+        words = [f"{percent} % of {sized(moved.total)}, {sized(rate)}/s"]
+        if rate >= 1 and not is_whole(moved):
+            words.append(f"{_duration((moved.total - moved.done) / rate)} left")
+        if moved.of > 1:
+            words.append(f"{moved.objects} of {moved.of} objects")
+    if repeats:
+        words.append("1 retry" if repeats == 1 else f"{repeats} retries")
+    return ", ".join(words)
+
+
+def _duration(seconds: float) -> str:
+    unit, length = next((each for each in _DURATIONS if seconds < 100 * each[1]), _DURATIONS[-1])
+    return f"{round(seconds / length)} {unit}"
+
+
+@contextmanager
+def _ticking(begin: "Callable[[], _Shown]", first: float, again: float) -> "Iterator[None]":
+    """Within this, a thread draws what ``begin`` gives after ``first`` seconds, and then every so many."""
+    over: SimpleQueue[None] = SimpleQueue()
+    drawn: list[_Shown] = []
+
+    def run() -> None:
+        wait = first
+        while True:
+            try:
+                over.get(timeout=wait)
+            except Empty:
+                with suppress(OSError), streams.alone():  # nobody may look any more
+                    if not drawn:
+                        drawn.append(begin())
+                    drawn[0].draw()
+                wait = again
+            else:
+                return
+
+    thread = threading.Thread(target=run, name="keystow-progress", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.put(None)
+        thread.join(_PATIENCE)
+        with suppress(OSError), streams.alone():
+            for each in drawn:
+                each.end()
+
+
+class _Lines:
+    """A line now and then, where there is no terminal."""
+
+    def __init__(self, gauge: Gauge) -> None:
+        self._gauge = gauge
+
+    def draw(self) -> None:
+        streams.note(f"{self._gauge.name}: {self._gauge.text(time.monotonic())}")
+
+    def end(self) -> None:
+        """What came of it will be said."""
+
+
+def _on_terminal(gauge: Gauge) -> "_Line":
+    """What is drawn on a terminal; from now on, lines that are said stand above it."""
+    drawn: _Line
+    try:
+        drawn = _Bar(gauge)
+    except ImportError:
+        drawn = _Line(gauge)
+    streams.below(drawn)
+    return drawn
+
+
+class _Line:
+    """The terminal's last line, which is written over."""
+
+    def __init__(self, gauge: Gauge) -> None:
+        self._gauge = gauge
+
+    def draw(self) -> None:
+        room = os.get_terminal_size(sys.stderr.fileno()).columns or 80
+        text = self._gauge.text(time.monotonic())
+        name = cropped(self._gauge.name, max(room - max(len(text), _TEXT) - 3, _NAME), from_left=True)
+        _write(f"\r{cropped(f'{name}  {text}', room - 1)}\x1b[K")
+
+    def above(self, line: str) -> None:
+        """Says ``line``, above what is drawn."""
+        _write(f"\r\x1b[K{line}\n")
+        self.draw()
+
+    def end(self) -> None:
+        streams.below(None)
+        self.draw()
+        _write("\n")
+
+
+class _Bar(_Line):
+    """The same, drawn by rich. Raises ``ImportError`` where there is none."""
+
+    def __init__(self, gauge: Gauge) -> None:
+        super().__init__(gauge)
+        from rich.console import Console
+        from rich.live import Live
+
+        class Screen(Console):
+            def show_cursor(self, show: bool = True) -> bool:  # noqa: ARG002
+                return False  # it is never hidden
+
+        self._console = Screen(
+            file=sys.stderr,
+            force_terminal=True,
+            force_interactive=True,
+            force_jupyter=False,
+            color_system=None if os.environ.get("NO_COLOR") else "auto",
+            markup=False,
+            highlight=False,
+            emoji=False,
+        )
+        self._live = Live(
+            console=self._console,
+            auto_refresh=False,
+            redirect_stdout=False,
+            redirect_stderr=False,
+            get_renderable=self._row,
+        )
+        self._live.start()
+
+    def _row(self) -> "Table":
+        from rich.progress_bar import ProgressBar
+        from rich.table import Table
+        from rich.text import Text
+
+        moved, text = self._gauge.moved, self._gauge.text(time.monotonic())
+        total = max(moved.total, 1) if moved is not None and moved.known else None
+        done = 0 if moved is None else moved.done if moved.total else 1
+        bar = _BAR if self._console.width >= _WIDE else _SHORT_BAR
+        room = self._console.width - max(len(text), _TEXT) - bar - 2
+        name = cropped(self._gauge.name, max(room, _NAME), from_left=True)
+        row = Table.grid(padding=(0, 1))
+        for _ in range(3):
+            row.add_column(no_wrap=True)
+        row.add_row(Text(name), ProgressBar(total, done, width=bar, pulse=total is None), Text(text))
+        return row
+
+    def draw(self) -> None:
+        self._live.refresh()
+
+    def above(self, line: str) -> None:
+        from rich.text import Text
+
+        self._console.print(Text(line), soft_wrap=True)
+
+    def end(self) -> None:
+        streams.below(None)
+        self._live.stop()
+
+
+def _write(text: str) -> None:
+    print(text, end="", file=sys.stderr, flush=True)
+
+
+def cropped(text: str, room: int, *, from_left: bool = False) -> str:
+    """``text`` in as many columns of a terminal as there are.
+
+    >>> cropped("s3://bucket/results/abc", 10, from_left=True)
+    '...lts/abc'
+    """
+    from unicodedata import east_asian_width
+
+    widths = [2 if east_asian_width(character) in {"W", "F"} else 1 for character in text]
+    if sum(widths) <= room:
+        return text
+    kept: list[str] = []
+    left = room - 3
+    pairs = list(zip(text, widths, strict=True))
+    for character, width in reversed(pairs) if from_left else pairs:
+        left -= width
+        if left < 0:
+            break
+        kept.append(character)
+    return f"...{''.join(reversed(kept))}" if from_left else f"{''.join(kept)}..."
