@@ -19,6 +19,7 @@ from .errors import (
 )
 from .opening import open_store
 from .options import ObjectOptions
+from .presigned import expiry_of
 from .probing import probe
 
 __all__ = [
@@ -43,6 +44,7 @@ __all__ = [
     "UnknownStoreError",
     "UnsupportedError",
     "Written",
+    "expiry_of",
     "open_store",
     "probe",
 ]

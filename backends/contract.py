@@ -128,7 +128,10 @@ class Store(Protocol):
     def presign(
         self, key: str, *, expires: timedelta | float, method: str = "GET", version_id: str | None = None
     ) -> str:
-        """A URL that lets anybody ``GET`` or ``PUT`` the object until ``expires`` (a timedelta, or seconds) is over."""
+        """A URL that lets anybody ``GET`` or ``PUT`` the object until ``expires`` (a timedelta, or seconds) is over.
+
+        It ends sooner where the credentials do that sign it: ``expiry_of(url)`` says when.
+        """
         ...
 
     def close(self) -> None:

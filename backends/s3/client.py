@@ -6,9 +6,11 @@ botocore's retries are off, and its parsers see no body of an answer: ``client_h
 
 import contextlib
 import functools
+import math
 import os
 from collections.abc import Generator, Iterator
 from concurrent.futures import CancelledError
+from datetime import UTC, datetime
 from typing import Any
 
 from keystow.backends.endpoints import is_aws
@@ -22,7 +24,7 @@ from .answers import strange
 from .client_http import ANSWER, careful_session, hand_on
 from .failures import unanswered
 from .place import Options
-from .provided import Provided
+from .provided import Provided, end_of
 from .requests import Answer, Request, begun
 from .settings import (
     DEFAULT_REGION,
@@ -95,15 +97,21 @@ class Client:
         return answer._replace(content=begun(self._content(parsed["Body"], request, line)))
 
     def sign(self, operation: str, params: dict[str, Any], seconds: int, method: str) -> str:
-        """A signed URL for one request."""
+        """A signed URL for one request, which lasts no longer than the credentials do."""
         named = {"Bucket": self._bucket} | params
         self._renew()
         with self._errors(params["Key"]):
             self._loop.run(self._learnt())
+            lasts = min(seconds, self._seconds_left())
             url: str = self._loop.run(
-                self._client.generate_presigned_url(operation, named, ExpiresIn=seconds, HttpMethod=method)
+                self._client.generate_presigned_url(operation, named, ExpiresIn=lasts, HttpMethod=method)
             )
         return url
+
+    def _seconds_left(self) -> float:
+        """Whole seconds until the credentials end, as far as that is known."""
+        end = end_of(self._credentials) if self._given is None else self._given.end
+        return math.inf if end is None else max(1, int((end - datetime.now(UTC)).total_seconds()))
 
     def close(self) -> None:
         """Closes the connections."""

@@ -70,6 +70,11 @@ class Provided:
         """The keys that were given last; nobody is asked."""
         return self._held.keys
 
+    @property
+    def end(self) -> datetime | None:
+        """When the keys that were given last end, if that is known."""
+        return end_of(self._ask.__self__) if self._is_botocores else self._held.end
+
     def _renew(self, before: _Held) -> None:
         if not self._lock.acquire(blocking=before.is_over()):
             return
@@ -98,6 +103,12 @@ class Provided:
             what = type(found).__qualname__
             raise CredentialsError(f"the provider of credentials gave {what}", hint="have it give S3Credentials")
         return found
+
+
+def end_of(credentials: Any) -> datetime | None:
+    """When botocore's ``credentials`` end, if they do, and it knows."""
+    end: datetime | None = getattr(credentials, "_expiry_time", None)
+    return end
 
 
 def _held(found: S3Credentials) -> _Held:

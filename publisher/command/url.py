@@ -1,13 +1,19 @@
 """``keystow url``: an address from which anybody can fetch what was published."""
 
 import argparse
+from datetime import UTC, datetime
 
 from . import typed
 from .claimed import given_results, given_trust, take_result, take_trust
 from .failures import each_of
+from .streams import note
 from .written import given_access, take_access
 
-DESCRIPTION = "Print a pre-signed URL of a published archive or raw file."
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from keystow.result import PublishedResult
+
+DESCRIPTION = "Print a pre-signed URL of a published archive or raw file, and say on stderr until when it opens that."
 
 
 def take_arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,4 +37,22 @@ def run(options: argparse.Namespace) -> int:
 
     given = {"expires": options.expires, "pin_version": options.pin_version}
     given |= given_trust(options) | given_access(options)
-    return each_of(given_results(options), lambda result: print(presign(result, **given)))
+
+    def work(result: "str | PublishedResult") -> None:
+        signed_from = datetime.now(UTC).replace(microsecond=0)
+        url = presign(result, **given)
+        print(url)
+        note(_until(url, signed_from + options.expires))
+
+    return each_of(given_results(options), work)
+
+
+def _until(url: str, asked: datetime) -> str:
+    """How long the URL opens what it names, in words: to the time that was ``asked`` for, or not."""
+    from keystow.backends import expiry_of
+
+    end = expiry_of(url) or asked
+    if end < asked:
+        return f"the URL ends at {end:%Y-%m-%d %H:%M:%S} UTC, with the credentials that signed it"
+    sooner = ", or with the temporary credentials that signed it" if "X-Amz-Security-Token" in url else ""
+    return f"the URL ends at {end:%Y-%m-%d %H:%M:%S} UTC{sooner}"

@@ -17,13 +17,14 @@ from concurrent.futures import ThreadPoolExecutor
 
 import fsspec.config
 import pytest
+from botocore.credentials import RefreshableCredentials
 from children import forked
 from holding import everything
 from lying import Liar, Lie
 from metadata import InstanceMetadata
 
 from keystow import S3Credentials
-from keystow.backends import AccessDeniedError, CredentialsError, StoreError, open_store
+from keystow.backends import AccessDeniedError, CredentialsError, StoreError, expiry_of, open_store
 from keystow.backends.credentials import check_credentials
 from keystow.backends.s3.provided import Provided
 from keystow.backends.sending import repeating
@@ -135,6 +136,19 @@ def test_a_url_is_signed_by_them(opened, seaweed, bucket, login) -> None:
         query = dict(urllib.parse.parse_qsl(urllib.parse.urlsplit(url).query))
         assert query["X-Amz-Credential"].startswith(f"{KEY_ID}/")
         assert query["X-Amz-Security-Token"] == TOKEN
+
+
+def renewed(end):
+    """Credentials of botocore's that end then, and are not to be renewed yet."""
+    return RefreshableCredentials(KEY_ID, SECRET, TOKEN, end, lambda: pytest.fail("it is not time"), "a test")
+
+
+@pytest.mark.parametrize("given", [lambda end: S3Credentials(KEY_ID, SECRET, TOKEN, expires_at=end), renewed])
+def test_a_url_ends_with_them(opened, given) -> None:
+    end = dt.datetime.now(dt.UTC) + dt.timedelta(hours=1)
+    store = opened("bucket", "http://127.0.0.1:9", given(end))
+    assert end - dt.timedelta(seconds=3) <= expiry_of(store.presign("a/key", expires=dt.timedelta(days=7))) <= end
+    assert expiry_of(store.presign("a/key", expires=60)) <= dt.datetime.now(dt.UTC) + dt.timedelta(seconds=60)
 
 
 def test_the_endpoint_and_the_region_are_still_those_of_the_environment(

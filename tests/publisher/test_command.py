@@ -18,7 +18,7 @@ from commands import KEYSTOW, complaint, keystow, run
 from conftest import same_tree
 
 from keystow import PublishedResult, fetch, publish, verify
-from keystow.backends import StoreError, StoreUnavailableError
+from keystow.backends import StoreError, StoreUnavailableError, expiry_of
 from keystow.command import main
 from keystow.testing.servers import Credentials
 
@@ -706,7 +706,9 @@ def test_a_url_that_others_can_use(seaweed, versioned_bucket, as_admin, small, t
     pinned, open_ended = (
         keystow("url", "-", "--expires", "10m", *options, stdin=ran.out) for options in ([], ["--no-pin-version"])
     )
-    assert said(pinned) == said(open_ended) == []
+    (told,) = said(pinned)
+    assert told == f"the URL ends at {expiry_of(pinned.out):%Y-%m-%d %H:%M:%S} UTC"
+    assert abs(expiry_of(pinned.out) - datetime.now(UTC) - timedelta(minutes=10)) < timedelta(minutes=5)
     assert "X-Amz-Expires=600" in pinned.out
     assert f"versionId={published.version_id}" in pinned.out
     assert "versionId" not in open_ended.out
@@ -717,6 +719,23 @@ def test_a_url_that_others_can_use(seaweed, versioned_bucket, as_admin, small, t
         assert len(said(got)) == 2
         assert said(got)[0].startswith("not verified: a URL")
         assert seen(tmp_path / f"back-{number}") == seen(small)
+
+
+def test_a_url_ends_with_the_credentials_that_signed_it(monkeypatch):
+    """Whoever asks for more is told so, and not by a URL that claims what it does not keep."""
+    for name, value in (("ACCESS_KEY_ID", "id"), ("SECRET_ACCESS_KEY", "secret"), ("SESSION_TOKEN", "token")):
+        monkeypatch.setenv(f"AWS_{name}", value)
+    result = {"Type": "s3", "Params": {"Bucket": "b", "Key": "k", "Endpoint": "http://127.0.0.1:9"}}
+    asked = ["url", "-", "--expires", "12h"]
+    unknown = keystow(*asked, stdin=json.dumps(result))
+    assert said(unknown)[0].endswith("UTC, or with the temporary credentials that signed it")
+    end = datetime.now(UTC).replace(microsecond=0) + timedelta(minutes=45)
+    monkeypatch.setenv("AWS_CREDENTIAL_EXPIRATION", end.isoformat())
+    ran = keystow(*asked, stdin=json.dumps(result))
+    assert end - timedelta(seconds=2) <= expiry_of(ran.out) <= end
+    assert said(ran) == [
+        f"the URL ends at {expiry_of(ran.out):%Y-%m-%d %H:%M:%S} UTC, with the credentials that signed it"
+    ]
 
 
 @pytest.mark.server
