@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from .publishing import publish
     from .result import PublishedResult
     from .root import KeystowError
+    from .several import Delivery, PartlyPublishedError, publish_each
     from .spec import PublisherSpec
     from .stored import AlreadyPublishedError
 
@@ -38,10 +39,12 @@ _HOMES = {
     "ArchiveError": "archive",
     "Checksum": "checksum",
     "Context": "keys",
+    "Delivery": "several",
     "Fetched": "fetching",
     "KeystowError": "root",
     "Listed": "listing",
     "Outcome": "many",
+    "PartlyPublishedError": "several",
     "Policy": "policies",
     "PublishedResult": "result",
     "Publisher": "publisher",
@@ -67,6 +70,7 @@ _HOMES = {
     "policy": "policies",
     "presign": "fetching",
     "publish": "publishing",
+    "publish_each": "several",
     "publish_many": "many",
     "verify": "fetching",
 }
@@ -77,10 +81,12 @@ __all__ = [
     "ArchiveError",
     "Checksum",
     "Context",
+    "Delivery",
     "Fetched",
     "KeystowError",
     "Listed",
     "Outcome",
+    "PartlyPublishedError",
     "Policy",
     "PublishedResult",
     "Publisher",
@@ -106,6 +112,7 @@ __all__ = [
     "policy",
     "presign",
     "publish",
+    "publish_each",
     "publish_many",
     "verify",
 ]

@@ -8,7 +8,7 @@ import logging
 import mimetypes
 import os
 import threading
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -233,8 +233,13 @@ class Destination:
         """Another store, open."""
         return open_place(self.spec, self.access)
 
-    def scanned(self, source: Source, foreseen: PublishedResult, manner: Manner) -> Tree:
-        """The tree to publish, with every key that it gives checked; a stream is not read yet."""
+    def scanned(
+        self, source: Source, foreseen: PublishedResult, manner: Manner, found: Callable[[], Tree] | None = None
+    ) -> Tree:
+        """The tree to publish, with every key that it gives checked; a stream is not read yet.
+
+        It is what ``found`` gives, or else what ``tree_of`` finds.
+        """
         if not isinstance(source, str | PathLike):
             if self.encoding != "raw":
                 raise SpecError("a stream can only be published as it is: give raw=True")
@@ -242,9 +247,7 @@ class Destination:
         self._check_apart(source, foreseen)
         if self.encoding == "raw":
             check_file(source)
-        tree = scan(source, symlinks=manner.symlinks, special=manner.special, selection=manner.selection)
-        if found := sensitive(tree.entries):
-            _log.warning("%s: exclude what others should not see", _named(found))
+        tree = tree_of(source, manner) if found is None else found()
         if self.encoding != "plain":
             return tree
         tree = dereference(tree)
@@ -263,6 +266,14 @@ class Destination:
         target = os.path.realpath(f"{foreseen.bucket}/{foreseen.key}")
         if lies_in(target, root):
             raise SpecError(f"the destination {target!r} lies inside the source {root!r}: publish to another directory")
+
+
+def tree_of(source: str | PathLike[str], manner: Manner) -> Tree:
+    """What there is to publish; what should perhaps not go along is logged."""
+    tree = scan(source, symlinks=manner.symlinks, special=manner.special, selection=manner.selection)
+    if found := sensitive(tree.entries):
+        _log.warning("%s: exclude what others should not see", _named(found))
+    return tree
 
 
 def publish(
@@ -376,14 +387,19 @@ def sent(
     manner: Manner,
     *,
     told: Tell | None = None,
+    packed: Iterator[tuple[bytes, int]] | None = None,
 ) -> Sent:
-    """What came of publishing ``tree``, where that was ``foreseen``. The store is opened meanwhile."""
+    """What came of publishing ``tree``, where that was ``foreseen``. The store is opened meanwhile.
+
+    An archive is ``packed`` already, if that is given: the pieces that ``packed_counted`` gives.
+    """
     meter = _meter(tree, foreseen, told)
     meter.begin()
     opening = opened.begin()
     if foreseen.encoding == "gzip":
         share = Share(meter)
-        _, chunks = begun(_packed(tree, manner, share), lambda size: size >= _AHEAD or opening.done())
+        pieces = _packed(tree, manner, share) if packed is None else share.packed(packed)
+        _, chunks = begun(pieces, lambda size: size >= _AHEAD or opening.done())
         store = opening.result()
         done = _publish_object(store, located(foreseen, store), chunks, "application/gzip", manner, share=share)
     elif foreseen.encoding == "plain":
@@ -407,10 +423,18 @@ def _meter(tree: Tree, foreseen: PublishedResult, told: Tell | None) -> Meter:
 
 def _packed(tree: Tree, manner: Manner, share: Share) -> Iterator[bytes]:
     """The archive, of which ``share`` knows what of the source is in it, where somebody wants to know."""
-    level = LEVEL if manner.level is None else manner.level
-    if not share.is_watched:
-        return pack(tree, level=level, threads=processors(), mtime=manner.mtime)
-    return share.packed(pack_counted(tree, level=level, threads=processors(), mtime=manner.mtime))
+    if share.is_watched:
+        return share.packed(packed_counted(tree, manner))
+    return pack(tree, level=_level(manner), threads=processors(), mtime=manner.mtime)
+
+
+def packed_counted(tree: Tree, manner: Manner) -> Iterator[tuple[bytes, int]]:
+    """The archive in pieces, each with the bytes of the source that are in all that came so far."""
+    return pack_counted(tree, level=_level(manner), threads=processors(), mtime=manner.mtime)
+
+
+def _level(manner: Manner) -> int:
+    return LEVEL if manner.level is None else manner.level
 
 
 def _other(value: str) -> str:

@@ -19,7 +19,7 @@ from .wording import counted, sized
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from argparse import Namespace
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from typing import Protocol
 
     from rich.table import Table
@@ -42,23 +42,32 @@ _WIDE = 110
 _BAR, _SHORT_BAR = 24, 10
 _NAME, _TEXT = 16, 48
 """Columns of a terminal; the text takes as many as it needs, and the name does not move when that changes."""
+_ERASE = "\x1b[K"
 _DURATIONS = (("s", 1), ("min", 60), ("h", 3600))
 
 
 @contextmanager
 def shown(options: "Namespace", name: str) -> "Iterator[Watching | None]":
     """Within this, it is shown how far ``name`` is, by what is told to what this gives, if it gives anything."""
+    with shown_each(options, [name]) as (told,):
+        yield told
+
+
+@contextmanager
+def shown_each(options: "Namespace", names: "Sequence[str]") -> "Iterator[Sequence[Watching | None]]":
+    """``shown``, of several that go on at the same time, each in a line of its own."""
     is_drawn = not options.quiet and _is_drawn_on()
     if not is_drawn and not options.verbose:
-        yield None
+        yield [None] * len(names)
         return
     from keystow.backends.texts import presentable
     from keystow.progress import Watching
 
-    gauge = Gauge(presentable(name), time.monotonic())
+    now = time.monotonic()
+    gauges = [Gauge(presentable(name), now) for name in names]
     begin, first, again = (_on_terminal, _FIRST, _AGAIN) if is_drawn else (_Lines, _LINE_EVERY, _LINE_EVERY)
-    with _ticking(lambda: begin(gauge), first, again):
-        yield Watching(gauge.tell)
+    with _ticking(lambda: begin(gauges), first, again):
+        yield [Watching(gauge.tell) for gauge in gauges]
 
 
 def _is_drawn_on() -> bool:
@@ -171,42 +180,54 @@ def _ticking(begin: "Callable[[], _Shown]", first: float, again: float) -> "Iter
 class _Lines:
     """A line now and then, where there is no terminal."""
 
-    def __init__(self, gauge: Gauge) -> None:
-        self._gauge = gauge
+    def __init__(self, gauges: "Sequence[Gauge]") -> None:
+        self._gauges = gauges
 
     def draw(self) -> None:
-        streams.note(f"{self._gauge.name}: {self._gauge.text(time.monotonic())}")
+        for gauge in self._gauges:
+            streams.note(f"{gauge.name}: {gauge.text(time.monotonic())}")
 
     def end(self) -> None:
         """What came of it will be said."""
 
 
-def _on_terminal(gauge: Gauge) -> "_Line":
+def _on_terminal(gauges: "Sequence[Gauge]") -> "_Line":
     """What is drawn on a terminal; from now on, lines that are said stand above it."""
     drawn: _Line
     try:
-        drawn = _Bar(gauge)
+        drawn = _Bar(gauges)
     except ImportError:
-        drawn = _Line(gauge)
+        drawn = _Line(gauges)
     streams.below(drawn)
     return drawn
 
 
 class _Line:
-    """The terminal's last line, which is written over."""
+    """The terminal's last line, or lines, written over."""
 
-    def __init__(self, gauge: Gauge) -> None:
-        self._gauge = gauge
+    def __init__(self, gauges: "Sequence[Gauge]") -> None:
+        self._gauges = gauges
+        self._above = 0
 
     def draw(self) -> None:
-        room = os.get_terminal_size(sys.stderr.fileno()).columns or 80
-        text = self._gauge.text(time.monotonic())
-        name = cropped(self._gauge.name, max(room - max(len(text), _TEXT) - 3, _NAME), from_left=True)
-        _write(f"\r{cropped(f'{name}  {text}', room - 1)}\x1b[K")
+        now, room = time.monotonic(), os.get_terminal_size(sys.stderr.fileno()).columns or 80
+        rows = [f"{self._row(gauge, now, room)}{_ERASE}" for gauge in self._gauges]
+        _write(self._back() + "\n".join(rows))
+        self._above = len(self._gauges) - 1
+
+    def _row(self, gauge: Gauge, now: float, room: int) -> str:
+        text = gauge.text(now)
+        name = cropped(gauge.name, max(room - max(len(text), _TEXT) - 3, _NAME), from_left=True)
+        return cropped(f"{name}  {text}", room - 1)
+
+    def _back(self) -> str:
+        """To the beginning of the first line that is drawn."""
+        return f"\x1b[{self._above}A\r" if self._above else "\r"
 
     def above(self, line: str) -> None:
         """Says ``line``, above what is drawn."""
-        _write(f"\r\x1b[K{line}\n")
+        _write(f"{self._back()}{_ERASE}{line}\n")
+        self._above = 0
         self.draw()
 
     def end(self) -> None:
@@ -218,8 +239,8 @@ class _Line:
 class _Bar(_Line):
     """The same, drawn by rich. Raises ``ImportError`` where there is none."""
 
-    def __init__(self, gauge: Gauge) -> None:
-        super().__init__(gauge)
+    def __init__(self, gauges: "Sequence[Gauge]") -> None:
+        super().__init__(gauges)
         from rich.console import Console
         from rich.live import Live
 
@@ -242,26 +263,29 @@ class _Bar(_Line):
             auto_refresh=False,
             redirect_stdout=False,
             redirect_stderr=False,
-            get_renderable=self._row,
+            get_renderable=self._table,
         )
         self._live.start()
 
-    def _row(self) -> "Table":
+    def _table(self) -> "Table":
         from rich.progress_bar import ProgressBar
         from rich.table import Table
         from rich.text import Text
 
-        moved, text = self._gauge.moved, self._gauge.text(time.monotonic())
-        total = max(moved.total, 1) if moved is not None and moved.known else None
-        done = 0 if moved is None else moved.done if moved.total else 1
-        bar = _BAR if self._console.width >= _WIDE else _SHORT_BAR
-        room = self._console.width - max(len(text), _TEXT) - bar - 2
-        name = cropped(self._gauge.name, max(room, _NAME), from_left=True)
-        row = Table.grid(padding=(0, 1))
+        table = Table.grid(padding=(0, 1))
         for _ in range(3):
-            row.add_column(no_wrap=True)
-        row.add_row(Text(name), ProgressBar(total, done, width=bar, pulse=total is None), Text(text))
-        return row
+            table.add_column(no_wrap=True)
+        now = time.monotonic()
+        texts = [gauge.text(now) for gauge in self._gauges]
+        bar = _BAR if self._console.width >= _WIDE else _SHORT_BAR
+        room = self._console.width - max(_TEXT, *map(len, texts)) - bar - 2
+        for gauge, text in zip(self._gauges, texts, strict=True):
+            moved = gauge.moved
+            total = max(moved.total, 1) if moved is not None and moved.known else None
+            done = 0 if moved is None else moved.done if moved.total else 1
+            name = cropped(gauge.name, max(room, _NAME), from_left=True)
+            table.add_row(Text(name), ProgressBar(total, done, width=bar, pulse=total is None), Text(text))
+        return table
 
     def draw(self) -> None:
         self._live.refresh()

@@ -11,7 +11,7 @@ from .destination import given_destinations, take_destination
 from .failures import each_of
 from .manner import given_manner, take_manner
 from .output import FORMS, Printed, check_form
-from .progress import shown
+from .progress import shown, shown_each
 from .streams import note, warn
 from .written import given_access, given_writing, take_access, take_writing
 
@@ -20,16 +20,20 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
 
+    from keystow.archive import Tree
+    from keystow.backends.sending.in_flight import Outcome
     from keystow.keys import Context
     from keystow.progress import Moved
-    from keystow.publishing import Destination, Manner, Sent
+    from keystow.publishing import Destination, Sent
     from keystow.result import PublishedResult
+    from keystow.several import Way
 
 DESCRIPTION = (
     "Publish SOURCE as one .tar.gz, with --plain as files under a prefix, or with --raw one file as it is, "
     "and print the published result."
 )
 _OUTPUT = "form of the result; bacalhau-input: as InputSources of a Bacalhau job, at /inputs"
+_REQUIRE = "how many of several DESTINATIONs have to be published to, for exit status 0; default: all"
 _STDIN = "-"
 _OTHER_ARCHIVES = (".tgz", ".zip", ".tar", ".tar.bz2", ".tar.xz", ".tar.zst", ".7z")
 
@@ -40,6 +44,7 @@ def take_arguments(parser: "argparse.ArgumentParser") -> None:
     take_destination(parser, "*")
     take_context(parser)
     take_manner(parser)
+    parser.add_argument("--require", metavar="all|any|N", type=_require, default="all", help=_REQUIRE)
     parser.add_argument("--dry-run", action="store_true", help="say what would be published; open no store")
     parser.add_argument("--output", choices=FORMS, default="yaml", help=_OUTPUT)
     parser.add_argument(
@@ -52,9 +57,14 @@ def take_arguments(parser: "argparse.ArgumentParser") -> None:
     parser.set_defaults(prints=True, repeated="destination", read="source")
 
 
+def _require(text: str) -> str | int:
+    return text if text in {"all", "any"} else typed.number(text)
+
+
 def run(options: "argparse.Namespace") -> int:
-    """Publishes to each destination, also after one that failed, and prints each result."""
+    """Publishes to each destination, also where another one fails, and prints each result."""
     from keystow.publishing import Destination
+    from keystow.several import Way, required
     from keystow.stored import Access
     from keystow.surroundings import trust
 
@@ -74,19 +84,18 @@ def run(options: "argparse.Namespace") -> int:
     results = [to.foreseen(context) for to in destinations]
     check_form(options.output, results)
     manner = given_manner(options)
-    manners = [to.fitted(manner) for to in destinations]
+    ways = [Way(to, foreseen, to.fitted(manner)) for to, foreseen in zip(destinations, results, strict=True)]
+    wanted = required(options.require, len(ways))
     if options.source == _STDIN:
         _check_stdin(destinations)
     elif options.file:
         _check_outside(options.source, options.file)
     printed = Printed(options.output, None if options.dry_run else options.file)
-    for to, foreseen in zip(destinations, results, strict=True):
-        _warn(to, foreseen, context, options.if_exists)
-
-    def work(one: "tuple[Destination, PublishedResult, Manner]") -> None:
-        printed.add(_published(options, *one))
-
-    return each_of(list(zip(destinations, results, manners, strict=True)), work)
+    for way in ways:
+        _warn(way.to, way.foreseen, context, options.if_exists)
+    if len(ways) > 1 and not options.dry_run:
+        return _published_to_each(options, ways, printed, wanted)
+    return each_of(ways, lambda way: printed.add(_published(options, way)))
 
 
 def _check_stdin(destinations: "Sequence[Destination]") -> None:
@@ -94,8 +103,6 @@ def _check_stdin(destinations: "Sequence[Destination]") -> None:
 
     if any(to.encoding != "raw" for to in destinations):
         raise SpecError("- is standard input, which can only be published as it is: give --raw (./- is a file)")
-    if len(destinations) > 1:
-        raise SpecError("standard input is read once, and there are several destinations: give one of them")
     if sys.stdin.isatty():
         raise SpecError("standard input is a terminal: give it a pipe or a file, as in COMMAND | keystow publish -")
 
@@ -109,27 +116,18 @@ def _check_outside(source: str, path: str) -> None:
         raise SpecError(f"--result {path!r} lies in the source {source!r}: name a file elsewhere")
 
 
-def _published(
-    options: "argparse.Namespace", to: "Destination", foreseen: "PublishedResult", manner: "Manner"
-) -> "PublishedResult":
+def _published(options: "argparse.Namespace", way: "Way") -> "PublishedResult":
     """What was published to one destination, or would be without ``--dry-run``; it is said, too."""
     from contextlib import closing
 
     from keystow.publishing import sent
     from keystow.stored import Opened
 
-    from .wording import counted
-
+    to, foreseen, manner, _ = way
     if options.source == _STDIN:
-        return _published_stdin(options, to, foreseen, manner)
+        return _published_stdin(options, way)
     tree = to.scanned(options.source, foreseen, manner)
-    for name in tree.skipped + (tree.excluded if options.verbose else ()):
-        note(f"left out: {name}")
-    if tree.excluded and not options.verbose:
-        note(f"left out by the patterns: {counted(len(tree.excluded), 'name')} (--verbose says which)")
-    if not tree.files:
-        warn(f"there is no file in {options.source!r}: what is published is empty")
-    what = f"{counted(len(tree.files), 'file')} of {counted(tree.size, 'byte')}"
+    what = _described(options, tree)
     if options.dry_run:
         note(f"dry run: {what} would be published to {foreseen.url}")
         return foreseen
@@ -139,9 +137,46 @@ def _published(
     return done.result
 
 
-def _published_stdin(
-    options: "argparse.Namespace", to: "Destination", foreseen: "PublishedResult", manner: "Manner"
-) -> "PublishedResult":
+def _published_to_each(options: "argparse.Namespace", ways: "Sequence[Way]", printed: Printed, wanted: int) -> int:
+    """Publishes to all of the destinations at once; the status is 0 if ``wanted`` of them have it."""
+    from keystow.several import scanned_each, sent_each
+
+    is_stdin = options.source == _STDIN
+    trees = scanned_each(sys.stdin.buffer if is_stdin else options.source, ways)
+    what = "standard input" if is_stdin else _described(options, trees[0])
+    came: dict[int, Outcome[Sent]] = {}
+
+    def work(number: int) -> None:
+        done = came[number].result()
+        printed.add(done.result)
+        _tell(what, done, len(trees[number].files) if ways[number].to.encoding == "plain" else 1)
+
+    try:
+        with shown_each(options, [way.foreseen.url for way in ways]) as told:
+            ways = [way._replace(told=each and each.tell) for way, each in zip(ways, told, strict=True)]
+            came.update(sent_each(trees, ways))
+    except BaseException:
+        for number in sorted(number for number, ended in came.items() if ended.error is None):
+            work(number)
+        raise
+    status = each_of(sorted(came), work)
+    return status if sum(ended.error is None for ended in came.values()) < wanted else 0
+
+
+def _described(options: "argparse.Namespace", tree: "Tree") -> str:
+    """What is published, in words; what is left out of it, or is not there, is said."""
+    from .wording import counted
+
+    for name in tree.skipped + (tree.excluded if options.verbose else ()):
+        note(f"left out: {name}")
+    if tree.excluded and not options.verbose:
+        note(f"left out by the patterns: {counted(len(tree.excluded), 'name')} (--verbose says which)")
+    if not tree.files:
+        warn(f"there is no file in {options.source!r}: what is published is empty")
+    return f"{counted(len(tree.files), 'file')} of {counted(tree.size, 'byte')}"
+
+
+def _published_stdin(options: "argparse.Namespace", way: "Way") -> "PublishedResult":
     """``_published``, of standard input, which a dry run does not read."""
     from contextlib import closing
 
@@ -150,6 +185,7 @@ def _published_stdin(
 
     from .wording import counted
 
+    to, foreseen, manner, _ = way
     if options.dry_run:
         note(f"dry run: standard input would be published to {foreseen.url}")
         return foreseen

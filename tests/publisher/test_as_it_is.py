@@ -471,7 +471,6 @@ def test_a_dry_run_reads_no_standard_input():
         (["-", "memory://b/k"], "- is standard input, which can only be published as it is: give --raw"),
         (["-", "memory://b/k", "--plain"], "give --raw"),
         (["-", "memory://b/k", "--raw", "--plain"], "argument --plain: not allowed with argument --raw"),
-        (["-", "memory://b/k", "memory://b/l", "--raw"], "standard input is read once, and there are several"),
         (["-", "memory://b/k/", "--raw"], "the key 'k/' ends with '/'"),
         (["-", "memory://b/k", "--raw", "--level", "3"], "--level 3 is for directories, and what is raw is one file"),
         (["-", "memory://b/k", "--raw", "--symlinks", "skip"], "--symlinks skip is for directories"),

@@ -60,6 +60,22 @@ def test_one_line_is_written_over(file_place, noise, tmp_path, hidden, columns):
 
 
 @drawn
+def test_each_of_several_destinations_has_a_line_of_its_own(tmp_path, noise, hidden):
+    go = tmp_path / "go"
+    there = [f"file://{tmp_path}/{name}/k" for name in ("first", "second", "third")]
+    command = waiting(0.6, go, "publish", noise, *there, "--output", "key", hidden=hidden)
+    shown = on_terminal(*command, when=go_on(go))
+    assert shown.status == 0
+    *lines, first, second, third = shown.screen
+    assert [re.search(r"/(\w+)/k\.tar\.gz +.*100 % of 31\.5 MB, ", line)[1] for line in lines] == [
+        "first",
+        "second",
+        "third",
+    ]
+    assert [line.split()[-1] for line in (first, second, third)] == [f"{url}.tar.gz" for url in there]
+
+
+@drawn
 def test_no_color_is_heeded(file_place, noise, tmp_path, hidden):
     """https://no-color.org"""
     go = tmp_path / "go"

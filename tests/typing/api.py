@@ -14,9 +14,11 @@ from google.oauth2.credentials import Credentials as OAuth
 from keystow import (
     Checksum,
     Context,
+    Delivery,
     Fetched,
     Listed,
     Outcome,
+    PartlyPublishedError,
     Policy,
     PublishedResult,
     Publisher,
@@ -32,6 +34,7 @@ from keystow import (
     policy,
     presign,
     publish,
+    publish_each,
     publish_many,
     verify,
 )
@@ -101,3 +104,9 @@ stats: Iterator[Stat] = store.list("prefix/")
 tree: Tree = scan("results", symlinks="follow")
 chunks: Iterator[bytes] = pack(tree, level=3, threads=2)
 unpack(chunks, "out")
+
+delivered: list[Delivery] = publish_each("results", [spec, "file:///there/k"], context, require=1, if_exists="skip")
+try:
+    publish_each("results", ["memory://b/k"], require="all", raw=True)
+except PartlyPublishedError as partly:
+    failures: list[BaseException | None] = [each.error for each in partly.deliveries]
