@@ -11,6 +11,7 @@ import keystow
 import keystow.archive.errors
 import keystow.backends.errors
 import keystow.keys.errors
+import keystow.several
 from keystow import KeystowError, StoreError
 from keystow.keys.errors import KeyRuleError, MissingValueError, TemplateError, ValueRefusedError
 from keystow.tasks import portable
