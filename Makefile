@@ -6,7 +6,7 @@ SOURCES := keys archive backends publisher
 FOLDERS := $(SOURCES) backends/sending backends/s3 backends/gcs backends/azure publisher/command publisher/policies publisher/testing publisher/testing/faults publisher/testing/servers
 LINTED := $(SOURCES) tests benchmarks examples
 
-.PHONY: help setup demo test test-stores test-face test-fast lowest mutants faults check format bench tools azurite bench-tools \
+.PHONY: help setup demo test test-stores test-promises test-face test-fast lowest mutants faults check format bench tools azurite bench-tools \
 	peers lock clean
 
 help:
@@ -30,16 +30,19 @@ setup: .venv/.installed
 demo: setup
 	@PATH="$(CURDIR)/$(BIN):$$PATH" sh examples/demo.sh
 
-# In two halves side by side, each with servers of its own; what a half printed comes when it has ended.
+# In three parts side by side, as each waits for much; each with servers of its own. What it printed comes when it has ended.
 test: setup tools azurite bench-tools peers .venv/lowest/.installed
-	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target test-stores test-face
+	@$(MAKE) --no-print-directory --jobs=3 --output-sync=target test-stores test-promises test-face
 	@$(MAKE) --no-print-directory lowest
 
 test-stores:
-	$(BIN)/pytest tests/backends tests/conformance tests/faults tests/testing
+	$(BIN)/pytest tests/backends tests/keys
+
+test-promises:
+	$(BIN)/pytest tests/conformance tests/faults tests/testing tests/archive
 
 test-face:
-	$(BIN)/pytest tests/keys tests/archive tests/publisher tests/lowest tests/test_*.py
+	$(BIN)/pytest tests/publisher tests/lowest tests/test_*.py
 
 # Without servers and without the tests that start a process for each case.
 test-fast: setup tools
