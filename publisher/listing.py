@@ -11,12 +11,12 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta, tzinfo
 
 from . import surroundings
-from .backends import Credentials, Stat, Store, UnsupportedError
+from .backends import Credentials, ObjectOptions, Stat, Store, UnsupportedError
 from .ending import held
 from .errors import SpecError
 from .keys import Key, MatchTooCostlyError, Template, TemplateError
 from .keys.listing import Listing, Reading
-from .publishing import Destination, located
+from .publishing import Destination, located, spec_of
 from .result import PublishedResult
 from .spec import PublisherSpec
 from .stored import Access
@@ -115,7 +115,8 @@ def list_published(
     trusted = surroundings.trust(allow, allow_endpoints)
     access = Access(timeout, credentials, profile, requester_pays=requester_pays)
     access.check(store, SpecError)
-    to = Destination(destination, archive=archive, raw=raw, trust=trusted, access=access)
+    spec = replace(spec_of(destination), options=ObjectOptions())  # nothing is written
+    to = Destination(spec, archive=archive, raw=raw, trust=trusted, access=access)
     to.access.check(store, SpecError)
     given = {
         "executionID": execution_id,

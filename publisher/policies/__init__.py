@@ -12,7 +12,7 @@ from typing import NamedTuple, Unpack
 from keystow.errors import SpecError
 from keystow.keys import Context, Template, TemplateError, check_key, object_key
 from keystow.keys.context import ARGUMENTS
-from keystow.publishing import Destination, IfExists, Manner
+from keystow.publishing import Destination, IfExists, Manner, spec_of
 from keystow.spec import PublisherSpec
 from keystow.writing import Writing
 
@@ -62,7 +62,7 @@ def policy(
     'arn:aws:s3:::bucket/results/*'
     """
     _check(role, Manner(if_exists).if_exists, with_abort=with_abort, with_versions=with_versions)
-    to = Destination(destination, archive=archive, raw=raw, writing=writing)
+    to = Destination(_said(destination), archive=archive, raw=raw, writing=writing)
     cloud, found = _cloud(to), _reached(to, context or Context())
     asked = Asked(
         reach=found.reach,
@@ -92,9 +92,14 @@ def lifecycle(
     >>> lifecycle("s3://bucket/results/{jobID}").document["Rules"][0]["Filter"]
     {'Prefix': 'results/'}
     """
-    to = Destination(destination, archive=archive, raw=raw)
+    to = Destination(_said(destination), archive=archive, raw=raw)
     cloud, found = _cloud(to), _reached(to, context or Context())
     return _noted(cloud.lifecycle(found.reach), found)
+
+
+def _said(destination: str | Mapping[str, object] | PublisherSpec) -> PublisherSpec:
+    """What the destination says, whoever wrote it: no store is asked, and nothing is written."""
+    return replace(spec_of(destination), claimed=False)
 
 
 def _check(role: str, if_exists: str, *, with_abort: bool, with_versions: bool) -> None:

@@ -222,6 +222,13 @@ def test_a_mapping_may_name_no_more_than_a_jobs():
         list_published({"Type": "file", "Params": params})
 
 
+def test_how_a_jobs_objects_are_written_is_no_matter_for_a_list():
+    """A lock for good is not taken on somebody's word, but here nobody is bound by it."""
+    lock = {"LockMode": "compliance", "RetainUntil": "2030-01-31T00:00:00+00:00"}
+    job = {"Type": "s3", "Params": {"Bucket": "bucket", "Key": "{jobID}", **lock}}
+    assert keys(list_published(job, store=Told([Stat("a.tar.gz", 1)]))) == ["a.tar.gz"]
+
+
 def test_a_store_without_times_and_a_key_without_a_date():
     store = Told([Stat("a.tar.gz", 1)])
     (one,) = list_published("memory://m/{jobID}", store=store)

@@ -292,6 +292,15 @@ def test_what_is_known_narrows_it_and_the_environment_does_not(monkeypatch):
         assert any("{run} is taken for a label" in note for note in made.notes) == ("7" not in reached)
 
 
+@pytest.mark.parametrize("said", [{"RequesterPays": "true"}, {"LockMode": "compliance"}])
+def test_what_a_job_says_is_taken_on_its_word_as_nobody_pays_for_a_policy_or_is_bound_by_it(said):
+    until = {"RetainUntil": "2030-01-31T00:00:00+00:00"} if "LockMode" in said else {}
+    job = {"Type": "s3", "Params": {"Bucket": "bucket", "Key": "r/{jobID}", **said, **until}}
+    made = ks.policy(job, role="publisher")
+    assert ("s3:PutObjectRetention" in statement(made, "Objects")["Action"]) == ("LockMode" in said)
+    assert ks.lifecycle(job) == ks.lifecycle("s3://bucket/r/{jobID}")
+
+
 @pytest.mark.parametrize(
     ("destination", "key"),
     [("s3://bucket/r*/{jobID}", "r*/"), ("s3://bucket/{jobID}", ""), ("s3://bucket/r", "r.tar.gz")],
