@@ -187,7 +187,15 @@ def test_what_is_granted_on_google_and_azure(role, given, google, azure):
 def test_what_is_granted_for_what_is_said_of_objects_there():
     made = ks.policy("az://results/{jobID}", role="publisher", tags={"a": "1"})
     assert [grant.permission for grant in made.grants] == [f"{BLOBS}/write", f"{BLOBS}/tags/write"]
-    lock = ",opt=lockmode=governance,opt=retainuntil=2030-01-31T00:00:00+00:00,opt=kmskeyid=projects/p/k"
+    lock = ",opt=lockmode=governance,opt=retainuntil=2030-01-31T00:00:00+00:00"
+    for made in (
+        ks.policy(f"az://results/{{jobID}}{lock}", role="publisher"),
+        ks.policy("az://results/{jobID}", role="publisher", legal_hold=True),
+    ):
+        keeping = f"{BLOBS}/immutableStorage/runAsSuperUser/action"
+        assert [grant.permission for grant in made.grants] == [f"{BLOBS}/write", keeping]
+        assert f"!(ActionMatches{{'{keeping}'}})" in made.document["assignment"]["condition"]
+    lock += ",opt=kmskeyid=projects/p/k"
     made = ks.policy(f"gs://bucket/r/{{jobID}}{lock},opt=requesterpays=mine", role="publisher", if_exists="error")
     assert [grant.permission.rpartition(".")[2] for grant in made.grants] == ["create", "setRetention"]
     notes = " ".join(made.notes)
@@ -422,9 +430,9 @@ def test_the_page_names_every_permission():
         ks.policy("s3://b/k", role="requester", archive=False, with_versions=True),
         ks.policy(f"gs://b/k{lock}", role="publisher"),
         ks.policy("gs://b/k", role="requester", archive=False),
-        ks.policy("az://con/k", role="publisher", tags={"a": "1"}, if_exists="skip"),
+        ks.policy("az://con/k", role="publisher", tags={"a": "1"}, if_exists="skip", legal_hold=True),
     ]
     granted = {grant.permission for each in made for grant in each.grants}
-    assert len(granted) == 18
+    assert len(granted) == 19
     rows = {found.replace("…", BLOBS) for found in re.findall(r"^\| [a-z ,]+ \| \w+ \| `([^`]+)`", page, re.MULTILINE)}
     assert rows == granted
