@@ -277,6 +277,8 @@ def test_a_key_of_kms_is_named_and_used_through_s3_alone(key, options, resource,
         ("", "aws"),
         (",opt=region=cn-north-1", "aws-cn"),
         (",opt=endpoint=https://s3.us-gov-west-1.amazonaws.com", "aws-us-gov"),
+        (",opt=region=eusc-de-east-1", "aws-eusc"),
+        (",opt=region=us-isob-east-1", "aws-iso-b"),
         (",opt=endpoint=https://s3.example.com", "aws"),
     ],
 )
