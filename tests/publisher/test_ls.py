@@ -3,9 +3,11 @@
 import io
 import json
 import pickle
+import re
 import tracemalloc
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 from zoneinfo import ZoneInfo
 
@@ -376,7 +378,25 @@ def test_plain_and_raw(file_place, files):
     assert keystow("publish", files, to, "--plain", "--job-id", "a").status == 0
     assert keystow("publish", files / "score.txt", to, "--raw", "--job-id", "b").status == 0
     assert listed(to, "--plain").out.endswith("/published/a/\n")
-    assert listed(to, "--raw").out.endswith("     3 B   1 object  " + file_place("b") + "\n")
+    assert listed(to, "--raw").out.endswith("     3 B        1 object  " + file_place("b") + "\n")
+
+
+def test_the_columns_stand_below_each_other_whatever_the_number_of_objects(tmp_path):
+    for job, objects in (("a", 1), ("b", 10), ("c", 1000)):
+        (tmp_path / "published" / job).mkdir(parents=True)
+        for number in range(objects):
+            (tmp_path / "published" / job / str(number)).write_bytes(b"")
+    rows = listed(f"file://{tmp_path}/published/{{jobID}}", "--plain").out.splitlines()
+    assert {row.index("file://") for row in rows} == {rows[0].index("file://")}
+    assert [" ".join(row.split()[3:5]) for row in rows] == ["1 object", "10 objects", "1000 objects"]
+
+
+def test_the_page_names_every_key_of_a_line(file_place, files):
+    to = file_place("{jobID}")
+    assert keystow("publish", files, to, "--job-id", "a").status == 0
+    page = (Path(__file__).parent.parent.parent / "docs" / "listing.md").read_text("utf-8")
+    line = json.loads(listed(to, "--output", "json").out)
+    assert [*line] == re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE)
 
 
 def test_what_would_move_the_cursor_is_escaped(tmp_path):
