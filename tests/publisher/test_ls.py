@@ -264,6 +264,13 @@ def test_a_key_that_cannot_be_read_in_time_is_named_and_left_out(caplog):
     assert "left out 'aaa" in caplog.text
 
 
+def test_a_key_that_would_chain_one_file_system_to_another_ends_no_list():
+    """Whoever may write there can leave such a file, but it was not published."""
+    store = Told([Stat("a::b.tar.gz", 1), Stat("c.tar.gz", 1), Stat("d::e/f", 1), Stat("g/h", 1)])
+    assert keys(list_published("sftp://user@host/d/{jobID}", store=store)) == ["c.tar.gz"]
+    assert keys(list_published("sftp://user@host/d/{jobID}", store=store, archive=False)) == ["g/"]
+
+
 def held(things, objects):
     """The most bytes that are held while so many things of so many objects each are listed."""
 
