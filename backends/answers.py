@@ -1,6 +1,7 @@
 """What the answer of any server must keep to, whoever it is: a body within its bound, a range as it was asked for."""
 
 import re
+from datetime import UTC, datetime
 from typing import Any, Literal, NamedTuple
 from urllib.parse import urljoin, urlsplit
 
@@ -20,6 +21,18 @@ class Stored(NamedTuple):
     version_id: str | None = None
     checksum: str | None = None
     confirmed: Literal["checksum", "response", "stat"] = "response"
+
+
+def instant(seconds: float) -> datetime | None:
+    """So many seconds after 1970 began, or ``None`` outside of the years that a ``datetime`` has.
+
+    >>> instant(0).isoformat(), instant(1e12)
+    ('1970-01-01T00:00:00+00:00', None)
+    """
+    try:
+        return datetime.fromtimestamp(seconds, UTC)
+    except (ValueError, OverflowError, OSError):
+        return None
 
 
 class Bounded:

@@ -19,9 +19,10 @@ import secrets
 import shutil
 import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Literal
 
+from .answers import instant
 from .arguments import check_options, is_empty
 from .contract import Arrived, Capabilities, Stat, Written
 from .errors import (
@@ -355,8 +356,7 @@ def _etag(status: os.stat_result) -> str:
 
 
 def _stat(key: str, status: os.stat_result) -> Stat:
-    modified = datetime.fromtimestamp(status.st_mtime, UTC)
-    return Stat(key, status.st_size, _etag(status), modified=modified)
+    return Stat(key, status.st_size, _etag(status), modified=instant(status.st_mtime))
 
 
 def _no_versions(version_id: str | None) -> None:

@@ -17,6 +17,7 @@ from functools import partial
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from .answers import instant
 from .arguments import check_options, is_empty
 from .contract import Arrived, Capabilities, Stat, Written
 from .errors import (
@@ -329,10 +330,7 @@ def _renames(files: Any) -> bool:
 def _modified(found: Mapping[str, Any]) -> datetime | None:
     modified = next((found[name] for name in ("mtime", "modified", "LastModified") if found.get(name)), None)
     if isinstance(modified, int | float):
-        try:
-            modified = datetime.fromtimestamp(modified, UTC)
-        except (ValueError, OverflowError, OSError):
-            return None
+        modified = instant(modified)
     if not isinstance(modified, datetime):
         return None
     return modified if modified.tzinfo is not None else modified.replace(tzinfo=UTC)

@@ -37,7 +37,8 @@ class Reading(NamedTuple):
 class Listing:
     """The keys that ``object_key`` gives of ``template`` where these fields are ``known``, by an encoding and rules.
 
-    ``zone`` is where the instants were read off. Raises what ``Template.bind`` raises.
+    ``zone`` is where the instants were read off. The template is of keystow's own dialect, as destinations are:
+    Bacalhau has another suffix rule, and values with ``/``. Raises what ``Template.bind`` raises.
 
     >>> listing = Listing(Template("results/{jobID}/{date}"), "gzip", known={"jobID": "abc123"})
     >>> listing.prefixes(since=None, until=None)

@@ -236,6 +236,22 @@ class Template:
         return _restored, (self._parts, self._policy, self.dialect)
 
 
+def template_of_any_labels(text: str, labels: Iterable[str]) -> Template:
+    """A template whose labels are these, and whatever else it names. Raises ``TemplateError``.
+
+    >>> template_of_any_labels("{jobID}/{run}", labels=["set"]).fields
+    ('jobID', 'run')
+    """
+    names = [*labels]
+    while True:
+        try:
+            return Template(text, labels=names)
+        except TemplateError as error:
+            if error.field is None:
+                raise
+            names.append(error.field)
+
+
 def _restored(parts: tuple[str | Field, ...], policy: Policy, dialect: str) -> Template:
     template = object.__new__(Template)
     template._set(parts, policy, dialect)

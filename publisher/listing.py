@@ -11,12 +11,13 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta, tzinfo
 
 from . import surroundings
-from .backends import Credentials, Stat, Store, UnsupportedError
+from .backends import Credentials, ObjectOptions, Stat, Store, UnsupportedError
 from .ending import held
 from .errors import SpecError
-from .keys import Key, MatchTooCostlyError, Template, TemplateError
+from .keys import Key, MatchTooCostlyError, Template
 from .keys.listing import Listing, Reading
-from .publishing import Destination, located
+from .keys.template import template_of_any_labels
+from .publishing import Destination, located, spec_of
 from .result import PublishedResult
 from .spec import PublisherSpec
 from .stored import Access
@@ -115,7 +116,8 @@ def list_published(
     trusted = surroundings.trust(allow, allow_endpoints)
     access = Access(timeout, credentials, profile, requester_pays=requester_pays)
     access.check(store, SpecError)
-    to = Destination(destination, archive=archive, raw=raw, trust=trusted, access=access)
+    spec = replace(spec_of(destination), options=ObjectOptions())  # nothing is written
+    to = Destination(spec, archive=archive, raw=raw, trust=trusted, access=access)
     to.access.check(store, SpecError)
     given = {
         "executionID": execution_id,
@@ -125,7 +127,7 @@ def list_published(
         "partitionCount": partition_count,
     }
     known = {name: value for name, value in given.items() if value is not None}
-    template = _template(to.spec.key, labels)
+    template = template_of_any_labels(to.spec.key, labels)
     _check_fields(template, [*known, *labels])
     listing = Listing(template, to.encoding, known=known | dict(labels), rules=to.spec.rules, zone=timezone)
     return _listed(to, listing, _Window(since, until), store)
@@ -153,18 +155,6 @@ class _Window:
         if at is None:
             raise UnsupportedError(f"neither {key!r} nor its store tells when it was published: leave since, until out")
         return (self.since is None or at >= self.since) and (self.until is None or at < self.until)
-
-
-def _template(text: str, labels: Collection[str]) -> Template:
-    """The template whose labels are these, and whatever else it names."""
-    names = [*labels]
-    while True:
-        try:
-            return Template(text, labels=names)
-        except TemplateError as error:
-            if error.field is None:
-                raise
-            names.append(error.field)
 
 
 def _check_fields(template: Template, names: Collection[str]) -> None:

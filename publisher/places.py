@@ -45,8 +45,12 @@ KINDS = {
     "memory": Kind(re.compile(r"[^/]+"), "a name without '/'", S3),
     "file": Kind(re.compile(r"/.*", re.DOTALL), "an absolute directory", FILE),
 }
-OTHER = Kind(re.compile(r".+"), "a place and directories, such as user@host/directory", FILE)
-"""A file system of fsspec's."""
+OTHER = Kind(
+    re.compile(r".+"),
+    "a place and directories, such as user@host/directory",
+    FILE._replace(segments=f"{FILE.segments}|.*::.*"),
+)
+"""A file system of fsspec's, to which ``::`` chains another."""
 _PASSWORD = re.compile(r"[^/@:]*:(?![0-9]{1,5}/)[^@]*@")
 
 

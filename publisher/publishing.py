@@ -140,7 +140,7 @@ class Destination:
         access: Access = PLAIN_ACCESS,
         writing: Writing | None = None,
     ) -> None:
-        spec = _spec(given)
+        spec = spec_of(given)
         writing = writing or {}
         keyed = access.customer_key is not None
         if spec.claimed:
@@ -453,7 +453,8 @@ def _named(sensitive: Sequence[str]) -> str:
     return f"what goes along looks like secrets: {first}{more}"
 
 
-def _spec(destination: str | Mapping[str, object] | PublisherSpec) -> PublisherSpec:
+def spec_of(destination: str | Mapping[str, object] | PublisherSpec) -> PublisherSpec:
+    """The destination, read. Raises ``SpecError``."""
     if isinstance(destination, PublisherSpec):
         return destination
     if isinstance(destination, str):

@@ -113,7 +113,7 @@ def _as_row(thing: "Listed") -> str:
     from .wording import counted, sized
 
     at = "-" if thing.at is None else _written(thing.at.replace(microsecond=0))
-    return f"{at:<20}  {sized(thing.size):>8}  {counted(thing.objects, 'object'):>9}  {presentable(thing.url)}"
+    return f"{at:<20}  {sized(thing.size):>8}  {counted(thing.objects, 'object'):>14}  {presentable(thing.url)}"
 
 
 def _as_json(thing: "Listed") -> str:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from keystow.policies import Policy
 
 DESCRIPTION = (
-    "Print the least policy for DESTINATION in JSON, narrowed to the keys that its template can give, and say on "
+    "Print the least policy for DESTINATION in JSON, narrowed to the keys that begin as its template does, and say on "
     "stderr why each permission is in it. What is typed of a job narrows it further."
 )
 _ROLE = "who it is for: publisher, or requester, who fetches, verifies and hands out URLs"

@@ -10,9 +10,10 @@ from datetime import datetime
 from typing import NamedTuple, Unpack
 
 from keystow.errors import SpecError
-from keystow.keys import Context, Template, TemplateError, check_key, object_key
+from keystow.keys import Context, check_key, object_key
 from keystow.keys.context import ARGUMENTS
-from keystow.publishing import Destination, IfExists, Manner
+from keystow.keys.template import template_of_any_labels
+from keystow.publishing import Destination, IfExists, Manner, spec_of
 from keystow.spec import PublisherSpec
 from keystow.writing import Writing
 
@@ -62,7 +63,7 @@ def policy(
     'arn:aws:s3:::bucket/results/*'
     """
     _check(role, Manner(if_exists).if_exists, with_abort=with_abort, with_versions=with_versions)
-    to = Destination(destination, archive=archive, raw=raw, writing=writing)
+    to = Destination(_said(destination), archive=archive, raw=raw, writing=writing)
     cloud, found = _cloud(to), _reached(to, context or Context())
     asked = Asked(
         reach=found.reach,
@@ -92,9 +93,14 @@ def lifecycle(
     >>> lifecycle("s3://bucket/results/{jobID}").document["Rules"][0]["Filter"]
     {'Prefix': 'results/'}
     """
-    to = Destination(destination, archive=archive, raw=raw)
+    to = Destination(_said(destination), archive=archive, raw=raw)
     cloud, found = _cloud(to), _reached(to, context or Context())
     return _noted(cloud.lifecycle(found.reach), found)
+
+
+def _said(destination: str | Mapping[str, object] | PublisherSpec) -> PublisherSpec:
+    """What the destination says, whoever wrote it: no store is asked, and nothing is written."""
+    return replace(spec_of(destination), claimed=False)
 
 
 def _check(role: str, if_exists: str, *, with_abort: bool, with_versions: bool) -> None:
@@ -124,7 +130,8 @@ class _Reached(NamedTuple):
 def _reached(to: Destination, context: Context) -> _Reached:
     """The keys that the destination can give, as far as ``context`` knows them."""
     spec = to.spec
-    template, labels = _template(spec.key, context)
+    template = template_of_any_labels(spec.key, context.labels)
+    labels = tuple(name for name in template.fields if name not in ARGUMENTS and name not in context.labels)
     bound = template.bind(**{name: value for name in template.fields if (value := _known(context, name)) is not None})
     is_exact = not bound.fields
     prefix = bound.literal_prefix
@@ -134,18 +141,6 @@ def _reached(to: Destination, context: Context) -> _Reached:
         check_key(prefix, spec.rules, names=())
     is_exact = is_exact and to.encoding != "plain"
     return _Reached(Reach(spec.bucket, prefix, is_exact, spec.endpoint, spec.region), labels)
-
-
-def _template(text: str, context: Context) -> tuple[Template, tuple[str, ...]]:
-    """The template, in which every field that no other is, is a label; and the names of those that were unknown."""
-    unknown: list[str] = []
-    while True:
-        try:
-            return Template(text, labels=(*context.labels, *unknown)), tuple(unknown)
-        except TemplateError as error:
-            if error.field is None:
-                raise
-            unknown.append(error.field)
 
 
 def _known(context: Context, name: str) -> str | datetime | int | None:

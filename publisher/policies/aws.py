@@ -19,6 +19,17 @@ from .asked import COMPARES, UNSEEN, WEEK, Asked, Grant, Policy, Reach
 _SPECIAL = re.compile(r"[*?]|\$(?=[{$*?])")
 """What IAM does not take as it is: a dollar only where it could begin a variable."""
 
+_PARTITIONS = {
+    "cn-": "aws-cn",
+    "us-gov-": "aws-us-gov",
+    "eusc-": "aws-eusc",
+    "us-iso-": "aws-iso",
+    "us-isob-": "aws-iso-b",
+    "eu-isoe-": "aws-iso-e",
+    "us-isof-": "aws-iso-f",
+}
+"""By how the names of their regions begin, as botocore's ``partitions.json`` has them; all others are in ``aws``."""
+
 _ALWAYS: Mapping[str, Any] = MappingProxyType({})
 
 _PUBLISHING = {
@@ -138,7 +149,7 @@ def _notes(asked: Asked) -> Iterator[str]:
 def _partition(reach: Reach) -> str:
     """https://docs.aws.amazon.com/IAM/latest/UserGuide/reference-arns.html."""
     region = reach.region or region_of(reach.endpoint) or ""
-    return "aws-cn" if region.startswith("cn-") else "aws-us-gov" if region.startswith("us-gov-") else "aws"
+    return next((partition for start, partition in _PARTITIONS.items() if region.startswith(start)), "aws")
 
 
 def _escaped(text: str) -> str:

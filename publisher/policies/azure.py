@@ -3,8 +3,9 @@
 Sources: which action each request needs,
 https://learn.microsoft.com/rest/api/storageservices/authorize-with-azure-active-directory#permissions-for-blob-service-operations;
 conditions on paths and on the prefix of a listing,
-https://learn.microsoft.com/azure/storage/blobs/storage-auth-abac-examples#blob-names-or-paths; their operators and
-escapes, https://learn.microsoft.com/azure/role-based-access-control/conditions-format.
+https://learn.microsoft.com/azure/storage/blobs/storage-auth-abac-examples#blob-names-or-paths; the action for locks and
+holds, https://learn.microsoft.com/azure/storage/blobs/storage-auth-abac-attributes; operators and escapes,
+https://learn.microsoft.com/azure/role-based-access-control/conditions-format.
 """
 
 import re
@@ -18,6 +19,10 @@ from .asked import COMPARES, UNSEEN, Asked, Grant, Policy, Reach
 _BLOBS = "Microsoft.Storage/storageAccounts/blobServices/containers/blobs"
 _WRITING = Grant(f"{_BLOBS}/write", "writes a blob, in one request or in blocks, and replaces one")
 _TAGGING = Grant(f"{_BLOBS}/tags/write", "writes its tags along with it")
+_KEEPING = Grant(
+    f"{_BLOBS}/immutableStorage/runAsSuperUser/action",
+    "locks it until the day that is given, or holds it until that is lifted",
+)
 _COMPARING = Grant(f"{_BLOBS}/read", COMPARES)
 _READING = Grant(f"{_BLOBS}/read", "reads blobs and their versions")
 _READING_AND_LISTING = Grant(f"{_BLOBS}/read", "reads blobs and their versions, and lists the files under a prefix")
@@ -60,6 +65,7 @@ def _grants(asked: Asked) -> Iterator[Grant]:
         return
     yield _WRITING
     yield from (_TAGGING,) * bool(asked.options.tags)
+    yield from (_KEEPING,) * (asked.options.lock_mode is not None or asked.options.legal_hold)
     yield from (_COMPARING,) * asked.reads
 
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -72,6 +73,17 @@ def chunks():
 sys.addaudithook(watch)
 open_store(f"file://{root}").write("dir/object", chunks(), if_absent=if_absent == "True")
 """
+
+
+@pytest.mark.skipif(not os.path.isdir("/dev/shm"), reason="no disk here that keeps any time")
+def test_a_time_that_no_datetime_holds_ends_no_list() -> None:
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as root:
+        for name, at in (("a", 1 << 40), ("b", 0)):
+            Path(root, name).touch()
+            os.utime(Path(root, name), (at, at))
+        store = open_store(f"file://{root}")
+        assert [found.modified for found in store.list()] == [None, datetime(1970, 1, 1, tzinfo=UTC)]
+        assert store.stat("a").modified is None
 
 
 @pytest.mark.parametrize("when", ["0", "1", "3", "os.mkdir", "os.link", "os.rename", "never"])

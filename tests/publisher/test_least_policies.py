@@ -236,6 +236,16 @@ def test_a_requester_reads_there_and_does_nothing_else(place, enter, opened, log
         refused(lambda: list(store.read(f"{own}any/x", version_id=version)))
 
 
+def test_a_list_needs_to_list_there_and_nothing_else(place, enter, login, seaweed, small):
+    to = place("{jobID}/archive")
+    login(seaweed)
+    published = ks.publish(small, to, JOB)
+    enter(to, "--role", "requester", "--plain", without="s3:GetObject")
+    assert [each.key for each in ks.list_published(to)] == [published.key]
+    enter(to, "--role", "requester")
+    refused(lambda: list(ks.list_published(to)))
+
+
 def test_each_permission_of_a_publisher_is_missed(place, enter, small):
     to = place("{jobID}/k")
     enter(to, "--role", "publisher", without="s3:PutObject")

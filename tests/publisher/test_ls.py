@@ -3,9 +3,11 @@
 import io
 import json
 import pickle
+import re
 import tracemalloc
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 from zoneinfo import ZoneInfo
 
@@ -222,6 +224,13 @@ def test_a_mapping_may_name_no_more_than_a_jobs():
         list_published({"Type": "file", "Params": params})
 
 
+def test_how_a_jobs_objects_are_written_is_no_matter_for_a_list():
+    """A lock for good is not taken on somebody's word, but here nobody is bound by it."""
+    lock = {"LockMode": "compliance", "RetainUntil": "2030-01-31T00:00:00+00:00"}
+    job = {"Type": "s3", "Params": {"Bucket": "bucket", "Key": "{jobID}", **lock}}
+    assert keys(list_published(job, store=Told([Stat("a.tar.gz", 1)]))) == ["a.tar.gz"]
+
+
 def test_a_store_without_times_and_a_key_without_a_date():
     store = Told([Stat("a.tar.gz", 1)])
     (one,) = list_published("memory://m/{jobID}", store=store)
@@ -253,6 +262,13 @@ def test_a_key_that_cannot_be_read_in_time_is_named_and_left_out(caplog):
     store = Told([Stat(f"{costly}.tar.gz", 1), Stat("12312!.tar.gz", 1)])
     assert keys(list_published(f"memory://m/{text}", store=store)) == ["12312!.tar.gz"]
     assert "left out 'aaa" in caplog.text
+
+
+def test_a_key_that_would_chain_one_file_system_to_another_ends_no_list():
+    """Whoever may write there can leave such a file, but it was not published."""
+    store = Told([Stat("a::b.tar.gz", 1), Stat("c.tar.gz", 1), Stat("d::e/f", 1), Stat("g/h", 1)])
+    assert keys(list_published("sftp://user@host/d/{jobID}", store=store)) == ["c.tar.gz"]
+    assert keys(list_published("sftp://user@host/d/{jobID}", store=store, archive=False)) == ["g/"]
 
 
 def held(things, objects):
@@ -369,7 +385,25 @@ def test_plain_and_raw(file_place, files):
     assert keystow("publish", files, to, "--plain", "--job-id", "a").status == 0
     assert keystow("publish", files / "score.txt", to, "--raw", "--job-id", "b").status == 0
     assert listed(to, "--plain").out.endswith("/published/a/\n")
-    assert listed(to, "--raw").out.endswith("     3 B   1 object  " + file_place("b") + "\n")
+    assert listed(to, "--raw").out.endswith("     3 B        1 object  " + file_place("b") + "\n")
+
+
+def test_the_columns_stand_below_each_other_whatever_the_number_of_objects(tmp_path):
+    for job, objects in (("a", 1), ("b", 10), ("c", 1000)):
+        (tmp_path / "published" / job).mkdir(parents=True)
+        for number in range(objects):
+            (tmp_path / "published" / job / str(number)).write_bytes(b"")
+    rows = listed(f"file://{tmp_path}/published/{{jobID}}", "--plain").out.splitlines()
+    assert {row.index("file://") for row in rows} == {rows[0].index("file://")}
+    assert [" ".join(row.split()[3:5]) for row in rows] == ["1 object", "10 objects", "1000 objects"]
+
+
+def test_the_page_names_every_key_of_a_line(file_place, files):
+    to = file_place("{jobID}")
+    assert keystow("publish", files, to, "--job-id", "a").status == 0
+    page = (Path(__file__).parent.parent.parent / "docs" / "listing.md").read_text("utf-8")
+    line = json.loads(listed(to, "--output", "json").out)
+    assert [*line] == re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE)
 
 
 def test_what_would_move_the_cursor_is_escaped(tmp_path):

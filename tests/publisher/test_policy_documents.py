@@ -187,7 +187,15 @@ def test_what_is_granted_on_google_and_azure(role, given, google, azure):
 def test_what_is_granted_for_what_is_said_of_objects_there():
     made = ks.policy("az://results/{jobID}", role="publisher", tags={"a": "1"})
     assert [grant.permission for grant in made.grants] == [f"{BLOBS}/write", f"{BLOBS}/tags/write"]
-    lock = ",opt=lockmode=governance,opt=retainuntil=2030-01-31T00:00:00+00:00,opt=kmskeyid=projects/p/k"
+    lock = ",opt=lockmode=governance,opt=retainuntil=2030-01-31T00:00:00+00:00"
+    for made in (
+        ks.policy(f"az://results/{{jobID}}{lock}", role="publisher"),
+        ks.policy("az://results/{jobID}", role="publisher", legal_hold=True),
+    ):
+        keeping = f"{BLOBS}/immutableStorage/runAsSuperUser/action"
+        assert [grant.permission for grant in made.grants] == [f"{BLOBS}/write", keeping]
+        assert f"!(ActionMatches{{'{keeping}'}})" in made.document["assignment"]["condition"]
+    lock += ",opt=kmskeyid=projects/p/k"
     made = ks.policy(f"gs://bucket/r/{{jobID}}{lock},opt=requesterpays=mine", role="publisher", if_exists="error")
     assert [grant.permission.rpartition(".")[2] for grant in made.grants] == ["create", "setRetention"]
     notes = " ".join(made.notes)
@@ -269,6 +277,8 @@ def test_a_key_of_kms_is_named_and_used_through_s3_alone(key, options, resource,
         ("", "aws"),
         (",opt=region=cn-north-1", "aws-cn"),
         (",opt=endpoint=https://s3.us-gov-west-1.amazonaws.com", "aws-us-gov"),
+        (",opt=region=eusc-de-east-1", "aws-eusc"),
+        (",opt=region=us-isob-east-1", "aws-iso-b"),
         (",opt=endpoint=https://s3.example.com", "aws"),
     ],
 )
@@ -290,6 +300,15 @@ def test_what_is_known_narrows_it_and_the_environment_does_not(monkeypatch):
         assert statement(made, "Objects")["Resource"] == f"arn:aws:s3:::bucket/{reached}"
         assert any("all of the bucket is meant" in note for note in made.notes) == (reached == "*")
         assert any("{run} is taken for a label" in note for note in made.notes) == ("7" not in reached)
+
+
+@pytest.mark.parametrize("said", [{"RequesterPays": "true"}, {"LockMode": "compliance"}])
+def test_what_a_job_says_is_taken_on_its_word_as_nobody_pays_for_a_policy_or_is_bound_by_it(said):
+    until = {"RetainUntil": "2030-01-31T00:00:00+00:00"} if "LockMode" in said else {}
+    job = {"Type": "s3", "Params": {"Bucket": "bucket", "Key": "r/{jobID}", **said, **until}}
+    made = ks.policy(job, role="publisher")
+    assert ("s3:PutObjectRetention" in statement(made, "Objects")["Action"]) == ("LockMode" in said)
+    assert ks.lifecycle(job) == ks.lifecycle("s3://bucket/r/{jobID}")
 
 
 @pytest.mark.parametrize(
@@ -413,9 +432,9 @@ def test_the_page_names_every_permission():
         ks.policy("s3://b/k", role="requester", archive=False, with_versions=True),
         ks.policy(f"gs://b/k{lock}", role="publisher"),
         ks.policy("gs://b/k", role="requester", archive=False),
-        ks.policy("az://con/k", role="publisher", tags={"a": "1"}, if_exists="skip"),
+        ks.policy("az://con/k", role="publisher", tags={"a": "1"}, if_exists="skip", legal_hold=True),
     ]
     granted = {grant.permission for each in made for grant in each.grants}
-    assert len(granted) == 18
+    assert len(granted) == 19
     rows = {found.replace("…", BLOBS) for found in re.findall(r"^\| [a-z ,]+ \| \w+ \| `([^`]+)`", page, re.MULTILINE)}
     assert rows == granted
