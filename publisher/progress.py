@@ -105,6 +105,8 @@ class Meter:
             with self._lock:
                 moved = self._moved
                 self._moved = moved._replace(total=moved.total + size, of=moved.of + objects)
+                if size and 0 < moved.done == moved.total:  # nobody was told, as that might have been all
+                    self._tell(self._moved)
 
     def know(self) -> None:
         """There are no more than were expected."""
@@ -143,6 +145,9 @@ class Meter:
 
     def coming(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
         """``chunks``, of which nobody knew that there are so many."""
+        return chunks if self._tell is None else self._coming(chunks)
+
+    def _coming(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
         for chunk in chunks:
             self.expect(len(chunk))
             yield chunk

@@ -158,6 +158,13 @@ def test_a_stream_has_as_many_bytes_as_were_read(file_place):
     assert told == [(0, 0)]
 
 
+def test_a_stream_is_told_while_it_comes(file_place):
+    """Each piece once the next is there, as until then it may be the last."""
+    told = Told()
+    publish(io.BytesIO(bytes(3 << 20)), file_place("k"), raw=True, progress=told)
+    assert told == [(1 << 20, 2 << 20), (2 << 20, 3 << 20), (3 << 20, 3 << 20)]
+
+
 def test_what_stood_there_already_is_there(place, files, small):
     publish(files, place("k"), archive=False)
     told = Told()
