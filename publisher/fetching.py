@@ -19,7 +19,7 @@ from typing import Literal, TypeVar
 
 from . import surroundings
 from .archive import ArchiveError, Entry, LimitExceededError, Limits, Unpacked, check_destination, extract, unpack
-from .backends import AccessDeniedError, Credentials, NotFoundError, Stat, Store, StoreError
+from .backends import AccessDeniedError, Credentials, NotFoundError, Stat, Store, StoreError, StoreUnavailableError
 from .backends.opening import timeout_for
 from .backends.options import CustomerKey
 from .checksum import Checksum
@@ -169,6 +169,8 @@ def _sized(told: Tell | None, store: Store, published: PublishedResult) -> Meter
         return Meter(None)
     try:
         meter = Meter(told, _found(store, published).size, 1)
+    except StoreUnavailableError:
+        raise  # after all tries: to read would take as many again
     except StoreError:  # whether what is published can be read will be seen
         meter = Meter(told, of=1, known=False)
     meter.begin()

@@ -23,7 +23,7 @@ from keystow import (
     publish,
     verify,
 )
-from keystow.backends import AccessDeniedError, Capabilities
+from keystow.backends import AccessDeniedError, Capabilities, StoreUnavailableError
 from keystow.progress import Meter, Moved
 from keystow.testing import Fault, FaultyStore
 
@@ -259,10 +259,20 @@ def test_a_url_that_does_not_say_how_long_it_is(mixed, memory_place, tmp_path, s
 
 def test_an_object_whose_size_is_not_told_is_fetched_all_the_same(memory_place, small, tmp_path):
     result = publish(small, memory_place("k"))
-    store = FaultyStore(open_store(f"memory://{result.bucket}"), Fault("stat"))
+    refused = Fault("stat", error=AccessDeniedError("who reads may not look"))
+    store = FaultyStore(open_store(f"memory://{result.bucket}"), refused)
     told = []
     fetch(result, tmp_path / "back", store=store, progress=lambda *moved: told.append(moved))
     assert told[-1][0] == told[-1][1] > 0
+
+
+def test_a_store_that_cannot_be_reached_is_not_tried_twice_as_often(memory_place, small, tmp_path):
+    result = publish(small, memory_place("k"))
+    for call in (verify, lambda result, **given: fetch(result, tmp_path / "back", **given)):
+        store = FaultyStore(open_store(f"memory://{result.bucket}"), Fault("stat"))
+        with pytest.raises(StoreUnavailableError):
+            call(result, store=store, progress=print)
+        assert [operation for operation, _ in store.calls] == ["stat"]
 
 
 def test_nobody_asks_for_a_size_that_nobody_wants_to_know(memory_place, small, tmp_path):
