@@ -10,6 +10,9 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple, Protocol, TypeVar
 
+_MOST_AHEAD = 10_000
+"""So many pieces of an archive, each of 1 MiB of the source, are told apart until they arrive: a store may not tell."""
+
 Piece = TypeVar("Piece", bytes, memoryview)
 
 
@@ -171,6 +174,8 @@ class Share:
             end += len(piece)
             if content > before:
                 before = content
+                if len(ahead) == _MOST_AHEAD:
+                    ahead.pop()
                 ahead.append((end, content))
             yield piece
 

@@ -4,6 +4,7 @@ import http.server
 import io
 import os
 import threading
+import tracemalloc
 from contextlib import contextmanager
 
 import pytest
@@ -24,7 +25,7 @@ from keystow import (
     verify,
 )
 from keystow.backends import AccessDeniedError, Capabilities, StoreUnavailableError
-from keystow.progress import Meter, Moved
+from keystow.progress import Meter, Moved, Share
 from keystow.testing import Fault, FaultyStore
 
 PART = 8 << 20
@@ -146,6 +147,23 @@ def test_a_store_that_does_not_tell(memory_place, small):
         publish(small, memory_place("k"), store=Silent(), archive=archive, symlinks="skip", progress=told)
         assert told.is_whole
         assert len(told) >= least
+
+
+def test_what_never_arrives_one_by_one_is_not_remembered_one_by_one():
+    """An archive of 200 GB, in a store that tells of nothing before it has all."""
+    told = Told()
+    share = Share(Meter(lambda moved: told(moved.done, moved.total), 200_000))
+    tracemalloc.start()
+    for _ in share.packed((b"x", number) for number in range(1, 200_001)):
+        pass
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 4 << 20
+    for _ in range(5000):
+        share.arrived(1)
+    assert told[-1] == (5000, 200_000)
+    share.arrived(195_000 - 1)
+    assert told[-1] == (9999, 200_000)
 
 
 def test_a_stream_has_as_many_bytes_as_were_read(file_place):
