@@ -108,9 +108,9 @@ def fetch(
     caller's own, and loosen nothing of this. ``store`` is an open one, which stays open: what is read comes from there,
     whatever store the result names.
 
-    ``progress`` is told, as that of ``publish``, how many bytes of the object, or objects, have been unpacked or
-    written into ``directory``, and how many there are; of a prefix, in what was listed so far. Who asks for it has the
-    store asked for an object's size.
+    ``progress`` is told, as that of ``publish``, how many bytes of the archive have been read to be unpacked, or of
+    other objects have been written into ``directory``, and how many there are; of a prefix, in what was listed so far.
+    Who asks for it has the store asked for an object's size.
 
     Raises ``VerificationError``, ``ArchiveError``, ``StoreError``, ``ResultError``, or ``DestinationExistsError``; then
     ``directory`` is as it was.
