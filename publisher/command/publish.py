@@ -128,7 +128,7 @@ def _published(
     if tree.excluded and not options.verbose:
         note(f"left out by the patterns: {counted(len(tree.excluded), 'name')} (--verbose says which)")
     if not tree.files:
-        warn(f"there is no file in {options.source!r}: what is published is empty")
+        warn(f"there is no file in {options.source!r}, and so none in what is published")
     what = f"{counted(len(tree.files), 'file')} of {counted(tree.size, 'byte')}"
     if options.dry_run:
         note(f"dry run: {what} would be published to {foreseen.url}")
