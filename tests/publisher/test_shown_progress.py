@@ -2,8 +2,11 @@
 
 import os
 import re
+import signal
 import subprocess
 import sys
+import threading
+import time
 
 import pytest
 import yaml
@@ -11,6 +14,7 @@ from commands import TESTS, keystow
 from terminal import interrupt, on_terminal, screen, waiting
 
 from keystow import PublishedResult
+from keystow.command import progress
 from keystow.command.progress import Gauge, cropped, described
 from keystow.progress import Moved
 
@@ -143,6 +147,31 @@ def test_an_interrupt_leaves_the_terminal_whole(file_place, noise, tmp_path, hid
     assert told == "keystow: interrupted; nothing half-written was left"
     assert shown.written.endswith("\r\n")
     assert "\x1b[?25" not in shown.written
+
+
+def test_who_is_interrupted_again_leaves_the_terminal_whole_too():
+    """Several times, while the last line is drawn, as by SIGTERM after Ctrl-C."""
+    begun, ended = threading.Event(), threading.Event()
+
+    class Slow:
+        def draw(self):
+            begun.set()
+
+        def end(self):
+            for _ in range(3):
+                os.kill(os.getpid(), signal.SIGINT)
+                time.sleep(0.1)
+            ended.set()
+
+    def interrupted():
+        with progress._ticking(Slow, 0, 0.01):
+            assert begun.wait(10)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt) as caught:
+        interrupted()
+    assert isinstance(caught.value.__context__, KeyboardInterrupt)
+    assert ended.is_set()
 
 
 @drawn
