@@ -19,7 +19,7 @@ from typing import Literal, TypeVar
 
 from . import surroundings
 from .archive import ArchiveError, Entry, LimitExceededError, Limits, Unpacked, check_destination, extract, unpack
-from .backends import AccessDeniedError, Credentials, NotFoundError, Stat, Store, StoreError
+from .backends import AccessDeniedError, Credentials, NotFoundError, Stat, Store, StoreError, StoreUnavailableError
 from .backends.opening import timeout_for
 from .backends.options import CustomerKey
 from .checksum import Checksum
@@ -108,9 +108,9 @@ def fetch(
     caller's own, and loosen nothing of this. ``store`` is an open one, which stays open: what is read comes from there,
     whatever store the result names.
 
-    ``progress`` is told, as that of ``publish``, how many bytes of the object, or objects, have been unpacked or
-    written into ``directory``, and how many there are; of a prefix, in what was listed so far. Who asks for it has the
-    store asked for an object's size.
+    ``progress`` is told, as that of ``publish``, how many bytes of the archive have been read to be unpacked, or of
+    other objects have been written into ``directory``, and how many there are; of a prefix, in what was listed so far.
+    Who asks for it has the store asked for an object's size.
 
     Raises ``VerificationError``, ``ArchiveError``, ``StoreError``, ``ResultError``, or ``DestinationExistsError``; then
     ``directory`` is as it was.
@@ -169,6 +169,8 @@ def _sized(told: Tell | None, store: Store, published: PublishedResult) -> Meter
         return Meter(None)
     try:
         meter = Meter(told, _found(store, published).size, 1)
+    except StoreUnavailableError:
+        raise  # after all tries: to read would take as many again
     except StoreError:  # whether what is published can be read will be seen
         meter = Meter(told, of=1, known=False)
     meter.begin()

@@ -10,6 +10,9 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple, Protocol, TypeVar
 
+_MOST_AHEAD = 10_000
+"""So many pieces of an archive, each of 1 MiB of the source, are told apart until they arrive: a store may not tell."""
+
 Piece = TypeVar("Piece", bytes, memoryview)
 
 
@@ -105,6 +108,8 @@ class Meter:
             with self._lock:
                 moved = self._moved
                 self._moved = moved._replace(total=moved.total + size, of=moved.of + objects)
+                if size and 0 < moved.done == moved.total:  # nobody was told, as that might have been all
+                    self._tell(self._moved)
 
     def know(self) -> None:
         """There are no more than were expected."""
@@ -143,6 +148,9 @@ class Meter:
 
     def coming(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
         """``chunks``, of which nobody knew that there are so many."""
+        return chunks if self._tell is None else self._coming(chunks)
+
+    def _coming(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
         for chunk in chunks:
             self.expect(len(chunk))
             yield chunk
@@ -166,6 +174,8 @@ class Share:
             end += len(piece)
             if content > before:
                 before = content
+                if len(ahead) == _MOST_AHEAD:
+                    ahead.pop()
                 ahead.append((end, content))
             yield piece
 

@@ -327,7 +327,8 @@ def publish(
     ``progress`` is told how many bytes of the source have arrived in the store, and how many there are: a function,
     called as ``progress(done, total)``, or a ``Callback`` of fsspec's. ``done`` counts what the store has acknowledged
     and nothing else, never becomes less, and is ``total`` when all is published, not before. Of a stream, ``total`` is
-    what was read so far. What ``progress`` raises ends the call.
+    what was read so far; where there are no bytes, both are 0. It is called by any thread, by one at a time. What it
+    raises ends the call; the last time, that undoes nothing.
 
     A destination that is a mapping is taken for a job's, whoever wrote it: it names S3, Google Cloud Storage or Azure.
     Other types of stores, such as ``"file"``, only if they are in ``allow``. ``allow_endpoints`` are URLs of servers

@@ -147,34 +147,52 @@ def _duration(seconds: float) -> str:
 
 @contextmanager
 def _ticking(begin: "Callable[[], _Shown]", first: float, again: float) -> "Iterator[None]":
-    """Within this, a thread draws what ``begin`` gives after ``first`` seconds, and then every so many."""
+    """Within this, a thread draws what ``begin`` gives after ``first`` seconds, and then every so many.
+
+    That thread ends it, too: who is interrupted again meanwhile would leave half a line.
+    """
     over: SimpleQueue[None] = SimpleQueue()
-    drawn: list[_Shown] = []
+    ended: SimpleQueue[None] = SimpleQueue()
 
     def run() -> None:
+        drawn: _Shown | None = None
         wait = first
-        while True:
-            try:
-                over.get(timeout=wait)
-            except Empty:
+        try:
+            while not _came(over, wait):
                 with suppress(OSError), streams.alone():  # nobody may look any more
-                    if not drawn:
-                        drawn.append(begin())
-                    drawn[0].draw()
+                    drawn = drawn or begin()
+                    drawn.draw()
                 wait = again
-            else:
-                return
+        finally:
+            with suppress(OSError), streams.alone():
+                if drawn is not None:
+                    drawn.end()
+            ended.put(None)
 
-    thread = threading.Thread(target=run, name="keystow-progress", daemon=True)
-    thread.start()
+    threading.Thread(target=run, name="keystow-progress", daemon=True).start()
     try:
         yield
     finally:
         over.put(None)
-        thread.join(_PATIENCE)
-        with suppress(OSError), streams.alone():
-            for each in drawn:
-                each.end()
+        _wait(ended, time.monotonic() + _PATIENCE)
+
+
+def _wait(ended: "SimpleQueue[None]", until: float) -> None:
+    """Waits for the end, also who is interrupted meanwhile, however often; ``until`` then, and no longer."""
+    try:
+        _came(ended, max(0.0, until - time.monotonic()))
+    except KeyboardInterrupt:
+        _wait(ended, until)
+        raise
+
+
+def _came(news: "SimpleQueue[None]", seconds: float) -> bool:
+    """Whether there is some within so many seconds."""
+    try:
+        news.get(timeout=seconds)
+    except Empty:
+        return False
+    return True
 
 
 class _Lines:

@@ -172,7 +172,7 @@ def _described(options: "argparse.Namespace", tree: "Tree") -> str:
     if tree.excluded and not options.verbose:
         note(f"left out by the patterns: {counted(len(tree.excluded), 'name')} (--verbose says which)")
     if not tree.files:
-        warn(f"there is no file in {options.source!r}: what is published is empty")
+        warn(f"there is no file in {options.source!r}, and so none in what is published")
     return f"{counted(len(tree.files), 'file')} of {counted(tree.size, 'byte')}"
 
 

@@ -404,6 +404,47 @@ class StoreConformance:
         with pytest.raises(ValueError, match="7 days"):
             store.presign(key, expires=expires)
 
+    # -- 6. arrivals
+
+    @needs("arrivals")
+    @_every_size
+    def test_what_arrives_was_given(self, store: Store, key: str, size: int) -> None:
+        """``arrived`` is told of bytes that the store took, and of none twice."""
+        data = _pattern(size)
+        taken = arrived = 0
+
+        def taking() -> Iterator[bytes]:
+            nonlocal taken
+            for chunk in _chunks(data):
+                taken += len(chunk)
+                yield chunk
+
+        def tell(more: int) -> None:
+            nonlocal arrived
+            arrived += more
+            assert more >= 0
+            assert arrived <= taken
+
+        assert store.write(key, taking(), arrived=tell).size == size
+        assert _read(store, key) == _told(data)
+
+    @needs("arrivals")
+    def test_who_is_told_may_end_the_write(self, store: Store, key: str) -> None:
+        """What ``arrived`` raises passes unchanged, and the old object stands; a store may have nothing to tell."""
+        data = _pattern(3 * PART + 5)
+        told = []
+
+        def tell(more: int) -> None:
+            told.append(more)
+            raise _FailsHalfWayError
+
+        store.write(key, [b"old"])
+        with contextlib.suppress(_FailsHalfWayError):
+            store.write(key, _chunks(data), arrived=tell)
+            assert told == []
+        assert len(told) <= 1
+        assert _read(store, key) == (b"old" if told else _told(data))
+
 
 def _race(store: Store, key: str, content: Callable[[int], list[bytes]]) -> None:
     barrier = threading.Barrier(_WRITERS)

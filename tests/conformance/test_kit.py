@@ -119,6 +119,35 @@ BROKEN = {
         """,
         "test_each_write_names_its_version",
     ),
+    "tells again what has arrived before": (
+        """
+        class STORE(DictStore):
+            capabilities = Capabilities(arrivals=True)
+            def write(self, key, chunks, *, arrived=None, **options):
+                def telling():
+                    done = 0
+                    for chunk in chunks:
+                        yield chunk
+                        done += len(chunk)
+                        if arrived: arrived(done)
+                return super().write(key, telling(), **options)
+        """,
+        "test_what_arrives_was_given",
+    ),
+    "goes on when who is told fails": (
+        """
+        class STORE(DictStore):
+            capabilities = Capabilities(arrivals=True)
+            def write(self, key, chunks, *, arrived=None, **options):
+                data = b"".join(chunks)
+                written = super().write(key, [data], **options)
+                try:
+                    if arrived: arrived(len(data))
+                except Exception: pass
+                return written
+        """,
+        "test_who_is_told_may_end_the_write",
+    ),
     "refuses nothing though it promises nothing": (
         """
         class STORE(DictStore):

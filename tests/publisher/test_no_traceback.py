@@ -347,10 +347,11 @@ def test_a_key_that_another_execution_has_too(small, key, is_warned):
     assert warned not in keystow(*call, "--execution-id", "e-1", "--if-exists", "error").err
 
 
-def test_an_empty_source_is_told(tmp_path):
-    (tmp_path / "empty").mkdir()
-    ran = keystow("publish", "empty", "s3://b/k", "s3://b/l", "--dry-run", cwd=tmp_path)
-    assert ran.err.count("keystow: note: there is no file in 'empty': what is published is empty\n") == 1
+def test_a_source_without_files_is_told(tmp_path):
+    """And no more than that: directories and links are published."""
+    (tmp_path / "source" / "directory").mkdir(parents=True)
+    ran = keystow("publish", "source", "s3://b/k", "s3://b/l", "--dry-run", cwd=tmp_path)
+    assert ran.err.count("keystow: note: there is no file in 'source', and so none in what is published\n") == 1
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import http.server
 import io
 import os
 import threading
+import tracemalloc
 from contextlib import contextmanager
 
 import pytest
@@ -23,8 +24,8 @@ from keystow import (
     publish,
     verify,
 )
-from keystow.backends import AccessDeniedError, Capabilities
-from keystow.progress import Meter, Moved
+from keystow.backends import AccessDeniedError, Capabilities, StoreUnavailableError
+from keystow.progress import Meter, Moved, Share
 from keystow.testing import Fault, FaultyStore
 
 PART = 8 << 20
@@ -148,6 +149,23 @@ def test_a_store_that_does_not_tell(memory_place, small):
         assert len(told) >= least
 
 
+def test_what_never_arrives_one_by_one_is_not_remembered_one_by_one():
+    """An archive of 200 GB, in a store that tells of nothing before it has all."""
+    told = Told()
+    share = Share(Meter(lambda moved: told(moved.done, moved.total), 200_000))
+    tracemalloc.start()
+    for _ in share.packed((b"x", number) for number in range(1, 200_001)):
+        pass
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 4 << 20
+    for _ in range(5000):
+        share.arrived(1)
+    assert told[-1] == (5000, 200_000)
+    share.arrived(195_000 - 1)
+    assert told[-1] == (9999, 200_000)
+
+
 def test_a_stream_has_as_many_bytes_as_were_read(file_place):
     told = Told()
     data = os.urandom(3 << 20)
@@ -156,6 +174,13 @@ def test_a_stream_has_as_many_bytes_as_were_read(file_place):
     told = Told()
     publish(io.BytesIO(), file_place("empty"), raw=True, progress=told)
     assert told == [(0, 0)]
+
+
+def test_a_stream_is_told_while_it_comes(file_place):
+    """Each piece once the next is there, as until then it may be the last."""
+    told = Told()
+    publish(io.BytesIO(bytes(3 << 20)), file_place("k"), raw=True, progress=told)
+    assert told == [(1 << 20, 2 << 20), (2 << 20, 3 << 20), (3 << 20, 3 << 20)]
 
 
 def test_what_stood_there_already_is_there(place, files, small):
@@ -252,10 +277,20 @@ def test_a_url_that_does_not_say_how_long_it_is(mixed, memory_place, tmp_path, s
 
 def test_an_object_whose_size_is_not_told_is_fetched_all_the_same(memory_place, small, tmp_path):
     result = publish(small, memory_place("k"))
-    store = FaultyStore(open_store(f"memory://{result.bucket}"), Fault("stat"))
+    refused = Fault("stat", error=AccessDeniedError("who reads may not look"))
+    store = FaultyStore(open_store(f"memory://{result.bucket}"), refused)
     told = []
     fetch(result, tmp_path / "back", store=store, progress=lambda *moved: told.append(moved))
     assert told[-1][0] == told[-1][1] > 0
+
+
+def test_a_store_that_cannot_be_reached_is_not_tried_twice_as_often(memory_place, small, tmp_path):
+    result = publish(small, memory_place("k"))
+    for call in (verify, lambda result, **given: fetch(result, tmp_path / "back", **given)):
+        store = FaultyStore(open_store(f"memory://{result.bucket}"), Fault("stat"))
+        with pytest.raises(StoreUnavailableError):
+            call(result, store=store, progress=print)
+        assert [operation for operation, _ in store.calls] == ["stat"]
 
 
 def test_nobody_asks_for_a_size_that_nobody_wants_to_know(memory_place, small, tmp_path):
