@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from keystow.result import PublishedResult
 
+USAGE = "RESULT|URL DIRECTORY"
 DESCRIPTION = "Fetch what was published, and verify it."
 
 

@@ -4,6 +4,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
 
+USAGE = "[TOPIC|COMMAND]"
 DESCRIPTION = "Explain a topic or a command; without one, print the first page."
 EXAMPLES = {
     "what a destination may be": "keystow help destinations",

@@ -8,6 +8,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
 
+USAGE = "TEMPLATE"
 DESCRIPTION = "Print a key as publish would use it."
 _LOCATED = "[A-Za-z][A-Za-z0-9+.-]*://"
 
@@ -15,7 +16,7 @@ _LOCATED = "[A-Za-z][A-Za-z0-9+.-]*://"
 def take_arguments(parser: "argparse.ArgumentParser") -> None:
     """Declares what the command takes."""
     parser.add_argument("template", metavar="TEMPLATE", help="such as results/{jobID}/{date}, or a DESTINATION")
-    take_context(parser.add_argument_group("the key"))
+    take_context(parser.add_argument_group("the key, and what it names"))
     parser.set_defaults(prints=True, requests=False)
 
 

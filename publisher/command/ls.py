@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from keystow.listing import Listed
 
+USAGE = "[DESTINATION]"
 DESCRIPTION = (
     "List what was published to DESTINATION, the newest last. Each field of its key may have any value, unless an "
     "option says which."

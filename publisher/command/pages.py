@@ -17,6 +17,9 @@ keystow publishes a directory of results to any object store, under a name you
 can predict, and proves it arrived.
 
 usage: keystow COMMAND [ARGUMENT ...]
+       keystow COMMAND --help         its arguments, options and examples
+       keystow help TOPIC             what stands below
+       keystow --version
 
   keystow publish results 's3://my-bucket/{jobID}' --job-id abc1 > result.yaml
   keystow get result.yaml fetched
@@ -34,15 +37,13 @@ _ARGUMENTS = {
 def first_page(groups: "Mapping[str, Mapping[str, str]]") -> str:
     """What ``keystow --help`` prints, with the commands in their ``groups``."""
     topics = {name: topic.summary for name, topic in TOPICS.items()}
-    options = {"COMMAND --help": "its arguments, options and examples", "-V, --version": "print the version"}
-    exits = f"exit status: {', '.join(f'{status} {meaning}' for status, meaning in STATUSES.items())}."
+    exits = f"exit status: {' · '.join(f'{status} {meaning}' for status, meaning in STATUSES.items())}"
     return "\n".join(
         [
             _FIRST,
             *(f"{title}:\n{table(commands, 16)}" for title, commands in groups.items()),
             f"arguments:\n{table(_ARGUMENTS, 16)}",
-            f"options:\n{table(options, 16)}",
-            f"keystow help TOPIC:\n{table(topics, 16)}",
+            f"topics:\n{table(topics, 16)}",
             f"{_filled(exits)}",
         ]
     )

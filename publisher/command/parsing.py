@@ -112,6 +112,7 @@ class _CommandParser(_Parser):
     def load(self) -> None:
         """Declares what the command takes."""
         command = import_module(f"{__package__}.{self._command.replace('-', '_')}")
+        self.usage = f"%(prog)s [OPTION ...] {command.USAGE}"
         self.description, self.examples = command.DESCRIPTION, command.EXAMPLES
         self.set_defaults(run=command.run, refuse=self.error, prints=False, requests=True, repeated=None, read=None)
         command.take_arguments(self)

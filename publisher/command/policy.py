@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
     from keystow.policies import Policy
 
+USAGE = "(--role ROLE | --lifecycle) DESTINATION"
 DESCRIPTION = (
     "Print the least policy for DESTINATION in JSON, narrowed to the keys that its template can give, and say on "
     "stderr why each permission is in it. What is typed of a job narrows it further."
@@ -39,7 +40,7 @@ def take_arguments(parser: "argparse.ArgumentParser") -> None:
     parser.add_argument("--with-abort", action="store_true", help=_WITH_ABORT)
     parser.add_argument("--with-versions", action="store_true", help=_WITH_VERSIONS)
     parser.add_argument("--output", choices=("json",), default="json", help="form of the document")
-    take_context(parser.add_argument_group("the key"), typed_alone=True)
+    take_context(parser.add_argument_group("the key, and what it names"), typed_alone=True)
     take_writing(parser)
     parser.set_defaults(prints=True, requests=False)
 

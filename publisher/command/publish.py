@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from keystow.publishing import Destination, Manner, Sent
     from keystow.result import PublishedResult
 
+USAGE = "SOURCE [DESTINATION ...]"
 DESCRIPTION = (
     "Publish SOURCE as one .tar.gz, with --plain as files under a prefix, or with --raw one file as it is, "
     "and print the published result."
@@ -57,7 +58,7 @@ def take_arguments(parser: "argparse.ArgumentParser") -> None:
     parser.add_argument(
         "--result", dest="file", metavar="FILE", help="write the result to FILE, whole or not at all, and not to stdout"
     )
-    take_context(parser.add_argument_group("the key"))
+    take_context(parser.add_argument_group("the key, and what it names"))
     take_manner(parser.add_argument_group("what goes along, and what is there"))
     take_trust(parser.add_argument_group("what the author of a job file may ask for"))
     asking = parser.add_argument_group("who asks, and for how long")

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from keystow.spec import PublisherSpec
     from keystow.tasks import Publication
 
+USAGE = "JOBS"
 DESCRIPTION = (
     "Publish each source that a line of JOBS names, and print what came of it as a line of JSON. A line is a JSON "
     'object: {"source": "results/1", "destination": "s3://bucket/{jobID}", "job_id": "1"}; also execution_id, node_id, '

@@ -13,6 +13,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from keystow.result import PublishedResult
 
+USAGE = "--expires 1h RESULT"
 DESCRIPTION = "Print a pre-signed URL of a published archive or raw file, and say on stderr until when it opens that."
 
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from keystow.result import PublishedResult
 
+USAGE = "RESULT"
 DESCRIPTION = "Read what was published and compare its SHA-256."
 
 
