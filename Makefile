@@ -84,7 +84,7 @@ bench: setup bench-tools peers
 	$(BIN)/python -m benchmarks
 
 tools:
-	@sh tests/install.sh bsdtar:libarchive-tools sshd:openssh-server
+	@sh tests/install.sh bsdtar:libarchive-tools sshd:openssh-server groff:groff-base zsh:zsh fish:fish
 
 azurite: .venv/azurite/.installed
 

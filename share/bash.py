@@ -5,16 +5,22 @@ from .calls import Argument, Call
 _HEAD = """\
 # bash completion for keystow; made by `make help-files`
 _keystow_files() {
-    compopt -o filenames
+    compopt -o filenames 2>/dev/null
     mapfile -t COMPREPLY < <(compgen "$1" -- "$current")
 }
 
 _keystow() {
-    local current="${COMP_WORDS[COMP_CWORD]}" command="${COMP_WORDS[1]}" before="${COMP_WORDS[COMP_CWORD - 1]}" words=""
+    local at=$COMP_CWORD words=""
+    local current="${COMP_WORDS[at]}" command="${COMP_WORDS[1]}" before="${COMP_WORDS[at - 1]}"
     COMPREPLY=()
-    if ((COMP_CWORD == 1)); then
+    if ((at == 1)); then
         command=""
-        before=""
+    elif [[ $current == "=" ]]; then # readline divides --output=yaml into three words, and s3://bucket, too
+        current=""
+    elif [[ $before == "=" ]]; then
+        before="${COMP_WORDS[at - 2]}"
+    elif [[ $current == : || $before == : ]]; then
+        return
     fi
     case "$command $before" in
 """

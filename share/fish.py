@@ -4,9 +4,14 @@ from .calls import Argument, Call
 
 _HEAD = """\
 # fish completion for keystow; made by `make help-files`
+function __keystow_is
+    set -l words (commandline -opc)
+    test (count $words) -gt 1; and test $words[2] = $argv[1]
+end
+
 complete -c keystow -f
-complete -c keystow -n __fish_use_subcommand -s h -l help -d 'print the page of help'
-complete -c keystow -n __fish_use_subcommand -s V -l version -d 'print the version'
+complete -c keystow -n __fish_is_first_token -s h -l help -d 'print the page of help'
+complete -c keystow -n __fish_is_first_token -s V -l version -d 'print the version'
 """
 _FILES = {"file": " -F", "directory": " -a '(__fish_complete_directories)'", "text": ""}
 
@@ -14,15 +19,13 @@ _FILES = {"file": " -F", "directory": " -a '(__fish_complete_directories)'", "te
 def completion(calls: list[Call]) -> str:
     """The text of the file."""
     commands = [
-        f"complete -c keystow -n __fish_use_subcommand -a {call.name} -d {_quoted(call.summary)}" for call in calls
+        f"complete -c keystow -n __fish_is_first_token -a {call.name} -d {_quoted(call.summary)}" for call in calls
     ]
     return _HEAD + "\n".join([*commands, *(line for call in calls for line in _lines(call)), ""])
 
 
 def _lines(call: Call) -> list[str]:
-    start = f"complete -c keystow -n '__fish_seen_subcommand_from {call.name}'"
-    if call.name == "help":
-        start = "complete -c keystow -n '__fish_is_nth_token 2; and __fish_seen_subcommand_from help'"
+    start = f"complete -c keystow -n '__keystow_is {call.name}'"
     places = [f"{start}{_place(place)}" for place in call.places if place.kind != "text"]
     return places + [f"{start}{_option(option)}" for option in call.options]
 

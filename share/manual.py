@@ -38,7 +38,7 @@ def _command(call: Call) -> Iterable[str]:
     yield _text(call.description)
     for group in call.groups:
         if group.arguments:
-            yield from (".PP", _text(f"{group.title}:"))
+            yield from (".PP", f".I {_text(group.title)}:")
         for argument in group.arguments:
             yield from (".TP", _head(argument), _text(argument.help))
     for what, line in call.examples.items():

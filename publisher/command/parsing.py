@@ -1,7 +1,8 @@
 """The call, taken apart.
 
-Strategy: each command is a module beside this one, which is loaded once it is called; its ``DESCRIPTION`` is for its
-help, ``take_arguments(parser)`` declares what it takes, and ``run(options)`` carries it out and gives the exit status.
+Strategy: each command is a module beside this one, which is loaded once it is called; its ``USAGE``, ``DESCRIPTION``
+and ``EXAMPLES`` (command lines by what they do) are for its help, ``take_arguments(parser)`` declares what it takes, and
+``run(options)`` carries it out and gives the exit status.
 """
 
 import argparse

@@ -15,7 +15,7 @@ class Topic(NamedTuple):
 STATUSES = {
     "0": "done",
     "1": "failed",
-    "2": "the call, the template or the specification is wrong; nothing was read or sent",
+    "2": "the call, the template or the specification is wrong, and nothing was read or sent",
     "3": "it already exists",
     "4": "verification failed",
     "130": "interrupted",
