@@ -1,4 +1,4 @@
-"""``python -m share DIRECTORY`` writes the files as they are installed; ``make help-files`` into this very directory."""
+"""``python -m share DIRECTORY`` writes the files as they are installed; ``make help-files`` does so right here."""
 
 import sys
 from pathlib import Path

@@ -53,7 +53,7 @@ def _option(option: Argument) -> list[str]:
     help_, value = _escaped(option.help), ""
     if option.metavar:
         value = f":{_escaped(option.metavar)}:{_action(option)}"
-    others = "*" if option.repeated else f"({' '.join(option.names)})"
+    others = "*" if option.repeated else f"({' '.join(option.names)})" * (len(option.names) > 1)
     return [f"{others}{name}[{help_}]{value}" for name in option.names]
 
 

@@ -83,7 +83,7 @@ def fish(*words, cwd=None):
     """As fish would: what stands before a tabulator is what it completes."""
     line = " ".join(words)
     code = 'set fish_complete_path; source $argv[1]; complete -C "$argv[2]"'
-    shown = run("fish", "--no-config", "-c", code, SHARE / FISH, line, cwd=cwd, env=os.environ | {"HOME": "/nowhere"})
+    shown = run("fish", "--no-config", "-c", code, SHARE / FISH, line, cwd=cwd, env=os.environ | {"HOME": str(cwd)})
     return {each.partition("\t")[0] for each in shown.splitlines()}
 
 

@@ -66,11 +66,10 @@ def table(rows: "Mapping[str, str]", column: int) -> str:
 
 
 def _row(term: str, meaning: str, column: int) -> str:
-    first = f"  {term}"
     indent = " " * column
-    if len(first) > column - 2:
-        return f"{first}\n{_filled(meaning, indent, indent)}"
-    return _filled(meaning, first.ljust(column), indent)
+    if len(term) > column - 4:
+        return _filled(term, "  ", "  ") + _filled(meaning, indent, indent)
+    return _filled(meaning, f"  {term}".ljust(column), indent)
 
 
 def _filled(text: str, first: str = "", indent: str = "") -> str:

@@ -1,8 +1,8 @@
 """The call, taken apart.
 
 Strategy: each command is a module beside this one, which is loaded once it is called; its ``USAGE``, ``DESCRIPTION``
-and ``EXAMPLES`` (command lines by what they do) are for its help, ``take_arguments(parser)`` declares what it takes, and
-``run(options)`` carries it out and gives the exit status.
+and ``EXAMPLES`` (command lines by what they do) are for its help, ``take_arguments(parser)`` declares what it takes,
+and ``run(options)`` carries it out and gives the exit status.
 """
 
 import argparse
@@ -51,7 +51,8 @@ _READ = {
 def read_call(arguments: "Sequence[str]", *, closed: "Collection[str]") -> argparse.Namespace:
     """The options of the call, of which ``run`` carries it out.
 
-    A call without arguments asks for the page of help. What cannot be carried out ends here, with exit status 2; so does what needs a standard stream that is ``closed``.
+    One without arguments asks for help. What cannot be carried out ends here, with exit status 2; so does what needs a
+    standard stream that is ``closed``.
     """
     options, unknown = _parser(arguments[0] if arguments else None).parse_known_args(arguments or ["--help"])
     if options.repeated and not any(argument.startswith("-") for argument in unknown):
