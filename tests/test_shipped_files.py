@@ -122,22 +122,20 @@ def test_bash_divides_words_at_an_equals_sign_and_at_a_colon():
 
 
 TYPED = {
-    "keystow pol\t--rol\treq\t": "policy --role requester",
-    "keystow publish --outp\tbac\tr\t": "publish --output bacalhau-input results/",
+    "keystow pol\t--role req\t": "policy --role requester",
+    "keystow publish --output bac\tr\t": "publish --output bacalhau-input results",
     "keystow help pat\t": "help patterns",
-    "keystow url --no\t": "url --no-pin-version",
-    "keystow ls --output js\t--pla\t": "ls --output json --plain",
-    "keystow get --customer-key k\tr\t": "get --customer-key key results/",
+    "keystow ls --output js\t--plain": "ls --output json --plain",
+    "keystow get --customer-key k\tr\t": "get --customer-key key results",
+    "keystow url --pin\t": "url --pin",
 }
 
 
 def test_zsh_completes_what_is_typed(tmp_path):
-    """In a zsh that somebody types into, of which each line is printed as it was completed."""
+    """In a zsh that somebody types into, of which each line is printed as it was completed; options are listed."""
     (tmp_path / "results").mkdir()
     (tmp_path / "key").touch()
-    begin = (
-        f"PS1= PS2= TERM=dumb; unsetopt zle_bracketed_paste; fpath=({SHARE / ZSH}(:h) $fpath); autoload -Uz compinit"
-    )
+    begin = f"PS1= PS2= TERM=dumb; fpath=({SHARE / ZSH}(:h) $fpath); autoload -Uz compinit"
     code = f"""
         zmodload zsh/zpty
         zpty shell zsh -f -i
@@ -152,6 +150,7 @@ def test_zsh_completes_what_is_typed(tmp_path):
     """
     shown = run("zsh", "-f", "-c", code, "zsh", *TYPED, cwd=tmp_path)
     assert re.findall("<(.*)>", shown) == list(TYPED.values())
+    assert re.search("--pin-version +-- name the published version", shown)
 
 
 # ---------------------------------------------------------------------------------------------------
