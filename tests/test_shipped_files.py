@@ -127,7 +127,8 @@ TYPED = {
     "keystow help pat\t": "help patterns",
     "keystow ls --output js\t--plain": "ls --output json --plain",
     "keystow get --customer-key k\tr\t": "get --customer-key key results",
-    "keystow url --pin\t": "url --pin",
+    "keystow url --pin\t": "url --pin-version",
+    "keystow policy --\t": "policy --",
 }
 
 
@@ -150,7 +151,7 @@ def test_zsh_completes_what_is_typed(tmp_path):
     """
     shown = run("zsh", "-f", "-c", code, "zsh", *TYPED, cwd=tmp_path)
     assert re.findall("<(.*)>", shown) == list(TYPED.values())
-    assert re.search("--pin-version +-- name the published version", shown)
+    assert re.search("--role +-- who it is for", shown)
 
 
 # ---------------------------------------------------------------------------------------------------
