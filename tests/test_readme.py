@@ -39,7 +39,7 @@ def test_every_command_in_the_readme(workplace):
     """In the order in which they stand; the installation is what the test environment itself is made by."""
     commands = blocks(README, "sh")
     assert commands[0] == "pip install '.[s3]'\n"
-    assert len(commands) == 9
+    assert len(commands) == 10
     for block in commands[1:]:
         done = subprocess.run(["/bin/sh", "-euxc", block], capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
