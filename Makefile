@@ -4,13 +4,13 @@ BIN := .venv/bin
 SETTINGS := --config-settings editable_mode=strict
 SOURCES := keys archive backends publisher
 FOLDERS := $(SOURCES) backends/sending backends/s3 backends/gcs backends/azure publisher/command publisher/policies publisher/testing publisher/testing/faults publisher/testing/servers
-LINTED := $(SOURCES) tests benchmarks examples
+LINTED := $(SOURCES) tests benchmarks examples share
 
-.PHONY: help setup demo test test-stores test-promises test-face test-fast lowest mutants faults check format bench tools azurite bench-tools \
-	peers lock clean
+.PHONY: help setup demo test test-stores test-promises test-face test-fast lowest mutants faults check format bench \
+	tools azurite bench-tools help-files peers lock clean
 
 help:
-	@echo "make demo | test | test-fast | lowest | mutants | faults | check | format | bench"
+	@echo "make demo | test | test-fast | lowest | mutants | faults | check | format | help-files | bench"
 
 # Nothing is installed whose hash is not in the list; what builds keystow is in the same list.
 INSTALL := $(BIN)/uv pip install --quiet --require-hashes
@@ -79,11 +79,15 @@ format: setup
 	$(BIN)/ruff format $(LINTED)
 	$(BIN)/ruff check --fix $(LINTED)
 
+# The completions and the manual page, which are made from the command and checked in.
+help-files: setup
+	$(BIN)/python -m share share
+
 bench: setup bench-tools peers
 	$(BIN)/python -m benchmarks
 
 tools:
-	@sh tests/install.sh bsdtar:libarchive-tools sshd:openssh-server
+	@sh tests/install.sh bsdtar:libarchive-tools sshd:openssh-server groff:groff-base zsh:zsh fish:fish
 
 azurite: .venv/azurite/.installed
 

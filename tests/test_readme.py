@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from keystow.command.parsing import COMMANDS, parser_of
+
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text("utf-8")
 CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
@@ -52,6 +54,22 @@ def test_every_command_in_the_readme(workplace):
     assert (workplace / "fetched" / "summary.json").read_bytes() == (workplace / "results/summary.json").read_bytes()
     assert (workplace / "store" / "abc123").is_dir()
     assert os.listdir(workplace / "fetched-tar") == ["results.tar"]
+
+
+@pytest.mark.server
+def test_every_example_of_help(workplace):
+    """One after the other, in the order in which somebody would try them."""
+    subprocess.run(["/bin/sh", "-euc", "tar -cf results.tar results"], check=True)
+    job = {"source": "results", "destination": "s3://my-bucket/many/{jobID}", "job_id": "abc123"}
+    Path("jobs.jsonl").write_text(json.dumps(job))
+    for command in ("publish", *(name for name in COMMANDS if name != "publish")):
+        examples = parser_of(command).examples
+        assert 2 <= len(examples) <= 4
+        for line in examples.values():
+            assert f"keystow {command} " in line
+            done = subprocess.run(["/bin/sh", "-euc", line], capture_output=True, text=True, check=False, timeout=60)
+            assert done.returncode == 0, (line, done.stderr)
+    assert Path("fetched-again", "summary.json").read_bytes() == Path("results", "summary.json").read_bytes()
 
 
 @pytest.mark.server

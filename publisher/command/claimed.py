@@ -32,22 +32,22 @@ def take_result(parser: argparse.ArgumentParser, metavar: str = "RESULT", also: 
     parser.add_argument("--select", metavar="N", type=typed.number, help="the N-th of several results; without, all")
 
 
-def take_checksum(parser: argparse.ArgumentParser) -> None:
+def take_checksum(group: argparse._ActionsContainer) -> None:
     """Declares ``--sha256``."""
-    parser.add_argument("--sha256", metavar="HEX", help=_SHA256)
+    group.add_argument("--sha256", metavar="HEX", help=_SHA256)
 
 
-def take_trust(parser: argparse.ArgumentParser) -> None:
+def take_trust(group: argparse._ActionsContainer) -> None:
     """Declares the options that ``given_trust`` reads."""
-    parser.add_argument("--allow", metavar="TYPE", action="append", default=[], help=_ALLOW)
-    parser.add_argument("--allow-endpoint", metavar="URL", action="append", help=_ALLOW_ENDPOINT)
+    group.add_argument("--allow", metavar="TYPE", action="append", default=[], help=_ALLOW)
+    group.add_argument("--allow-endpoint", metavar="URL", action="append", help=_ALLOW_ENDPOINT)
 
 
-def take_limits(parser: argparse.ArgumentParser, *names: str) -> None:
+def take_limits(group: argparse._ActionsContainer, *names: str) -> None:
     """Declares the options that ``given_limits`` reads, those of ``names`` alone."""
     for name in names:
         of, what = LIMITS[name]
-        parser.add_argument(f"--max-{name}", metavar="N|none", type=of, default=argparse.SUPPRESS, help=what)
+        group.add_argument(f"--max-{name}", metavar="N|none", type=of, default=argparse.SUPPRESS, help=what)
 
 
 def given_results(options: argparse.Namespace) -> "list[str | PublishedResult]":

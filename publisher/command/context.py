@@ -14,31 +14,31 @@ _PLAIN = "publish files under a prefix, not an archive"
 _RAW = "publish one file, or - (stdin), as it is, as this key"
 
 
-def take_context(parser: "argparse.ArgumentParser", *, typed_alone: bool = False) -> None:
+def take_context(group: "argparse._ActionsContainer", *, typed_alone: bool = False) -> None:
     """Declares the options that ``given_context`` reads, or ``typed_context`` alone, and ``--plain`` and ``--raw``."""
 
     def text(field: str, default: str) -> str:
         return f"for {field}" if typed_alone else f"for {field}; default: {default}"
 
-    take_encoding(parser)
+    take_encoding(group)
     for name, field in (("job", "{jobID}"), ("execution", "{executionID}"), ("node", "{nodeID}")):
         default = f"BACALHAU_{name.upper()}_ID" + ", if set" * (name == "node")
-        parser.add_argument(f"--{name}-id", metavar="ID", help=text(field, default))
+        group.add_argument(f"--{name}-id", metavar="ID", help=text(field, default))
     for name in ("index", "count"):
         fields = f"{{partition{name.title()}}}, or {{partition{name.title()}:04}}"
         about = text(fields, f"BACALHAU_PARTITION_{name.upper()}")
-        parser.add_argument(f"--partition-{name}", metavar="N", type=typed.number, help=about)
-    parser.add_argument(
+        group.add_argument(f"--partition-{name}", metavar="N", type=typed.number, help=about)
+    group.add_argument(
         "--label", metavar="NAME=VALUE", type=typed.label, action="append", default=[], help="for {NAME}"
     )
     about = "the instant of {date}, {time}" + "; default: now" * (not typed_alone)
-    parser.add_argument("--at", metavar="ISO-TIME", type=typed.instant, help=about)
-    parser.add_argument("--timezone", metavar="ZONE", type=typed.zone, help="the zone of --at and now; default: UTC")
+    group.add_argument("--at", metavar="ISO-TIME", type=typed.instant, help=about)
+    group.add_argument("--timezone", metavar="ZONE", type=typed.zone, help="the zone of --at and now; default: UTC")
 
 
-def take_encoding(parser: "argparse.ArgumentParser", plain: str = _PLAIN, raw: str = _RAW) -> None:
+def take_encoding(group: "argparse._ActionsContainer", plain: str = _PLAIN, raw: str = _RAW) -> None:
     """Declares ``--plain`` and ``--raw``, with a word of help for each."""
-    encoding = parser.add_mutually_exclusive_group()
+    encoding = group.add_mutually_exclusive_group()
     encoding.add_argument("--plain", action="store_true", help=plain)
     encoding.add_argument("--raw", action="store_true", help=raw)
 

@@ -30,6 +30,7 @@ def status_of(error: BaseException) -> int:
     from keystow.archive import ArchiveError, DestinationExistsError, SourceNotFoundError
     from keystow.backends import AlreadyExistsError, StoreError
     from keystow.errors import VerificationError, WorkerLostError
+    from keystow.several import PartlyPublishedError
 
     if isinstance(error, AlreadyExistsError | DestinationExistsError):
         return 3
@@ -37,7 +38,7 @@ def status_of(error: BaseException) -> int:
         return 4
     if isinstance(error, SourceNotFoundError):
         return 2
-    if isinstance(error, StoreError | ArchiveError | OSError | ImportError | WorkerLostError):
+    if isinstance(error, StoreError | ArchiveError | OSError | ImportError | WorkerLostError | PartlyPublishedError):
         return 1
     return 2 if isinstance(error, ValueError) else 0
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from keystow.result import PublishedResult
 
+USAGE = "RESULT|URL DIRECTORY"
 DESCRIPTION = "Fetch what was published, and verify it."
 
 
@@ -32,11 +33,13 @@ def take_arguments(parser: "argparse.ArgumentParser") -> None:
     parser.add_argument(
         "directory", metavar="DIRECTORY", help="a new or empty directory; of several results each gets one in it"
     )
-    take_checksum(parser)
-    take_trust(parser)
-    take_limits(parser, *LIMITS)
-    typed.take_timeout(parser)
-    take_access(parser)
+    trusted = parser.add_argument_group("what a result of others may be")
+    take_checksum(trusted)
+    take_trust(trusted)
+    take_limits(trusted, *LIMITS)
+    asking = parser.add_argument_group("who asks, and for how long")
+    typed.take_timeout(asking)
+    take_access(asking)
 
 
 def run(options: "argparse.Namespace") -> int:
@@ -68,3 +71,12 @@ def _fetched(
     what = f"{counted(fetched.members, 'member')} of {counted(fetched.bytes, 'byte')}"
     origin = f" from {fetched.address}" if fetched.address else ""
     note(f"fetched {what}{origin} into {fetched.directory}")
+
+
+EXAMPLES = {
+    "what publish printed": "keystow get published.yaml fetched",
+    "the same from a pipe, with a limit to what it may hold": (
+        "cat published.yaml | keystow get - fetched-again --max-bytes 20GB"
+    ),
+    "a file by its name": "keystow get s3://my-bucket/exact/results.tar,opt=encoding=raw fetched-tar",
+}

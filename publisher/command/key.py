@@ -8,6 +8,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
 
+USAGE = "TEMPLATE"
 DESCRIPTION = "Print a key as publish would use it."
 _LOCATED = "[A-Za-z][A-Za-z0-9+.-]*://"
 
@@ -15,7 +16,7 @@ _LOCATED = "[A-Za-z][A-Za-z0-9+.-]*://"
 def take_arguments(parser: "argparse.ArgumentParser") -> None:
     """Declares what the command takes."""
     parser.add_argument("template", metavar="TEMPLATE", help="such as results/{jobID}/{date}, or a DESTINATION")
-    take_context(parser)
+    take_context(parser.add_argument_group("the key, and what it names"))
     parser.set_defaults(prints=True, requests=False)
 
 
@@ -33,3 +34,10 @@ def run(options: "argparse.Namespace") -> int:
         raise ValueError("the template is empty: write one, such as results/{jobID}")
     print(object_key(options.template, given_context(options), archive=not options.plain, raw=options.raw))
     return 0
+
+
+EXAMPLES = {
+    "the key of a template": "keystow key 'results/{jobID}/{date:%Y/%m/%d}' --job-id abc123 --at 2026-03-21",
+    "with a label, of files under a prefix": "keystow key 'results/{team}/{partitionIndex:04}' --label team=blue "
+    "--partition-index 7 --plain",
+}

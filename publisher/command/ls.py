@@ -16,10 +16,17 @@ if TYPE_CHECKING:
 
     from keystow.listing import Listed
 
+USAGE = "[DESTINATION]"
 DESCRIPTION = (
     "List what was published to DESTINATION, the newest last. Each field of its key may have any value, unless an "
     "option says which."
 )
+EXAMPLES = {
+    "what was published to a destination": "keystow ls 's3://my-bucket/results/{jobID}/{date}'",
+    "what one job published in the last week, for a program": (
+        "keystow ls 's3://my-bucket/results/{jobID}/{date}' --job-id abc123 --since 7d --output json"
+    ),
+}
 _FIELDS: "dict[str, tuple[str, Any, str]]" = {
     "job_id": ("ID", str, "jobID"),
     "execution_id": ("ID", str, "executionID"),
@@ -41,19 +48,23 @@ _AHEAD = timedelta(days=1)
 def take_arguments(parser: "argparse.ArgumentParser") -> None:
     """Declares what the command takes."""
     take_destination(parser, "?")
-    take_encoding(parser, _PLAIN, _RAW)
+    parser.add_argument("--output", choices=("table", "json"), default="table", help=_OUTPUT)
+    looked_for = parser.add_argument_group("what is looked for")
+    take_encoding(looked_for, _PLAIN, _RAW)
     for name, (metavar, of, field) in _FIELDS.items():
-        parser.add_argument(f"--{name.replace('_', '-')}", metavar=metavar, type=of, help=f"what {{{field}}} has to be")
-    parser.add_argument(
+        looked_for.add_argument(
+            f"--{name.replace('_', '-')}", metavar=metavar, type=of, help=f"what {{{field}}} has to be"
+        )
+    looked_for.add_argument(
         "--label", metavar="NAME=VALUE", type=typed.label, action="append", default=[], help="what {NAME} has to be"
     )
-    parser.add_argument("--since", metavar="TIME", type=typed.moment, help=_SINCE)
-    parser.add_argument("--until", metavar="TIME", type=typed.moment, help=_UNTIL)
-    parser.add_argument("--timezone", metavar="ZONE", type=typed.zone, default=UTC, help=_ZONE)
-    parser.add_argument("--output", choices=("table", "json"), default="table", help=_OUTPUT)
-    take_trust(parser)
-    typed.take_timeout(parser)
-    take_opening(parser)
+    looked_for.add_argument("--since", metavar="TIME", type=typed.moment, help=_SINCE)
+    looked_for.add_argument("--until", metavar="TIME", type=typed.moment, help=_UNTIL)
+    looked_for.add_argument("--timezone", metavar="ZONE", type=typed.zone, default=UTC, help=_ZONE)
+    take_trust(parser.add_argument_group("what the author of a job file may ask for"))
+    asking = parser.add_argument_group("who asks, and for how long")
+    typed.take_timeout(asking)
+    take_opening(asking)
     parser.set_defaults(prints=True)
 
 

@@ -28,14 +28,14 @@ _PATTERNS = (
 _MOST_SECONDS = 1 << 63  # as many as keystow.archive restores
 
 
-def take_manner(parser: "argparse.ArgumentParser") -> None:
+def take_manner(group: "argparse._ActionsContainer") -> None:
     """Declares the options that ``given_manner`` reads."""
-    parser.add_argument("--if-exists", choices=("replace", "error", "skip"), default="replace", help=_IF_EXISTS)
-    parser.add_argument("--symlinks", choices=("inside", "follow", "skip", "error"), default="inside", help=_SYMLINKS)
-    parser.add_argument("--special", choices=("error", "skip"), default="error", help=_SPECIAL)
-    parser.add_argument("--level", metavar="0-9", type=typed.level, help=_LEVEL)
+    group.add_argument("--if-exists", choices=("replace", "error", "skip"), default="replace", help=_IF_EXISTS)
+    group.add_argument("--symlinks", choices=("inside", "follow", "skip", "error"), default="inside", help=_SYMLINKS)
+    group.add_argument("--special", choices=("error", "skip"), default="error", help=_SPECIAL)
+    group.add_argument("--level", metavar="0-9", type=typed.level, help=_LEVEL)
     for name, metavar, text in _PATTERNS:
-        parser.add_argument(
+        group.add_argument(
             f"--{name}", dest="patterns", metavar=metavar, action="append", type=typed.named(name), help=text
         )
 

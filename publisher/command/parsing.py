@@ -1,7 +1,8 @@
 """The call, taken apart.
 
-Strategy: each command is a module beside this one, which is loaded once it is called; its ``DESCRIPTION`` is for its
-help, ``take_arguments(parser)`` declares what it takes, and ``run(options)`` carries it out and gives the exit status.
+Strategy: each command is a module beside this one, which is loaded once it is called; its ``USAGE``, ``DESCRIPTION``
+and ``EXAMPLES`` (command lines by what they do) are for its help, ``take_arguments(parser)`` declares what it takes,
+and ``run(options)`` carries it out and gives the exit status.
 """
 
 import argparse
@@ -15,17 +16,28 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
     from typing import Any, NoReturn
 
-_KEYSTOW = "Publish a directory of results under a name you can predict."
-_COMMANDS = {
-    "publish": "publish a directory",
-    "publish-many": "publish many directories at once",
-    "get": "fetch what was published, and verify it",
-    "verify": "read what was published and compare its SHA-256",
-    "url": "print a pre-signed URL of a published archive or raw file",
-    "ls": "list what was published, the newest last",
-    "key": "print a key as publish would use it",
-    "policy": "print the least that a publisher or a requester has to be allowed",
+GROUPS = {
+    "publish": {
+        "publish": "publish a directory",
+        "publish-many": "publish many directories at once",
+    },
+    "look and fetch": {
+        "ls": "list what was published, the newest last",
+        "get": "fetch what was published, and verify it",
+        "verify": "read what was published and compare its SHA-256",
+        "url": "print a pre-signed URL of a published archive or raw file",
+    },
+    "prepare": {
+        "key": "print a key as publish would use it",
+        "policy": "print the least that a publisher or a requester has to be allowed",
+    },
+    "learn": {
+        "help": "explain a topic or a command",
+    },
 }
+"""Every command and what it does, by what somebody wants."""
+
+COMMANDS = tuple(name for group in GROUPS.values() for name in group)
 
 _VERBOSE = "name what is left out; say every 5 s how far it is, where there is no terminal to show it on"
 _READ = {
@@ -39,9 +51,10 @@ _READ = {
 def read_call(arguments: "Sequence[str]", *, closed: "Collection[str]") -> argparse.Namespace:
     """The options of the call, of which ``run`` carries it out.
 
-    What cannot be carried out ends here, with exit status 2; so does what needs a standard stream that is ``closed``.
+    One without arguments asks for help. What cannot be carried out ends here, with exit status 2; so does what needs a
+    standard stream that is ``closed``.
     """
-    options, unknown = _parser(arguments[0] if arguments else None).parse_known_args(arguments)
+    options, unknown = _parser(arguments[0] if arguments else None).parse_known_args(arguments or ["--help"])
     if options.repeated and not any(argument.startswith("-") for argument in unknown):
         vars(options)[options.repeated] += unknown  # argparse takes no more positionals once an option stood between
     elif unknown:
@@ -53,26 +66,37 @@ def read_call(arguments: "Sequence[str]", *, closed: "Collection[str]") -> argpa
     return options
 
 
+def parser_of(command: str) -> argparse.ArgumentParser:
+    """The parser of ``command``, with all that it takes."""
+    parser = _CommandParser(command=command, prog=f"keystow {command}")
+    parser.load()
+    return parser
+
+
 def _parser(command: str | None) -> argparse.ArgumentParser:
     """The parser of ``command`` alone, or, where there is no such command, that of all; to set one up takes a while."""
     unmeasured = partial(argparse.HelpFormatter, width=80)  # to ask the terminal for its width takes a while, too
-    parser = _Parser(prog="keystow", description=_KEYSTOW, formatter_class=unmeasured)
+    parser = _PageParser(prog="keystow", formatter_class=unmeasured)
     parser.add_argument("-V", "--version", action=_Version)
     commands = parser.add_subparsers(required=True, metavar="COMMAND", prog="keystow", parser_class=_CommandParser)
-    for name, summary in _COMMANDS.items():
-        if name == command or command not in _COMMANDS:
-            commands.add_parser(name, command=name, help=summary, formatter_class=unmeasured)
+    for name in (command,) if command in COMMANDS else COMMANDS:
+        commands.add_parser(name, command=name, formatter_class=unmeasured)
     return parser
 
 
 class _Parser(argparse.ArgumentParser):
-    def format_help(self) -> str:
-        self.formatter_class = argparse.HelpFormatter  # as wide as the terminal
-        return super().format_help()
-
     def error(self, message: str) -> "NoReturn":
         say(f"{message} (see {self.prog} --help)")
         raise SystemExit(2)
+
+
+class _PageParser(_Parser):
+    """The parser of the words before the command, whose help is a page of its own."""
+
+    def format_help(self) -> str:
+        from .pages import first_page
+
+        return first_page(GROUPS)
 
 
 class _CommandParser(_Parser):
@@ -85,18 +109,31 @@ class _CommandParser(_Parser):
     def __init__(self, *, command: str, **options: "Any") -> None:  # noqa: ANN401
         super().__init__(**options)
         self._command = command
+        self.examples: dict[str, str] = {}
 
-    def parse_known_args(self, args: "Any" = None, namespace: "Any" = None) -> "Any":  # noqa: ANN401
+    def load(self) -> None:
+        """Declares what the command takes."""
         command = import_module(f"{__package__}.{self._command.replace('-', '_')}")
-        self.description = command.DESCRIPTION
+        self.usage = f"%(prog)s [OPTION ...] {command.USAGE}"
+        self.description, self.examples = command.DESCRIPTION, command.EXAMPLES
         self.set_defaults(run=command.run, refuse=self.error, prints=False, requests=True, repeated=None, read=None)
         command.take_arguments(self)
-        talk = self.add_mutually_exclusive_group()
-        talk.add_argument("-q", "--quiet", action="store_true", help="say nothing but errors, and print the results")
-        talk.add_argument("-v", "--verbose", action="store_true", help=_VERBOSE)
-        self.add_argument("--debug", action="store_true", help="on a failure, say where it came from")
-        self.add_argument("-V", "--version", action=_Version)
+        talking = self.add_argument_group("what is said")
+        amount = talking.add_mutually_exclusive_group()
+        amount.add_argument("-q", "--quiet", action="store_true", help="say nothing but errors, and print the results")
+        amount.add_argument("-v", "--verbose", action="store_true", help=_VERBOSE)
+        talking.add_argument("--debug", action="store_true", help="on a failure, say where it came from")
+        talking.add_argument("-V", "--version", action=_Version)
+
+    def parse_known_args(self, args: "Any" = None, namespace: "Any" = None) -> "Any":  # noqa: ANN401
+        self.load()
         return super().parse_known_args(args, namespace)
+
+    def format_help(self) -> str:
+        from .pages import examples
+
+        self.formatter_class = argparse.HelpFormatter  # as wide as the terminal
+        return super().format_help() + examples(self.examples)
 
 
 class _Version(argparse.Action):

@@ -10,10 +10,19 @@ if TYPE_CHECKING:
 
     from keystow.policies import Policy
 
+USAGE = "(--role ROLE | --lifecycle) DESTINATION"
 DESCRIPTION = (
     "Print the least policy for DESTINATION in JSON, narrowed to the keys that begin as its template does, and say on "
     "stderr why each permission is in it. What is typed of a job narrows it further."
 )
+EXAMPLES = {
+    "what a publisher is to be allowed": (
+        "keystow policy 's3://my-bucket/results/{jobID}/{date}' --role publisher --with-abort > publisher.json"
+    ),
+    "the bucket's rule against what unfinished uploads leave": (
+        "keystow policy 's3://my-bucket/results/{jobID}' --lifecycle > lifecycle.json"
+    ),
+}
 _ROLE = "who it is for: publisher, or requester, who fetches, verifies and hands out URLs"
 _LIFECYCLE = "print the bucket's rule that removes what unfinished uploads have left, and no policy"
 _IF_EXISTS = "as publish is called with; default: replace. Only skip has to read"
@@ -30,8 +39,8 @@ def take_arguments(parser: "argparse.ArgumentParser") -> None:
     parser.add_argument("--if-exists", choices=("replace", "error", "skip"), default="replace", help=_IF_EXISTS)
     parser.add_argument("--with-abort", action="store_true", help=_WITH_ABORT)
     parser.add_argument("--with-versions", action="store_true", help=_WITH_VERSIONS)
-    take_context(parser, typed_alone=True)
     parser.add_argument("--output", choices=("json",), default="json", help="form of the document")
+    take_context(parser.add_argument_group("the key, and what it names"), typed_alone=True)
     take_writing(parser)
     parser.set_defaults(prints=True, requests=False)
 

@@ -28,10 +28,25 @@ if TYPE_CHECKING:
     from keystow.result import PublishedResult
     from keystow.several import Way
 
+USAGE = "SOURCE [DESTINATION ...]"
 DESCRIPTION = (
     "Publish SOURCE as one .tar.gz, with --plain as files under a prefix, or with --raw one file as it is, "
     "and print the published result."
 )
+EXAMPLES = {
+    "a directory as one archive, and its result into a file": (
+        "keystow publish results 's3://my-bucket/results/{jobID}/{date}' --job-id abc123 --result published.yaml"
+    ),
+    "the files themselves under a prefix, without temporary ones": (
+        "keystow publish results 's3://my-bucket/files/{jobID}/' --job-id abc123 --plain --exclude '*.tmp'"
+    ),
+    "what would be published, and under which key": (
+        "keystow publish results 's3://my-bucket/once/{jobID}' --job-id abc123 --dry-run --output key"
+    ),
+    "what a pipe brings, unless it is there": (
+        "tar -cf - results | keystow publish - s3://my-bucket/exact/results.tar --raw --if-exists skip"
+    ),
+}
 _OUTPUT = "form of the result; bacalhau-input: as InputSources of a Bacalhau job, at /inputs"
 _REQUIRE = "how many of several DESTINATIONs have to be published to, for exit status 0; default: all"
 _STDIN = "-"
@@ -42,17 +57,18 @@ def take_arguments(parser: "argparse.ArgumentParser") -> None:
     """Declares what the command takes."""
     parser.add_argument("source", metavar="SOURCE", help="the directory or file to publish; with --raw also - (stdin)")
     take_destination(parser, "*")
-    take_context(parser)
-    take_manner(parser)
     parser.add_argument("--require", metavar="all|any|N", type=_require, default="all", help=_REQUIRE)
     parser.add_argument("--dry-run", action="store_true", help="say what would be published; open no store")
     parser.add_argument("--output", choices=FORMS, default="yaml", help=_OUTPUT)
     parser.add_argument(
         "--result", dest="file", metavar="FILE", help="write the result to FILE, whole or not at all, and not to stdout"
     )
-    take_trust(parser)
-    typed.take_timeout(parser)
-    take_access(parser)
+    take_context(parser.add_argument_group("the key, and what it names"))
+    take_manner(parser.add_argument_group("what goes along, and what is there"))
+    take_trust(parser.add_argument_group("what the author of a job file may ask for"))
+    asking = parser.add_argument_group("who asks, and for how long")
+    typed.take_timeout(asking)
+    take_access(asking)
     take_writing(parser)
     parser.set_defaults(prints=True, repeated="destination", read="source")
 

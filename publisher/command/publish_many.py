@@ -23,11 +23,20 @@ if TYPE_CHECKING:
     from keystow.spec import PublisherSpec
     from keystow.tasks import Publication
 
+USAGE = "JOBS"
 DESCRIPTION = (
     "Publish each source that a line of JOBS names, and print what came of it as a line of JSON. A line is a JSON "
     'object: {"source": "results/1", "destination": "s3://bucket/{jobID}", "job_id": "1"}; also execution_id, node_id, '
     "partition_index, partition_count, labels, at."
 )
+EXAMPLES = {
+    "what each line of a file names, by 4 processes; again, it publishes what is not there": (
+        "keystow publish-many jobs.jsonl --if-exists skip --processes 4 > outcomes.jsonl"
+    ),
+    "what a program prints": (
+        """echo '{"source": "results", "destination": "s3://my-bucket/many/1"}' | keystow publish-many -"""
+    ),
+}
 _JOBS = "a file with a JSON object a line, or - for stdin"
 _PROCESSES = "publish by N processes; default: by threads"
 _DASK = "publish by the workers of the Dask scheduler there, such as tcp://127.0.0.1:8786"
@@ -44,10 +53,11 @@ def take_arguments(parser: "argparse.ArgumentParser") -> None:
     workers.add_argument("--processes", metavar="N", type=typed.number, help=_PROCESSES)
     workers.add_argument("--dask", metavar="ADDRESS", help=_DASK)
     take_encoding(parser)
-    take_manner(parser)
-    take_trust(parser)
-    typed.take_timeout(parser)
-    take_opening(parser)
+    take_manner(parser.add_argument_group("what goes along, and what is there"))
+    take_trust(parser.add_argument_group("what the author of a job may ask for"))
+    asking = parser.add_argument_group("who asks, and for how long")
+    typed.take_timeout(asking)
+    take_opening(asking)
     take_writing(parser)
     parser.set_defaults(prints=True, read="jobs")
 

@@ -4,7 +4,7 @@ Each raises ``ArgumentTypeError`` that says what to type instead.
 """
 
 import re
-from argparse import ArgumentParser, ArgumentTypeError
+from argparse import ArgumentTypeError, _ActionsContainer
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, tzinfo
 
@@ -16,9 +16,9 @@ _SIZE = "([0-9]{1,18})([kMGTP]?)(i?)B?"
 _POWERS = {"": 0, "k": 1, "M": 2, "G": 3, "T": 4, "P": 5}
 
 
-def take_timeout(parser: ArgumentParser) -> None:
+def take_timeout(group: _ActionsContainer) -> None:
     """Declares ``--timeout``."""
-    parser.add_argument("--timeout", metavar="30s", type=timeout, help=_TIMEOUT)
+    group.add_argument("--timeout", metavar="30s", type=timeout, help=_TIMEOUT)
 
 
 def limit(text: str) -> int | None:

@@ -13,14 +13,13 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from keystow.result import PublishedResult
 
+USAGE = "--expires 1h RESULT"
 DESCRIPTION = "Print a pre-signed URL of a published archive or raw file, and say on stderr until when it opens that."
 
 
 def take_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares what the command takes."""
     take_result(parser)
-    take_trust(parser)
-    take_access(parser)
     parser.add_argument("--expires", type=typed.duration, required=True, metavar="1h", help="90s, 30m, 12h, 7d at most")
     parser.add_argument(
         "--pin-version",
@@ -28,6 +27,8 @@ def take_arguments(parser: argparse.ArgumentParser) -> None:
         default=True,
         help="name the published version (needs s3:GetObjectVersion)",
     )
+    take_trust(parser.add_argument_group("what a result of others may be"))
+    take_access(parser.add_argument_group("who asks"))
     parser.set_defaults(prints=True)
 
 
@@ -56,3 +57,9 @@ def _until(url: str, asked: datetime) -> str:
         return f"the URL ends at {end:%Y-%m-%d %H:%M:%S} UTC, with the credentials that signed it"
     sooner = ", or with the temporary credentials that signed it" if "X-Amz-Security-Token" in url else ""
     return f"the URL ends at {end:%Y-%m-%d %H:%M:%S} UTC{sooner}"
+
+
+EXAMPLES = {
+    "a URL for an hour": "keystow url published.yaml --expires 1h",
+    "of the object by its name, for a week": "keystow url s3://my-bucket/exact/results.tar --expires 7d",
+}

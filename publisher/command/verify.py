@@ -13,17 +13,20 @@ if TYPE_CHECKING:
 
     from keystow.result import PublishedResult
 
+USAGE = "RESULT"
 DESCRIPTION = "Read what was published and compare its SHA-256."
 
 
 def take_arguments(parser: "argparse.ArgumentParser") -> None:
     """Declares what the command takes."""
     take_result(parser)
-    take_checksum(parser)
-    take_trust(parser)
-    take_limits(parser, "members", "bytes")
-    typed.take_timeout(parser)
-    take_access(parser)
+    trusted = parser.add_argument_group("what a result of others may be")
+    take_checksum(trusted)
+    take_trust(trusted)
+    take_limits(trusted, "members", "bytes")
+    asking = parser.add_argument_group("who asks, and for how long")
+    typed.take_timeout(asking)
+    take_access(asking)
 
 
 def run(options: "argparse.Namespace") -> int:
@@ -43,3 +46,11 @@ def run(options: "argparse.Namespace") -> int:
         note(f"verified {what}, SHA-256 {verified.sha256}")
 
     return each_of(given_results(options), work)
+
+
+EXAMPLES = {
+    "what publish printed": "keystow verify published.yaml",
+    "a file by its name, against a checksum from elsewhere": (
+        'keystow verify s3://my-bucket/exact/results.tar --sha256 "$(sha256sum results.tar | cut -c -64)"'
+    ),
+}

@@ -37,7 +37,7 @@ _REQUESTER_PAYS = "true, or with Google the id of a project: who asks pays for t
 
 def take_writing(parser: "argparse.ArgumentParser") -> None:
     """Declares what ``given_writing`` reads."""
-    group = parser.add_argument_group("how objects are written (docs/options.md has what each becomes)")
+    group = parser.add_argument_group("how objects are written")
     for name, text in _WRITING.items():
         option = f"--{_PAIRS.get(name, name).replace('_', '-')}"
         if name in _PAIRS:
@@ -68,16 +68,16 @@ def given_writing(options: "argparse.Namespace") -> "Writing":
     return cast("Writing", found)
 
 
-def take_access(parser: "argparse.ArgumentParser") -> None:
+def take_access(group: "argparse._ActionsContainer") -> None:
     """Declares what ``given_access`` reads."""
-    take_opening(parser)
-    parser.add_argument("--customer-key", metavar="FILE", type=_key, help=_CUSTOMER_KEY)
+    take_opening(group)
+    group.add_argument("--customer-key", metavar="FILE", type=_key, help=_CUSTOMER_KEY)
 
 
-def take_opening(parser: "argparse.ArgumentParser") -> None:
+def take_opening(group: "argparse._ActionsContainer") -> None:
     """Declares ``--profile`` and ``--requester-pays``, which say who asks."""
-    parser.add_argument("--profile", metavar="NAME", help=_PROFILE)
-    parser.add_argument("--requester-pays", metavar="true|PROJECT", type=_payer, help=_REQUESTER_PAYS)
+    group.add_argument("--profile", metavar="NAME", help=_PROFILE)
+    group.add_argument("--requester-pays", metavar="true|PROJECT", type=_payer, help=_REQUESTER_PAYS)
 
 
 def given_access(options: "argparse.Namespace") -> "dict[str, Any]":
