@@ -25,6 +25,7 @@ _COMMANDS = {
     "ls": "list what was published, the newest last",
     "key": "print a key as publish would use it",
     "policy": "print the least that a publisher or a requester has to be allowed",
+    "doctor": "find out why a publish fails, or would",
 }
 
 _VERBOSE = "name what is left out; say every 5 s how far it is, where there is no terminal to show it on"
