@@ -153,12 +153,12 @@ _FAILURES: tuple[tuple[type[Exception], str, str], ...] = (
         "{at} refuses connections",
         "start the server, or correct the endpoint's host and port",
     ),
-    (http.client.HTTPException, "{at} answered what is no HTTP", "correct the endpoint's port, or write https://"),
     (
         ConnectionError,
         "{at} broke the connection off",
         "correct the endpoint's port, or write https://; see the server's log",
     ),
+    (http.client.HTTPException, "{at} answered what is no HTTP", "correct the endpoint's port, or write https://"),
     (OSError, "{at} cannot be reached ({error.strerror})", "check the network of this machine, and the endpoint"),
 )
 """What can happen on the way, the more definite first: how it is told, and what to do."""
