@@ -17,7 +17,9 @@ PROMISES = ("write", "if absent", "if absent, in parts", "checksums", "ranges", 
 """The names of the findings, in their order."""
 _CONTENT = b"a probe of keystow's\n"
 _ODD = " ü+%25&=~'()/é"
-_TRUST_NOT = 'do not rely on if_exists="error" or "skip" there: use a key that is different each time, or another server'
+_TRUST_NOT = (
+    'do not rely on if_exists="error" or "skip" there: use a key that is different each time, or another server'
+)
 
 
 def promises(
@@ -78,9 +80,7 @@ def _checksums(takes_wrong: Callable[[str], Mapping[str, bool]], key: str) -> Fi
         return Finding.of("checksums", error)
     kept = [kind for kind, is_taken in taken.items() if not is_taken]
     ignored = [kind for kind, is_taken in taken.items() if is_taken]
-    told = "; ".join(
-        f"{how}: {' and '.join(kinds)}" for how, kinds in (("kept", kept), ("ignored", ignored)) if kinds
-    )
+    told = "; ".join(f"{how}: {' and '.join(kinds)}" for how, kinds in (("kept", kept), ("ignored", ignored)) if kinds)
     if kept:
         return Finding("checksums", "ok", told)
     return Finding("checksums", "failed", told, "verify what was published there: keystow verify RESULT reads it all")

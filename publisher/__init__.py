@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from .awaited import afetch, apublish, averify
     from .backends import AlreadyExistsError, S3Credentials, Store, StoreError, UnknownOutcomeError, open_store
     from .checksum import Checksum
+    from .doctor import Finding, diagnose
     from .errors import ResultError, SpecError, VerificationError, WorkerLostError
     from .fetching import Fetched, Verified, fetch, presign, verify
     from .keys import Context, Template
@@ -39,6 +40,7 @@ _HOMES = {
     "Checksum": "checksum",
     "Context": "keys",
     "Fetched": "fetching",
+    "Finding": "doctor",
     "KeystowError": "root",
     "Listed": "listing",
     "Outcome": "many",
@@ -60,6 +62,7 @@ _HOMES = {
     "afetch": "awaited",
     "apublish": "awaited",
     "averify": "awaited",
+    "diagnose": "doctor",
     "fetch": "fetching",
     "lifecycle": "policies",
     "list_published": "listing",
@@ -78,6 +81,7 @@ __all__ = [
     "Checksum",
     "Context",
     "Fetched",
+    "Finding",
     "KeystowError",
     "Listed",
     "Outcome",
@@ -99,6 +103,7 @@ __all__ = [
     "afetch",
     "apublish",
     "averify",
+    "diagnose",
     "fetch",
     "lifecycle",
     "list_published",

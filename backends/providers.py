@@ -1,0 +1,107 @@
+"""What is known of those who speak S3's protocol: data, with a source for each row.
+
+``measured`` rows are compared with what the servers do whenever the tests run; the others say what somebody else says.
+``docs/doctor.md`` holds the same table, which a test compares.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+from .endpoints import is_aws
+
+
+class Provider(NamedTuple):
+    """One of them: how its ``host`` or its ``Server`` header is recognised (patterns), and what is known.
+
+    ``promises`` are words of ``promises.PROMISES``, each ``"kept"``, ``"ignored"`` or ``"refused"``; what is not in it
+    is not known. ``note`` says what else there is to know.
+    """
+
+    name: str
+    host: str | None
+    server: str | None
+    promises: Mapping[str, str]
+    note: str
+    source: str
+    measured: bool = False
+
+
+_ALL = dict.fromkeys(("if absent", "if absent, in parts", "checksums", "ranges", "odd keys"), "kept")
+PROVIDERS = (
+    Provider(
+        "AWS",
+        None,
+        "AmazonS3",
+        dict.fromkeys(("if absent", "if absent, in parts", "checksums", "ranges"), "kept"),
+        "10,000 parts of 5 MiB to 5 GiB",
+        "https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html",
+    ),
+    Provider(
+        "Cloudflare R2",
+        r"r2\.cloudflarestorage\.com",
+        None,
+        {},
+        "all parts but the last have to be of one size: archives of more than 16 GiB are refused",
+        "https://developers.cloudflare.com/r2/objects/multipart-objects",
+    ),
+    Provider(
+        "Backblaze B2",
+        r"backblazeb2\.com",
+        None,
+        {"if absent": "refused"},
+        "publish with --if-exists replace, to keys that are different each time",
+        "https://github.com/sathinduga/obsidian-s3-sync-and-backup/pull/84",
+    ),
+    Provider(
+        "MinIO",
+        None,
+        "MinIO",
+        {"if absent": "kept"},
+        "keys with //, or with . or .. between slashes, are refused",
+        "https://blog.min.io/leading-the-way-minios-conditional-write-feature-for-modern-data-workloads/",
+    ),
+    Provider(
+        "Ceph",
+        None,
+        "Ceph",
+        {},
+        "its own tests do not look at conditional writes: ask with --write-probe",
+        "https://github.com/ceph/s3-tests/issues/583",
+    ),
+    Provider("SeaweedFS", None, "SeaweedFS", _ALL, "", "tests/publisher/test_doctor.py", measured=True),
+    Provider(
+        "moto",
+        None,
+        "Werkzeug",
+        _ALL,
+        "it checks neither signatures nor permissions",
+        "tests/publisher/test_doctor.py",
+        measured=True,
+    ),
+    Provider(
+        "rclone serve s3",
+        None,
+        "rclone",
+        _ALL,
+        "it keeps no versions",
+        "tests/publisher/test_doctor.py",
+        measured=True,
+    ),
+)
+
+
+def recognised(endpoint: str | None, server: str) -> Provider | None:
+    """Whose ``endpoint`` it is (``None`` for AWS's own), by its host, or else by what it says in ``Server``.
+
+    >>> recognised("https://0123.r2.cloudflarestorage.com", "cloudflare").name
+    'Cloudflare R2'
+    """
+    if is_aws(endpoint):
+        return PROVIDERS[0]
+    host = urlsplit(endpoint or "").hostname or ""
+    for row in PROVIDERS:
+        if row.host and re.search(rf"(?:^|\.){row.host}$", host):
+            return row
+    return next((row for row in PROVIDERS if row.server and server.startswith(row.server)), None)
