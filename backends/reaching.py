@@ -19,6 +19,7 @@ from .findings import Finding
 
 _PORTS = {"http": 80, "https": 443}
 _MOST = 1 << 16
+_NOBODY: dict[str, str] = {}
 _SKEW = 15 * 60
 """Seconds by which the clocks may differ (S3's "RequestTimeTooSkewed", of its API's error codes)."""
 _NOTICED = 60
@@ -56,7 +57,10 @@ class UnreachedError(Exception):
 
 
 def hear(url: str, *, tls: ssl.SSLContext | None = None, proxy: Proxy | None = None, seconds: float = 10.0) -> Heard:
-    """The answer to ``GET url`` without credentials. Raises ``UnreachedError``, and ``ValueError`` for a wrong proxy."""
+    """The answer to ``GET url`` without credentials.
+
+    Raises ``UnreachedError``, and ``ValueError`` for a variable that names no proxy.
+    """
     connection, target, headers = _way(url, tls, proxy, seconds)
     try:
         before = time.time()
@@ -81,9 +85,7 @@ def _way(
     target = f"{parts.path or '/'}{f'?{parts.query}' if parts.query else ''}"
     headers = {"User-Agent": "keystow", "Accept-Encoding": "identity"}
     secure = None if parts.scheme == "http" else tls or ssl.create_default_context()
-    first, authority = (host, port), {}
-    if proxy is not None:
-        first, authority = _proxy_of(proxy)
+    first, authority = ((host, port), _NOBODY) if proxy is None else _proxy_of(proxy)
     connection = (
         http.client.HTTPConnection(*first, timeout=seconds)
         if secure is None

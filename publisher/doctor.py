@@ -4,8 +4,10 @@ Strategy: what is wrong with the destination's text is an error, as with every o
 machine and on the store is a finding, each with what to do. Without being told to, nothing is written.
 """
 
+import itertools
 import os
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from datetime import timedelta
 from functools import partial
 
@@ -26,7 +28,13 @@ if TYPE_CHECKING:
 
 __all__ = ["Finding", "diagnose"]
 
-_STORES = {"s3": "S3", "gs": "Google Cloud Storage", "az": "Azure", "file": "a directory", "memory": "this process"}
+_STORES = {
+    "s3": "S3",
+    "gs": "Google Cloud Storage",
+    "az": "Azure Blob Storage",
+    "file": "a directory",
+    "memory": "this process",
+}
 _GOOGLE = "https://storage.googleapis.com"
 
 
@@ -61,41 +69,45 @@ def _found(to: Destination, context: Context, *, write_probe: bool) -> Iterator[
     yield Finding("destination", "ok", f"{_STORES.get(spec.type, spec.type)}: {spec.type}://{spec.bucket}/{spec.key}")
     key, finding = _key(to, context)
     yield finding
-    if spec.type == "s3":
-        for finding in _examined_s3(to):
-            yield finding
-            if finding.outcome == "failed" and finding.name != "clock":
-                return
-    elif spec.type == "file":
-        yield _directory(spec.bucket)
+    failed = set()
+    for finding in _on_the_way(to):
+        yield finding
+        failed |= {finding.name} if finding.outcome == "failed" else set()
+    if failed - {"clock"}:
+        return
     try:
         store = open_place(spec, to.access)
     except (StoreError, MissingExtraError, ValueError) as error:
         yield Finding.of("store", error)
         return
-    try:
-        if spec.type in {"gs", "az"}:
-            for finding in _reached(store, spec.type):
-                yield finding
-                if finding.name == "reachable" and finding.outcome == "failed":
-                    return
-        if key is not None:
-            finding = _reading(store, key)
-            yield finding
-            if finding.outcome == "failed":
-                return
-        if not write_probe:
-            yield Finding(
-                "writing", "unknown", "it is not asked without writing", "write_probe=True writes, and removes it again"
-            )
+    with closing(store):
+        yield from _asked_of(store, to, key, write_probe=write_probe)
+
+
+def _on_the_way(to: Destination) -> Iterator[Finding]:
+    """What is found before the store is opened."""
+    if to.spec.type == "s3":
+        yield from _examined_s3(to)
+    elif to.spec.type == "file":
+        yield _directory(to.spec.bucket)
+
+
+def _asked_of(store: Store, to: Destination, key: str | None, *, write_probe: bool) -> Iterator[Finding]:
+    """What the open store says; nothing more after it could not be reached or read for a fault of its own."""
+    reached = _reached(store) if to.spec.type in {"gs", "az"} else ()
+    reading = () if key is None else (_reading(store, each) for each in (key,))
+    for finding in itertools.chain(reached, reading):
+        yield finding
+        if finding.outcome == "failed" and finding.name != "clock":
             return
-        if key is None:
-            yield Finding("write", "unknown", "without a key nothing is written", "give what its fields stand for")
-            return
-        wrong = partial(_wrong, to) if spec.type == "s3" else None
-        yield from promises(store, key.rpartition("/")[0] + "/" * ("/" in key), takes_wrong=wrong)
-    finally:
-        store.close()
+    if not write_probe:
+        mend = "write_probe=True writes beside the key, and removes that again"
+        yield Finding("writing", "unknown", "it cannot be asked without writing", mend)
+    elif key is None:
+        yield Finding("writing", "unknown", "without a key nothing is written", "give what its fields stand for")
+    else:
+        wrong = partial(_wrong, to) if to.spec.type == "s3" else None
+        yield from promises(store, key[: key.rfind("/") + 1], takes_wrong=wrong)
 
 
 def _key(to: Destination, context: Context) -> tuple[str | None, Finding]:
@@ -161,7 +173,7 @@ def _directory(path: str) -> Finding:
     return Finding("directory", "ok", "it is there" if there == path else f"it will be made, in {there!r}")
 
 
-def _reached(store: Store, kind: str) -> Iterator[Finding]:
+def _reached(store: Store) -> Iterator[Finding]:
     """Whether Google's or Azure's server answers, and how its clock is."""
     from .backends.reaching import UnreachedError, clock, hear
 

@@ -8,7 +8,7 @@ import base64
 import hashlib
 import re
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, nullcontext
 from typing import Any, NamedTuple
 
 from keystow.backends.endpoints import region_of
@@ -80,14 +80,16 @@ class Asked(NamedTuple):
 
 
 def examined(asked: Asked) -> Iterator[Finding]:
-    """What is found, line by line; the last one has failed if what would come after it cannot be asked."""
+    """What is found, one thing after another; what depends on something that has failed is not looked at.
+
+    A server's clock is looked at, even without credentials.
+    """
     try:
         with setting_errors():
             session = _session(asked.options)
     except (ValueError, StoreError) as error:
         yield Finding.of("credentials", error)
         return
-    where = None
     for name, find in (("endpoint", _endpoint), ("region", _region), ("certificates", _certificates)):
         found, wrong = _set(name, find, asked.options, session)
         if wrong:
@@ -107,9 +109,12 @@ def examined(asked: Asked) -> Iterator[Finding]:
             yield Finding.of("carrier", error)
             return
         yield Finding("carrier", "ok", f"{_CARRIERS[carriers.usual.carrier]}: {carriers.usual.why}")
-    yield from _heard(asked, where)
-    if carriers is not None:
-        with closing(carriers):
+    with nullcontext() if carriers is None else closing(carriers):
+        for finding in _heard(asked, where):
+            yield finding
+            if finding.outcome == "failed" and finding.name != "clock":
+                return
+        if carriers is not None:
             yield from _answered(asked, carriers, is_assumed=where.assumed)
 
 
@@ -244,7 +249,6 @@ def _answered(asked: Asked, carriers: Carriers, *, is_assumed: bool) -> Iterator
         except StoreError as error:
             yield Finding.of("answer", error)
             return
-    versioning, head = answers
     refusals = [
         refused(answer, operation, asked.bucket, "", carriers.endpoint) if answer.status >= 300 else None
         for answer, operation in zip(answers, ("get_bucket_versioning", "head_bucket"), strict=True)
@@ -267,7 +271,7 @@ def _answered(asked: Asked, carriers: Carriers, *, is_assumed: bool) -> Iterator
         return
     yield _bucket(asked.bucket, told, refusals[1], region)
     if told is None or not isinstance(told, BucketNotFoundError):
-        yield _versioning(versioning, told)
+        yield _versioning(answers[0], told)
 
 
 def _sent(asked: Asked, carriers: Carriers, operation: str) -> Answer:

@@ -293,6 +293,7 @@ def _dead() -> int:
 
 
 def trusting(ca_file: str | None) -> ssl.SSLContext:
+    """What trusts the certificates in ``ca_file``, or else those that fsspec's client trusts, and the system's."""
     context = ssl.create_default_context(cafile=ca_file)
     if ca_file is None:
         from botocore.httpsession import get_cert_path
