@@ -34,7 +34,7 @@ def promises(
     >>> [each.outcome for each in promises(open_store("memory://promised"), "a/")].count("failed")
     0
     """
-    key = f"{prefix}.keystow-probe-{secrets.token_hex(8)}"
+    key = f"{prefix}keystow-probe-{secrets.token_hex(8)}"
     odd = f"{key}{_ODD}"
     try:
         written = store.write(key, [_CONTENT])

@@ -27,7 +27,20 @@ class Provider(NamedTuple):
     source: str
     measured: bool = False
 
+    @property
+    def told(self) -> str:
+        """What is known, and from where, in one line.
 
+        >>> recognised("https://s3.eu-central-003.backblazeb2.com", "").told[:37]
+        'Backblaze B2: if absent refused; publ'
+        """
+        hows = {how: [name for name, found in self.promises.items() if found == how] for how in _HOWS}
+        parts = [f"{', '.join(names)} {how}" for how, names in hows.items() if names]
+        said = "measured" if self.measured else self.source
+        return f"{self.name}: {'; '.join((*parts, self.note) if self.note else parts)} ({said})"
+
+
+_HOWS = ("kept", "ignored", "refused")
 _ALL = dict.fromkeys(("if absent", "if absent, in parts", "checksums", "ranges", "odd keys"), "kept")
 PROVIDERS = (
     Provider(
@@ -74,8 +87,8 @@ PROVIDERS = (
     Provider(
         "moto",
         None,
-        "Werkzeug",
-        _ALL,
+        None,
+        _ALL | {"checksums": "ignored"},
         "it checks neither signatures nor permissions",
         "tests/publisher/test_doctor.py",
         measured=True,
@@ -84,7 +97,7 @@ PROVIDERS = (
         "rclone serve s3",
         None,
         "rclone",
-        _ALL,
+        _ALL | {"if absent": "ignored", "if absent, in parts": "ignored"},
         "it keeps no versions",
         "tests/publisher/test_doctor.py",
         measured=True,

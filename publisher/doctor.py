@@ -191,7 +191,7 @@ def _reached(store: Store) -> Iterator[Finding]:
 
 def _reading(store: Store, key: str) -> Finding:
     """What a look at the key says of who looks."""
-    name = f"{key}.keystow-probe" if key.endswith("/") else key
+    name = f"{key}keystow-probe" if key.endswith("/") else key
     try:
         stat = store.stat(name)
     except BucketNotFoundError as error:

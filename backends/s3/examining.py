@@ -84,38 +84,34 @@ def examined(asked: Asked) -> Iterator[Finding]:
 
     A server's clock is looked at, even without credentials.
     """
+    options = asked.options
     try:
         with setting_errors():
-            session = _session(asked.options)
+            session = _session(options)
     except (ValueError, StoreError) as error:
         yield Finding.of("credentials", error)
         return
-    for name, find in (("endpoint", _endpoint), ("region", _region), ("certificates", _certificates)):
-        found, wrong = _set(name, find, asked.options, session)
-        if wrong:
-            yield wrong
-            return
-        if found is not None:
-            yield found
-    where = _place(asked.options, session)
-    credentials, wrong = _set("credentials", _credentials, asked.options, session)
-    if finding := wrong or credentials:
-        yield finding
-    carriers = None
-    if wrong is None:
-        try:
-            carriers = Carriers(asked.bucket, asked.engine, asked.options)
-        except (ValueError, StoreError, ImportError) as error:
-            yield Finding.of("carrier", error)
-            return
+    settings = {name: _set(name, find, options, session) for name, find in _SETTINGS.items()}
+    yield from filter(None, settings.values())
+    wrong = {name for name, finding in settings.items() if finding is not None and finding.outcome == "failed"}
+    if wrong - {"credentials"}:
+        return
+    where = _place(options, session)
+    if wrong:
+        yield from _heard(asked, where)
+        return
+    try:
+        carriers = Carriers(asked.bucket, asked.engine, options)
+    except (ValueError, StoreError) as error:
+        yield Finding.of("carrier", error)
+        return
+    with closing(carriers):
         yield Finding("carrier", "ok", f"{_CARRIERS[carriers.usual.carrier]}: {carriers.usual.why}")
-    with nullcontext() if carriers is None else closing(carriers):
         for finding in _heard(asked, where):
             yield finding
             if finding.outcome == "failed" and finding.name != "clock":
                 return
-        if carriers is not None:
-            yield from _answered(asked, carriers, is_assumed=where.assumed)
+        yield from _answered(asked, carriers, is_assumed=where.assumed)
 
 
 def _session(options: Options) -> Any:
@@ -126,15 +122,13 @@ def _session(options: Options) -> Any:
     return session
 
 
-def _set(
-    name: str, find: Callable[[Options, Any], Finding | None], options: Options, session: Any
-) -> tuple[Finding | None, Finding | None]:
+def _set(name: str, find: Callable[[Options, Any], Finding | None], options: Options, session: Any) -> Finding | None:
     """What is found of a setting, or what is wrong with it."""
     try:
         with setting_errors():
-            return find(options, session), None
+            return find(options, session)
     except (ValueError, StoreError) as error:
-        return None, Finding.of(name, error)
+        return Finding.of(name, error)
 
 
 def _endpoint(options: Options, session: Any) -> Finding:
@@ -180,6 +174,15 @@ def _credentials(options: Options, session: Any) -> Finding:
     return Finding("credentials", "ok", f"{masked(keys['access_key_id'])}, of {source}{temporary}{until}")
 
 
+_SETTINGS: dict[str, Callable[[Options, Any], Finding | None]] = {
+    "endpoint": _endpoint,
+    "region": _region,
+    "certificates": _certificates,
+    "credentials": _credentials,
+}
+"""What is set, in the order in which it is told."""
+
+
 def masked(key_id: str) -> str:
     """What may be shown of the id of a key: its end, if it is long enough to hide the rest.
 
@@ -214,7 +217,10 @@ def _heard(asked: Asked, where: Place) -> Iterator[Finding]:
         yield Finding.of("reachable", error)
         return
     yield Finding("reachable", "ok", f"through the proxy of {variable}" if variable else "without a proxy")
-    yield _kind(heard, where, variable)
+    yield _kind(heard, variable)
+    row = recognised(where.endpoint, heard.headers.get("server", ""))
+    if row is not None:
+        yield Finding("provider", "ok", row.told)
     yield clock(heard)
 
 
@@ -226,14 +232,12 @@ def _value(variable: str) -> str:
     return environ.get(variable) or proxies.get(variable.lower().removesuffix("_proxy")) or proxies.get("all", "")
 
 
-def _kind(heard: Heard, where: Place, variable: str | None) -> Finding:
+def _kind(heard: Heard, variable: str | None) -> Finding:
     """Whether the server speaks S3, as far as its answer to a stranger tells."""
     headers = heard.headers
     speaks = is_error(heard.body) or _ROOTS.match(heard.body) or "x-amz-request-id" in headers
     if speaks:
-        row = recognised(where.endpoint, headers.get("server", ""))
-        known = "" if row is None else f", as {row.name} has it"
-        return Finding("server", "ok", f"it speaks S3{known}")
+        return Finding("server", "ok", "it speaks S3")
     named = headers.get("server", "")[:60]
     what = f"it does not speak S3: status {heard.status}{f', server {named}' if named else ''}"
     mend = f"{_NOT_S3}; or see whether the proxy of {variable} answers in its place" if variable else _NOT_S3
@@ -265,7 +269,7 @@ def _answered(asked: Asked, carriers: Carriers, *, is_assumed: bool) -> Iterator
         yield Finding.of("answer", told)
         return
     if told is None or refusals[1] is None or isinstance(told, AccessDeniedError | NotFoundError):
-        yield Finding("signature", "ok", "the server takes it for that of somebody whom it knows")
+        yield Finding("signature", "ok", "it is accepted")
     if region is not None and region != carriers.region and not is_assumed:
         yield _elsewhere(carriers.region, region)
         return
