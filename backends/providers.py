@@ -46,7 +46,7 @@ PROVIDERS = (
     Provider(
         "AWS",
         None,
-        "AmazonS3",
+        None,
         dict.fromkeys(("if absent", "if absent, in parts", "checksums", "ranges"), "kept"),
         "10,000 parts of 5 MiB to 5 GiB",
         "https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html",
@@ -96,7 +96,7 @@ PROVIDERS = (
     Provider(
         "rclone serve s3",
         None,
-        "rclone",
+        None,
         _ALL | {"if absent": "ignored", "if absent, in parts": "ignored"},
         "it keeps no versions",
         "tests/publisher/test_doctor.py",

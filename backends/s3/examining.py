@@ -8,7 +8,7 @@ import base64
 import hashlib
 import re
 from collections.abc import Callable, Iterator
-from contextlib import closing, nullcontext
+from contextlib import closing
 from typing import Any, NamedTuple
 
 from keystow.backends.endpoints import region_of
