@@ -13,7 +13,7 @@ from .errors import AccessDeniedError, AlreadyExistsError, StoreError, Unsupport
 from .findings import Finding, unless_denied
 from .sending.parts import part_size
 
-PROMISES = ("write", "if absent", "if absent, in parts", "checksums", "ranges", "odd keys", "versions", "removal")
+PROMISES = ("write", "if absent", "if absent in parts", "checksums", "ranges", "odd keys", "versions", "removal")
 """The names of the findings, in their order."""
 _CONTENT = b"a probe of keystow's\n"
 _ODD = " ü+%25&=~'()/é"
@@ -45,7 +45,7 @@ def promises(
     try:
         yield Finding("write", "ok", f"kept; confirmed by {written.confirmed}")
         yield _if_absent("if absent", store, key, [b"another"])
-        yield _if_absent("if absent, in parts", store, key, [bytes(part_size(1)), b"another"])
+        yield _if_absent("if absent in parts", store, key, [bytes(part_size(1)), b"another"])
         if takes_wrong is not None:
             yield _checksums(takes_wrong, key)
         with suppress(StoreError):

@@ -41,13 +41,13 @@ class Provider(NamedTuple):
 
 
 _HOWS = ("kept", "ignored", "refused")
-_ALL = dict.fromkeys(("if absent", "if absent, in parts", "checksums", "ranges", "odd keys"), "kept")
+_ALL = dict.fromkeys(("if absent", "if absent in parts", "checksums", "ranges", "odd keys"), "kept")
 PROVIDERS = (
     Provider(
         "AWS",
         None,
         None,
-        dict.fromkeys(("if absent", "if absent, in parts", "checksums", "ranges"), "kept"),
+        dict.fromkeys(("if absent", "if absent in parts", "checksums", "ranges"), "kept"),
         "10,000 parts of 5 MiB to 5 GiB",
         "https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html",
     ),
@@ -97,7 +97,7 @@ PROVIDERS = (
         "rclone serve s3",
         None,
         None,
-        _ALL | {"if absent": "ignored", "if absent, in parts": "ignored"},
+        _ALL | {"if absent": "ignored", "if absent in parts": "ignored"},
         "it keeps no versions",
         "tests/publisher/test_doctor.py",
         measured=True,

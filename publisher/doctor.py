@@ -6,7 +6,7 @@ machine and on the store is a finding, each with what to do. Without being told 
 
 import itertools
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import closing
 from datetime import timedelta
 from functools import partial
@@ -20,7 +20,7 @@ from .keys import Context, MissingValueError, TemplateError
 from .publishing import Destination
 from .spec import PublisherSpec
 from .stored import Access, open_place
-from .surroundings import job_context, with_instant
+from .surroundings import job_context, trust, with_instant
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -45,6 +45,8 @@ def diagnose(
     archive: bool | None = None,
     raw: bool = False,
     write_probe: bool = False,
+    allow: Collection[str] = (),
+    allow_endpoints: Collection[str] | None = None,
     timeout: timedelta | float | None = None,
     credentials: Credentials | None = None,
     profile: str | None = None,
@@ -54,21 +56,24 @@ def diagnose(
 
     Without a ``context`` it is the running job's, and now. With ``write_probe``, small objects, and one of two parts,
     are written beside the key, to see which promises the store keeps, and removed again. After what has failed, that
-    which depends on it is not looked at. Raises ``SpecError`` for what ``publish`` would raise it for.
+    which depends on it is not looked at. The other arguments are ``publish``'s, which raises the same for them.
+
+    Raises ``SpecError``.
 
     >>> [found.outcome for found in diagnose("memory://bucket/results", write_probe=True)].count("failed")
     0
     """
     access = Access(timeout, credentials, profile, None, requester_pays)
-    to = Destination(destination, archive=archive, raw=raw, access=access)
-    return _found(to, with_instant(job_context() if context is None else context), write_probe=write_probe)
+    trusted = trust(allow, allow_endpoints)
+    to = Destination(destination, archive=archive, raw=raw, trust=trusted, access=access)
+    key, finding = _key(to, with_instant(job_context() if context is None else context))
+    return _found(to, key, finding, write_probe=write_probe)
 
 
-def _found(to: Destination, context: Context, *, write_probe: bool) -> Iterator[Finding]:
+def _found(to: Destination, key: str | None, of_key: Finding, *, write_probe: bool) -> Iterator[Finding]:
     spec = to.spec
     yield Finding("destination", "ok", f"{_STORES.get(spec.type, spec.type)}: {spec.type}://{spec.bucket}/{spec.key}")
-    key, finding = _key(to, context)
-    yield finding
+    yield of_key
     failed = set()
     for finding in _on_the_way(to):
         yield finding

@@ -129,6 +129,21 @@ def test_the_commands_and_the_program_on_the_page_of_permissions(workplace, seaw
 
 
 @pytest.mark.server
+def test_the_commands_and_the_program_on_the_page_of_the_doctor(workplace):
+    """The bucket is well, so that nothing is said in Python; and each name of a line is in a table there."""
+    page = (ROOT / "docs" / "doctor.md").read_text("utf-8")
+    (commands,), (program,) = (blocks(page, language) for language in ("sh", "python"))
+    for call in (["/bin/sh", "-euxc", commands], [sys.executable, "-c", program]):
+        done = subprocess.run(call, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+    assert done.stdout == ""
+    lines = [json.loads(line) for line in Path("findings.json").read_text().splitlines()]
+    assert {line["outcome"] for line in lines} == {"ok"}
+    named = {name for row in re.findall(r"^\| (`.*?) \|", page, re.MULTILINE) for name in re.findall("`(.*?)`", row)}
+    assert {line["name"] for line in lines} - named == set()
+
+
+@pytest.mark.server
 def test_the_test_in_the_readme(tmp_path):
     """It runs on all five kinds of store, as a user's own test."""
     (program,) = blocks(README, "py")

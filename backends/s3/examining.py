@@ -160,7 +160,7 @@ def _certificates(options: Options, session: Any) -> Finding | None:
 
 def _credentials(options: Options, session: Any) -> Finding:
     if options.credentials is not None:
-        keys, source, end = options.credentials(), "given in Python", options.credentials.end
+        keys, source, end = options.credentials(), "the caller", options.credentials.end
     else:
         found = session.get_credentials()
         if found is None:

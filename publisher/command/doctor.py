@@ -1,6 +1,7 @@
 """``keystow doctor``: why a publish fails, or would."""
 
 from . import typed
+from .claimed import given_trust, take_trust
 from .context import given_context, take_context
 from .destination import given_destinations, take_destination
 from .written import take_opening
@@ -26,6 +27,7 @@ def take_arguments(parser: "argparse.ArgumentParser") -> None:
     parser.add_argument("--write-probe", action="store_true", help=_PROBE)
     take_context(parser)
     parser.add_argument("--output", choices=("table", "json"), default="table", help=_OUTPUT)
+    take_trust(parser)
     typed.take_timeout(parser)
     take_opening(parser)
     parser.set_defaults(prints=True)
@@ -38,7 +40,8 @@ def run(options: "argparse.Namespace") -> int:
     from keystow.doctor import diagnose
 
     given = {name: getattr(options, name) for name in ("raw", "write_probe", "timeout", "profile", "requester_pays")}
-    made = partial(diagnose, context=given_context(options), archive=False if options.plain else None, **given)
+    given |= given_trust(options) | {"context": given_context(options), "archive": False if options.plain else None}
+    made = partial(diagnose, **given)
     (findings,) = given_destinations([options.destination] if options.destination else [], options.spec, made)
     line = _as_json if options.output == "json" else _as_row
     status = 0

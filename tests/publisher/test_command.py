@@ -787,7 +787,9 @@ def test_help(arguments, words):
     assert [word for word in words if word not in ran.out] == []
 
 
-@pytest.mark.parametrize("command", ["publish", "publish-many", "get", "verify", "url", "ls", "key", "policy", "doctor"])
+@pytest.mark.parametrize(
+    "command", ["publish", "publish-many", "get", "verify", "url", "ls", "key", "policy", "doctor"]
+)
 def test_every_option_has_a_word_of_help(command):
     options = (
         keystow(command, "--help", COLUMNS="200").out.split("options:\n")[1].replace("\n\nhow objects are written", "")
