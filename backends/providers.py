@@ -1,4 +1,4 @@
-"""What is known of those who speak S3's protocol: data, with a source for each row.
+"""What is known of those who speak S3's protocol: data, with sources for each row.
 
 ``measured`` rows are compared with what the servers do whenever the tests run; the others say what somebody else says.
 ``docs/doctor.md`` holds the same table, which a test compares.
@@ -24,7 +24,7 @@ class Provider(NamedTuple):
     server: str | None
     promises: Mapping[str, str]
     note: str
-    source: str
+    sources: tuple[str, ...]
     measured: bool = False
 
     @property
@@ -36,10 +36,11 @@ class Provider(NamedTuple):
         """
         hows = {how: [name for name, found in self.promises.items() if found == how] for how in _HOWS}
         parts = [f"{', '.join(names)} {how}" for how, names in hows.items() if names]
-        said = "measured" if self.measured else self.source
+        said = "measured" if self.measured else " ".join(self.sources)
         return f"{self.name}: {'; '.join((*parts, self.note) if self.note else parts)} ({said})"
 
 
+_TESTS = ("tests/publisher/test_doctor.py",)
 _HOWS = ("kept", "ignored", "refused")
 _ALL = dict.fromkeys(("if absent", "if absent in parts", "checksums", "ranges", "odd keys"), "kept")
 PROVIDERS = (
@@ -47,17 +48,20 @@ PROVIDERS = (
         "AWS",
         None,
         None,
-        dict.fromkeys(("if absent", "if absent in parts", "checksums", "ranges"), "kept"),
+        dict.fromkeys(("if absent", "if absent in parts"), "kept"),
         "10,000 parts of 5 MiB to 5 GiB",
-        "https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html",
+        (
+            "https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html",
+            "https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html",
+        ),
     ),
     Provider(
         "Cloudflare R2",
         r"r2\.cloudflarestorage\.com",
         None,
         {},
-        "all parts but the last have to be of one size: archives of more than 16 GiB are refused",
-        "https://developers.cloudflare.com/r2/objects/multipart-objects",
+        "all parts but the last have to be of one size; keystow's are larger beyond 16,000 MiB",
+        ("https://developers.cloudflare.com/r2/objects/multipart-objects",),
     ),
     Provider(
         "Backblaze B2",
@@ -65,7 +69,7 @@ PROVIDERS = (
         None,
         {"if absent": "refused"},
         "publish with --if-exists replace, to keys that are different each time",
-        "https://github.com/sathinduga/obsidian-s3-sync-and-backup/pull/84",
+        ("https://github.com/sathinduga/obsidian-s3-sync-and-backup/pull/84",),
     ),
     Provider(
         "MinIO",
@@ -73,7 +77,10 @@ PROVIDERS = (
         "MinIO",
         {"if absent": "kept"},
         "keys with //, or with . or .. between slashes, are refused",
-        "https://blog.min.io/leading-the-way-minios-conditional-write-feature-for-modern-data-workloads/",
+        (
+            "https://blog.min.io/leading-the-way-minios-conditional-write-feature-for-modern-data-workloads/",
+            "https://github.com/minio/minio/issues/5874",
+        ),
     ),
     Provider(
         "Ceph",
@@ -81,16 +88,16 @@ PROVIDERS = (
         "Ceph",
         {},
         "its own tests do not look at conditional writes: ask with --write-probe",
-        "https://github.com/ceph/s3-tests/issues/583",
+        ("https://github.com/ceph/s3-tests/issues/583",),
     ),
-    Provider("SeaweedFS", None, "SeaweedFS", _ALL, "", "tests/publisher/test_doctor.py", measured=True),
+    Provider("SeaweedFS", None, "SeaweedFS", _ALL, "", _TESTS, measured=True),
     Provider(
         "moto",
         None,
         None,
         _ALL | {"checksums": "ignored"},
         "it checks neither signatures nor permissions",
-        "tests/publisher/test_doctor.py",
+        _TESTS,
         measured=True,
     ),
     Provider(
@@ -99,7 +106,7 @@ PROVIDERS = (
         None,
         _ALL | {"if absent": "ignored", "if absent in parts": "ignored"},
         "it keeps no versions",
-        "tests/publisher/test_doctor.py",
+        _TESTS,
         measured=True,
     ),
 )
