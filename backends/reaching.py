@@ -36,6 +36,15 @@ class Proxy(NamedTuple):
         return f"Proxy({self.variable!r})"
 
 
+def through(proxy: Proxy | None) -> str:
+    """How the server was reached, in words.
+
+    >>> through(Proxy("HTTPS_PROXY", "http://proxy.example.com:3128"))
+    'through the proxy of HTTPS_PROXY'
+    """
+    return "without a proxy" if proxy is None else f"through the proxy of {proxy.variable}"
+
+
 class Heard(NamedTuple):
     """What was answered, the headers' names in lower case; ``moment`` is when by our clock, a POSIX timestamp.
 

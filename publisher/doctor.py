@@ -35,6 +35,7 @@ _STORES = {
     "file": "a directory",
     "memory": "this process",
 }
+_OPENED = {"key": "its key", "sas": "a shared access signature", "token": "a token", "none": "nobody"}
 _GOOGLE = "https://storage.googleapis.com"
 
 
@@ -93,6 +94,8 @@ def _on_the_way(to: Destination) -> Iterator[Finding]:
     """What is found before the store is opened."""
     if to.spec.type == "s3":
         yield from _examined_s3(to)
+    elif to.spec.type == "az":
+        yield _opened_by(to)
     elif to.spec.type == "file":
         yield _directory(to.spec.bucket)
 
@@ -166,6 +169,18 @@ def _wrong(to: Destination, key: str) -> Mapping[str, bool]:
     return takes_wrong_checksums(_asked(to), key)
 
 
+def _opened_by(to: Destination) -> Finding:
+    """What opens Azure's account."""
+    from .backends.azure.settings import account
+
+    try:
+        found = account(to.spec.endpoint, os.environ, to.access.credentials)
+    except (StoreError, ValueError) as error:
+        return Finding.of("credentials", error)
+    source = "the environment" if to.access.credentials is None else "the caller"
+    return Finding("credentials", "ok", f"account {found.name}, by {_OPENED[found.by]}, of {source}")
+
+
 def _directory(path: str) -> Finding:
     """Whether files can be made there, or the directory that is not there yet."""
     there = path
@@ -180,17 +195,22 @@ def _directory(path: str) -> Finding:
 
 def _reached(store: Store) -> Iterator[Finding]:
     """Whether Google's or Azure's server answers, and how its clock is."""
-    from .backends.reaching import UnreachedError, clock, hear
+    from .backends.reaching import UnreachedError, clock, hear, through
+    from .backends.s3.failures import proxy_to
 
     endpoint: str | None = getattr(store, "endpoint", None)
     url = endpoint or _GOOGLE
     yield Finding("endpoint", "ok", url if endpoint else f"{url}, as none is set")
+    proxy = proxy_to(url)
     try:
-        heard = hear(url)
+        heard = hear(url, proxy=proxy)
     except UnreachedError as error:
         yield Finding("reachable", "failed", error.found, error.advice)
         return
-    yield Finding("reachable", "ok", "without a proxy")
+    except ValueError as error:
+        yield Finding.of("reachable", error)
+        return
+    yield Finding("reachable", "ok", through(proxy))
     yield clock(heard)
 
 

@@ -22,12 +22,12 @@ from keystow.backends.errors import (
 )
 from keystow.backends.findings import Finding
 from keystow.backends.providers import recognised
-from keystow.backends.reaching import Heard, Proxy, UnreachedError, clock, hear
+from keystow.backends.reaching import Heard, Proxy, UnreachedError, clock, hear, through
 from keystow.backends.sending.lines import Lines
 
 from .answers import is_error
 from .carriers import Carriers
-from .failures import proxy_variable
+from .failures import proxy_to
 from .options import Terms
 from .place import Options, Place, address, frozen_keys
 from .provided import end_of
@@ -205,8 +205,7 @@ def _heard(asked: Asked, where: Place) -> Iterator[Finding]:
     url = where.endpoint or f"https://s3.{where.region}.amazonaws.com"
     if _PLAIN_BUCKET.fullmatch(asked.bucket):
         url = address(asked.bucket, where, asked.options.addressing)
-    variable = proxy_variable(url)
-    proxy = Proxy(variable, _value(variable)) if variable else None
+    proxy = proxy_to(url)
     tls = trusting(where.ca_file) if url.startswith("https") else None
     try:
         heard = hear(f"{url}/?list-type=2&max-keys=0", tls=tls, proxy=proxy, seconds=asked.options.connect)
@@ -216,23 +215,15 @@ def _heard(asked: Asked, where: Place) -> Iterator[Finding]:
     except ValueError as error:
         yield Finding.of("reachable", error)
         return
-    yield Finding("reachable", "ok", f"through the proxy of {variable}" if variable else "without a proxy")
-    yield _kind(heard, variable)
+    yield Finding("reachable", "ok", through(proxy))
+    yield _kind(heard, proxy)
     row = recognised(where.endpoint, heard.headers.get("server", ""))
     if row is not None:
         yield Finding("provider", "ok", row.told)
     yield clock(heard)
 
 
-def _value(variable: str) -> str:
-    from os import environ
-    from urllib.request import getproxies
-
-    proxies = getproxies()
-    return environ.get(variable) or proxies.get(variable.lower().removesuffix("_proxy")) or proxies.get("all", "")
-
-
-def _kind(heard: Heard, variable: str | None) -> Finding:
+def _kind(heard: Heard, proxy: Proxy | None) -> Finding:
     """Whether the server speaks S3, as far as its answer to a stranger tells."""
     headers = heard.headers
     speaks = is_error(heard.body) or _ROOTS.match(heard.body) or "x-amz-request-id" in headers
@@ -240,8 +231,8 @@ def _kind(heard: Heard, variable: str | None) -> Finding:
         return Finding("server", "ok", "it speaks S3")
     named = headers.get("server", "")[:60]
     what = f"it does not speak S3: status {heard.status}{f', server {named}' if named else ''}"
-    mend = f"{_NOT_S3}; or see whether the proxy of {variable} answers in its place" if variable else _NOT_S3
-    return Finding("server", "failed", what, mend)
+    instead = f"; or see whether the proxy of {proxy.variable} answers in its place" if proxy else ""
+    return Finding("server", "failed", what, f"{_NOT_S3}{instead}")
 
 
 def _answered(asked: Asked, carriers: Carriers, *, is_assumed: bool) -> Iterator[Finding]:
