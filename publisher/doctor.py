@@ -177,7 +177,8 @@ def _opened_by(to: Destination) -> Finding:
         found = account(to.spec.endpoint, os.environ, to.access.credentials)
     except (StoreError, ValueError) as error:
         return Finding.of("credentials", error)
-    source = "the environment" if to.access.credentials is None else "the caller"
+    chain = "the default chain" if found.by == "token" else "the environment"
+    source = chain if to.access.credentials is None else "the caller"
     return Finding("credentials", "ok", f"account {found.name}, by {_OPENED[found.by]}, of {source}")
 
 

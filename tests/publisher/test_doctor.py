@@ -1,5 +1,6 @@
 """Why a publication fails is found out, on real servers: each failing line says what to do."""
 
+import base64
 import json
 import re
 import socket
@@ -232,6 +233,84 @@ def test_a_proxy_that_lives_and_what_is_past_it(to, seaweed, closed_port, monkey
         finding = only(found(to, JOB))
     assert finding.name == "server"
     assert "HTTP_PROXY" in finding.advice
+
+
+def test_a_proxy_that_does_not_lead_to_the_server(to, monkeypatch):
+    """To a server that speaks TLS, a proxy makes a tunnel."""
+    with Loopback(_Page) as standing:
+        monkeypatch.setenv("HTTPS_PROXY", standing.url)
+        finding = only(found(to.replace("http://", "https://"), JOB))
+    assert finding.name == "reachable"
+    assert "which HTTPS_PROXY names, does not lead to 127.0.0.1:" in finding.found
+    assert "501" in finding.found
+    assert "NO_PROXY" in finding.advice
+
+
+def test_a_proxy_that_leads_there(to, proxy, monkeypatch):
+    """Requests go through it, with the password that it wants."""
+    monkeypatch.setenv("HTTP_PROXY", proxy.url.replace("http://", f"http://me:{PASSWORD}@"))
+    findings = found(to, JOB)
+    assert failed(findings) == []
+    assert findings["carrier"].found.startswith("fsspec's client")
+    assert findings["reachable"].found == "through the proxy of HTTP_PROXY"
+    assert {request.headers["proxy-authorization"] for request in proxy.requests} == {
+        f"Basic {base64.b64encode(f'me:{PASSWORD}'.encode()).decode()}"
+    }
+
+
+def test_what_is_no_proxy(to, monkeypatch):
+    monkeypatch.setenv("HTTP_PROXY", "http://[")
+    findings = found(to, JOB)
+    assert "HTTP_PROXY" in str(only(findings))
+
+
+def test_a_server_that_does_not_answer(to, seaweed, proxy):
+    proxy.hang(unsigned)
+    finding = only(found(to.replace(seaweed.endpoint, proxy.url), JOB, timeout=1))
+    assert finding.name == "reachable"
+    assert "did not answer" in finding.found
+
+
+def test_a_server_that_hangs_up(to, seaweed, proxy):
+    proxy.drop(unsigned)
+    finding = only(found(to.replace(seaweed.endpoint, proxy.url), JOB))
+    assert finding.found.endswith("broke the connection off")
+
+
+def test_a_server_that_fails_once_it_is_asked(to, seaweed, proxy):
+    proxy.answer(lambda method, path: "versioning" in path, 503, b"<Error><Code>SlowDown</Code></Error>")
+    finding = only(found(to.replace(seaweed.endpoint, proxy.url), JOB))
+    assert (finding.name, finding.advice) == ("answer", "try again later")
+
+
+def test_a_server_that_knows_nothing_of_versions(to, seaweed, proxy):
+    proxy.answer(lambda method, path: "versioning" in path, 501, b"<Error><Code>NotImplemented</Code></Error>")
+    findings = found(to.replace(seaweed.endpoint, proxy.url), JOB)
+    assert failed(findings) == []
+    assert findings["versioning"].found == "the server says NotImplemented"
+
+
+@pytest.mark.parametrize(
+    ("matching", "name"),
+    [
+        (lambda method, path: method == "PUT" and path.endswith(".tar.gz"), None),
+        (lambda method, path: "%25" in path and method == "PUT", "odd keys"),
+        (lambda method, path: "keystow-probe" in path and method == "GET" and "%25" not in path, "ranges"),
+    ],
+)
+def test_a_promise_that_is_refused(to, seaweed, proxy, matching, name):
+    proxy.answer(matching, 400, b"<Error><Code>InvalidURI</Code></Error>", nth=None)
+    findings = found(to.replace(seaweed.endpoint, proxy.url), JOB, write_probe=True)
+    assert failed(findings) == ([name] if name else [])
+    assert name is None or findings[name].found.startswith("refused: ")
+
+
+def test_a_range_that_is_ignored(to, seaweed, proxy):
+    """Other bytes are no part of an object."""
+    whole = {"ETag": '"x"', "Content-Range": "bytes 2-6/20"}
+    proxy.answer(lambda method, path: "keystow-probe" in path and method == "GET", 206, b"xxxxx", whole)
+    finding = only(found(to.replace(seaweed.endpoint, proxy.url), JOB, write_probe=True))
+    assert (finding.name, finding.found) == ("ranges", "ignored: other bytes came than were asked for")
 
 
 def test_nothing_listens(to, seaweed, closed_port):
