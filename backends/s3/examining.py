@@ -254,7 +254,7 @@ def _answered(asked: Asked, carriers: Carriers, *, is_assumed: bool) -> Iterator
         yield Finding.of("signature", told)
         return
     if any(error is not None and error.code in _ELSEWHERE for error in refusals):
-        yield _elsewhere(carriers.region, region)
+        yield _elsewhere(asked.options, carriers.region, region)
         return
     if isinstance(told, StoreUnavailableError):
         yield Finding.of("answer", told)
@@ -262,7 +262,7 @@ def _answered(asked: Asked, carriers: Carriers, *, is_assumed: bool) -> Iterator
     if told is None or refusals[1] is None or isinstance(told, AccessDeniedError | NotFoundError):
         yield Finding("signature", "ok", "it is accepted")
     if region is not None and region != carriers.region and not is_assumed:
-        yield _elsewhere(carriers.region, region)
+        yield _elsewhere(asked.options, carriers.region, region)
         return
     yield _bucket(asked.bucket, told, refusals[1], region)
     if told is None or not isinstance(told, BucketNotFoundError):
@@ -276,11 +276,15 @@ def _sent(asked: Asked, carriers: Carriers, operation: str) -> Answer:
         return carriers.carrier_of(operation).send(request, line)
 
 
-def _elsewhere(here: str, there: str | None) -> Finding:
+def _elsewhere(options: Options, here: str, there: str | None) -> Finding:
     if there is None or there == here:
         found = f"the bucket is in another region than {here}, which the server does not name"
         return Finding("bucket region", "failed", found, "find the region where the bucket is, and write opt=region=")
-    mend = f"write opt=region={there} in the destination, or set AWS_REGION={there}"
+    mend = f"write opt=region={there} in the destination"
+    if region_of(options.endpoint):
+        mend = f"name the endpoint of {there}, or leave it out and {mend}"
+    elif options.region is None:
+        mend = f"{mend}, or set AWS_REGION={there}"
     return Finding("bucket region", "failed", f"the bucket is in {there}, and requests are signed for {here}", mend)
 
 

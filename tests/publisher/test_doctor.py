@@ -156,18 +156,20 @@ def test_no_permission_to_write(to, seaweed, bucket, login):
     assert finding.advice.startswith(f"allow s3:PutObject on arn:aws:s3:::{bucket}/*")
 
 
-def test_a_wrong_region_is_named_with_the_right_one():
+def test_a_wrong_region_is_named_with_the_right_one(monkeypatch):
     with Moto() as moto:
         name = "doctor-in-ireland"
         moto.client().create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
         given = S3Credentials("key", PASSWORD)
-        to = f"s3://{name}/a,opt=endpoint={moto.endpoint},opt=region="
-        finding = only(found(to + "us-east-1", credentials=given))
+        to = f"s3://{name}/a,opt=endpoint={moto.endpoint}"
+        monkeypatch.setenv("AWS_REGION", "us-east-1")
+        finding = only(found(to, credentials=given))
         assert finding.name == "bucket region"
         assert finding.found == "the bucket is in eu-west-1, and requests are signed for us-east-1"
-        assert "opt=region=eu-west-1" in finding.advice
-        assert "AWS_REGION=eu-west-1" in finding.advice
-        assert failed(found(to + "eu-west-1", credentials=given)) == []
+        assert finding.advice == "write opt=region=eu-west-1 in the destination, or set AWS_REGION=eu-west-1"
+        said = only(found(f"{to},opt=region=us-east-1", credentials=given))
+        assert said.advice == "write opt=region=eu-west-1 in the destination"
+        assert failed(found(f"{to},opt=region=eu-west-1", credentials=given)) == []
 
 
 @pytest.mark.parametrize(
