@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from .awaited import afetch, apublish, averify
     from .backends import AlreadyExistsError, S3Credentials, Store, StoreError, UnknownOutcomeError, open_store
     from .checksum import Checksum
+    from .doctor import Finding, diagnose
     from .errors import ResultError, SpecError, VerificationError, WorkerLostError
     from .fetching import Fetched, Verified, fetch, presign, verify
     from .keys import Context, Template
@@ -41,6 +42,7 @@ _HOMES = {
     "Context": "keys",
     "Delivery": "several",
     "Fetched": "fetching",
+    "Finding": "doctor",
     "KeystowError": "root",
     "Listed": "listing",
     "Outcome": "many",
@@ -63,6 +65,7 @@ _HOMES = {
     "afetch": "awaited",
     "apublish": "awaited",
     "averify": "awaited",
+    "diagnose": "doctor",
     "fetch": "fetching",
     "lifecycle": "policies",
     "list_published": "listing",
@@ -83,6 +86,7 @@ __all__ = [
     "Context",
     "Delivery",
     "Fetched",
+    "Finding",
     "KeystowError",
     "Listed",
     "Outcome",
@@ -105,6 +109,7 @@ __all__ = [
     "afetch",
     "apublish",
     "averify",
+    "diagnose",
     "fetch",
     "lifecycle",
     "list_published",

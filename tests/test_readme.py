@@ -60,7 +60,7 @@ def test_every_command_in_the_readme(workplace):
 def test_every_example_of_help(workplace):
     """One after the other, in the order in which somebody would try them."""
     subprocess.run(["/bin/sh", "-euc", "tar -cf results.tar results"], check=True)
-    job = {"source": "results", "destination": "s3://my-bucket/many/{jobID}", "job_id": "abc123"}
+    job = {"source": "results", "destination": "s3://my-bucket/of-help/{jobID}", "job_id": "abc123"}
     Path("jobs.jsonl").write_text(json.dumps(job))
     for command in ("publish", *(name for name in COMMANDS if name != "publish")):
         examples = parser_of(command).examples
@@ -144,6 +144,21 @@ def test_the_commands_and_the_program_on_the_page_of_permissions(workplace, seaw
     for name in ("publisher", "requester"):
         assert seaweed.user(json.loads((workplace / f"{name}.json").read_text()))
     assert json.loads((workplace / "lifecycle.json").read_text())["Rules"]
+
+
+@pytest.mark.server
+def test_the_commands_and_the_program_on_the_page_of_the_doctor(workplace):
+    """The bucket is well, so that nothing is said in Python; and each name of a line is in a table there."""
+    page = (ROOT / "docs" / "doctor.md").read_text("utf-8")
+    (commands,), (program,) = (blocks(page, language) for language in ("sh", "python"))
+    for call in (["/bin/sh", "-euxc", commands], [sys.executable, "-c", program]):
+        done = subprocess.run(call, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+    assert done.stdout == ""
+    lines = [json.loads(line) for line in Path("findings.json").read_text().splitlines()]
+    assert {line["outcome"] for line in lines} == {"ok"}
+    named = {name for row in re.findall(r"^\| (`.*?) \|", page, re.MULTILINE) for name in re.findall("`(.*?)`", row)}
+    assert {line["name"] for line in lines} - named == set()
 
 
 @pytest.mark.server

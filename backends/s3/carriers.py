@@ -90,8 +90,15 @@ _TABLE = (
 """Who carries what, and why: of the rows that apply, the first counts."""
 
 
+class Usual(NamedTuple):
+    """Who carries all requests of which nothing else is said, and why."""
+
+    carrier: Literal["client", "signed"]
+    why: str
+
+
 class Carriers:
-    """The carriers to one bucket, each made when it is first needed.
+    """The carriers to one bucket, each made when it is first needed; ``usual`` is the one that most requests take.
 
     Raises ``UnsupportedError`` if another ``engine`` than fsspec's client is asked for where there is no other.
     """
@@ -114,9 +121,10 @@ class Carriers:
             self._case = Case(engine, bucket, where, address(bucket, where, options.addressing))
             self._rows = tuple(row for row in _TABLE if row.applies(self._case))
         usual = next(row for row in self._rows if not row.only)
+        why = usual.why if where is None else usual.why.format(self._case)
         if usual.is_binding and engine != "auto":
-            why = usual.why.format(self._case)
             raise UnsupportedError(f"s3://{bucket}: {engine} cannot do {why}: use engine=fsspec")
+        self.usual = Usual(usual.carrier, why)
         found = self.client() if where is None or usual.carrier == "client" else where
         self.endpoint, self.region = found.endpoint, found.region
 

@@ -3,11 +3,15 @@
 import os
 import re
 import sys
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from keystow.backends.errors import StoreUnavailableError
 
 from .answers import CHECK, STRANGE, TOO_LONG
+
+if TYPE_CHECKING:
+    from keystow.backends.reaching import Proxy
 
 _STRANGE = f"{TOO_LONG}|BadStatusLine|chunk size|400, message=|non-ASCII data|can't decode byte"
 _REASONS = tuple(
@@ -67,3 +71,16 @@ def proxy_variable(url: str) -> str | None:
         return None
     names = [form for name in (parts.scheme, "all") for form in (f"{name}_proxy", f"{name}_proxy".upper())]
     return next((name for name in names if os.environ.get(name)), f"{parts.scheme}_proxy")
+
+
+def proxy_to(url: str) -> "Proxy | None":
+    """The proxy on the way to ``url``, if there is one."""
+    from keystow.backends.reaching import Proxy
+
+    variable = proxy_variable(url)
+    if variable is None:
+        return None
+    from urllib.request import getproxies
+
+    found = getproxies()
+    return Proxy(variable, found.get(urlsplit(url).scheme) or found["all"])

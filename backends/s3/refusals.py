@@ -27,6 +27,7 @@ from keystow.backends.sending.repeating import UNAVAILABLE
 from .answers import CHECK, STRANGE, is_error, strangers
 from .requests import Answer
 
+_REGION = re.compile(r"[A-Za-z0-9_-]{1,60}")
 _MOST_SAID = 300
 """Characters of what a server says that are told."""
 _HOST = re.compile(r"(?:[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::\d{1,5})?")
@@ -82,7 +83,11 @@ _NEEDS = {
     "head_object": "s3:GetObject",
     "list_objects_v2": "s3:ListBucket",
     "delete_object": "s3:DeleteObject",
+    "head_bucket": "s3:ListBucket",
+    "get_bucket_versioning": "s3:GetBucketVersioning",
 }
+_OF_BUCKETS = {"s3:ListBucket", "s3:GetBucketVersioning"}
+_BUCKET_REGION = "x-amz-bucket-region"
 
 
 class _Told(NamedTuple):
@@ -109,7 +114,7 @@ def refused(answer: Answer, operation: str, bucket: str, key: str, endpoint: str
         hint = hint or "set the endpoint to it, or the region, if the bucket is there"
     if kind is AccessDeniedError:
         need = _NEEDS.get(operation, operation)
-        resource = bucket if need == "s3:ListBucket" else f"{bucket}/*"
+        resource = bucket if need in _OF_BUCKETS else f"{bucket}/*"
         hint = f"allow {need} on arn:aws:s3:::{resource}, or use other credentials"
     what = "already exists" if kind is AlreadyExistsError else ": ".join(filter(None, (code, said)))
     if (kind, hint) == _REPLACED:
@@ -121,6 +126,18 @@ def refused(answer: Answer, operation: str, bucket: str, key: str, endpoint: str
     if isinstance(found, ConflictError):
         found.passes = code not in _LASTING
     return found
+
+
+def bucket_region(answer: Answer) -> str | None:
+    """The region where the bucket is, if the answer tells: AWS does in a header, and of a wrong one in the body, too.
+
+    >>> bucket_region(Answer(301, {"x-amz-bucket-region": "eu-west-1"}))
+    'eu-west-1'
+    """
+    said = answer.headers.get(_BUCKET_REGION, "")
+    if not said and is_error(answer.body):
+        said = _text(answer.body.decode(errors="replace"), "Region")
+    return said if _REGION.fullmatch(said) else None
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:

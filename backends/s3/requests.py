@@ -20,8 +20,14 @@ _METHODS = {
     "head_object": "HEAD",
     "list_objects_v2": "GET",
     "delete_object": "DELETE",
+    "head_bucket": "HEAD",
+    "get_bucket_versioning": "GET",
 }
-_FIXED = {"create_multipart_upload": {"uploads": ""}, "list_objects_v2": {"list-type": "2"}}
+_FIXED = {
+    "create_multipart_upload": {"uploads": ""},
+    "list_objects_v2": {"list-type": "2"},
+    "get_bucket_versioning": {"versioning": ""},
+}
 _QUERY = {
     "UploadId": "uploadId",
     "PartNumber": "partNumber",

@@ -150,7 +150,7 @@ def configured(session: Any) -> Any:
     from botocore.configprovider import ConstantProvider
 
     if not isinstance(session.get_scoped_config().get("s3", {}), dict):
-        where = _source("", (), "s3", session)
+        where = source_of("", (), "s3", session)
         raise ValueError(f"{where}: write the settings of s3 below it, indented")  # noqa: TRY004  as for others
     if session.get_config_variable("metadata_service_timeout") == 1:
         # As a config variable it would be cut to whole seconds, and 0 is no limit at all.
@@ -179,7 +179,7 @@ def endpoint_of(given: str | None, session: Any) -> str | None:
     found: str | None = ConfiguredEndpointProvider(
         full_config=session.full_config, scoped_config=session.get_scoped_config(), client_name="s3"
     ).provide()
-    return check_endpoint(found, _source(found, ENDPOINTS, "endpoint_url", session)) if found else None
+    return check_endpoint(found, source_of(found, ENDPOINTS, "endpoint_url", session)) if found else None
 
 
 def configured_endpoints(environment: Mapping[str, str], profile: str | None = None) -> tuple[str, ...]:
@@ -222,7 +222,7 @@ def region_for(given: str | None, endpoint: str | None, session: Any) -> str | N
     if named := given or region_of(endpoint):
         return check_region(named)
     region: str | None = os.environ.get("AWS_REGION") or session.get_config_variable("region")
-    return check_region(region, _source(region, REGIONS, "region", session)) if region else None
+    return check_region(region, source_of(region, REGIONS, "region", session)) if region else None
 
 
 def ca_file_for(given: str | None, session: Any) -> str | None:
@@ -230,10 +230,10 @@ def ca_file_for(given: str | None, session: Any) -> str | None:
     if given:
         return check_ca_file(given, "ca_file")
     found: str | None = session.get_config_variable("ca_bundle") or None
-    return check_ca_file(found, _source(found, CA_BUNDLES, "ca_bundle", session)) if found else None
+    return check_ca_file(found, source_of(found, CA_BUNDLES, "ca_bundle", session)) if found else None
 
 
-def _source(value: str, variables: tuple[str, ...], setting: str, session: Any) -> str:
+def source_of(value: str, variables: tuple[str, ...], setting: str, session: Any) -> str:
     """Where ``value`` was set: the variable, or the file."""
     for name in variables:
         if os.environ.get(name) == value:

@@ -154,7 +154,7 @@ class Signed:
         self._bucket, self._endpoint, self._region = bucket, where.endpoint, where.region
         self._credentials = where.credentials
         self._sound: Mapping[str, object] = {}
-        self._tls = _trusting(where.ca_file) if parts.scheme == "https" else None
+        self._tls = trusting(where.ca_file) if parts.scheme == "https" else None
         self._idle: list[http.client.HTTPConnection] = []
         self._connections: Alive[socket.socket] = Alive()
         _dead()
@@ -292,7 +292,8 @@ def _dead() -> int:
     return dead.detach()
 
 
-def _trusting(ca_file: str | None) -> ssl.SSLContext:
+def trusting(ca_file: str | None) -> ssl.SSLContext:
+    """What trusts the certificates in ``ca_file``, or else those that fsspec's client trusts, and the system's."""
     context = ssl.create_default_context(cafile=ca_file)
     if ca_file is None:
         from botocore.httpsession import get_cert_path

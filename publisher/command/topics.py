@@ -155,7 +155,7 @@ TOPICS = {
                 "named before anything is sent, with exit status 2."
             ),
             {
-                "KEYSTOW_DESTINATION": "where keystow publish publishes, and keystow ls looks",
+                "KEYSTOW_DESTINATION": "where keystow publish publishes, and keystow ls and keystow doctor look",
                 "KEYSTOW_TIMEOUT": "seconds until a request is over on which nothing moves, with all of its tries",
                 "KEYSTOW_ENGINE": "who carries requests to S3: auto, fsspec or obstore",
                 "KEYSTOW_ALLOW_ENDPOINTS": (

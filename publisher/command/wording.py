@@ -9,6 +9,7 @@ _OPTIONS = (
     (r'\bif_exists="(\w+)"', r"--if-exists \1"),
     (r"\braw=True\b", "--raw"),
     (r"\bwith_(abort|versions)=True\b", r"--with-\1"),
+    (r"\bwrite_probe=True\b", "--write-probe"),
     (r"\bpin_version=False\b", "--no-pin-version"),
     (r"\blifecycle\(\)", "--lifecycle"),
     (r"\ballow=\{'([^']*)'\}", r"--allow \1"),

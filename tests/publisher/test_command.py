@@ -770,7 +770,7 @@ def test_what_has_no_url(result, status, advice):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--help"], ["publish", "get", "verify", "url", "ls", "key", "policy", "help"]),
+        (["--help"], ["publish", "get", "verify", "url", "ls", "key", "policy", "doctor", "help"]),
         (["publish", "--help"], ["SOURCE", "DESTINATION", "--spec", "--job-id", "--timezone", "--dry-run", "--plain"]),
         (["get", "--help"], ["RESULT|URL", "DIRECTORY", "stdin"]),
         (["verify", "--help"], ["RESULT", "SHA-256"]),
@@ -778,6 +778,7 @@ def test_what_has_no_url(result, status, advice):
         (["ls", "--help"], ["DESTINATION", "--since", "--until", "--label", "--timezone", "--output"]),
         (["key", "--help"], ["TEMPLATE", "--label", "--at"]),
         (["policy", "--help"], ["DESTINATION", "--role", "--lifecycle", "--with-abort", "--with-versions"]),
+        (["doctor", "--help"], ["DESTINATION", "--write-probe", "--output", "--profile", "--spec"]),
     ],
 )
 def test_help(arguments, words):
@@ -786,7 +787,9 @@ def test_help(arguments, words):
     assert [word for word in words if word not in ran.out] == []
 
 
-@pytest.mark.parametrize("command", ["publish", "publish-many", "get", "verify", "url", "ls", "key", "policy", "help"])
+@pytest.mark.parametrize(
+    "command", ["publish", "publish-many", "get", "verify", "url", "ls", "key", "policy", "doctor", "help"]
+)
 def test_every_option_has_a_word_of_help(command):
     options = keystow(command, "--help", COLUMNS="200").out.partition("\noptions:\n")[2].partition("\nexamples:\n")[0]
     lines = re.sub(r"\n {10,}", "  ", re.sub(r"^(\w.*:)?\n", "", options, flags=re.MULTILINE)).splitlines()
@@ -870,7 +873,7 @@ def test_what_is_loaded_late(code, unwanted):
     assert ran.out.splitlines()[-1] == "[]"
 
 
-COMMANDS = {"publish", "get", "verify", "url", "ls", "key", "policy"}
+COMMANDS = {"publish", "get", "verify", "url", "ls", "key", "policy", "doctor"}
 LOADED = """
 import sys
 from keystow.command import main

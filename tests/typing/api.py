@@ -16,6 +16,7 @@ from keystow import (
     Context,
     Delivery,
     Fetched,
+    Finding,
     Listed,
     Outcome,
     PartlyPublishedError,
@@ -27,6 +28,7 @@ from keystow import (
     Store,
     Template,
     Verified,
+    diagnose,
     fetch,
     lifecycle,
     list_published,
@@ -70,6 +72,8 @@ document: str = lifecycle("s3://bucket/key", archive=False).to_json()
 whys: list[str] = [grant.why for grant in least.grants]
 listed: Iterator[Listed] = list_published(spec, job_id="a", labels={"run": "7"}, since=datetime(2026, 1, 1, tzinfo=UTC))
 again: list[Fetched] = [fetch(each.result, each.fields["jobID"]) for each in listed]
+found: Finding = next(diagnose(spec, context, archive=True, write_probe=True, timeout=5, profile="lab"))
+told: list[str] = [found.name, found.outcome, found.found, found.advice]
 
 credentials = S3Credentials("id", "secret", "token", expires_at=datetime(2030, 1, 1, tzinfo=UTC))
 ended: datetime | None = credentials.expires_at
