@@ -1,8 +1,17 @@
-"""The form of endpoints, and whose host an endpoint names."""
+"""The form of endpoints, whose host an endpoint names, which region stands in it, and which two are one."""
 
 import pytest
 
-from keystow.backends.endpoints import check_endpoint, check_region, is_loopback, is_provider, origin
+from keystow.backends.endpoints import (
+    check_endpoint,
+    check_region,
+    is_aws,
+    is_loopback,
+    is_provider,
+    is_same,
+    origin,
+    region_of,
+)
 
 
 @pytest.mark.parametrize(
@@ -158,3 +167,98 @@ def test_a_host_of_the_provider(kind, url):
 )
 def test_a_host_of_somebody_else(kind, url):
     assert not is_provider(kind, url)
+
+
+@pytest.mark.parametrize(
+    "endpoint",
+    [
+        None,
+        "https://s3.us-west-2.amazonaws.com",
+        "https://bucket.s3.eu-central-1.amazonaws.com/key",
+        "https://S3.CN-NORTH-1.AMAZONAWS.COM.CN",
+        "https://amazonaws.com",
+    ],
+)
+def test_what_is_aws(endpoint):
+    assert is_aws(endpoint) is True
+
+
+@pytest.mark.parametrize(
+    "endpoint",
+    [
+        "http://127.0.0.1:9000",
+        "https://s3.example.com",
+        "https://amazonaws.com.example.com",
+        "https://notamazonaws.com",
+        "https://example.com/amazonaws.com",
+        "https://amazonaws.com.au",
+        "https:",
+        "",
+    ],
+)
+def test_what_is_not_aws(endpoint):
+    assert is_aws(endpoint) is False
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "region"),
+    [
+        ("https://s3.us-west-2.amazonaws.com", "us-west-2"),
+        ("https://s3-eu-west-1.amazonaws.com", "eu-west-1"),
+        ("https://bucket.s3.dualstack.ap-southeast-2.amazonaws.com", "ap-southeast-2"),
+        ("https://s3-fips.us-gov-west-1.amazonaws.com", "us-gov-west-1"),
+        ("https://vpce-0a1b.s3.us-east-2.vpce.amazonaws.com", "us-east-2"),
+        ("https://s3.cn-north-1.amazonaws.com.cn", "cn-north-1"),
+        ("https://s3.amazonaws.com", "us-east-1"),
+        ("https://bucket.s3.amazonaws.com", "us-east-1"),
+        ("https://buckets3.amazonaws.com", None),
+        ("https://s3.us-west-2.amazonaws.com.example.com", None),
+        ("https://s3.us-west-2.example.com", None),
+        ("http://127.0.0.1:9000", None),
+        ("https:", None),
+        ("", None),
+        (None, None),
+    ],
+)
+def test_the_region_in_a_host(endpoint, region):
+    """https://docs.aws.amazon.com/general/latest/gr/s3.html"""
+    assert region_of(endpoint) == region
+
+
+@pytest.mark.parametrize(
+    ("url", "other"),
+    [
+        ("https://a.example.com", "https://A.example.com.:443/"),
+        ("http://a.example.com/", "HTTP://a.example.com:80"),
+        ("http://a.example.com/s3/", "http://a.example.com/s3"),
+        ("http://a.example.com/s3//", "http://a.example.com/s3"),
+    ],
+)
+def test_two_that_are_one(url, other):
+    assert is_same(url, other)
+    assert is_same(other, url)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        "http://a.example.com/s3",
+        "https://b.example.com/s3",
+        "https://a.example.com:8443/s3",
+        "https://a.example.com/s3x",
+        "https://a.example.com/S3",
+        "https://a.example.com",
+    ],
+)
+def test_two_that_are_not(other):
+    assert not is_same("https://a.example.com/s3", other)
+
+
+def test_what_is_no_scheme_of_the_web_has_no_port():
+    assert origin("ftp://host/path") == ("ftp", "host", 0)
+
+
+@pytest.mark.parametrize("wrong", ["host:9000", "https://host/a b", "https://us\\er@host"])
+def test_what_is_no_endpoint_is_shown_one(wrong):
+    with pytest.raises(ValueError, match=r": write a URL such as https://s3\.us-west-2\.amazonaws\.com$"):
+        check_endpoint(wrong)
