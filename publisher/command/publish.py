@@ -162,9 +162,12 @@ def _published_to_each(options: "argparse.Namespace", ways: "Sequence[Way]", pri
     what = "standard input" if is_stdin else _described(options, trees[0])
     came: dict[int, Outcome[Sent]] = {}
 
+    printed_of = set()
+
     def work(number: int) -> None:
         done = came[number].result()
         printed.add(done.result)
+        printed_of.add(number)
         _tell(what, done, len(trees[number].files) if ways[number].to.encoding == "plain" else 1)
 
     try:
@@ -176,7 +179,7 @@ def _published_to_each(options: "argparse.Namespace", ways: "Sequence[Way]", pri
             work(number)
         raise
     status = each_of(sorted(came), work)
-    return status if sum(ended.error is None for ended in came.values()) < wanted else 0
+    return status if len(printed_of) < wanted else 0
 
 
 def _described(options: "argparse.Namespace", tree: "Tree") -> str:

@@ -219,13 +219,15 @@ def test_where_the_current_object_is_another_a_requester_is_not_given_it(
 def test_what_a_requester_is_told_when_it_publishes(seaweed, bucket, requester, login, small, files, real_tree, size):
     login(requester)
     source = {"one request": small, "in parts": real_tree, "plain": files}[size]
-    ran = keystow("publish", source, destination(seaweed, bucket, "asked/x"), *["--plain"] * (size == "plain"))
+    ran = keystow(
+        "publish", source, destination(seaweed, bucket, "refused-to-a-requester/x"), *["--plain"] * (size == "plain")
+    )
     assert (ran.status, ran.out) == (1, "")
     assert "Traceback" not in ran.err
     first, *notes = [line for line in ran.err.splitlines() if "looks like secrets" not in line]
     assert f"allow s3:PutObject on arn:aws:s3:::{bucket}/*" in first
     assert len(notes) == (size == "plain")
-    assert "Contents" not in seaweed.client().list_objects_v2(Bucket=bucket, Prefix="asked/")
+    assert "Contents" not in seaweed.client().list_objects_v2(Bucket=bucket, Prefix="refused-to-a-requester/")
 
 
 def test_what_a_requester_is_told_when_it_lists(requester, bucket, login, shared, tmp_path):
