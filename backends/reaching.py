@@ -65,7 +65,19 @@ class UnreachedError(Exception):
         self.found, self.advice = found, advice
 
 
-def hear(url: str, *, tls: ssl.SSLContext | None = None, proxy: Proxy | None = None, seconds: float = 10.0) -> Heard:
+def reached(
+    url: str, *, tls: ssl.SSLContext | None = None, proxy: Proxy | None = None, seconds: float = 10.0
+) -> tuple[Heard | None, Finding]:
+    """The answer to ``GET url`` without credentials, and whether there is one."""
+    try:
+        return _hear(url, tls, proxy, seconds), Finding("reachable", "ok", through(proxy))
+    except UnreachedError as error:
+        return None, Finding("reachable", "failed", error.found, error.advice)
+    except ValueError as error:
+        return None, Finding.of("reachable", error)
+
+
+def _hear(url: str, tls: ssl.SSLContext | None, proxy: Proxy | None, seconds: float) -> Heard:
     """The answer to ``GET url`` without credentials.
 
     Raises ``UnreachedError``, and ``ValueError`` for a variable that names no proxy.

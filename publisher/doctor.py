@@ -196,23 +196,16 @@ def _directory(path: str) -> Finding:
 
 def _reached(store: Store) -> Iterator[Finding]:
     """Whether Google's or Azure's server answers, and how its clock is."""
-    from .backends.reaching import UnreachedError, clock, hear, through
+    from .backends.reaching import clock, reached
     from .backends.s3.failures import proxy_to
 
     endpoint: str | None = getattr(store, "endpoint", None)
     url = endpoint or _GOOGLE
     yield Finding("endpoint", "ok", url if endpoint else f"{url}, as none is set")
-    proxy = proxy_to(url)
-    try:
-        heard = hear(url, proxy=proxy)
-    except UnreachedError as error:
-        yield Finding("reachable", "failed", error.found, error.advice)
-        return
-    except ValueError as error:
-        yield Finding.of("reachable", error)
-        return
-    yield Finding("reachable", "ok", through(proxy))
-    yield clock(heard)
+    heard, finding = reached(url, proxy=proxy_to(url))
+    yield finding
+    if heard is not None:
+        yield clock(heard)
 
 
 def _reading(store: Store, key: str) -> Finding:

@@ -22,7 +22,7 @@ from keystow.backends.errors import (
 )
 from keystow.backends.findings import Finding
 from keystow.backends.providers import recognised
-from keystow.backends.reaching import Heard, Proxy, UnreachedError, clock, hear, through
+from keystow.backends.reaching import Heard, Proxy, clock, reached
 from keystow.backends.sending.lines import Lines
 
 from .answers import is_error
@@ -207,15 +207,10 @@ def _heard(asked: Asked, where: Place) -> Iterator[Finding]:
         url = address(asked.bucket, where, asked.options.addressing)
     proxy = proxy_to(url)
     tls = trusting(where.ca_file) if url.startswith("https") else None
-    try:
-        heard = hear(f"{url}/?list-type=2&max-keys=0", tls=tls, proxy=proxy, seconds=asked.options.connect)
-    except UnreachedError as error:
-        yield Finding("reachable", "failed", error.found, error.advice)
+    heard, finding = reached(f"{url}/?list-type=2&max-keys=0", tls=tls, proxy=proxy, seconds=asked.options.connect)
+    yield finding
+    if heard is None:
         return
-    except ValueError as error:
-        yield Finding.of("reachable", error)
-        return
-    yield Finding("reachable", "ok", through(proxy))
     yield _kind(heard, proxy)
     row = recognised(where.endpoint, heard.headers.get("server", ""))
     if row is not None:

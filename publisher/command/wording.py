@@ -18,6 +18,7 @@ _OPTIONS = (
     (r"give sha256=$", "give --sha256"),
     (r"^level=(\d)", r"--level \1"),
     (r"^processes=(\d)", r"--processes \1"),
+    (r"^require=(\d)", r"--require \1"),
     (r"(give '.*') to exclude$", r"\1 to --exclude"),
     (r"\bLimits\((\w+)=…\)", r"--max-\1"),
     (r"\bgive labels=\['([^']*)'\] to the Template, or Context\(labels=[^)]*\)", r"give --label \1=…"),

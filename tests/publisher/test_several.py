@@ -12,7 +12,7 @@ import time
 import pytest
 import yaml
 from archive_strategies import lay, seen
-from commands import KEYSTOW, keystow
+from commands import KEYSTOW, complaint, keystow
 
 from keystow import Context, PartlyPublishedError, SpecError, fetch, publish, publish_each, several
 from keystow.archive import SourceChangedError
@@ -183,6 +183,8 @@ def test_the_command_prints_a_result_for_each_in_their_order(small, nowhere, tmp
         assert keystow("publish", small, there[0], nowhere, there[1], "--require", require).status == status
     for wrong in ("most", "4", "0", "-1"):
         assert keystow("publish", small, *there, nowhere, "--require", wrong).status == 2
+    said = complaint(keystow("publish", small, *there, "--require", "4"), 2)
+    assert said == "--require 4 is no choice: use all, any, or a number from 1 to 2"
 
 
 def test_the_command_takes_standard_input_to_several(tmp_path):
