@@ -35,6 +35,8 @@ class Judged(NamedTuple):
 
     mutant: Mutant
     fate: Fate
+    by: str = ""
+    """The test that failed, where pytest named it."""
 
 
 def judge(mutant: Mutant, package_name: str, watched: Watched) -> Judged:
@@ -55,20 +57,26 @@ def judge(mutant: Mutant, package_name: str, watched: Watched) -> Judged:
         if ended.status in {NO_TEST_RAN, NOT_SEEN}:
             raise RuntimeError(f"nothing was shown to the tests of {mutant.name}:\n{ended.output}")
         if ended.status:
-            _remember(killers, ended.output, tests)
-            return Judged(mutant, Fate.TIMEOUT if f"Timeout (>{TEST_SECONDS}" in ended.output else Fate.KILLED)
+            killer = failed_test(ended.output, tests)
+            if killer:
+                killers[:] = [killer, *(test for test in killers if test != killer)][:_MOST_KILLERS]
+            timed_out = f"Timeout (>{TEST_SECONDS}" in ended.output
+            return Judged(mutant, Fate.TIMEOUT if timed_out else Fate.KILLED, killer)
     return Judged(mutant, Fate.SURVIVED)
 
 
-def _remember(killers: list[str], output: str, tests: Sequence[str]) -> None:
-    """Puts the test that failed, as pytest's summary names it, before those that failed earlier."""
-    for line in output.splitlines():
-        if line.startswith("FAILED "):
-            named = [test for test in tests if line.startswith(f"FAILED {test}")]
-            if named:
-                killer = max(named, key=len)
-                killers[:] = [killer, *(test for test in killers if test != killer)][:_MOST_KILLERS]
-                return
+def failed_test(output: str, tests: Iterable[str]) -> str:
+    """Which of ``tests`` failed, by pytest's summary; empty where it names none."""
+    summaries = [line for line in output.splitlines() if line.startswith("FAILED ")]
+    named = [test for test in tests for line in summaries if test in line]
+    return max(named, key=len, default="")
+
+
+def check_unchanged(unchanged: Iterable[Judged]) -> None:
+    """``RuntimeError`` where a test fails that was shown the module as it is: each mutant would be killed by it."""
+    for mutant, fate, by in unchanged:
+        if fate is not Fate.SURVIVED:
+            raise RuntimeError(f"{mutant.module} is {fate} without a change, by {by or 'no test that pytest names'}")
 
 
 def accepted() -> dict[Name, str]:
@@ -86,13 +94,13 @@ class Verdict(NamedTuple):
     @property
     def survivors(self) -> list[Mutant]:
         """Those that survived without being accepted."""
-        return [mutant for mutant, fate in self.judged if fate is Fate.SURVIVED and mutant.name not in self.accepted]
+        return [mutant for mutant, fate, _ in self.judged if fate is Fate.SURVIVED and mutant.name not in self.accepted]
 
     @property
     def outdated(self) -> list[Name]:
         """Those that are accepted and did not survive, or are no mutants any more."""
-        survived = {mutant.name for mutant, fate in self.judged if fate is Fate.SURVIVED}
-        modules = {mutant.module for mutant, _ in self.judged}
+        survived = {mutant.name for mutant, fate, _ in self.judged if fate is Fate.SURVIVED}
+        modules = {mutant.module for mutant, *_ in self.judged}
         return [name for name in self.accepted if name[0] in modules and name not in survived]
 
     def killed(self, module: str | None = None) -> float:
@@ -104,7 +112,7 @@ class Verdict(NamedTuple):
     def counts(self, module: str | None = None) -> dict[str, int]:
         """How many there are of each fate, in a module or in all."""
         counts = dict.fromkeys([*map(str, Fate), "equivalent"], 0)
-        for mutant, fate in self.judged:
+        for mutant, fate, _ in self.judged:
             if module in {None, mutant.module}:
                 equivalent = fate is Fate.SURVIVED and self.accepted.get(mutant.name, "").startswith("equivalent:")
                 counts["equivalent" if equivalent else str(fate)] += 1
@@ -116,7 +124,7 @@ class Verdict(NamedTuple):
 
 def report(verdict: Verdict) -> str:
     """The verdict as Markdown: a table of modules, and the survivors as differences."""
-    modules: Collection[str] = dict.fromkeys(mutant.module for mutant, _ in verdict.judged)
+    modules: Collection[str] = dict.fromkeys(mutant.module for mutant, *_ in verdict.judged)
     rows = [_row(module, verdict.counts(module), verdict.killed(module)) for module in modules]
     lines = [
         "| module | mutants | killed | by timeout | equivalent | survived | of those that can be killed |",
@@ -126,10 +134,12 @@ def report(verdict: Verdict) -> str:
     ]
     for mutant in verdict.survivors:
         lines += ["", f"{mutant.module}:{mutant.lines.start} {mutant.scope}", "```diff", *_diff(mutant.name), "```"]
+    killers = {mutant.name: by for mutant, _, by in verdict.judged}
     for name in verdict.outdated:
+        by = f", killed by {killers[name]}" if killers.get(name) else ""
         lines += [
             "",
-            f"{name[0]} {name[1]}: accepted, but it does not survive (any more)",
+            f"{name[0]} {name[1]}: accepted, but it does not survive (any more){by}",
             "```diff",
             *_diff(name),
             "```",

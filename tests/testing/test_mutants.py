@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from mutants.__main__ import MODULES, package_name
-from mutants.judging import Fate, Judged, Verdict, accepted, report
+from mutants.judging import Fate, Judged, Verdict, accepted, check_unchanged, failed_test, report
 from mutants.making import Mutant, mutants
 
 ROOT = Path(__file__).parents[2]
@@ -81,8 +81,8 @@ def test_every_accepted_survivor_has_a_reason():
         assert len(why.split()) > 3
 
 
-def judged(number, fate):
-    return Judged(Mutant("m.py", "f", range(number, number + 1), f"x = {number}", "x = None", ""), fate)
+def judged(number, fate, by=""):
+    return Judged(Mutant("m.py", "f", range(number, number + 1), f"x = {number}", "x = None", ""), fate, by)
 
 
 @pytest.mark.parametrize(
@@ -107,10 +107,24 @@ def test_the_verdict(killed, survived, why, good):
 
 
 def test_what_is_accepted_and_does_not_survive_is_shown():
-    one = judged(1, Fate.KILLED)
+    one = judged(1, Fate.KILLED, "tests/keys/test_names.py::test_one")
     verdict = Verdict([one], {one.mutant.name: "equivalent: it was thought to be", ("other.py", "", "a", "b"): "x"})
     assert verdict.outdated == [one.mutant.name]
-    assert "does not survive" in report(verdict)
+    assert "does not survive (any more), killed by tests/keys/test_names.py::test_one" in report(verdict)
+
+
+def test_a_module_that_is_killed_as_it_is_stops_the_run():
+    check_unchanged([judged(1, Fate.SURVIVED), judged(2, Fate.SURVIVED)])
+    with pytest.raises(RuntimeError, match=r"m\.py is killed without a change, by tests/a\.py::test_b"):
+        check_unchanged([judged(1, Fate.SURVIVED), judged(2, Fate.KILLED, "tests/a.py::test_b")])
+
+
+def test_the_test_that_failed_is_the_one_that_pytest_names():
+    """Its paths are relative to where it runs, and one test's name may begin as another's."""
+    output = "E  tests/a.py::test_c\n== short test summary info ==\nFAILED ../x/tests/a.py::test_b[1] - assert 0\n"
+    tests = ["tests/a.py::test_b", "tests/a.py::test_b[1]", "tests/a.py::test_c"]
+    assert failed_test(output, tests) == "tests/a.py::test_b[1]"
+    assert failed_test("Killed\n", tests) == ""
 
 
 RUNS_A_MUTANT = """
