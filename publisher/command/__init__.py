@@ -6,6 +6,7 @@ exists, 4 verification failed, 130 interrupted, 143 terminated.
 
 import sys
 from contextlib import nullcontext
+from itertools import pairwise
 
 from . import signals, streams
 from .parsing import read_call
@@ -18,10 +19,21 @@ if TYPE_CHECKING:
 def main(arguments: "Sequence[str] | None" = None) -> int:
     """Runs the command and gives its exit status."""
     arguments = sys.argv[1:] if arguments is None else arguments
+    with streams.talking(as_json=_wants_json(arguments)):
+        return _run(arguments)
+
+
+def _wants_json(arguments: "Sequence[str]") -> bool:
+    """Whether a call asks for JSON, also one that is wrong."""
+    return "--output=json" in arguments or ("--output", "json") in pairwise(arguments)
+
+
+def _run(arguments: "Sequence[str]") -> int:
     try:
         options = read_call(arguments, closed=streams.stand_in_for_closed())
         streams.take_any_text()
-        with signals.raised(), streams.talking(quiet=options.quiet):
+        streams.hush(options.quiet)
+        with signals.raised():
             with streams.repeats_told(every_try=options.debug) if options.requests else nullcontext():
                 status: int = options.run(options)
             sys.stdout.flush()

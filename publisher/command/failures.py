@@ -1,6 +1,6 @@
 """What is said of a failure, and the exit status by which a script knows whose it is to mend."""
 
-from .streams import say
+from .streams import say, say_each
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,7 +19,8 @@ def tell(error: BaseException, *, debug: bool) -> int:
         _trace(error)
     status = status_of(error)
     if not status:
-        say(f"failed in a way that keystow does not know ({type(error).__name__}: {error}): {_REPORT}")
+        unknown = f"failed in a way that keystow does not know ({type(error).__name__}: {error}): {_REPORT}"
+        say_each([unknown], kind="defect", status=1)
         return 1
     complain(error)
     return status
@@ -60,8 +61,8 @@ def each_of(items: "Sequence[Item]", work: "Callable[[Item], object]") -> int:
 
 def complain(error: BaseException) -> None:
     """Says what ``error`` says."""
-    for line in worded(error):
-        say(line)
+    kind = getattr(error, "kind", "failed")
+    say_each(worded(error), kind=kind, status=status_of(error))
 
 
 def worded(error: BaseException) -> "list[str]":
@@ -87,4 +88,4 @@ def _trace(error: BaseException) -> None:
 
     whole = "".join(traceback.format_exception(error))
     for line in masked(whole[-_MOST_TRACED:]).splitlines():
-        say(line)
+        say(line, "debug")

@@ -12,6 +12,7 @@ from .claimed import (
     take_trust,
 )
 from .failures import each_of
+from .output import print_json, take_output
 from .progress import shown
 from .streams import note
 from .written import given_access, take_access
@@ -33,6 +34,7 @@ def take_arguments(parser: "argparse.ArgumentParser") -> None:
     parser.add_argument(
         "directory", metavar="DIRECTORY", help="a new or empty directory; of several results each gets one in it"
     )
+    take_output(parser)
     trusted = parser.add_argument_group("what a result of others may be")
     take_checksum(trusted)
     take_trust(trusted)
@@ -71,6 +73,15 @@ def _fetched(
     what = f"{counted(fetched.members, 'member')} of {counted(fetched.bytes, 'byte')}"
     origin = f" from {fetched.address}" if fetched.address else ""
     note(f"fetched {what}{origin} into {fetched.directory}")
+    if options.output == "json":
+        print_json(
+            directory=fetched.directory,
+            members=fetched.members,
+            bytes=fetched.bytes,
+            sha256=fetched.sha256.hex,
+            verified=fetched.verified,
+            address=fetched.address,
+        )
 
 
 EXAMPLES = {

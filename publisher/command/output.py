@@ -5,11 +5,25 @@ import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Iterable
 
     from keystow.result import PublishedResult
 
+_OUTPUT = "text (default), or a line of JSON for each result, and of errors on stderr (docs/json.md)"
 FORMS = ("yaml", "json", "key", "bacalhau-input")
+
+
+def take_output(parser: "argparse.ArgumentParser") -> None:
+    """Declares ``--output`` for a command whose results are words."""
+    parser.add_argument("--output", choices=("text", "json"), default="text", help=_OUTPUT)
+
+
+def print_json(**told: object) -> None:
+    """Prints a line of JSON."""
+    import json
+
+    print(json.dumps(told), flush=True)
 
 
 def check_form(form: str, results: "Iterable[PublishedResult]") -> None:

@@ -60,7 +60,8 @@ def read_call(arguments: "Sequence[str]", *, closed: "Collection[str]") -> argpa
         vars(options)[options.repeated] += unknown  # argparse takes no more positionals once an option stood between
     elif unknown:
         options.refuse(f"unrecognized arguments: {' '.join(unknown)}")
-    if "stdout" in closed and options.prints and not getattr(options, "file", None):
+    prints = options.prints or getattr(options, "output", None) == "json"
+    if "stdout" in closed and prints and not getattr(options, "file", None):
         options.refuse("standard output is closed, and the result goes there: give it a file or a pipe")
     if "stdin" in closed and options.read and getattr(options, options.read) == "-":
         options.refuse(f"standard input is closed: {_READ[options.read]}")
@@ -87,7 +88,7 @@ def _parser(command: str | None) -> argparse.ArgumentParser:
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> "NoReturn":
-        say(f"{message} (see {self.prog} --help)")
+        say(f"{message} (see {self.prog} --help)", kind="usage", notes=[], status=2)
         raise SystemExit(2)
 
 

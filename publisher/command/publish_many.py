@@ -53,6 +53,7 @@ def take_arguments(parser: "argparse.ArgumentParser") -> None:
     workers.add_argument("--processes", metavar="N", type=typed.number, help=_PROCESSES)
     workers.add_argument("--dask", metavar="ADDRESS", help=_DASK)
     take_encoding(parser)
+    parser.add_argument("--output", choices=("json",), default="json", help="a line of JSON for each (docs/many.md)")
     take_manner(parser.add_argument_group("what goes along, and what is there"))
     take_trust(parser.add_argument_group("what the author of a job may ask for"))
     asking = parser.add_argument_group("who asks, and for how long")

@@ -7,7 +7,7 @@ import threading
 import time
 from contextlib import contextmanager, suppress
 
-from .streams import say
+from .streams import say_each
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -98,7 +98,6 @@ def _seen() -> "Iterator[None]":
 def tell(interrupt: KeyboardInterrupt) -> int:
     """Says what the interrupt left behind, and gives its exit status."""
     what, status = ("terminated", 143) if isinstance(interrupt, Terminated) else ("interrupted", 130)
-    notes = getattr(interrupt, "__notes__", ())
-    for line in (what, *notes) if notes else (f"{what}; nothing half-written was left",):
-        say(line)
+    notes = getattr(interrupt, "__notes__", [])
+    say_each([what, *notes] if notes else [f"{what}; nothing half-written was left"], kind=what, status=status)
     return status

@@ -7,7 +7,7 @@ from contextlib import contextmanager, suppress
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from typing import Protocol
 
     class Below(Protocol):
@@ -22,6 +22,7 @@ class _Talk:
     """How people are talked to now."""
 
     quiet = False
+    as_json = False
     warned: frozenset[str] = frozenset()
     below: "Below | None" = None
     repeats = 0
@@ -50,11 +51,15 @@ def discard_output() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def say(text: str) -> None:
-    """Tells people ``text``, masked and escaped, on stderr."""
+def say(text: str, level: str = "error", **about: object) -> None:
+    """Tells people ``text``, masked and escaped, on stderr; a program is told what it is ``about``, too, in JSON."""
     from keystow.backends.texts import presentable
 
     line = f"keystow: {presentable(text)}"
+    if _Talk.as_json:
+        import json
+
+        line = json.dumps({"level": level, "message": presentable(text), **about})
     with suppress(OSError), _Talk.lock:  # there is nobody else to tell, and the result is still to be printed
         if _Talk.below is None:
             print(line, file=sys.stderr, flush=True)
@@ -62,10 +67,21 @@ def say(text: str) -> None:
             _Talk.below.above(line)
 
 
+def say_each(lines: "Sequence[str]", **about: object) -> None:
+    """Says the lines of an error; a program is told the first with the others as its ``notes``."""
+    if _Talk.as_json:
+        from keystow.backends.texts import presentable
+
+        say(lines[0], **about, notes=list(map(presentable, lines[1:])))
+        return
+    for line in lines:
+        say(line)
+
+
 def note(text: str) -> None:
     """Tells people ``text``, which is neither an error nor a result, unless they want it quiet."""
     if not _Talk.quiet:
-        say(text)
+        say(text, "note")
 
 
 def warn(text: str) -> None:
@@ -76,13 +92,19 @@ def warn(text: str) -> None:
 
 
 @contextmanager
-def talking(*, quiet: bool) -> "Iterator[None]":
-    """Within this, ``note`` says nothing if it is to be ``quiet``."""
-    before, _Talk.quiet, _Talk.warned = _Talk.quiet, quiet, frozenset()
+def talking(*, as_json: bool) -> "Iterator[None]":
+    """Within this, what is said is a line of JSON each, if it is to be ``as_json``."""
+    before = _Talk.quiet, _Talk.as_json
+    _Talk.as_json, _Talk.warned = as_json, frozenset()
     try:
         yield
     finally:
-        _Talk.quiet = before
+        _Talk.quiet, _Talk.as_json = before
+
+
+def hush(quiet: bool) -> None:
+    """From now on, ``note`` says nothing if it is to be ``quiet``."""
+    _Talk.quiet = quiet
 
 
 def below(drawn: "Below | None") -> None:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from . import typed
 from .claimed import given_results, given_trust, take_result, take_trust
 from .failures import each_of
+from .output import print_json, take_output
 from .streams import note
 from .written import given_access, take_access
 
@@ -27,6 +28,7 @@ def take_arguments(parser: argparse.ArgumentParser) -> None:
         default=True,
         help="name the published version (needs s3:GetObjectVersion)",
     )
+    take_output(parser)
     take_trust(parser.add_argument_group("what a result of others may be"))
     take_access(parser.add_argument_group("who asks"))
     parser.set_defaults(prints=True)
@@ -34,25 +36,27 @@ def take_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Prints the URL."""
+    from keystow.backends import expiry_of
     from keystow.fetching import presign
 
     given = {"expires": options.expires, "pin_version": options.pin_version}
     given |= given_trust(options) | given_access(options)
 
     def work(result: "str | PublishedResult") -> None:
-        signed_from = datetime.now(UTC).replace(microsecond=0)
+        asked = datetime.now(UTC).replace(microsecond=0) + options.expires
         url = presign(result, **given)
-        print(url)
-        note(_until(url, signed_from + options.expires))
+        end = expiry_of(url) or asked
+        if options.output == "json":
+            print_json(url=url, expires=end.isoformat())
+        else:
+            print(url)
+        note(_until(url, end, asked))
 
     return each_of(given_results(options), work)
 
 
-def _until(url: str, asked: datetime) -> str:
+def _until(url: str, end: datetime, asked: datetime) -> str:
     """How long the URL opens what it names, in words: to the time that was ``asked`` for, or not."""
-    from keystow.backends import expiry_of
-
-    end = expiry_of(url) or asked
     if end < asked:
         return f"the URL ends at {end:%Y-%m-%d %H:%M:%S} UTC, with the credentials that signed it"
     sooner = ", or with the temporary credentials that signed it" if "X-Amz-Security-Token" in url else ""

@@ -3,6 +3,7 @@
 from . import typed
 from .claimed import given_limits, given_results, given_trust, take_checksum, take_limits, take_result, take_trust
 from .failures import each_of
+from .output import print_json, take_output
 from .progress import shown
 from .streams import note
 from .written import given_access, take_access
@@ -20,6 +21,7 @@ DESCRIPTION = "Read what was published and compare its SHA-256."
 def take_arguments(parser: "argparse.ArgumentParser") -> None:
     """Declares what the command takes."""
     take_result(parser)
+    take_output(parser)
     trusted = parser.add_argument_group("what a result of others may be")
     take_checksum(trusted)
     take_trust(trusted)
@@ -40,10 +42,13 @@ def run(options: "argparse.Namespace") -> int:
     given |= given_trust(options) | given_access(options)
 
     def work(result: "str | PublishedResult") -> None:
-        with shown(options, options.result if isinstance(result, str) else result.url) as told:
+        url = options.result if isinstance(result, str) else result.url
+        with shown(options, url) as told:
             verified = verify(result, progress=told, **given)
         what = f"{counted(verified.objects, 'object')} of {counted(verified.size, 'byte')}"
         note(f"verified {what}, SHA-256 {verified.sha256}")
+        if options.output == "json":
+            print_json(url=url, objects=verified.objects, bytes=verified.size, sha256=verified.sha256.hex)
 
     return each_of(given_results(options), work)
 
