@@ -9,7 +9,7 @@ import argparse
 from functools import partial
 from importlib import import_module
 
-from .streams import say
+from .streams import say_each
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def _parser(command: str | None) -> argparse.ArgumentParser:
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> "NoReturn":
-        say(f"{message} (see {self.prog} --help)", kind="usage", notes=[], status=2)
+        say_each([f"{message} (see {self.prog} --help)"], kind="usage", status=2)
         raise SystemExit(2)
 
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager, suppress
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from typing import Protocol
 
     class Below(Protocol):
@@ -51,7 +51,7 @@ def discard_output() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def say(text: str, level: str = "error", **about: object) -> None:
+def say(text: str, level: str = "error", about: "Mapping[str, object] | None" = None) -> None:
     """Tells people ``text``, masked and escaped, on stderr; a program is told what it is ``about``, too, in JSON."""
     from keystow.backends.texts import presentable
 
@@ -59,7 +59,7 @@ def say(text: str, level: str = "error", **about: object) -> None:
     if _Talk.as_json:
         import json
 
-        line = json.dumps({"level": level, "message": presentable(text), **about})
+        line = json.dumps({"level": level, "message": presentable(text), **(about or {})})
     with suppress(OSError), _Talk.lock:  # there is nobody else to tell, and the result is still to be printed
         if _Talk.below is None:
             print(line, file=sys.stderr, flush=True)
@@ -72,7 +72,7 @@ def say_each(lines: "Sequence[str]", **about: object) -> None:
     if _Talk.as_json:
         from keystow.backends.texts import presentable
 
-        say(lines[0], **about, notes=list(map(presentable, lines[1:])))
+        say(lines[0], about={**about, "notes": list(map(presentable, lines[1:]))})
         return
     for line in lines:
         say(line)
