@@ -30,9 +30,14 @@ def said(ran):
     """What was told to people by a call that did what it should."""
     assert ran.status == 0, ran
     assert "Traceback" not in ran.err
-    lines = ran.err.splitlines()
-    assert all(line.startswith("keystow: ") for line in lines)
-    return [line.removeprefix("keystow: ") for line in lines]
+    return list(map(_told, ran.err.splitlines()))
+
+
+def _told(line):
+    if line.startswith("{"):
+        return json.loads(line)["message"]
+    assert line.startswith("keystow: ")
+    return line.removeprefix("keystow: ")
 
 
 def results(text):

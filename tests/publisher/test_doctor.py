@@ -421,6 +421,7 @@ def test_the_page_has_the_table_of_providers():
     ]
 
 
+@pytest.mark.server
 def test_google(tmp_path, monkeypatch):
     with FakeGCS(tmp_path) as server:
         for name, value in server.environment().items():
@@ -432,6 +433,7 @@ def test_google(tmp_path, monkeypatch):
     assert only(found(to)).name == "reachable"
 
 
+@pytest.mark.server
 def test_azure(tmp_path, monkeypatch):
     with Azurite(tmp_path) as server:
         for name, value in server.environment().items():

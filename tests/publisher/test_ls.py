@@ -359,7 +359,7 @@ def test_nothing_there(file_place):
     ran = listed(file_place("{jobID}"))
     assert (ran.out, ran.err) == ("", "keystow: nothing was found; --plain and --raw list what is no archive\n")
     ran = listed(file_place("{jobID}"), "--raw", "--output", "json")
-    assert (ran.out, ran.err) == ("", "keystow: nothing was found\n")
+    assert (ran.out, json.loads(ran.err)) == ("", {"level": "note", "message": "nothing was found"})
 
 
 def test_the_usual_destination_and_the_job_that_runs_here(file_place, files):
