@@ -1,4 +1,4 @@
-"""The examples in docstrings, as blocks of code: griffe, which reads the sources for the site, takes no prompt for one."""
+"""The examples in docstrings, as blocks of code: griffe, which reads the sources, takes no prompt for one."""
 
 from typing import Any
 
