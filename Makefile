@@ -79,9 +79,10 @@ format: setup
 	$(BIN)/ruff format $(LINTED)
 	$(BIN)/ruff check --fix $(LINTED)
 
-# The completions and the manual page, which are made from the command and checked in.
+# The completions, the manual page, and the picture in README, which are made by the command and checked in.
 help-files: setup
 	$(BIN)/python -m share share
+	$(BIN)/python -m share.picture docs/session.svg
 
 # The site, in site/: made and read without a network. Whatever mkdocs warns of is an error.
 docs: setup

@@ -30,8 +30,8 @@ def exit_status() -> str:
         "# Exit status",
         "",
         (
-            "Where several things are done, the first status that is not 0 counts. What each kind of error means is on the "
-            "page of [errors](errors.md). Neither a status nor a kind is given to something else."
+            "Where several things are done, the first status that is not 0 counts. What each kind of error means is on "
+            "the page of [errors](errors.md). Neither a status nor a kind is given to something else."
         ),
         "",
         "| status | means | kinds of errors |",
