@@ -45,6 +45,8 @@ def on_files(files: Any, config: Any) -> None:
 def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
     """Turns links between the project's files into those between pages; of one to what is no page the text stays."""
     at = page.file.src_uri
+    if at == "index.md":
+        page.meta["hide"] = ["navigation"]  # it would be alone there
     source = _INSIDE.get(at, f"docs/{at}")
 
     def turned(link: re.Match[str]) -> str:

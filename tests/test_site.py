@@ -68,7 +68,7 @@ def test_the_reference_of_the_command_has_every_command(site):
 
 
 def test_the_picture_is_what_a_session_shows():
-    """If this fails, run `make help-files`. Checksums and sizes may differ, as a processor may compress in another way."""
+    """If this fails, run `make help-files`. Checksums and sizes are passed over: compression is a processor's own."""
     played = subprocess.run(
         [sys.executable, "-c", "from share.picture import drawn, played; print(drawn(played()), end='')"],
         cwd=ROOT,
