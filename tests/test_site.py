@@ -1,5 +1,6 @@
 """The site of the pages: made without a warning and without a network, and read without one."""
 
+import ast
 import importlib
 import os
 import re
@@ -65,6 +66,19 @@ def test_the_reference_of_the_command_has_every_command(site):
     for command in COMMANDS:
         assert f">keystow {command}<" in text
     assert "outcome_unknown" in (site / "exit-status.html").read_text("utf-8")
+
+
+def test_a_folder_of_pages_is_spelt_out_and_left_out_where_there_is_none(tmp_path):
+    (tmp_path / "sessions").mkdir()
+    for name in ("b.md", "a.md"):
+        (tmp_path / "sessions" / name).touch()
+    code = (
+        "import sys, pathlib, share.site; "
+        "entries = ['x.md', {'Sessions': 'sessions/*.md'}, {'Part': [{'Design': 'design/*.md'}]}]; "
+        "print(list(share.site._spelt_out(entries, pathlib.Path(sys.argv[1]))))"
+    )
+    done = subprocess.run([sys.executable, "-c", code, tmp_path], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert ast.literal_eval(done.stdout) == ["x.md", {"Sessions": ["sessions/a.md", "sessions/b.md"]}]
 
 
 def test_the_picture_is_what_a_session_shows():
