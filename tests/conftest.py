@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -98,6 +99,21 @@ class Login:
     def __call__(self, who: Credentials | SeaweedFS) -> None:
         self._monkeypatch.setenv("AWS_ACCESS_KEY_ID", who.access_key)
         self._monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", who.secret_key)
+
+
+@pytest.fixture
+def workplace(seaweed: SeaweedFS, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, login: "Login") -> Path:
+    """A directory with ``results`` in it, and ``my-bucket`` at the endpoint that the environment names."""
+    login(seaweed)
+    if "my-bucket" not in [bucket["Name"] for bucket in seaweed.client().list_buckets()["Buckets"]]:
+        seaweed.make_bucket("my-bucket", versioned=True)
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", seaweed.endpoint)
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+    subprocess.run(
+        [sys.executable, Path(__file__).parent.parent / "examples" / "job.py", tmp_path / "results"], check=True
+    )
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
 
 
 @pytest.fixture(scope="session")
