@@ -7,10 +7,10 @@ FOLDERS := $(SOURCES) backends/sending backends/s3 backends/gcs backends/azure p
 LINTED := $(SOURCES) tests benchmarks examples share
 
 .PHONY: help setup demo test test-stores test-promises test-face test-fast lowest mutants faults check format bench \
-	tools azurite bench-tools help-files peers lock clean
+	tools azurite bench-tools help-files sessions peers lock clean
 
 help:
-	@echo "make demo | test | test-fast | lowest | mutants | faults | check | format | help-files | bench"
+	@echo "make demo | test | test-fast | lowest | mutants | faults | check | format | help-files | sessions | bench"
 
 # Nothing is installed whose hash is not in the list; what builds keystow is in the same list.
 INSTALL := $(BIN)/uv pip install --quiet --require-hashes
@@ -42,7 +42,7 @@ test-promises:
 	$(BIN)/pytest tests/conformance tests/faults tests/testing tests/archive
 
 test-face:
-	$(BIN)/pytest tests/publisher tests/lowest tests/test_*.py
+	$(BIN)/pytest tests/publisher tests/sessions tests/lowest tests/test_*.py
 
 # Without servers and without the tests that start a process for each case.
 test-fast: setup tools
@@ -82,6 +82,10 @@ format: setup
 # The completions and the manual page, which are made from the command and checked in.
 help-files: setup
 	$(BIN)/python -m share share
+
+# The transcripts in docs/sessions, which the tests compare, played and written anew.
+sessions: setup azurite peers
+	$(BIN)/pytest tests/sessions --write-sessions
 
 bench: setup bench-tools peers
 	$(BIN)/python -m benchmarks

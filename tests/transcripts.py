@@ -27,6 +27,7 @@ _DIFFERS = (
     (r"\b3(?:59|60)\d s\b", "3600 s"),
     (r"(?<=retrying in )\d+\.\d s", "0.5 s"),
     (r"(?<= tries )(?:in \d+ s|within a second)(?=\))", "in 3 s"),
+    (r"(?<=keystow-probe-)[0-9a-f]{16}", "0123456789abcdef"),
     (r"(?<=\(request )[^)]+", "…"),
     (r"(?<=VersionID: ')\d{16}(?=')", "1774094400000000"),
 )

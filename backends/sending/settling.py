@@ -89,12 +89,24 @@ def _settled(look: Callable[[], Answer | None], where: str, error: StoreError, *
     except StoreError as failure:
         if not lost:
             raise error from None
-        said = str(error).removeprefix(f"{where}: ")
+        ours, theirs = (_bare(each, where) for each in (error, failure))
+        what = (
+            f"{theirs}, to the upload as to the question whether it was done"
+            if ours == theirs
+            else f"the answer to the upload was lost ({ours}), and whether the object that now stands there is ours "
+            f"could not be read ({failure.code or theirs})"
+        )
+        compare = "fetch the object and compare, or publish again under another key"
         raise UnknownOutcomeError(
-            f"{where}: the answer to the upload was lost ({said}), and whether the object that now stands there is "
-            f"ours could not be read ({failure.code or failure})",
-            hint="fetch the object and compare, or publish again under another key",
+            f"{where}: {what}",
+            hint=f"{error.hint}; then {compare}" if error.hint else compare,
         ) from error
     if found is None:
         raise error
     return found
+
+
+def _bare(error: StoreError, where: str) -> str:
+    """What ``error`` says went wrong, without where, how often, and what to do."""
+    found, _, _ = str(error).removeprefix(f"{where}: ").rpartition(f": {error.hint}") if error.hint else ("", "", "")
+    return found or str(error).removeprefix(f"{where}: ")

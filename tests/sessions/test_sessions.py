@@ -26,9 +26,12 @@ MADE = 1774051200
 
 
 def s3(server: SeaweedFS, *, bucket: str = "lab-results", proxy: Loopback | None = None) -> Scene:
-    """The server with a bucket, and an administrator's keys in the environment."""
-    if bucket not in {found["Name"] for found in server.client().list_buckets()["Buckets"]}:
+    """The server with an empty bucket, and an administrator's keys in the environment."""
+    client = server.client()
+    if bucket not in {found["Name"] for found in client.list_buckets()["Buckets"]}:
         server.make_bucket(bucket)
+    for found in client.list_objects_v2(Bucket=bucket).get("Contents", ()):
+        client.delete_object(Bucket=bucket, Key=found["Key"])
     return Scene(server.environment(), {host_of(proxy.url if proxy else server.endpoint): S3})
 
 
@@ -66,8 +69,7 @@ def a_user_without_policy(server, tmp):
     key = iam.create_access_key(UserName="node")["AccessKey"]
     lines = {"AWS_ACCESS_KEY_ID": key["AccessKeyId"], "AWS_SECRET_ACCESS_KEY": key["SecretAccessKey"]}
     (tmp / "home" / "node.env").write_text("".join(f"export {name}={value}\n" for name, value in lines.items()))
-    region = {"AWS_REGION": "us-east-1"}
-    yield Scene({**there.environment, **region}, there.shown)
+    yield there
 
 
 @contextmanager
@@ -76,7 +78,7 @@ def a_reader(server, tmp):
     there = s3(server)
     reader = server.user(REQUESTER_POLICY("lab-results"))
     keys = {"AWS_ACCESS_KEY_ID": reader.access_key, "AWS_SECRET_ACCESS_KEY": reader.secret_key}
-    yield Scene({**there.environment, **keys}, there.shown)
+    yield Scene({**there.environment, **keys}, {**there.shown, f"****{reader.access_key[-4:]}": "****READ"})
 
 
 class Elsewhere(ProxyHandler):
@@ -176,12 +178,12 @@ SCENES: dict[str, Callable[[SeaweedFS, Path], Iterator[Scene]]] = {
     "no-s3": a_web_page,
 }
 CAUSES = {
-    "wrong-region": ("the bucket is in eu-west-1", "opt=region=eu-west-1"),
+    "wrong-region": ("the bucket is in eu-west-1", "write opt=region=eu-west-1"),
     "wrong-clock": ("3600 s behind the server's", "set the clock of this machine"),
     "no-permission": ("AccessDenied", "allow s3:PutObject on arn:aws:s3:::lab-results/*"),
     "no-bucket": ("NoSuchBucket", "create the bucket, or correct its name"),
-    "dead-proxy": (f"the proxy {PROXY}, which HTTP_PROXY names, refuses connections", "unset it"),
-    "no-s3": ("does not speak S3", "correct the endpoint"),
+    "dead-proxy": (f"connect to proxy URL: \"http://{PROXY}\": Connection refused", "correct HTTP_PROXY, unset it"),
+    "no-s3": ("the answer is not S3's", "name the server and the port of the S3 API as the endpoint"),
 }
 """What the command that fails has to name itself: why, and what to do."""
 
