@@ -117,7 +117,8 @@ def refused(answer: Answer, operation: str, bucket: str, key: str, endpoint: str
         said = f"a redirect{f' to {leads}' if leads else ''}, which is not followed"
         hint = hint or "set the endpoint to it, or the region, if the bucket is there"
     if code in ELSEWHERE and (region := bucket_region(answer)):
-        hint = f"the bucket is in {region}: {_there(region, endpoint)}"
+        instead = "; or set the endpoint to where the redirect leads" if status.startswith("3") else ""
+        hint = f"the bucket is in {region}: {_there(region, endpoint)}{instead}"
     if code == _SKEWED:
         hint = _clock(answer.headers) or hint
     if kind is AccessDeniedError:

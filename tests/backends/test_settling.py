@@ -88,3 +88,23 @@ def test_success_failure_or_nobody_knows(answers, there, outcome, looks):
         assert failed.value is outcome if isinstance(outcome, StoreError) else type(failed.value) is outcome
     assert left == []
     assert len(looked) == looks
+
+
+@pytest.mark.parametrize("look", ["the same", "another"])
+def test_who_does_not_know_says_why_and_what_to_do(look):
+    """Once, where the answer to the upload and that to the question whether it was done lack the same."""
+    lost = StoreUnavailableError("there: no answer (http://e)", hint="check the endpoint")
+    hidden = lost if look == "the same" else AccessDeniedError("there: hidden", code="AccessDenied", hint="allow it")
+
+    def raises(error):
+        raise error
+
+    with pytest.raises(UnknownOutcomeError) as unknown:
+        decided(lambda: raises(lost), lambda: raises(hidden), "there", bounds(1))
+    said = {
+        "the same": "no answer (http://e), to the upload as to the question whether it was done",
+        "another": "the answer to the upload was lost (no answer (http://e)), and whether the object that now stands "
+        "there is ours could not be read (AccessDenied)",
+    }[look]
+    mend = "check the endpoint; then fetch the object and compare, or publish again under another key"
+    assert str(unknown.value) == f"there: {said}: {mend}"

@@ -182,7 +182,7 @@ CAUSES = {
     "wrong-clock": ("3600 s behind the server's", "set the clock of this machine"),
     "no-permission": ("AccessDenied", "allow s3:PutObject on arn:aws:s3:::lab-results/*"),
     "no-bucket": ("NoSuchBucket", "create the bucket, or correct its name"),
-    "dead-proxy": (f"connect to proxy URL: \"http://{PROXY}\": Connection refused", "correct HTTP_PROXY, unset it"),
+    "dead-proxy": (f'connect to proxy URL: "http://{PROXY}": Connection refused', "correct HTTP_PROXY, unset it"),
     "no-s3": ("the answer is not S3's", "name the server and the port of the S3 API as the endpoint"),
 }
 """What the command that fails has to name itself: why, and what to do."""
