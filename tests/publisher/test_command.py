@@ -869,7 +869,10 @@ def test_a_reader_that_has_gone(small, command):
         ("import keystow.keys", ["s3fs", "aiobotocore", "botocore", "yaml", "fsspec", "isal", "asyncio", "inspect"]),
         ("import keystow; keystow.publish", ["s3fs", "aiobotocore", "botocore", "asyncio", "rich"]),
         ("from keystow.command import main; main(['key', 'k'])", ["yaml", "fsspec", "isal", "zoneinfo", "json"]),
-        ("from keystow.command import main; main(['key', '{date}'])", ["inspect", "asyncio", "tarfile", "shutil"]),
+        (
+            "from keystow.command import main; main(['key', '{date}'])",
+            ["inspect", "asyncio", "tarfile", "shutil"],
+        ),
     ],
 )
 def test_what_is_loaded_late(code, unwanted):
