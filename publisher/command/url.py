@@ -43,8 +43,9 @@ def run(options: argparse.Namespace) -> int:
     given |= given_trust(options) | given_access(options)
 
     def work(result: "str | PublishedResult") -> None:
-        asked = datetime.now(UTC).replace(microsecond=0) + options.expires
+        now = datetime.now(UTC).replace(microsecond=0)
         url = presign(result, **given)
+        asked = now + options.expires  # which presign has found to be no more than a week
         end = expiry_of(url) or asked
         if options.output == "json":
             print_json(url=url, expires=end.isoformat())
