@@ -84,14 +84,14 @@ help-files: setup
 	$(BIN)/python -m share share
 
 # The transcripts in docs/sessions, which the tests compare, played and written anew.
-sessions: setup azurite peers
+sessions: setup tools azurite peers
 	$(BIN)/pytest tests/sessions --write-sessions
 
 bench: setup bench-tools peers
 	$(BIN)/python -m benchmarks
 
 tools:
-	@sh tests/install.sh bsdtar:libarchive-tools sshd:openssh-server groff:groff-base zsh:zsh fish:fish
+	@sh tests/install.sh bsdtar:libarchive-tools curl:curl sshd:openssh-server groff:groff-base zsh:zsh fish:fish
 
 azurite: .venv/azurite/.installed
 

@@ -229,6 +229,38 @@ def _is_complaint(line: str) -> bool:
     return line.startswith("keystow: ") and not line.startswith(("keystow: retrying", "keystow: note"))
 
 
+PAGE = """What is said.
+
+```console
+$ port=8333
+$ echo "http://127.0.0.1:$port" \\
+>   two
+http://127.0.0.1:8333 two
+$ ls /nothing 2> /dev/null
+$ echo $?
+2
+```
+
+```console
+$ echo "$HOME $WHO"
+/home/ada me
+```
+"""
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong"), [("8333 two", "8333 three"), ("$?\n2", "$?\n0"), ("ada me", "ada"), ("\n2\n", "\n2\nmore\n")]
+)
+def test_what_a_page_shows_is_what_the_shell_prints(home, right, wrong):
+    """The blocks of a page are one session; a port, and the home, stand there in one form. What differs is seen."""
+    scene = Scene({"WHO": "me"}, {"127.0.0.1:41234": "127.0.0.1:8333"})
+    page = PAGE.replace("port=8333", "port=41234")
+    assert played(page, scene, home) == page
+    other = page.replace(right, wrong)
+    assert other != page
+    assert played(other, scene, home) == page
+
+
 def test_each_page_is_played_and_listed():
     pages = {path.stem for path in PAGES.glob("*.md")}
     assert pages == {*SCENES, "README"}
