@@ -89,12 +89,12 @@ def _settled(look: Callable[[], Answer | None], where: str, error: StoreError, *
     except StoreError as failure:
         if not lost:
             raise error from None
-        ours, theirs = (_bare(each, where) for each in (error, failure))
+        (ours, tries), (theirs, others) = (_said(each, where) for each in (error, failure))
         what = (
-            f"{theirs}, to the upload as to the question whether it was done"
+            f"{ours}{tries}, to the upload as to the question whether it was done"
             if ours == theirs
-            else f"the answer to the upload was lost ({ours}), and whether the object that now stands there is ours "
-            f"could not be read ({failure.code or theirs})"
+            else f"the answer to the upload was lost ({ours}{tries}), and whether the object that now stands there is "
+            f"ours could not be read ({failure.code or f'{theirs}{others}'})"
         )
         compare = "fetch the object and compare, or publish again under another key"
         raise UnknownOutcomeError(
@@ -106,7 +106,8 @@ def _settled(look: Callable[[], Answer | None], where: str, error: StoreError, *
     return found
 
 
-def _bare(error: StoreError, where: str) -> str:
-    """What ``error`` says went wrong, without where, how often, and what to do."""
-    found, _, _ = str(error).removeprefix(f"{where}: ").rpartition(f": {error.hint}") if error.hint else ("", "", "")
-    return found or str(error).removeprefix(f"{where}: ")
+def _said(error: StoreError, where: str) -> tuple[str, str]:
+    """What ``error`` says went wrong, without where and what to do; and how often it was tried."""
+    text = str(error).removeprefix(f"{where}: ")
+    found, mark, tries = text.rpartition(f": {error.hint}") if error.hint else (text, "", "")
+    return (found, tries) if mark else (text, "")
