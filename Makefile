@@ -7,10 +7,10 @@ FOLDERS := $(SOURCES) backends/sending backends/s3 backends/gcs backends/azure p
 LINTED := $(SOURCES) tests benchmarks examples share
 
 .PHONY: help setup demo test test-stores test-promises test-face test-fast lowest mutants faults check format bench \
-	tools azurite bench-tools help-files docs peers lock clean
+	tools azurite bench-tools help-files sessions docs peers lock clean
 
 help:
-	@echo "make demo | test | test-fast | lowest | mutants | faults | check | format | help-files | docs | bench"
+	@echo "make demo | test | test-fast | lowest | mutants | faults | check | format | help-files | sessions | docs | bench"
 
 # Nothing is installed whose hash is not in the list; what builds keystow is in the same list.
 INSTALL := $(BIN)/uv pip install --quiet --require-hashes
@@ -42,7 +42,7 @@ test-promises:
 	$(BIN)/pytest tests/conformance tests/faults tests/testing tests/archive
 
 test-face:
-	$(BIN)/pytest tests/publisher tests/lowest tests/test_*.py
+	$(BIN)/pytest tests/publisher tests/sessions tests/lowest tests/test_*.py
 
 # Without servers and without the tests that start a process for each case.
 test-fast: setup tools
@@ -88,11 +88,15 @@ help-files: setup
 docs: setup
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
+# The transcripts in docs/sessions, which the tests compare, played and written anew.
+sessions: setup tools azurite peers
+	$(BIN)/pytest tests/sessions --write-sessions
+
 bench: setup bench-tools peers
 	$(BIN)/python -m benchmarks
 
 tools:
-	@sh tests/install.sh bsdtar:libarchive-tools sshd:openssh-server groff:groff-base zsh:zsh fish:fish
+	@sh tests/install.sh bsdtar:libarchive-tools curl:curl sshd:openssh-server groff:groff-base zsh:zsh fish:fish
 
 azurite: .venv/azurite/.installed
 

@@ -23,7 +23,7 @@ _NOBODY: dict[str, str] = {}
 _SKEW = 15 * 60
 """Seconds by which the clocks may differ (S3's "RequestTimeTooSkewed", of its API's error codes)."""
 _NOTICED = 60
-_SET_CLOCK = "set the clock of this machine: have chrony or another NTP client keep it (chronyc makestep)"
+SET_CLOCK = "set the clock of this machine: have chrony or another NTP client keep it (chronyc makestep)"
 
 
 class Proxy(NamedTuple):
@@ -43,6 +43,11 @@ def through(proxy: Proxy | None) -> str:
     'through the proxy of HTTPS_PROXY'
     """
     return "without a proxy" if proxy is None else f"through the proxy of {proxy.variable}"
+
+
+def past(variable: str) -> str:
+    """What to do about a proxy that leads nowhere."""
+    return f"correct {variable}, unset it, or name the endpoint's host in NO_PROXY"
 
 
 class Heard(NamedTuple):
@@ -140,7 +145,7 @@ def _unreached(error: Exception, url: str, proxy: Proxy | None, seconds: float) 
     at = f"{parts.hostname}:{parts.port or _PORTS[parts.scheme]}"
     if proxy is not None:
         (host, port), _ = _proxy_of(proxy)
-        mend = f"correct {proxy.variable}, unset it, or name the endpoint's host in NO_PROXY"
+        mend = past(proxy.variable)
         through = f"the proxy {host}:{port}, which {proxy.variable} names,"
         if isinstance(error, OSError) and str(error).startswith("Tunnel connection failed"):
             return UnreachedError(f"{through} does not lead to {at}: {str(error).partition(': ')[2]}", mend)
@@ -189,15 +194,34 @@ _FAILURES: tuple[tuple[type[Exception], str, str], ...] = (
 
 def clock(heard: Heard) -> Finding:
     """How far this machine's clock is from the server's, as the server's ``Date`` tells it."""
-    try:
-        moment = parsedate_to_datetime(heard.headers["date"])
-    except (KeyError, ValueError):
+    ahead = ahead_of(heard.headers, heard.moment)
+    if ahead is None:
         return Finding("clock", "unknown", "the server does not tell the time")
-    ahead = heard.moment - moment.replace(tzinfo=moment.tzinfo or UTC).timestamp() - 0.5  # Date is cut to whole seconds
-    way = "ahead of" if ahead > 0 else "behind"
-    told = f"{abs(ahead):.0f} s {way} the server's"
+    told = differs(ahead)
     if abs(ahead) > _SKEW:
-        return Finding("clock", "failed", f"{told}; S3 refuses what differs by more than {_SKEW} s", _SET_CLOCK)
+        return Finding("clock", "failed", f"{told}; S3 refuses what differs by more than {_SKEW} s", SET_CLOCK)
     if abs(ahead) > _NOTICED:
-        return Finding("clock", "ok", told, _SET_CLOCK)
+        return Finding("clock", "ok", told, SET_CLOCK)
     return Finding("clock", "ok", "within a minute of the server's" if abs(ahead) > 2 else "the same as the server's")
+
+
+def ahead_of(headers: Mapping[str, str], moment: float) -> float | None:
+    """The seconds by which this machine's clock is ahead of the server's, whose answer came at ``moment`` by ours.
+
+    >>> ahead_of({"date": "Thu, 01 Jan 1970 01:00:00 GMT"}, 0.5)
+    -3600.0
+    """
+    try:
+        there = parsedate_to_datetime(headers["date"])
+    except (KeyError, ValueError):
+        return None
+    return moment - there.replace(tzinfo=there.tzinfo or UTC).timestamp() - 0.5  # Date is cut to whole seconds
+
+
+def differs(ahead: float) -> str:
+    """That in words.
+
+    >>> differs(-3600.0)
+    "3600 s behind the server's"
+    """
+    return f"{abs(ahead):.0f} s {'ahead of' if ahead > 0 else 'behind'} the server's"

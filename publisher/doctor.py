@@ -71,6 +71,11 @@ def diagnose(
     return _found(to, key, finding, write_probe=write_probe)
 
 
+def on_the_way_to(to: Destination, key: str) -> Iterator[Finding]:
+    """What is found on the way to ``key``, without writing."""
+    return _found(to, key, Finding("key", "ok", key), write_probe=False)
+
+
 def _found(to: Destination, key: str | None, of_key: Finding, *, write_probe: bool) -> Iterator[Finding]:
     spec = to.spec
     yield Finding("destination", "ok", f"{_STORES.get(spec.type, spec.type)}: {spec.type}://{spec.bucket}/{spec.key}")

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 STRANGE = "the answer is not S3's"
 TOO_LONG = "an answer without end"
 CHECK = "check the endpoint and the network"
+NOT_S3 = "name the server and the port of the S3 API as the endpoint, not those of its console or a web page"
 _MOST_OF_AN_ERROR = 1 << 16
 _MOST_TAGS = 200_000
 """A page of 1,000 keys has some 30,000; each costs a hundred times its bytes."""
@@ -57,7 +58,7 @@ class Opened(NamedTuple):
 
 def strange(where: str, endpoint: str | None) -> StoreUnavailableError:
     """The error for an answer that S3 would not give."""
-    return StoreUnavailableError(f"{where}: {strangers(endpoint)}", hint=CHECK)
+    return StoreUnavailableError(f"{where}: {strangers(endpoint)}", hint=NOT_S3)
 
 
 def strangers(endpoint: str | None) -> str:

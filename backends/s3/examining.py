@@ -25,13 +25,13 @@ from keystow.backends.providers import recognised
 from keystow.backends.reaching import Heard, Proxy, clock, reached
 from keystow.backends.sending.lines import Lines
 
-from .answers import is_error
+from .answers import NOT_S3, is_error
 from .carriers import Carriers
 from .failures import proxy_to
 from .options import Terms
 from .place import Options, Place, address, frozen_keys
 from .provided import end_of
-from .refusals import bucket_region, refused
+from .refusals import ELSEWHERE, bucket_region, refused
 from .requests import Answer, Request
 from .settings import (
     DEFAULT_REGION,
@@ -65,8 +65,6 @@ _SHOWN = 4
 _LEAST_MASKED = 12
 _PLAIN_BUCKET = re.compile(r"(?!.*--x-s3$)[A-Za-z0-9._-]+")
 _ROOTS = re.compile(rb"\s*(?:<\?xml[^>]{0,200}>\s*)?<ListBucketResult[\s>]")
-_ELSEWHERE = {"PermanentRedirect", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException", "301", "307"}
-_NOT_S3 = "correct the endpoint: name the server and the port of the S3 API, not of its console or a web page"
 
 
 class Asked(NamedTuple):
@@ -227,7 +225,7 @@ def _kind(heard: Heard, proxy: Proxy | None) -> Finding:
     named = headers.get("server", "")[:60]
     what = f"it does not speak S3: status {heard.status}{f', server {named}' if named else ''}"
     instead = f"; or see whether the proxy of {proxy.variable} answers in its place" if proxy else ""
-    return Finding("server", "failed", what, f"{_NOT_S3}{instead}")
+    return Finding("server", "failed", what, f"{NOT_S3}{instead}")
 
 
 def _answered(asked: Asked, carriers: Carriers, *, is_assumed: bool) -> Iterator[Finding]:
@@ -248,7 +246,7 @@ def _answered(asked: Asked, carriers: Carriers, *, is_assumed: bool) -> Iterator
     if isinstance(told, CredentialsError):
         yield Finding.of("signature", told)
         return
-    if any(error is not None and error.code in _ELSEWHERE for error in refusals):
+    if any(error is not None and error.code in ELSEWHERE for error in refusals):
         yield _elsewhere(asked.options, carriers.region, region)
         return
     if isinstance(told, StoreUnavailableError):

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from keystow.backends.errors import StoreUnavailableError
 
-from .answers import CHECK, STRANGE, TOO_LONG
+from .answers import CHECK, NOT_S3, STRANGE, TOO_LONG
 
 if TYPE_CHECKING:
     from keystow.backends.reaching import Proxy
@@ -27,9 +27,10 @@ _REASONS = tuple(
             "the server does not speak TLS there",
             "try http://, or another port",
         ),
-        (_STRANGE, STRANGE, CHECK),
+        (_STRANGE, STRANGE, NOT_S3),
     )
 )
+_NO_PROXY = re.compile("connect to proxy", re.IGNORECASE)
 _DETAIL = re.compile(r"certificate verify failed: ([^(\"]{1,100})")
 
 
@@ -55,7 +56,10 @@ def _told(where: str, endpoint: str | None, said: str, told: str) -> StoreUnavai
             return StoreUnavailableError(f"{where}: {reason}{detail}{at}", hint=hint)
     hint = CHECK
     if variable := proxy_variable(endpoint or "https://s3.amazonaws.com"):
-        hint = f"check the proxy that {variable} names, the endpoint and the network"
+        from keystow.backends.reaching import past
+
+        check = f"check the proxy that {variable} names, the endpoint and the network"
+        hint = past(variable) if _NO_PROXY.search(said) else check
     return StoreUnavailableError(f"{where}: {(told or said).rstrip('.')}{at}", hint=hint)
 
 

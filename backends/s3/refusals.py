@@ -11,6 +11,7 @@ from http import HTTPStatus
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
+from keystow.backends.endpoints import region_of
 from keystow.backends.errors import (
     AccessDeniedError,
     AlreadyExistsError,
@@ -24,7 +25,7 @@ from keystow.backends.errors import (
 )
 from keystow.backends.sending.repeating import UNAVAILABLE
 
-from .answers import CHECK, STRANGE, is_error, strangers
+from .answers import NOT_S3, STRANGE, is_error, strangers
 from .requests import Answer
 
 _REGION = re.compile(r"[A-Za-z0-9_-]{1,60}")
@@ -72,6 +73,9 @@ _ERRORS: dict[str, tuple[type[StoreError], str]] = {
 _REPLACED = (ConflictError, "read it again")
 _ERRORS_IN = {("get_object", "PreconditionFailed"): _REPLACED, ("get_object", "412"): _REPLACED}
 """What else a code says of one operation."""
+ELSEWHERE = {"PermanentRedirect", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException", "301", "307"}
+"""What is said of a bucket that is in another region."""
+_SKEWED = "RequestTimeTooSkewed"
 _LASTING = {"NoSuchUpload", "PreconditionFailed", "412"}
 """Conflicts that stay."""
 _NEEDS = {
@@ -112,6 +116,11 @@ def refused(answer: Answer, operation: str, bucket: str, key: str, endpoint: str
         leads = _host(answer.headers.get("location") or f"//{told.endpoint}")
         said = f"a redirect{f' to {leads}' if leads else ''}, which is not followed"
         hint = hint or "set the endpoint to it, or the region, if the bucket is there"
+    if code in ELSEWHERE and (region := bucket_region(answer)):
+        instead = "; or set the endpoint to where the redirect leads" if status.startswith("3") else ""
+        hint = f"the bucket is in {region}: {_there(region, endpoint)}{instead}"
+    if code == _SKEWED:
+        hint = _clock(answer.headers) or hint
     if kind is AccessDeniedError:
         need = _NEEDS.get(operation, operation)
         resource = bucket if need in _OF_BUCKETS else f"{bucket}/*"
@@ -120,12 +129,27 @@ def refused(answer: Answer, operation: str, bucket: str, key: str, endpoint: str
     if (kind, hint) == _REPLACED:
         what = "it was replaced while it was read"
     if STRANGE in said:
-        what, hint = f"{code}: {said}", CHECK
+        what, hint = f"{code}: {said}", NOT_S3
     found = kind(f"s3://{bucket}/{key}: {what}", code=code, request_id=told.request_id, hint=hint)
     found.retry_after = retry_after(answer.headers)
     if isinstance(found, ConflictError):
         found.passes = code not in _LASTING
     return found
+
+
+def _there(region: str, endpoint: str | None) -> str:
+    """How to have requests go to ``region``."""
+    if region_of(endpoint):
+        return f"name the endpoint of {region}, or none"
+    return f"write opt=region={region} behind the key, or, where none is written, set AWS_REGION={region}"
+
+
+def _clock(headers: Mapping[str, str]) -> str:
+    """How far our clock is from the server's, and what to do; nothing where the server does not tell the time."""
+    from keystow.backends.reaching import SET_CLOCK, ahead_of, differs
+
+    ahead = ahead_of(headers, datetime.now(UTC).timestamp())
+    return "" if ahead is None else f"this machine's clock is {differs(ahead)}: {SET_CLOCK}"
 
 
 def bucket_region(answer: Answer) -> str | None:

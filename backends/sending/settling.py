@@ -89,12 +89,25 @@ def _settled(look: Callable[[], Answer | None], where: str, error: StoreError, *
     except StoreError as failure:
         if not lost:
             raise error from None
-        said = str(error).removeprefix(f"{where}: ")
+        (ours, tries), (theirs, others) = (_said(each, where) for each in (error, failure))
+        what = (
+            f"{ours}{tries}, to the upload as to the question whether it was done"
+            if ours == theirs
+            else f"the answer to the upload was lost ({ours}{tries}), and whether the object that now stands there is "
+            f"ours could not be read ({failure.code or f'{theirs}{others}'})"
+        )
+        compare = "fetch the object and compare, or publish again under another key"
         raise UnknownOutcomeError(
-            f"{where}: the answer to the upload was lost ({said}), and whether the object that now stands there is "
-            f"ours could not be read ({failure.code or failure})",
-            hint="fetch the object and compare, or publish again under another key",
+            f"{where}: {what}",
+            hint=f"{error.hint}; then {compare}" if error.hint else compare,
         ) from error
     if found is None:
         raise error
     return found
+
+
+def _said(error: StoreError, where: str) -> tuple[str, str]:
+    """What ``error`` says went wrong, without where and what to do; and how often it was tried."""
+    text = str(error).removeprefix(f"{where}: ")
+    found, mark, tries = text.rpartition(f": {error.hint}") if error.hint else (text, "", "")
+    return (found, tries) if mark else (text, "")

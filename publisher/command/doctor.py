@@ -25,7 +25,6 @@ EXAMPLES = {
 }
 _PROBE = "write some small objects beside the key, and 8 MB, to see which promises the store keeps; they are removed"
 _OUTPUT = "a table (default), or a line of JSON for each finding (docs/doctor.md)"
-_MARKS = {"ok": "ok", "failed": "FAILED", "unknown": "?"}
 
 
 def take_arguments(parser: "argparse.ArgumentParser") -> None:
@@ -47,23 +46,18 @@ def run(options: "argparse.Namespace") -> int:
 
     from keystow.doctor import diagnose
 
+    from .wording import row_of
+
     given = {name: getattr(options, name) for name in ("raw", "write_probe", "timeout", "profile", "requester_pays")}
     given |= given_trust(options) | {"context": given_context(options), "archive": False if options.plain else None}
     made = partial(diagnose, **given)
     (findings,) = given_destinations([options.destination] if options.destination else [], options.spec, made)
-    line = _as_json if options.output == "json" else _as_row
+    line = _as_json if options.output == "json" else row_of
     status = 0
     for finding in findings:
         print(line(finding), flush=True)
         status = status or int(finding.outcome == "failed")
     return status
-
-
-def _as_row(finding: "Finding") -> str:
-    from .wording import as_options
-
-    row = f"{finding.name:<20}{_MARKS[finding.outcome]:<8}{finding.found}"
-    return f"{row}\n{'':<28}-> {as_options(finding.advice)}" if finding.advice else row
 
 
 def _as_json(finding: "Finding") -> str:

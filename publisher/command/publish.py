@@ -12,6 +12,7 @@ from .failures import each_of
 from .manner import given_manner, take_manner
 from .output import FORMS, Printed, check_form
 from .progress import shown, shown_each
+from .rehearsal import check, tell_needed
 from .streams import note, warn
 from .written import given_access, given_writing, take_access, take_writing
 
@@ -40,8 +41,8 @@ EXAMPLES = {
     "the files themselves under a prefix, without temporary ones": (
         "keystow publish results 's3://my-bucket/files/{jobID}/' --job-id abc123 --plain --exclude '*.tmp'"
     ),
-    "what would be published, and under which key": (
-        "keystow publish results 's3://my-bucket/once/{jobID}' --job-id abc123 --dry-run --output key"
+    "what would be published, under which key, and whether anything is missing for that": (
+        "keystow publish results 's3://my-bucket/once/{jobID}' --job-id abc123 --dry-run --check --output key"
     ),
     "what a pipe brings, unless it is there": (
         "tar -cf - results | keystow publish - s3://my-bucket/exact/results.tar --raw --if-exists skip"
@@ -49,6 +50,8 @@ EXAMPLES = {
 }
 _OUTPUT = "form of the result; bacalhau-input: as InputSources of a Bacalhau job, at /inputs"
 _REQUIRE = "how many of several DESTINATIONs have to be published to, for exit status 0; default: all"
+_DRY_RUN = "say what would be published, and which permissions that needs; open no store"
+_CHECK = "with --dry-run: ask the store what is missing, and write nothing; exit status 1 if something is"
 _STDIN = "-"
 _OTHER_ARCHIVES = (".tgz", ".zip", ".tar", ".tar.bz2", ".tar.xz", ".tar.zst", ".7z")
 
@@ -58,7 +61,8 @@ def take_arguments(parser: "argparse.ArgumentParser") -> None:
     parser.add_argument("source", metavar="SOURCE", help="the directory or file to publish; with --raw also - (stdin)")
     take_destination(parser, "*")
     parser.add_argument("--require", metavar="all|any|N", type=_require, default="all", help=_REQUIRE)
-    parser.add_argument("--dry-run", action="store_true", help="say what would be published; open no store")
+    parser.add_argument("--dry-run", action="store_true", help=_DRY_RUN)
+    parser.add_argument("--check", action="store_true", help=_CHECK)
     parser.add_argument("--output", choices=FORMS, default="yaml", help=_OUTPUT)
     parser.add_argument(
         "--result", dest="file", metavar="FILE", help="write the result to FILE, whole or not at all, and not to stdout"
@@ -84,6 +88,8 @@ def run(options: "argparse.Namespace") -> int:
     from keystow.stored import Access
     from keystow.surroundings import trust
 
+    if options.check and not options.dry_run:
+        options.refuse("--check is for a dry run: add --dry-run, or see keystow doctor")
     context = given_context(options)
     archive = False if options.plain else None
     trusted = trust(options.allow, options.allow_endpoint)
@@ -145,12 +151,20 @@ def _published(options: "argparse.Namespace", way: "Way") -> "PublishedResult":
     tree = to.scanned(options.source, foreseen, manner)
     what = _described(options, tree)
     if options.dry_run:
-        note(f"dry run: {what} would be published to {foreseen.url}")
-        return foreseen
+        return _rehearsed(options, way, what)
     with closing(Opened(to.store)) as opened, shown(options, foreseen.url) as told:
         done = sent(tree, foreseen, opened, manner, told=told and told.tell)
     _tell(what, done, len(tree.files) if to.encoding == "plain" else 1)
     return done.result
+
+
+def _rehearsed(options: "argparse.Namespace", way: "Way", what: str) -> "PublishedResult":
+    """What would be published. Raises ``StoreError`` for what ``--check`` finds missing."""
+    note(f"dry run: {what} would be published to {way.foreseen.url}")
+    tell_needed(way)
+    if options.check:
+        check(way)
+    return way.foreseen
 
 
 def _published_to_each(options: "argparse.Namespace", ways: "Sequence[Way]", printed: Printed, wanted: int) -> int:
@@ -206,8 +220,7 @@ def _published_stdin(options: "argparse.Namespace", way: "Way") -> "PublishedRes
 
     to, foreseen, manner, _ = way
     if options.dry_run:
-        note(f"dry run: standard input would be published to {foreseen.url}")
-        return foreseen
+        return _rehearsed(options, way, "standard input")
     read = 0
 
     def tell(moved: "Moved") -> None:

@@ -2,6 +2,10 @@
 
 import re
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from keystow.backends.findings import Finding
+
 _OPTIONS = (
     (r'\bsymlinks="(\w+)" or "(\w+)"', r"--symlinks \1 or \2"),
     (r'\b(symlinks|special)="(\w+)"', r"--\1 \2"),
@@ -9,7 +13,7 @@ _OPTIONS = (
     (r'\bif_exists="(\w+)"', r"--if-exists \1"),
     (r"\braw=True\b", "--raw"),
     (r"\bwith_(abort|versions)=True\b", r"--with-\1"),
-    (r"\bwrite_probe=True\b", "--write-probe"),
+    (r"\bwrite_probe=True\b", "keystow doctor --write-probe"),
     (r"\bpin_version=False\b", "--no-pin-version"),
     (r"\blifecycle\(\)", "--lifecycle"),
     (r"\ballow=\{'([^']*)'\}", r"--allow \1"),
@@ -37,6 +41,7 @@ _KEYWORD = (
     r"(?:=(?:'([^']*)'|(True)))?"
 )
 """A keyword that says how an object is written, perhaps with its value."""
+_MARKS = {"ok": "ok", "failed": "FAILED", "unknown": "?"}
 
 
 def as_options(message: str) -> str:
@@ -54,6 +59,12 @@ def _as_option(found: re.Match[str]) -> str:
     name = (found[1] or found[2]).replace("_", "-").replace("tags", "tag")
     value = found[3] or (found[4] or "").lower()
     return f"--{name} {value}" if value else f"--{name}"
+
+
+def row_of(finding: "Finding") -> str:
+    """A row of ``keystow doctor``'s table, and below it what to do."""
+    row = f"{finding.name:<20}{_MARKS[finding.outcome]:<8}{finding.found}"
+    return f"{row}\n{'':<28}-> {as_options(finding.advice)}" if finding.advice else row
 
 
 def counted(number: int, thing: str) -> str:

@@ -20,7 +20,7 @@ from keystow.writing import Writing
 from . import aws, azure, google
 from .asked import ROLES, Asked, Grant, Policy, Reach, Role
 
-__all__ = ["Grant", "Policy", "lifecycle", "policy"]
+__all__ = ["Grant", "Policy", "lifecycle", "needed", "policy"]
 
 
 class _Cloud(NamedTuple):
@@ -65,17 +65,19 @@ def policy(
     _check(role, Manner(if_exists).if_exists, with_abort=with_abort, with_versions=with_versions)
     to = Destination(_said(destination), archive=archive, raw=raw, writing=writing)
     cloud, found = _cloud(to), _reached(to, context or Context())
-    asked = Asked(
-        reach=found.reach,
-        role=role,
-        if_exists=if_exists,
-        is_plain=to.encoding == "plain",
-        options=to.spec.options,
-        requester_pays=to.spec.requester_pays,
-        with_abort=with_abort,
-        with_versions=with_versions,
-    )
+    asked = _asked(to, found.reach, role, if_exists, with_abort=with_abort, with_versions=with_versions)
     return _noted(cloud.policy(asked), found)
+
+
+def needed(to: Destination, if_exists: IfExists = "replace") -> tuple[Grant, ...]:
+    """What who publishes there has to be allowed; nothing where the store's kind has no policies.
+
+    >>> [grant.permission for grant in needed(Destination("gs://bucket/results/{jobID}"))]
+    ['storage.objects.create', 'storage.objects.delete']
+    """
+    cloud = _CLOUDS.get(to.spec.type)
+    reach = Reach(to.spec.bucket, "", False, to.spec.endpoint, to.spec.region)
+    return () if cloud is None else cloud.policy(_asked(to, reach, "publisher", if_exists)).grants
 
 
 def lifecycle(
@@ -96,6 +98,27 @@ def lifecycle(
     to = Destination(_said(destination), archive=archive, raw=raw)
     cloud, found = _cloud(to), _reached(to, context or Context())
     return _noted(cloud.lifecycle(found.reach), found)
+
+
+def _asked(
+    to: Destination,
+    reach: Reach,
+    role: Role,
+    if_exists: IfExists,
+    *,
+    with_abort: bool = False,
+    with_versions: bool = False,
+) -> Asked:
+    return Asked(
+        reach=reach,
+        role=role,
+        if_exists=if_exists,
+        is_plain=to.encoding == "plain",
+        options=to.spec.options,
+        requester_pays=to.spec.requester_pays,
+        with_abort=with_abort,
+        with_versions=with_versions,
+    )
 
 
 def _said(destination: str | Mapping[str, object] | PublisherSpec) -> PublisherSpec:

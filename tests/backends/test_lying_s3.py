@@ -2,13 +2,16 @@
 
 import contextlib
 import itertools
+import re
+import time
 import xml.etree.ElementTree as ET
+from email.utils import formatdate
 from urllib.parse import urlsplit
 
 import pytest
 from lying import Liar, Lie, chunked, endless
 
-from keystow.backends import NotFoundError, StoreError, StoreUnavailableError, open_store
+from keystow.backends import CredentialsError, NotFoundError, StoreError, StoreUnavailableError, open_store
 from keystow.backends.sending import repeating
 from keystow.backends.sending.parts import part_size
 
@@ -364,3 +367,24 @@ def test_the_region_that_a_server_names_is_told(lied_to, engine):
     store, _ = lied_to(Lie(301, body=said.encode()), engine)
     with pytest.raises(StoreError, match=r"PermanentRedirect: a redirect.*set its region"):
         store.write("key", [b"x"])
+
+
+@pytest.mark.parametrize("header", [True, False])
+def test_where_the_bucket_is_and_how_to_go_there(lied_to, engine, header):
+    """https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html: in the body, or in a header."""
+    region = "<Region>eu-west-3</Region>"
+    said = f"<Error><Code>AuthorizationHeaderMalformed</Code><Message>no</Message>{'' if header else region}</Error>"
+    store, _ = lied_to(Lie(400, {"x-amz-bucket-region": "eu-west-3"} if header else {}, said.encode()), engine)
+    with pytest.raises(StoreError, match="AuthorizationHeaderMalformed: no") as refused:
+        store.write("key", [b"x"])
+    assert refused.value.hint.startswith("the bucket is in eu-west-3: write opt=region=eu-west-3 behind the key")
+
+
+@pytest.mark.parametrize(("hours", "way"), [(1, "behind"), (-1, "ahead of")])
+def test_how_far_the_clocks_differ(lied_to, engine, hours, way):
+    date = formatdate(time.time() + 3600 * hours, usegmt=True)
+    said = b"<Error><Code>RequestTimeTooSkewed</Code><Message>no</Message></Error>"
+    store, _ = lied_to(Lie(403, {"Date": date}, said), engine)
+    with pytest.raises(CredentialsError) as refused:
+        store.write("key", [b"x"])
+    assert re.match(rf"this machine's clock is 3(59|60)\d s {way} the server's: set the clock", refused.value.hint)

@@ -21,6 +21,7 @@ from keystow.backends import (
     open_store,
 )
 from keystow.backends.s3 import upload
+from keystow.backends.s3.failures import unanswered
 from keystow.backends.s3.refusals import refused, retry_after
 from keystow.backends.s3.requests import Answer
 from keystow.backends.sending import limits, lines, repeating, settling
@@ -554,3 +555,11 @@ def test_no_page_is_ever_repeated(page, status):
     error = refused(Answer(status, {}, page), "put_object", "b", "k", "http://e")
     assert "mine" not in str(error)
     assert "the answer is not S3's (http://e)" in str(error)
+
+
+def test_a_proxy_that_is_not_there_is_what_is_to_be_mended(monkeypatch):
+    monkeypatch.setenv("HTTPS_PROXY", "http://proxy.example.com:3128")
+    dead = unanswered("s3://b/k", "https://e.example.com", 'Failed to connect to proxy URL: "…": Connection refused')
+    slow = unanswered("s3://b/k", "https://e.example.com", "Read timeout")
+    assert dead.hint == "correct HTTPS_PROXY, unset it, or name the endpoint's host in NO_PROXY"
+    assert slow.hint == "check the proxy that HTTPS_PROXY names, the endpoint and the network"

@@ -88,3 +88,25 @@ def test_success_failure_or_nobody_knows(answers, there, outcome, looks):
         assert failed.value is outcome if isinstance(outcome, StoreError) else type(failed.value) is outcome
     assert left == []
     assert len(looked) == looks
+
+
+@pytest.mark.parametrize("look", ["the same", "another"])
+def test_who_does_not_know_says_why_and_what_to_do(look):
+    """Once, where the answer to the upload and that to the question whether it was done lack the same."""
+
+    def lost():
+        raise StoreUnavailableError("there: no answer (http://e)", hint="check the endpoint")
+
+    def hidden():
+        raise AccessDeniedError("there: hidden", code="AccessDenied", hint="allow it")
+
+    with pytest.raises(UnknownOutcomeError) as unknown:
+        decided(lost, lost if look == "the same" else hidden, "there", bounds(1))
+    tried = "no answer (http://e) (4 tries within a second)"
+    said = {
+        "the same": f"{tried}, to the upload as to the question whether it was done",
+        "another": f"the answer to the upload was lost ({tried}), and whether the object that now stands there is ours "
+        "could not be read (AccessDenied)",
+    }[look]
+    mend = "check the endpoint; then fetch the object and compare, or publish again under another key"
+    assert str(unknown.value) == f"there: {said}: {mend}"

@@ -597,7 +597,9 @@ def test_a_dry_run_opens_nothing(small, tmp_path, file_place):
     )
     assert said(ran) == [
         "dry run: 5 files of 10255 bytes would be published to s3://b/abc123.tar.gz",
+        "needs s3:PutObject: writes an object, in one request or in parts",
         f"dry run: 5 files of 10255 bytes would be published to {file_place('k')}.tar.gz",
+        f"needs leave to make files in '{tmp_path}/published'",
     ]
     *printed, loaded = ran.out.splitlines(keepends=True)
     assert loaded == "[]\n"
@@ -615,7 +617,7 @@ def test_a_dry_run_finds_what_is_wrong_with_the_source(tmp_path):
 
 def test_a_key_that_becomes_a_hidden_name_is_pointed_out(small, file_place):
     ran = keystow("publish", small, "s3://b/results/{jobID}/", "--dry-run", BACALHAU_JOB_ID="abc123")
-    note, _ = said(ran)
+    note = said(ran)[0]
     assert note == "note: the key ends with '/', so the archive is named '.tar.gz': results/abc123/.tar.gz"
 
 
@@ -776,7 +778,10 @@ def test_what_has_no_url(result, status, advice):
     ("arguments", "words"),
     [
         (["--help"], ["publish", "get", "verify", "url", "ls", "key", "policy", "doctor", "help"]),
-        (["publish", "--help"], ["SOURCE", "DESTINATION", "--spec", "--job-id", "--timezone", "--dry-run", "--plain"]),
+        (
+            ["publish", "--help"],
+            ["SOURCE", "DESTINATION", "--spec", "--job-id", "--timezone", "--dry-run", "--check", "--plain"],
+        ),
         (["get", "--help"], ["RESULT|URL", "DIRECTORY", "stdin"]),
         (["verify", "--help"], ["RESULT", "SHA-256"]),
         (["url", "--help"], ["--expires", "--no-pin-version", "s3:GetObjectVersion"]),
@@ -869,7 +874,10 @@ def test_a_reader_that_has_gone(small, command):
         ("import keystow.keys", ["s3fs", "aiobotocore", "botocore", "yaml", "fsspec", "isal", "asyncio", "inspect"]),
         ("import keystow; keystow.publish", ["s3fs", "aiobotocore", "botocore", "asyncio", "rich"]),
         ("from keystow.command import main; main(['key', 'k'])", ["yaml", "fsspec", "isal", "zoneinfo", "json"]),
-        ("from keystow.command import main; main(['key', '{date}'])", ["inspect", "asyncio", "tarfile", "shutil"]),
+        (
+            "from keystow.command import main; main(['key', '{date}'])",
+            ["inspect", "asyncio", "tarfile", "shutil"],
+        ),
     ],
 )
 def test_what_is_loaded_late(code, unwanted):

@@ -483,7 +483,7 @@ def test_a_wrong_call():
 def test_advice_is_in_the_words_of_the_command(to):
     out = keystow("doctor", to).out
     assert "-> give --job-id" in out
-    assert "-> --write-probe writes" in out
+    assert "-> keystow doctor --write-probe writes" in out
 
 
 def test_a_job_of_somebody_else_sends_nothing_to_a_server_that_is_not_trusted(tmp_path, proxy, login, seaweed):
