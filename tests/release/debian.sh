@@ -6,7 +6,7 @@ set -eu
 venv=$(cd "$1" && pwd)
 suite=$2
 shift 2
-mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 'Origin: Debian' | grep -v security | head -n 1)
+mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 'Label: Debian' | head -n 1)
 [ -n "$mirror" ] || {
     echo "not a Debian with a mirror: no Pythons from there" >&2
     exit 1

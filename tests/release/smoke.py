@@ -73,7 +73,9 @@ def without(extra: str) -> None:
 
 
 def s3() -> None:
-    opened("s3", "s3fs")
+    from keystow import S3Credentials
+
+    opened("s3", "s3fs", credentials=S3Credentials("key", "secret"))
 
 
 def gcs() -> None:
