@@ -46,8 +46,13 @@ def main() -> int:
         cannot = on(python, built)
         flaws += cannot if python.name in CLAIMED else []
     absent = missing(pythons)
-    say("Pythons", f"{len(pythons)} tried; of {len(WANTED)} wanted {len(absent)} not here: {', '.join(absent) or 'none'}")
-    flaws += [f"the classifiers name Python {name}, which is not here: make pythons" for name in absent if name in CLAIMED]
+    say(
+        "Pythons",
+        f"{len(pythons)} tried; of {len(WANTED)} wanted {len(absent)} not here: {', '.join(absent) or 'none'}",
+    )
+    flaws += [
+        f"the classifiers name Python {name}, which is not here: make pythons" for name in absent if name in CLAIMED
+    ]
     return end(flaws)
 
 

@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 UV = Path(sys.executable).with_name("uv")
 
 
-class Flaw(Exception):
+class Flaw(Exception):  # noqa: N818  it is the release's, and no error of this program
     """What keeps the release from going out."""
 
 
@@ -93,7 +93,7 @@ def wheel_of(sdist: Path, unpacked: Path, into: Path) -> Path:
 
 
 def setuptools(kind: str, tree: Path, into: Path) -> Path:
-    """Builds a ``"wheel"`` or an ``"sdist"`` by the setuptools that constraints.txt names, into a new directory or not."""
+    """A ``"wheel"`` or an ``"sdist"``, built by the setuptools that constraints.txt names."""
     before = set(into.glob("*"))
     ran(
         *(UV, "build", "--quiet", f"--{kind}", "--no-build-isolation", "--no-create-gitignore"),

@@ -11,7 +11,12 @@ from .building import ROOT, Built, Flaw, tracked
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
 NAME = f"{PROJECT['project']['name']}-{PROJECT['project']['version']}"
-PACKAGES = {"publisher": "keystow", "keys": "keystow/keys", "archive": "keystow/archive", "backends": "keystow/backends"}
+PACKAGES = {
+    "publisher": "keystow",
+    "keys": "keystow/keys",
+    "archive": "keystow/archive",
+    "backends": "keystow/backends",
+}
 """The folders at the top, and what they are called in a wheel; the folders below them follow."""
 DIST_INFO = ("METADATA", "WHEEL", "RECORD", "entry_points.txt", "top_level.txt", "licenses/LICENSE")
 EGG_INFO = ("PKG-INFO", "SOURCES.txt", "dependency_links.txt", "entry_points.txt", "requires.txt", "top_level.txt")
