@@ -1,5 +1,6 @@
 """What is cheap to know of a release; ``make release-check`` does the rest."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -120,8 +121,12 @@ def built(tmp_path_factory):
 
 
 @pytest.mark.slow
-def test_both_files_are_the_same_bytes_when_they_are_built_elsewhere(built, tmp_path):
-    again = build(tmp_path / "somewhere else")
+def test_both_files_are_the_same_bytes_wherever_and_with_whichever_umask_they_are_built(built, tmp_path):
+    umask = os.umask(0o077)
+    try:
+        again = build(tmp_path / "somewhere else")
+    finally:
+        os.umask(umask)
     assert [path.read_bytes() for path in again] == [path.read_bytes() for path in built]
 
 
