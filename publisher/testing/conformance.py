@@ -489,5 +489,6 @@ def _request(method: str, url: str, body: bytes | None = None) -> tuple[int, byt
     try:
         with urllib.request.urlopen(request, timeout=30) as answer:
             return answer.status, answer.read()
-    except urllib.error.HTTPError as error:
-        return error.code, error.read()
+    except urllib.error.HTTPError as refused:
+        with refused:
+            return refused.code, refused.read()

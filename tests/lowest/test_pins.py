@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
-LISTS = ["constraints.txt", "tests/lowest/pins.txt", "benchmarks/peers.txt"]
+LISTS = ["constraints.txt", "tests/lowest/pins.txt", "benchmarks/peers.txt", "tests/release/tools.txt"]
 PIN = re.compile(r"^([a-z0-9_.-]+)==(\S+)((?: \\\n    --hash=sha256:[0-9a-f]{64})+)\n", re.MULTILINE)
 
 

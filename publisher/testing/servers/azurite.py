@@ -1,6 +1,5 @@
 """Azurite: Azure Blob Storage, with signatures."""
 
-import contextlib
 import sys
 import urllib.error
 from collections.abc import Mapping
@@ -79,8 +78,10 @@ class Azurite(Server):
 
     def _probe(self) -> None:
         """An anonymous listing is refused, but by the service itself."""
-        with contextlib.suppress(urllib.error.HTTPError):
+        try:
             request("GET", f"{self.account_url}?comp=list")
+        except urllib.error.HTTPError as refused:
+            refused.close()
 
 
 def _script() -> Path:
