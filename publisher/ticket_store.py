@@ -1,0 +1,354 @@
+"""A store that writes the one object of a ticket, by requests that were signed beforehand, and does nothing else.
+
+Strategy: it needs no credentials and no client of any cloud, and sends none of the user's. No redirect is followed: a
+signed request is for one server. What goes in one request is laid down first, in memory or in a temporary file, as its
+length has to be announced, and with its MD5, which the server verifies; what goes in parts is held part by part. How
+often a request is made again, and what a lost answer means, is decided where it is for all stores
+(``backends/sending``); nobody may look at what stands there by a ticket, so a write whose answer was lost, and that
+finds an object, is one whose outcome is not known.
+"""
+
+import base64
+import contextlib
+import hashlib
+import http.client
+import re
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import CancelledError
+from datetime import timedelta
+from functools import partial
+from typing import IO, NoReturn
+
+from .backends import (
+    AccessDeniedError,
+    AlreadyExistsError,
+    BucketNotFoundError,
+    ConflictError,
+    NotFoundError,
+    Stat,
+    StoreError,
+    StoreUnavailableError,
+    UnsupportedError,
+    Written,
+)
+from .backends.answers import MOST, Stored
+from .backends.contract import Arrived, Capabilities
+from .backends.errors import raise_alone
+from .backends.opening import timeout_for
+from .backends.options import ObjectOptions
+from .backends.permits import InParts, Permit, SignedRequest
+from .backends.s3.answers import completed, is_error
+from .backends.s3.requests import Answer, Request, form
+from .backends.sending.digest import Digest
+from .backends.sending.in_flight import Cancel, Told, in_flight, in_thread
+from .backends.sending.limits import bounds
+from .backends.sending.parts import alone, part_size, parts
+from .backends.sending.repeating import UNAVAILABLE, retried, retry_after
+from .backends.sending.settling import decided
+from .download import without_query
+from .errors import TicketError
+from .watched import Http, Https, Watch
+
+_BLOCK = 1 << 16
+_HINT = "check the address and the network"
+_DENIED = "the ticket has ended, was changed, or its issuer may not write there: ask for another one"
+_USED = "a ticket for parts is used up by a try: ask for another one"
+_THERE = frozenset({"PreconditionFailed", "ConditionNotMet", "BlobAlreadyExists", "UnauthorizedBlobOverwrite"})
+"""What S3, Google and Azure say where there is an object of that name."""
+_CONFLICTS = frozenset({"ConditionalRequestConflict", "OperationAborted"})
+_VERSIONS = ("x-amz-version-id", "x-goog-generation", "x-ms-version-id")
+_CODE = re.compile(rb"<Code>([^<]{1,80})</Code>")
+_MESSAGE = re.compile(rb"<Message>([^<]{1,300})</Message>")
+_UNFINISHED = "a lifecycle rule of the bucket can remove unfinished uploads"
+
+
+class TicketStore:
+    """Writes the object at ``where``, as the ``permit`` allows it; ``timeout`` is ``open_store``'s.
+
+    The content has to be what the permit is for: else ``TicketError``, and nothing is written.
+    """
+
+    capabilities = Capabilities(arrivals=True)
+
+    def __init__(self, permit: Permit, where: str, *, timeout: timedelta | float | None = None) -> None:
+        self._permit, self._where = permit, where
+        self._bounds = bounds(timeout_for(timeout))
+        self._lines: list[_Line] = []
+
+    def write(
+        self,
+        key: str,
+        chunks: Iterable[bytes],
+        *,
+        if_absent: bool = False,
+        content_type: str | None = None,
+        metadata: Mapping[str, str] | None = None,
+        options: ObjectOptions | None = None,
+        arrived: Arrived | None = None,
+    ) -> Written:
+        """Stores the bytes of ``chunks``; the ticket says as what. Raises ``UnsupportedError`` without ``if_absent``."""
+        if not if_absent or options is not None:
+            raise UnsupportedError(f"{self._where}: a ticket creates one object, as its issuer has said, and never replaces")
+        digest = Digest(chunks)
+        way = self._permit.way
+        stored = self._in_parts(way, digest, arrived) if isinstance(way, InParts) else self._single(way, digest)
+        return Written(digest.size, digest.hexdigest(), **stored._asdict())
+
+    def read(self, key: str, *, version_id: str | None = None, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
+        """Nothing is read by a ticket."""
+        self._refuse()
+
+    def stat(self, key: str, *, version_id: str | None = None) -> Stat:
+        """Nothing is asked by a ticket."""
+        self._refuse()
+
+    def list(self, prefix: str = "") -> Iterator[Stat]:
+        """Nothing is listed by a ticket."""
+        self._refuse()
+
+    def delete(self, key: str) -> None:
+        """Nothing is removed by a ticket."""
+        self._refuse()
+
+    def presign(
+        self, key: str, *, expires: timedelta | float, method: str = "GET", version_id: str | None = None
+    ) -> str:
+        """Nothing is signed by a ticket."""
+        self._refuse()
+
+    def close(self) -> None:
+        """Ends what is under way."""
+        for line in self._lines:
+            line.cut()
+
+    def _refuse(self) -> NoReturn:
+        raise UnsupportedError(f"{self._where}: a ticket lets nobody look at what is there")
+
+    def _single(self, asked: SignedRequest, digest: Digest) -> Stored:
+        md5 = hashlib.md5(usedforsecurity=False)
+        with tempfile.SpooledTemporaryFile(max_size=part_size(1)) as file:
+            for chunk in self._allowed(digest):
+                md5.update(chunk)
+                file.write(chunk)
+            self._check(digest)
+            headers = _headers(digest.size, md5.digest())
+
+            def send() -> Stored:
+                file.seek(0)
+                return self._stored(self._answer(asked, headers, _blocks(file), self._line()))
+
+            return decided(send, self._refuse, self._where, self._bounds)
+
+    def _in_parts(self, way: InParts, digest: Digest, arrived: Arrived | None) -> Stored:
+        try:
+            only, pieces = alone(parts(self._allowed(digest)))
+            sent = in_flight(pieces if only is None else iter([only]), partial(self._under_way, way), arrived=arrived)
+            self._check(digest)
+            listed = [{"PartNumber": number, "ETag": stored.etag} for number, stored in enumerate(sent, 1)]
+            params = {"MultipartUpload": {"Parts": listed}}
+            body = form(Request("complete_multipart_upload", params=params)).body
+            headers = _headers(len(body), hashlib.md5(body, usedforsecurity=False).digest())
+            headers["Content-Type"] = "application/xml"
+
+            def complete() -> Stored:
+                line = self._line(self._bounds.completion)
+                return self._completed(self._answer(way.complete, headers, [body], line))
+
+            return decided(complete, self._refuse, self._where, self._bounds)
+        except BaseException as error:
+            self._abort(way.abort, error)
+            raise
+
+    def _under_way(self, way: InParts, number: int, piece: bytes, told: Told[Stored]) -> Cancel:
+        line = self._line()
+        if number > len(way.parts):
+            raise self._too_long()
+
+        def work() -> Stored:
+            headers = _headers(len(piece), hashlib.md5(piece, usedforsecurity=False).digest())
+
+            def send() -> Stored:
+                blocks = (piece[start : start + _BLOCK] for start in range(0, len(piece), _BLOCK))
+                return self._stored(self._answer(way.parts[number - 1], headers, blocks, line))
+
+            return retried(send, patience=self._bounds.patience)
+
+        in_thread(work, told)
+        return line.cut
+
+    def _abort(self, asked: SignedRequest, error: BaseException) -> None:
+        """Has the store forget the parts, once; what could not be done is told in a note."""
+        try:
+            self._answer(asked, {}, None, _Line(self._bounds.brief))
+        except NotFoundError:
+            return
+        except (StoreError, CancelledError) as failure:
+            error.add_note(f"the parts sent so far could not be removed ({failure}); {_UNFINISHED}")
+
+    def _allowed(self, digest: Digest) -> Iterator[bytes]:
+        for chunk in digest:
+            if digest.size > self._permit.most:
+                raise self._too_long()
+            yield chunk
+
+    def _too_long(self) -> TicketError:
+        return TicketError(
+            f"{self._where}: the ticket is for {self._permit.most} bytes at most, and there are more: "
+            "ask for one with a larger max_size"
+        )
+
+    def _check(self, digest: Digest) -> None:
+        sha256 = self._permit.sha256
+        if sha256 is not None and digest.hexdigest() != sha256:
+            raise TicketError(
+                f"{self._where}: the ticket is for content whose SHA-256 is {sha256}, and this has "
+                f"{digest.hexdigest()}: ask for another ticket"
+            )
+
+    def _line(self, seconds: float | None = None) -> "_Line":
+        line = _Line(self._bounds.still if seconds is None else seconds)
+        self._lines = [*(each for each in self._lines if not each.is_over), line]
+        return line
+
+    def _stored(self, answer: Answer) -> Stored:
+        etag = answer.headers.get("etag")
+        if not etag:
+            raise self._strange()
+        version = next(filter(None, map(answer.headers.get, _VERSIONS)), None)
+        return Stored(etag, version, answer.headers.get("x-amz-checksum-sha256"), confirmed="checksum")
+
+    def _completed(self, answer: Answer) -> Stored:
+        if is_error(answer.body):
+            raise self._refused(answer)
+        try:
+            return completed(answer)
+        except (ValueError, TypeError):
+            raise self._strange() from None
+
+    def _strange(self) -> StoreUnavailableError:
+        return StoreUnavailableError(f"{self._where}: the answer is none of a store's", hint=_HINT)
+
+    def _answer(
+        self, asked: SignedRequest, headers: Mapping[str, str], content: Iterable[bytes] | None, line: "_Line"
+    ) -> Answer:
+        """The answer to one try. Raises for what is refused, and where none came."""
+        try:
+            answer = line.answer(asked, headers, content, self._bounds.connect)
+        except (urllib.error.URLError, http.client.HTTPException, OSError, ValueError) as error:
+            line.check()
+            reason = line.reason or getattr(error, "reason", error)
+            raise_alone(StoreUnavailableError(f"{without_query(asked.url)}: {reason}", hint=_HINT))
+        if answer.status >= 300:
+            raise self._refused(answer)
+        return answer
+
+    def _refused(self, answer: Answer) -> StoreError:
+        """What an answer means that is no success."""
+        code, said = (found[1].decode("utf-8", "replace") if (found := part.search(answer.body)) else "" for part in (_CODE, _MESSAGE))
+        status = str(answer.status)
+        message = f"{self._where}: {': '.join(filter(None, (code, said.rstrip('.')))) or f'HTTP {status}'}"
+        told = {"code": code or status}
+        if answer.status == 412 or code in _THERE:
+            return AlreadyExistsError(f"{self._where}: there is an object of that name", **told)
+        if 300 <= answer.status < 400:
+            return StoreError(f"{self._where}: it leads on to another server, and a ticket is for one", **told)
+        if answer.status >= 500 or answer.status in UNAVAILABLE or code in {"InternalError", "SlowDown"}:
+            unavailable = StoreUnavailableError(message, **told)
+            unavailable.retry_after = retry_after(answer.headers.get("retry-after"), time.time())
+            return unavailable
+        if code in _CONFLICTS:
+            return ConflictError(message, **told)
+        if answer.status in {401, 403} or code in {"ExpiredToken", "AuthenticationFailed"}:
+            return AccessDeniedError(message, hint=_DENIED, **told)
+        if answer.status == 404:
+            kind = BucketNotFoundError if code in {"NoSuchBucket", "ContainerNotFound"} else NotFoundError
+            return kind(message, hint=_USED if code == "NoSuchUpload" else "", **told)
+        return StoreError(message, **told)
+
+
+class _Line:
+    """What one request is carried on, in all of its tries; ``cut`` ends it, from any thread."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._watch: Watch | None = None
+        self._is_cut = self.is_over = False
+        self.reason = ""
+
+    def cut(self) -> None:
+        """Ends what is under way, and whatever would follow."""
+        self._is_cut = True
+        if (watch := self._watch) is not None:
+            watch.cut()
+
+    def check(self) -> None:
+        """Raises ``CancelledError`` once it is cut."""
+        if self._is_cut:
+            raise CancelledError
+
+    def answer(
+        self, asked: SignedRequest, headers: Mapping[str, str], content: Iterable[bytes] | None, connect: float
+    ) -> Answer:
+        """The whole answer, whatever it says."""
+        watch = self._watch = Watch(self._seconds)
+        self.reason = ""
+        try:
+            self.check()
+            sent = {**asked.headers, **headers, "User-Agent": "keystow", "Accept-Encoding": "identity"}
+            request = urllib.request.Request(  # noqa: S310  a ticket has https, or http to this machine
+                asked.url, None if content is None else _taken(content, watch), sent, method=asked.method
+            )
+            opener = urllib.request.build_opener(Http(watch), Https(watch), _Nowhere())
+            with watch.waiting(), _whatever(opener, request, connect) as answer:
+                body = answer.read(MOST)
+                watch.check()
+                self.check()
+                return Answer(answer.status, {name.lower(): value for name, value in answer.headers.items()}, body)
+        except BaseException:
+            self.reason = watch.reason if watch.is_cut else ""
+            raise
+        finally:
+            watch.end()
+            self.is_over = True
+
+
+class _Nowhere(urllib.request.HTTPRedirectHandler):
+    """Follows no redirect."""
+
+    def redirect_request(self, *_: object) -> None:
+        """No other request."""
+
+
+@contextlib.contextmanager
+def _whatever(
+    opener: urllib.request.OpenerDirector, request: urllib.request.Request, connect: float
+) -> Iterator[http.client.HTTPResponse | urllib.error.HTTPError]:
+    """The answer, also one that refuses."""
+    try:
+        answer = opener.open(request, timeout=connect)
+    except urllib.error.HTTPError as error:
+        answer = error
+    with contextlib.closing(answer):
+        yield answer
+
+
+def _taken(content: Iterable[bytes], watch: Watch) -> Iterator[bytes]:
+    """``content``, as long as it is taken; what was taken is progress."""
+    for block in content:
+        if watch.is_refused:
+            return
+        yield block
+        watch.came(len(block))
+
+
+def _blocks(file: IO[bytes]) -> Iterator[bytes]:
+    while block := file.read(_BLOCK):
+        yield block
+
+
+def _headers(size: int, md5: bytes) -> dict[str, str]:
+    return {"Content-Length": str(size), "Content-MD5": base64.b64encode(md5).decode()}
