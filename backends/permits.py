@@ -24,7 +24,7 @@ class SignedRequest(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class InParts:
-    """A multipart upload that was begun: a request for each part, one that makes an object of them, and one that ends it.
+    """A multipart upload that was begun: a request for each part, one that makes the object, and one that ends it.
 
     Parts are as long as ``sending.parts`` cuts them.
     """
@@ -36,7 +36,7 @@ class InParts:
 
 @dataclass(frozen=True, slots=True)
 class Permit:
-    """What may be sent: at most ``most`` bytes, in one request or in parts; ``sha256``, in hex, if it is of these alone.
+    """What may be sent: up to ``most`` bytes, in one request or in parts; those of ``sha256`` (in hex) alone, if given.
 
     ``is_bound`` says that the store itself refuses another content.
     """

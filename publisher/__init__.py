@@ -33,7 +33,8 @@ if TYPE_CHECKING:
     from .several import Delivery, PartlyPublishedError, publish_each
     from .spec import PublisherSpec
     from .stored import AlreadyPublishedError
-    from .tickets import Ticket, issue_ticket, publish_with_ticket
+    from .ticket import Ticket
+    from .tickets import issue_ticket, publish_with_ticket
 
 _HOMES = {
     "AlreadyExistsError": "backends",
@@ -59,7 +60,7 @@ _HOMES = {
     "Store": "backends",
     "StoreError": "backends",
     "Template": "keys",
-    "Ticket": "tickets",
+    "Ticket": "ticket",
     "TicketError": "errors",
     "UnknownOutcomeError": "backends",
     "VerificationError": "errors",

@@ -17,11 +17,11 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from concurrent.futures import CancelledError
 from datetime import timedelta
 from functools import partial
-from typing import IO, NoReturn
+from typing import IO, NamedTuple, NoReturn
 
 from .backends import (
     AccessDeniedError,
@@ -29,7 +29,6 @@ from .backends import (
     BucketNotFoundError,
     ConflictError,
     NotFoundError,
-    Stat,
     StoreError,
     StoreUnavailableError,
     UnsupportedError,
@@ -39,7 +38,6 @@ from .backends.answers import MOST, Stored
 from .backends.contract import Arrived, Capabilities
 from .backends.errors import raise_alone
 from .backends.opening import timeout_for
-from .backends.options import ObjectOptions
 from .backends.permits import InParts, Permit, SignedRequest
 from .backends.s3.answers import completed, is_error
 from .backends.s3.requests import Answer, Request, form
@@ -56,14 +54,40 @@ from .watched import Http, Https, Watch
 _BLOCK = 1 << 16
 _HINT = "check the address and the network"
 _DENIED = "the ticket has ended, was changed, or its issuer may not write there: ask for another one"
-_USED = "a ticket for parts is used up by a try: ask for another one"
-_THERE = frozenset({"PreconditionFailed", "ConditionNotMet", "BlobAlreadyExists", "UnauthorizedBlobOverwrite"})
-"""What S3, Google and Azure say where there is an object of that name."""
-_CONFLICTS = frozenset({"ConditionalRequestConflict", "OperationAborted"})
 _VERSIONS = ("x-amz-version-id", "x-goog-generation", "x-ms-version-id")
 _CODE = re.compile(rb"<Code>([^<]{1,80})</Code>")
 _MESSAGE = re.compile(rb"<Message>([^<]{1,300})</Message>")
 _UNFINISHED = "a lifecycle rule of the bucket can remove unfinished uploads"
+
+
+class _Refusal(NamedTuple):
+    """What an answer with one of these statuses, or of a store's codes, means."""
+
+    error: type[StoreError]
+    statuses: Collection[int] = ()
+    codes: Collection[str] = ()
+    hint: str = ""
+    said: str = ""
+
+
+_REFUSALS = (
+    _Refusal(
+        AlreadyExistsError,
+        {412},
+        {"PreconditionFailed", "ConditionNotMet", "BlobAlreadyExists", "UnauthorizedBlobOverwrite"},
+        "a ticket never replaces one: ask for another one",
+        "there is an object of that name",
+    ),
+    _Refusal(ConflictError, codes={"ConditionalRequestConflict", "OperationAborted"}),
+    _Refusal(StoreUnavailableError, UNAVAILABLE, {"InternalError", "SlowDown", "ServerBusy", "OperationTimedOut"}),
+    _Refusal(AccessDeniedError, {401, 403}, {"ExpiredToken", "AuthenticationFailed"}, _DENIED),
+    _Refusal(BucketNotFoundError, codes={"NoSuchBucket", "ContainerNotFound"}),
+    _Refusal(NotFoundError, codes={"NoSuchUpload"}, hint="a ticket for parts is used up by a try: ask for another one"),
+    _Refusal(NotFoundError, {404}),
+    _Refusal(StoreError, range(300, 400), said="it leads on to another server, and a ticket is for one"),
+    _Refusal(StoreError, range(1000)),
+)
+"""Of the rows that apply, the first counts."""
 
 
 class TicketStore:
@@ -85,48 +109,26 @@ class TicketStore:
         chunks: Iterable[bytes],
         *,
         if_absent: bool = False,
-        content_type: str | None = None,
-        metadata: Mapping[str, str] | None = None,
-        options: ObjectOptions | None = None,
         arrived: Arrived | None = None,
+        **_: object,
     ) -> Written:
-        """Stores the bytes of ``chunks``; the ticket says as what. Raises ``UnsupportedError`` without ``if_absent``."""
-        if not if_absent or options is not None:
-            raise UnsupportedError(f"{self._where}: a ticket creates one object, as its issuer has said, and never replaces")
+        """Stores the bytes of ``chunks``, as the issuer has said. Raises ``UnsupportedError`` without ``if_absent``."""
+        if not if_absent:
+            raise UnsupportedError(f"{self._where}: a ticket creates one object, and never replaces one")
         digest = Digest(chunks)
         way = self._permit.way
-        stored = self._in_parts(way, digest, arrived) if isinstance(way, InParts) else self._single(way, digest)
+        stored = self._in_parts(way, key, digest, arrived) if isinstance(way, InParts) else self._single(way, digest)
         return Written(digest.size, digest.hexdigest(), **stored._asdict())
 
-    def read(self, key: str, *, version_id: str | None = None, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
-        """Nothing is read by a ticket."""
-        self._refuse()
+    def _refused_to_look(self, *_: object, **__: object) -> NoReturn:
+        raise UnsupportedError(f"{self._where}: a ticket lets nobody look at what is there")
 
-    def stat(self, key: str, *, version_id: str | None = None) -> Stat:
-        """Nothing is asked by a ticket."""
-        self._refuse()
-
-    def list(self, prefix: str = "") -> Iterator[Stat]:
-        """Nothing is listed by a ticket."""
-        self._refuse()
-
-    def delete(self, key: str) -> None:
-        """Nothing is removed by a ticket."""
-        self._refuse()
-
-    def presign(
-        self, key: str, *, expires: timedelta | float, method: str = "GET", version_id: str | None = None
-    ) -> str:
-        """Nothing is signed by a ticket."""
-        self._refuse()
+    read = stat = list = delete = presign = _refused_to_look
 
     def close(self) -> None:
         """Ends what is under way."""
         for line in self._lines:
             line.cut()
-
-    def _refuse(self) -> NoReturn:
-        raise UnsupportedError(f"{self._where}: a ticket lets nobody look at what is there")
 
     def _single(self, asked: SignedRequest, digest: Digest) -> Stored:
         md5 = hashlib.md5(usedforsecurity=False)
@@ -141,16 +143,16 @@ class TicketStore:
                 file.seek(0)
                 return self._stored(self._answer(asked, headers, _blocks(file), self._line()))
 
-            return decided(send, self._refuse, self._where, self._bounds)
+            return decided(send, self._refused_to_look, self._where, self._bounds)
 
-    def _in_parts(self, way: InParts, digest: Digest, arrived: Arrived | None) -> Stored:
+    def _in_parts(self, way: InParts, key: str, digest: Digest, arrived: Arrived | None) -> Stored:
         try:
             only, pieces = alone(parts(self._allowed(digest)))
             sent = in_flight(pieces if only is None else iter([only]), partial(self._under_way, way), arrived=arrived)
             self._check(digest)
             listed = [{"PartNumber": number, "ETag": stored.etag} for number, stored in enumerate(sent, 1)]
             params = {"MultipartUpload": {"Parts": listed}}
-            body = form(Request("complete_multipart_upload", params=params)).body
+            body = form(Request("complete_multipart_upload", key, params)).body
             headers = _headers(len(body), hashlib.md5(body, usedforsecurity=False).digest())
             headers["Content-Type"] = "application/xml"
 
@@ -158,7 +160,7 @@ class TicketStore:
                 line = self._line(self._bounds.completion)
                 return self._completed(self._answer(way.complete, headers, [body], line))
 
-            return decided(complete, self._refuse, self._where, self._bounds)
+            return decided(complete, self._refused_to_look, self._where, self._bounds)
         except BaseException as error:
             self._abort(way.abort, error)
             raise
@@ -240,7 +242,7 @@ class TicketStore:
             answer = line.answer(asked, headers, content, self._bounds.connect)
         except (urllib.error.URLError, http.client.HTTPException, OSError, ValueError) as error:
             line.check()
-            reason = line.reason or getattr(error, "reason", error)
+            reason = line.reason or (error.reason if isinstance(error, urllib.error.URLError) else error)
             raise_alone(StoreUnavailableError(f"{without_query(asked.url)}: {reason}", hint=_HINT))
         if answer.status >= 300:
             raise self._refused(answer)
@@ -248,26 +250,16 @@ class TicketStore:
 
     def _refused(self, answer: Answer) -> StoreError:
         """What an answer means that is no success."""
-        code, said = (found[1].decode("utf-8", "replace") if (found := part.search(answer.body)) else "" for part in (_CODE, _MESSAGE))
-        status = str(answer.status)
-        message = f"{self._where}: {': '.join(filter(None, (code, said.rstrip('.')))) or f'HTTP {status}'}"
-        told = {"code": code or status}
-        if answer.status == 412 or code in _THERE:
-            return AlreadyExistsError(f"{self._where}: there is an object of that name", **told)
-        if 300 <= answer.status < 400:
-            return StoreError(f"{self._where}: it leads on to another server, and a ticket is for one", **told)
-        if answer.status >= 500 or answer.status in UNAVAILABLE or code in {"InternalError", "SlowDown"}:
-            unavailable = StoreUnavailableError(message, **told)
-            unavailable.retry_after = retry_after(answer.headers.get("retry-after"), time.time())
-            return unavailable
-        if code in _CONFLICTS:
-            return ConflictError(message, **told)
-        if answer.status in {401, 403} or code in {"ExpiredToken", "AuthenticationFailed"}:
-            return AccessDeniedError(message, hint=_DENIED, **told)
-        if answer.status == 404:
-            kind = BucketNotFoundError if code in {"NoSuchBucket", "ContainerNotFound"} else NotFoundError
-            return kind(message, hint=_USED if code == "NoSuchUpload" else "", **told)
-        return StoreError(message, **told)
+        code, said = (
+            found[1].decode("utf-8", "replace").rstrip(".") if (found := part.search(answer.body)) else ""
+            for part in (_CODE, _MESSAGE)
+        )
+        known = code or str(answer.status)
+        row = next(row for row in _REFUSALS if answer.status in row.statuses or code in row.codes)
+        told = row.said or ": ".join(filter(None, (code, said))) or f"HTTP {known}"
+        failure = row.error(f"{self._where}: {told}", code=known, hint=row.hint)
+        failure.retry_after = retry_after(answer.headers.get("retry-after"), time.time())
+        return failure
 
 
 class _Line:
@@ -307,7 +299,7 @@ class _Line:
                 body = answer.read(MOST)
                 watch.check()
                 self.check()
-                return Answer(answer.status, {name.lower(): value for name, value in answer.headers.items()}, body)
+                return Answer(answer.status or 0, {name.lower(): value for name, value in answer.headers.items()}, body)
         except BaseException:
             self.reason = watch.reason if watch.is_cut else ""
             raise

@@ -1,30 +1,18 @@
-"""A ticket: what lets one object be published where there are no credentials. It is a secret, and good for a while.
+"""Issuing a ticket where the credentials are, and publishing by it where they are not."""
 
-Strategy: whoever has credentials has the requests signed that write the object, and they go into the ticket, with
-what will have been published. Whoever has the ticket sends what he has by these requests, and by nothing else
-(``ticket_store``). A ticket may come from anybody: it names the servers that are called, so it is held to HTTPS, and to
-headers that say nothing of who sends them.
-"""
-
-import json
-import re
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Any, NoReturn, Self, Unpack
+from typing import Unpack
 from urllib.parse import urljoin
 
 from . import surroundings
 from .archive.scan import Special, Symlinks
 from .backends import Credentials, Store, expiry_of
 from .backends.cloud import CloudStore
-from .backends.endpoints import is_loopback, origin
-from .backends.errors import raise_alone
-from .backends.permits import InParts, Permit, SignedRequest, requests_of
-from .backends.texts import keep_secret
+from .backends.permits import requests_of
 from .checksum import Checksum
-from .download import without_query
 from .errors import ResultError, SpecError, TicketError
 from .keys import Context
 from .progress import Progress, told_by
@@ -33,146 +21,10 @@ from .result import PublishedResult
 from .spec import PublisherSpec
 from .stored import Access, Opened
 from .surroundings import job_context, with_instant
+from .ticket import ASK, Ticket, is_safe
 from .ticket_store import TicketStore
 from .trust import Trust, admit_url
 from .writing import Writing
-
-WRAPPER = "KeystowTicket"
-VERSION = 1
-"""Of the form of a ticket."""
-MOST_BYTES = 32 << 20
-"""What is longer is not read: 10,000 parts, each with a session's token, take as much."""
-_HEADERS = re.compile(
-    "if-none-match|content-type|cache-control|content-disposition"
-    "|x-amz-(?:server-side-encryption|storage-class|tagging|object-lock|meta|checksum|request-payer)[a-z0-9_.-]*"
-    "|x-goog-(?:if-generation-match|content-length-range|content-sha256|storage-class|encryption-kms-key-name)"
-    "|x-goog-meta-[a-z0-9_.-]+"
-    "|x-ms-(?:blob-type|version|blob-content-type|blob-cache-control|blob-content-disposition|access-tier)"
-    "|x-ms-encryption-scope|x-ms-meta-[a-z0-9_.-]+",
-    re.IGNORECASE,
-)
-_LONGEST_HEADER = 8192
-_METHODS = {"PUT", "POST", "DELETE"}
-_ASK = "ask who issued it for another one"
-
-
-@dataclass(frozen=True, slots=True)
-class Ticket:
-    """What lets one object be published until ``expires``, an aware datetime in UTC.
-
-    ``result`` is what will have been published, as far as that is known: with a checksum, if the ticket is for that
-    content alone. ``max_size`` is in bytes.
-    """
-
-    result: PublishedResult
-    expires: datetime
-    permit: Permit = field(repr=False)
-
-    @property
-    def max_size(self) -> int:
-        """The most bytes that may be published by it."""
-        return self.permit.most
-
-    @property
-    def is_bound(self) -> bool:
-        """Whether the store itself refuses another content than that of the checksum."""
-        return self.permit.is_bound
-
-    def to_json(self) -> str:
-        """The ticket as a file holds it; whoever reads that may use it."""
-        permit, way = self.permit, self.permit.way
-        requests: dict[str, object] = (
-            {
-                "Parts": [_written(each) for each in way.parts],
-                "Complete": _written(way.complete),
-                "Abort": _written(way.abort),
-            }
-            if isinstance(way, InParts)
-            else {"Put": _written(way)}
-        )
-        said: dict[str, object] = {
-            "Version": VERSION,
-            "Expires": self.expires.isoformat(),
-            "MaxSize": permit.most,
-            "BoundByStore": permit.is_bound,
-            "PublishedResult": self.result.to_mapping(),
-        }
-        return json.dumps({WRAPPER: said | requests})
-
-    @classmethod
-    def from_json(cls, text: str | bytes) -> Self:
-        """Reads what ``to_json`` gives. Raises ``TicketError``, which repeats nothing of a ticket's requests.
-
-        >>> Ticket.from_json("{}")
-        Traceback (most recent call last):
-            ...
-        keystow.errors.TicketError: it is no ticket: give what keystow ticket wrote
-        """
-        if len(text) > MOST_BYTES:
-            raise TicketError(f"it is longer than the {MOST_BYTES >> 20} MiB of a ticket: give what keystow ticket wrote")
-        try:
-            found = json.loads(text)
-            said = found[WRAPPER]
-            version = said["Version"]
-        except (ValueError, LookupError, TypeError, RecursionError):
-            raise_alone(TicketError("it is no ticket: give what keystow ticket wrote"))
-        if version != VERSION:
-            raise TicketError(f"it is a ticket of version {str(version)[:20]!r}, and {VERSION} is read here: {_ASK}")
-        try:
-            return cls._read(said)
-        except TicketError:
-            raise
-        except ResultError as error:
-            problem = str(error)
-        except (ValueError, LookupError, TypeError, AttributeError):
-            problem = "something in it is missing, or was changed"
-        raise_alone(TicketError(f"the ticket cannot be used ({problem}): {_ASK}"))
-
-    @classmethod
-    def _read(cls, said: Mapping[str, Any]) -> Self:
-        result = PublishedResult.from_mapping(said["PublishedResult"])
-        expires = datetime.fromisoformat(said["Expires"]).astimezone(UTC)
-        checksum = result.checksum_sha256
-        sha256 = None if checksum is None else checksum.hex
-        most = said["MaxSize"]
-        if not isinstance(most, int) or most < 0 or result.encoding == "plain":
-            raise ValueError
-        way = (
-            InParts([_read(each) for each in said["Parts"]], _read(said["Complete"]), _read(said["Abort"]))
-            if "Parts" in said
-            else _read(said["Put"])
-        )
-        return cls(result, expires, Permit(most, way, sha256, said.get("BoundByStore") is True))
-
-    def __reduce__(self) -> NoReturn:
-        raise TypeError("a ticket is a secret, and is not pickled: hand on what to_json() gives")
-
-
-def _written(request: SignedRequest) -> dict[str, object]:
-    return {"Method": request.method, "URL": request.url, "Headers": dict(request.headers)}
-
-
-def _read(said: Mapping[str, Any]) -> SignedRequest:
-    method, url, headers = said["Method"], said["URL"], dict(said["Headers"])
-    if method not in _METHODS or not isinstance(url, str):
-        raise ValueError
-    for name, value in headers.items():
-        if not _HEADERS.fullmatch(name) or len(value) > _LONGEST_HEADER or not (value.isascii() and value.isprintable()):
-            raise ValueError
-    _check_url(url)
-    return SignedRequest(method, url, headers)
-
-
-def _check_url(url: str) -> None:
-    """Raises ``TicketError`` for what is no URL, and for one that would be called in the open."""
-    query = url.partition("?")[2]
-    keep_secret(query.rpartition("ignature=")[2].partition("&")[0] or query.rpartition("sig=")[2].partition("&")[0])
-    try:
-        shown = without_query(url)
-    except ResultError:
-        raise_alone(TicketError(f"the ticket names a URL that is none: {_ASK}"))
-    if not _is_safe(url):
-        raise TicketError(f"the ticket is for {shown}, which is called without TLS: {_ASK}, for an https endpoint")
 
 
 def issue_ticket(
@@ -240,12 +92,8 @@ def issue_ticket(
 
 
 def _check_way(endpoint: str | None) -> None:
-    if endpoint is not None and not _is_safe(endpoint):
+    if endpoint is not None and not is_safe(endpoint):
         raise SpecError(f"the endpoint {endpoint!r} is called without TLS, and a ticket would go there in the open")
-
-
-def _is_safe(url: str) -> bool:
-    return origin(url)[0] == "https" or is_loopback(url)
 
 
 class Ticketed(Destination):
@@ -260,14 +108,14 @@ class Ticketed(Destination):
         spec = PublisherSpec(place.type, place.bucket, key, place.endpoint, place.region, place.encoding)
         super().__init__(spec, access=Access(timeout))
         if datetime.now(UTC) >= ticket.expires:
-            raise TicketError(f"the ticket ended at {ticket.expires:%Y-%m-%d %H:%M:%S} UTC: {_ASK}")
+            raise TicketError(f"the ticket ended at {ticket.expires:%Y-%m-%d %H:%M:%S} UTC: {ASK}")
         for url in {urljoin(request.url, "/"): request.url for request in requests_of(ticket.permit)}.values():
             admit_url(url, trust=trust, error=TicketError)
         self._ticket = ticket
 
-    def foreseen(self, context: Context) -> PublishedResult:
-        """What will have been published, whatever the ``context``."""
-        return self._ticket.result
+    def foreseen(self, context: Context) -> PublishedResult:  # noqa: ARG002
+        """What will have been published, whatever the ``context``; a checksum is not known before it is."""
+        return replace(self._ticket.result, checksum_sha256=None)
 
     def store(self) -> Store:
         """What writes the one object, and does nothing else."""

@@ -93,7 +93,7 @@ class _Heard(http.client.HTTPConnection):
 
     watch: Watch
 
-    def send(self, data: Any) -> None:
+    def send(self, data: Any) -> None:  # noqa: ANN401  as http.client has it
         """Sends it, or notes that it is not taken."""
         try:
             super().send(data)
