@@ -56,8 +56,12 @@ _HINT = "check the address and the network"
 _DENIED = "the ticket has ended, was changed, or its issuer may not write there: ask for another one"
 _VERSIONS = ("x-amz-version-id", "x-goog-generation", "x-ms-version-id")
 _CODE = re.compile(rb"<Code>([^<]{1,80})</Code>")
-_MESSAGE = re.compile(rb"<Message>([^<]{1,300})</Message>")
+_MESSAGE = re.compile(rb"<Message>([^<\r\n]{1,300})")
 _UNFINISHED = "a lifecycle rule of the bucket can remove unfinished uploads"
+
+
+_NO_OVERWRITE = ("UnauthorizedBlobOverwrite", "AuthorizationPermissionMismatch")
+"""What Azure, and Azurite, say to a signature that lets a blob be created, where there is one."""
 
 
 class _Refusal(NamedTuple):
@@ -74,7 +78,7 @@ _REFUSALS = (
     _Refusal(
         AlreadyExistsError,
         {412},
-        {"PreconditionFailed", "ConditionNotMet", "BlobAlreadyExists", "UnauthorizedBlobOverwrite"},
+        {"PreconditionFailed", "ConditionNotMet", "BlobAlreadyExists", *_NO_OVERWRITE},
         "a ticket never replaces one: ask for another one",
         "there is an object of that name",
     ),
