@@ -46,6 +46,12 @@ class Permit:
     sha256: str | None = None
     is_bound: bool = False
 
+    @property
+    def requests(self) -> Sequence[SignedRequest]:
+        """All that may be asked."""
+        way = self.way
+        return [*way.parts, way.complete, way.abort] if isinstance(way, InParts) else [way]
+
 
 class Terms(NamedTuple):
     """What a permit is to be for: ``seconds``, so many bytes, or as many as go in one request, and one content."""
@@ -54,12 +60,6 @@ class Terms(NamedTuple):
     most: int | None
     sha256: str | None
     options: ObjectOptions
-
-
-def requests_of(permit: Permit) -> list[SignedRequest]:
-    """All that may be asked."""
-    way = permit.way
-    return [*way.parts, way.complete, way.abort] if isinstance(way, InParts) else [way]
 
 
 def parts_for(size: int) -> int:

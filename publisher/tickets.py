@@ -11,7 +11,6 @@ from . import surroundings
 from .archive.scan import Special, Symlinks
 from .backends import Credentials, Store, expiry_of
 from .backends.cloud import CloudStore
-from .backends.permits import requests_of
 from .checksum import Checksum
 from .errors import ResultError, SpecError, TicketError
 from .keys import Context
@@ -87,7 +86,7 @@ def issue_ticket(
             result.key, expires=expires, most=max_size, sha256=None if bound is None else bound.hex, options=options
         )
     duration = expires if isinstance(expires, timedelta) else timedelta(seconds=expires)
-    ends = [end for request in requests_of(permit) if (end := expiry_of(request.url)) is not None]
+    ends = [end for request in permit.requests if (end := expiry_of(request.url)) is not None]
     return Ticket(result, min([*ends, asked + duration]), permit)
 
 
@@ -109,7 +108,7 @@ class Ticketed(Destination):
         super().__init__(spec, access=Access(timeout))
         if datetime.now(UTC) >= ticket.expires:
             raise TicketError(f"the ticket ended at {ticket.expires:%Y-%m-%d %H:%M:%S} UTC: {ASK}")
-        for url in {urljoin(request.url, "/"): request.url for request in requests_of(ticket.permit)}.values():
+        for url in {urljoin(request.url, "/"): request.url for request in ticket.permit.requests}.values():
             admit_url(url, trust=trust, error=TicketError)
         self._ticket = ticket
 

@@ -7,10 +7,12 @@ import json
 import os
 import pickle
 import random
+import re
 import urllib.parse
 from dataclasses import replace
 
 import pytest
+from commands import complaint, keystow
 from holding import everything
 from lying import Liar, Lie
 
@@ -616,3 +618,117 @@ def test_azure_binds_no_content(in_azure):
     assert not ticket.is_bound
     with pytest.raises(TicketError, match="the ticket is for content whose SHA-256 is"):
         publish_with_ticket(io.BytesIO(b"that"), Ticket.from_json(ticket.to_json()))
+
+
+# -- the command
+
+
+@pytest.fixture
+def by_command(seaweed, bucket, login, monkeypatch, tmp_path):
+    """Issues a ticket into a file, as who has the credentials, who then are gone."""
+    login(seaweed)
+    monkeypatch.chdir(tmp_path)
+    to = f"s3://{bucket}/by-command-{random.getrandbits(64):x}/{{jobID}},opt=endpoint={seaweed.endpoint}"
+
+    def issue(*options, file="ticket.json", expires="1h"):
+        ran = keystow("ticket", to, "--job-id", "j1", "--expires", expires, "--file", file, *options)
+        monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+        monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+        return ran
+
+    return issue
+
+
+def test_by_the_command(by_command, small, login, seaweed, tmp_path):
+    ran = by_command()
+    assert (ran.status, ran.out) == (0, "")
+    assert re.fullmatch(
+        r"keystow: the ticket ends at \d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC; it is for an archive of up to "
+        r"5368709120 bytes as s3://\S+/j1\.tar\.gz\n",
+        ran.err,
+    )
+    assert (tmp_path / "ticket.json").stat().st_mode & 0o777 == 0o600
+    ran = keystow("publish", small, "--ticket", "ticket.json", "--result", "published.yaml")
+    assert (ran.status, ran.out) == (0, "")
+    assert "published 5 files of" in ran.err
+    again = keystow("publish", small, "--ticket", "ticket.json")
+    assert "there is an object of that name" in complaint(again, 3)
+    login(seaweed)
+    assert keystow("verify", "published.yaml").status == 0
+    assert keystow("get", "published.yaml", "got").status == 0
+    assert (tmp_path / "got" / "score.txt").read_bytes() == b"42\n"
+
+
+def test_what_a_pipe_brings(by_command):
+    assert by_command("--raw").status == 0
+    ran = keystow("publish", "-", "--ticket", "ticket.json", "--output", "json", stdin="42")
+    assert json.loads(ran.out)["PublishedResult"]["Params"]["Encoding"] == "raw"
+
+
+def test_a_pipe_is_no_archive(by_command):
+    by_command()
+    ran = keystow("publish", "-", "--ticket", "ticket.json", stdin="42")
+    assert "the ticket is for an archive: ask for one that is issued with --raw" in complaint(ran, 2)
+
+
+def test_a_dry_run_says_where_it_would_go(by_command, small):
+    by_command()
+    ran = keystow("publish", small, "--ticket", "ticket.json", "--dry-run", "--output", "key")
+    assert (ran.status, ran.out.endswith("/j1.tar.gz\n")) == (0, True)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["file:///tmp/x"], "leave DESTINATION out"),
+        (["--job-id", "j2"], "leave --job-id out"),
+        (["--plain"], "leave --plain out"),
+        (["--storage-class", "COLD"], "leave --storage-class out"),
+        (["--profile", "lab"], "leave --profile out"),
+        (["--if-exists", "replace"], "leave --if-exists replace out"),
+        (["--if-exists", "skip"], "leave --if-exists skip out"),
+    ],
+)
+def test_the_ticket_alone_says_where_and_as_what(small, tmp_path, options, said):
+    (tmp_path / "t.json").write_text(strange("https://objects.example/b/k.txt"))
+    ran = keystow("publish", small, *options, "--ticket", tmp_path / "t.json")
+    assert said in complaint(ran, 2)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (None, "cannot be read (No such file or directory): name the file of a ticket"),
+        ("{}", "it is no ticket: give what keystow ticket wrote"),
+        (strange("https://objects.example/", Expires="2020-01-01T00:00:00+00:00"), "the ticket ended at 2020-01-01"),
+    ],
+)
+def test_one_line_says_what_is_wrong_with_a_ticket(small, tmp_path, text, said):
+    if text is not None:
+        (tmp_path / "t.json").write_text(text)
+    assert said in complaint(keystow("publish", small, "--ticket", tmp_path / "t.json"), 2)
+
+
+def test_no_ticket_no_file(small, tmp_path, monkeypatch):
+    """Of what cannot be issued nothing is left, nor is a file replaced."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "t.json").write_text("before")
+    ran = keystow("ticket", "s3://b/files/", "--plain", "--expires", "1h", "--file", "t.json")
+    assert "the names of the files under a prefix are not known" in complaint(ran, 2)
+    assert [path.name for path in tmp_path.iterdir() if path != small] == ["t.json"]
+    assert (tmp_path / "t.json").read_text() == "before"
+    assert "no file can be made" in complaint(
+        keystow("ticket", "s3://b/k", "--expires", "1h", "--file", "no/t.json"), 2
+    )
+
+
+def test_what_is_wrong_is_told_without_the_signature(by_command, small, tmp_path):
+    by_command()
+    text = (tmp_path / "ticket.json").read_text()
+    signature = re.search(r"X-Amz-Signature=(\w+)", text)[1]
+    (tmp_path / "ticket.json").write_text(text.replace("X-Amz-Expires=3600", "X-Amz-Expires=7200"))
+    for options in ([], ["--debug"], ["--output", "json"]):
+        ran = keystow("publish", small, "--ticket", "ticket.json", *options)
+        assert ran.status == 1
+        assert "the ticket has ended, was changed" in ran.err
+        assert signature not in ran.err + ran.out

@@ -9,7 +9,7 @@ import json
 import re
 import threading
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from email import message_from_bytes
 from typing import Any
@@ -77,9 +77,8 @@ class _Google(ProxyHandler):
     def _serve(self) -> None:
         self.target = self.requestline.split()[1]
         served = {"put": self._insert, "begin": self._begin, "part": self._session, "abort": self._session}
-        serve = served.get(operation(self.command, self.target)) if self.target.startswith("/upload/") else None
-        if self.command == "PUT" and "X-Goog-Signature=" in self.target:
-            serve = self._put
+        is_upload = self.target.startswith("/upload/")
+        serve = served.get(operation(self.command, self.target)) if is_upload else self._of_a_signed_put()
         if serve is None:
             return super()._serve()
         reply = serve(b"".join(self._body()))
@@ -99,6 +98,9 @@ class _Google(ProxyHandler):
         if said not in {None, _crc32c(content)}:
             return _refusal(400, f"Provided CRC32C {said!r} doesn't match calculated CRC32C {_crc32c(content)!r}.")
         return self._asked("POST", target, body, {"Content-Type": content_type})
+
+    def _of_a_signed_put(self) -> Callable[[bytes], Reply] | None:
+        return self._put if self.command == "PUT" and "X-Goog-Signature=" in self.target else None
 
     def _put(self, content: bytes) -> Reply:
         """The XML API's PUT of an object, whose URL is signed."""
