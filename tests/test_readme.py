@@ -162,6 +162,17 @@ def test_the_commands_and_the_program_on_the_page_of_the_doctor(workplace):
 
 
 @pytest.mark.server
+def test_the_commands_and_the_program_on_the_page_of_tickets(workplace):
+    page = (ROOT / "docs" / "tickets.md").read_text("utf-8")
+    (commands,), (program,) = (blocks(page, language) for language in ("sh", "python"))
+    for call in (["/bin/sh", "-euc", commands], ["keystow", "verify", "published.yaml"]):
+        done = subprocess.run(call, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.stdout.splitlines() == re.findall(r"\)  # (.*)", program), done.stderr
+
+
+@pytest.mark.server
 def test_the_test_in_the_readme(tmp_path):
     """It runs on all five kinds of store, as a user's own test."""
     (program,) = blocks(README, "py")
