@@ -85,4 +85,8 @@ def headers_of(options: ObjectOptions, names: Mapping[str, str], metadata: str, 
         if name not in names and name != "metadata":
             raise UnsupportedError(f"{where}: a ticket cannot say {name}: leave it out")
     found = {header: str(getattr(options, name)) for name, header in names.items() if getattr(options, name)}
-    return found | {f"{metadata}{name}": value for name, value in options.metadata.items()}
+    found |= {f"{metadata}{name}": value for name, value in options.metadata.items()}
+    for name, value in found.items():
+        if not (value.isascii() and value.isprintable() and name.isascii() and name.isprintable()):
+            raise UnsupportedError(f"{where}: {name}: {value!r} is not printable ASCII, as a ticket's headers are")
+    return found

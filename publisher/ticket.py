@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, NoReturn, Self
+from urllib.parse import parse_qs, urlsplit
 
 from .backends.endpoints import is_loopback, origin
 from .backends.errors import raise_alone
@@ -27,14 +28,18 @@ MOST_BYTES = 32 << 20
 """What is longer is not read: 10,000 parts, each with a session's token, take as much."""
 _HEADERS = re.compile(
     "if-none-match|content-type|cache-control|content-disposition"
-    "|x-amz-(?:server-side-encryption|storage-class|tagging|object-lock|meta|checksum|request-payer)[a-z0-9_.-]*"
+    "|x-amz-(?:server-side-encryption|storage-class|tagging|object-lock|checksum)[a-z0-9-]*"
     "|x-goog-(?:if-generation-match|content-length-range|content-sha256|storage-class|encryption-kms-key-name)"
-    "|x-goog-meta-[a-z0-9_.-]+"
     "|x-ms-(?:blob-type|version|blob-content-type|blob-cache-control|blob-content-disposition|access-tier)"
-    "|x-ms-encryption-scope|x-ms-meta-[a-z0-9_.-]+",
+    "|x-ms-encryption-scope|x-(?:amz|goog|ms)-meta-[!#$%&'*+.^_`|~0-9a-z-]+",
     re.IGNORECASE,
 )
+"""What is said of an object, and of what it has to be."""
 _LONGEST_HEADER = 8192
+_SIGNATURES = ("X-Amz-Signature", "X-Goog-Signature", "sig")
+_MASKED = 64
+"""Of more requests the signatures are masked where a URL stands, and not wherever they do: all would take the room that
+there is for secrets."""
 _METHODS = {"PUT", "POST", "DELETE"}
 _TYPES = {"s3", "gs", "az"}
 ASK = "ask who issued it for another one"
@@ -51,6 +56,11 @@ class Ticket:
     result: PublishedResult
     expires: datetime
     permit: Permit = field(repr=False)
+
+    def __post_init__(self) -> None:
+        for request in self.permit.requests[:_MASKED]:
+            query = parse_qs(urlsplit(request.url).query)
+            keep_secret(*(query[name][0] for name in _SIGNATURES if name in query))
 
     @property
     def max_size(self) -> int:
@@ -155,8 +165,6 @@ def _read(said: Mapping[str, Any]) -> SignedRequest:
 
 def _check_url(url: str) -> None:
     """Raises ``TicketError`` for what is no URL, and for one that would be called in the open."""
-    query = url.partition("?")[2]
-    keep_secret(query.rpartition("ignature=")[2].partition("&")[0] or query.rpartition("sig=")[2].partition("&")[0])
     try:
         shown = without_query(url)
     except ResultError:

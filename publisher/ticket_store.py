@@ -52,6 +52,8 @@ from .errors import TicketError
 from .watched import Http, Https, Watch
 
 _BLOCK = 1 << 16
+_ANY_TYPE = "application/octet-stream"
+"""Without one, urllib would say that a form is sent."""
 _HINT = "check the address and the network"
 _DENIED = "the ticket has ended, was changed, or its issuer may not write there: ask for another one"
 _VERSIONS = ("x-amz-version-id", "x-goog-generation", "x-ms-version-id")
@@ -105,7 +107,7 @@ class TicketStore:
     def __init__(self, permit: Permit, where: str, *, timeout: timedelta | float | None = None) -> None:
         self._permit, self._where = permit, where
         self._bounds = bounds(timeout_for(timeout))
-        self._lines: list[_Line] = []
+        self._lines: set[_Line] = set()
 
     def write(
         self,
@@ -131,7 +133,7 @@ class TicketStore:
 
     def close(self) -> None:
         """Ends what is under way."""
-        for line in self._lines:
+        for line in tuple(self._lines):
             line.cut()
 
     def _single(self, asked: SignedRequest, digest: Digest) -> Stored:
@@ -143,11 +145,13 @@ class TicketStore:
             self._check(digest)
             headers = _headers(digest.size, md5.digest())
 
-            def send() -> Stored:
-                file.seek(0)
-                return self._stored(self._answer(asked, headers, _blocks(file), self._line()))
+            with self._line() as line:
 
-            return decided(send, self._refused_to_look, self._where, self._bounds)
+                def send() -> Stored:
+                    file.seek(0)
+                    return self._stored(self._answer(asked, headers, _blocks(file), line))
+
+                return decided(send, self._refused_to_look, self._where, self._bounds)
 
     def _in_parts(self, way: InParts, key: str, digest: Digest, arrived: Arrived | None) -> Stored:
         try:
@@ -160,30 +164,24 @@ class TicketStore:
             headers = _headers(len(body), hashlib.md5(body, usedforsecurity=False).digest())
             headers["Content-Type"] = "application/xml"
 
-            def complete() -> Stored:
-                line = self._line(self._bounds.completion)
-                return self._completed(self._answer(way.complete, headers, [body], line))
-
-            return decided(complete, self._refused_to_look, self._where, self._bounds)
+            with self._line(self._bounds.completion) as line:
+                complete = partial(self._answer, way.complete, headers, [body], line)
+                return decided(lambda: self._completed(complete()), self._refused_to_look, self._where, self._bounds)
         except BaseException as error:
             self._abort(way.abort, error)
             raise
 
     def _under_way(self, way: InParts, number: int, piece: bytes, told: Told[Stored]) -> Cancel:
-        line = self._line()
         if number > len(way.parts):
             raise self._too_long()
+        asked, line = way.parts[number - 1], _Line(self._bounds.still)
+        headers = _headers(len(piece), hashlib.md5(piece, usedforsecurity=False).digest())
 
-        def work() -> Stored:
-            headers = _headers(len(piece), hashlib.md5(piece, usedforsecurity=False).digest())
+        def send() -> Stored:
+            blocks = (piece[start : start + _BLOCK] for start in range(0, len(piece), _BLOCK))
+            return self._stored(self._answer(asked, headers, blocks, line))
 
-            def send() -> Stored:
-                blocks = (piece[start : start + _BLOCK] for start in range(0, len(piece), _BLOCK))
-                return self._stored(self._answer(way.parts[number - 1], headers, blocks, line))
-
-            return retried(send, patience=self._bounds.patience)
-
-        in_thread(work, told)
+        in_thread(partial(retried, send, patience=self._bounds.patience), told)
         return line.cut
 
     def _abort(self, asked: SignedRequest, error: BaseException) -> None:
@@ -215,10 +213,15 @@ class TicketStore:
                 f"{digest.hexdigest()}: ask for another ticket"
             )
 
-    def _line(self, seconds: float | None = None) -> "_Line":
+    @contextlib.contextmanager
+    def _line(self, seconds: float | None = None) -> Iterator["_Line"]:
+        """What the request is carried on that makes the object appear; parts are ended by who waits for them."""
         line = _Line(self._bounds.still if seconds is None else seconds)
-        self._lines = [*(each for each in self._lines if not each.is_over), line]
-        return line
+        self._lines.add(line)
+        try:
+            yield line
+        finally:
+            self._lines.discard(line)
 
     def _stored(self, answer: Answer) -> Stored:
         etag = answer.headers.get("etag")
@@ -247,7 +250,9 @@ class TicketStore:
         except (urllib.error.URLError, http.client.HTTPException, OSError, ValueError) as error:
             line.check()
             reason = line.reason or (error.reason if isinstance(error, urllib.error.URLError) else error)
-            raise_alone(StoreUnavailableError(f"{without_query(asked.url)}: {reason}", hint=_HINT))
+            failure = StoreUnavailableError(f"{without_query(asked.url)}: {reason}", hint=_HINT)
+            failure.may_have_arrived = line.has_begun
+            raise_alone(failure)
         if answer.status >= 300:
             raise self._refused(answer)
         return answer
@@ -272,7 +277,7 @@ class _Line:
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
         self._watch: Watch | None = None
-        self._is_cut = self.is_over = False
+        self._is_cut = self.has_begun = False
         self.reason = ""
 
     def cut(self) -> None:
@@ -294,7 +299,7 @@ class _Line:
         self.reason = ""
         try:
             self.check()
-            sent = {**asked.headers, **headers, "User-Agent": "keystow", "Accept-Encoding": "identity"}
+            sent = {"Content-Type": _ANY_TYPE, **asked.headers, **headers, "User-Agent": "keystow"}
             request = urllib.request.Request(  # noqa: S310  a ticket has https, or http to this machine
                 asked.url, None if content is None else _taken(content, watch), sent, method=asked.method
             )
@@ -308,8 +313,8 @@ class _Line:
             self.reason = watch.reason if watch.is_cut else ""
             raise
         finally:
+            self.has_begun = watch.has_begun
             watch.end()
-            self.is_over = True
 
 
 class _Nowhere(urllib.request.HTTPRedirectHandler):

@@ -20,7 +20,8 @@ from .backends.sending.limits import LEAST
 class Watch:
     """Cuts a connection that brings, or takes, less than ``LEAST`` bytes in ``seconds`` of waiting for it.
 
-    ``is_refused`` says that it takes no more of what is sent, of which the other side may have said why.
+    ``has_begun`` says that something was sent, and ``is_refused`` that no more of it is taken, of which the other side
+    may have said why.
     """
 
     def __init__(self, seconds: float) -> None:
@@ -31,7 +32,7 @@ class Watch:
         self._since: float | None = None
         self._ended = threading.Event()
         self.is_cut = False
-        self.is_refused = False
+        self.has_begun = self.is_refused = False
         threading.Thread(target=self._run, name="keystow-watch", daemon=True).start()
 
     def holds(self, connection: socket.socket) -> None:
@@ -95,6 +96,9 @@ class _Heard(http.client.HTTPConnection):
 
     def send(self, data: Any) -> None:  # noqa: ANN401  as http.client has it
         """Sends it, or notes that it is not taken."""
+        if self.sock is None:
+            self.connect()
+        self.watch.has_begun = True
         try:
             super().send(data)
         except (BrokenPipeError, ConnectionResetError):

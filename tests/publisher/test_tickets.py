@@ -8,6 +8,7 @@ import os
 import pickle
 import random
 import re
+import socket
 import urllib.parse
 from dataclasses import replace
 
@@ -190,6 +191,37 @@ def test_parts_replace_nothing(issued, looked, seaweed, bucket, small_single):
     with pytest.raises(AlreadyExistsError):
         publish_with_ticket(io.BytesIO(bytes(2 * PART)), ticket)
     assert whole(looked, ticket.result.key) == b"there"
+    assert not uploads(seaweed, bucket, ticket.result.key)
+
+
+def test_the_condition_of_parts_is_signed(issued, looked, small_single):
+    ticket = issued("large.bin", raw=True, max_size=2 * PART)
+    bare = changed(ticket, lambda said: said["Complete"]["Headers"].pop("If-None-Match"))
+    with pytest.raises(AccessDeniedError, match="the ticket has ended, was changed"):
+        publish_with_ticket(io.BytesIO(bytes(2 * PART)), Ticket.from_json(bare))
+    with pytest.raises(NotFoundError):
+        looked.stat(ticket.result.key)
+
+
+def test_a_part_is_sent_again(issued, looked, seaweed, small_single):
+    data = random.Random(5).randbytes(2 * PART)
+    with FaultProxy(seaweed.endpoint) as proxy:
+        ticket = told(issued("large.bin", raw=True, max_size=2 * PART, endpoint=proxy.url))
+        proxy.lose_answer(lambda method, path: method == "PUT" and "partNumber=2" in path)
+        published = publish_with_ticket(io.BytesIO(data), ticket)
+    assert whole(looked, published.key) == data
+
+
+def test_what_cannot_be_read_ends_the_parts(issued, looked, seaweed, bucket, small_single):
+    class Broken(io.BytesIO):
+        def read(self, size=-1):
+            if self.tell() > PART:
+                raise OSError("the disk is gone")
+            return super().read(size)
+
+    ticket = told(issued("large.bin", raw=True, max_size=4 * PART))
+    with pytest.raises(OSError, match="the disk is gone"):
+        publish_with_ticket(Broken(bytes(3 * PART)), ticket)
     assert not uploads(seaweed, bucket, ticket.result.key)
 
 
@@ -435,7 +467,17 @@ def test_no_server_there(monkeypatch):
     ticket = Ticket.from_json(strange("https://127.0.0.1:9/b/k.txt?X-Amz-Signature=MARKED"))
     with pytest.raises(StoreUnavailableError, match="check the address and the network") as caught:
         publish_with_ticket(io.BytesIO(b"x"), ticket)
+    assert not isinstance(caught.value, UnknownOutcomeError)
     assert "MARKED" not in everything(caught.value)
+
+
+def test_a_server_that_takes_nothing():
+    """It is waited for, and not for long."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        place = f"http://127.0.0.1:{server.getsockname()[1]}/b/k.txt"
+        ticket = Ticket.from_json(strange(f"{place}?X-Amz-Signature=MARKED"))
+        with pytest.raises(UnknownOutcomeError, match=r"less than 1024 bytes in 0\.4 s"):
+            publish_with_ticket(io.BytesIO(bytes(32 << 20)), ticket, timeout=1)
 
 
 # -- a secret
@@ -560,6 +602,8 @@ def test_google_takes_no_more_in_a_ticket(google, signer):
         issue_ticket(to, expires=600, credentials=signer, max_size=6 << 40)
     with pytest.raises(UnsupportedError, match="a ticket cannot say legal_hold"):
         issue_ticket(to, expires=600, credentials=signer, legal_hold=True)
+    with pytest.raises(UnsupportedError, match="is not printable ASCII"):
+        issue_ticket(to, expires=600, credentials=signer, metadata={"a": "ä"})
 
 
 # -- Azure
