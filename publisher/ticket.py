@@ -120,7 +120,7 @@ class Ticket:
             return cls._read(said)
         except TicketError:
             raise
-        except (ValueError, LookupError, TypeError, AttributeError) as error:
+        except (ValueError, LookupError, TypeError, AttributeError, OverflowError) as error:
             problem = str(error) if isinstance(error, ResultError) else "something in it is missing, or was changed"
             raise_alone(TicketError(f"the ticket cannot be used ({problem}): {ASK}"))
 

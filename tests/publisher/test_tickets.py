@@ -15,6 +15,8 @@ from dataclasses import replace
 import pytest
 from commands import complaint, keystow
 from holding import everything
+from hypothesis import example, given
+from hypothesis import strategies as st
 from lying import Liar, Lie
 
 from keystow import (
@@ -399,6 +401,37 @@ def test_what_is_no_ticket_is_refused_as_it_is_read(text, said) -> None:
     with pytest.raises(TicketError, match=said) as caught:
         Ticket.from_json(text)
     assert "MARKED" not in everything(caught.value)
+
+
+FIELDS = [
+    ("Version",), ("Expires",), ("MaxSize",), ("PublishedResult",), ("PublishedResult", "Type"),
+    ("PublishedResult", "Params"), ("PublishedResult", "Params", "Key"), ("PublishedResult", "Params", "ChecksumSHA256"),
+    ("Put",), ("Put", "URL"), ("Put", "Method"), ("Put", "Headers"), ("Put", "Headers", "x-amz-meta-a"), ("Parts",), ("Complete",),
+]  # fmt: skip
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.datetimes().map(str),
+    lambda each: st.lists(each, max_size=3) | st.dictionaries(st.text(), each, max_size=3),
+    max_leaves=5,
+)
+
+
+@given(field=st.sampled_from(FIELDS), value=ANYTHING)
+@example(("Expires",), "0001-01-01T00:00:00+23:59")
+@example(("PublishedResult", "Params", "Key"), "\ud800")
+@example(("Put", "URL"), "https://objects.example/\ud800")
+@example(("Put", "URL"), "https://[::1")
+def test_whatever_stands_in_it_it_is_a_ticket_or_none(field, value):
+    said = json.loads(strange("https://objects.example/k"))
+    inner = said["KeystowTicket"]
+    for name in field[:-1]:
+        inner = inner[name]
+    inner[field[-1]] = value
+    try:
+        ticket = Ticket.from_json(json.dumps(said))
+    except TicketError:
+        return
+    assert Ticket.from_json(ticket.to_json()) == ticket
+    json.dumps(ticket.result.to_mapping(), ensure_ascii=False).encode()
 
 
 def test_no_redirect_is_followed(liar):
