@@ -25,6 +25,7 @@ from .errors import (
     UnsupportedError,
 )
 from .options import ObjectOptions
+from .permits import Permit, Terms
 from .sending.continuing import Content, continued
 from .sending.digest import Digest
 from .sending.limits import Bounds
@@ -46,13 +47,15 @@ class Upload(Protocol):
 class CloudStore(ABC):
     """One bucket, which has the ``name`` for people; ``kind`` is its column in the table of options.
 
-    A single request writes up to ``largest`` bytes. ``tells_of_absence`` says whether the cloud refuses to delete what
+    A single request writes up to ``largest`` bytes, and one that is signed beforehand up to ``largest_permitted``, the
+    cloud's own limit. ``tells_of_absence`` says whether the cloud refuses to delete what
     is not there; of one that does not, a 404 is not believed. What is ``keyed`` was opened with a customer's key.
     """
 
     kind: str
     capabilities = Capabilities(versions=True, presign=True, metadata=True, options=True, arrivals=True)
     largest = part_size(1)
+    largest_permitted: int
     tells_of_absence = True
 
     def __init__(self, name: str, bounds: Bounds, *, keyed: bool) -> None:
@@ -149,6 +152,29 @@ class CloudStore(ABC):
         self._check(key)
         return self._signed(key, seconds, method, version_id)
 
+    def permit(
+        self,
+        key: str,
+        *,
+        expires: timedelta | float,
+        most: int | None = None,
+        sha256: str | None = None,
+        options: ObjectOptions | None = None,
+    ) -> Permit:
+        """What lets anybody write the object until ``expires`` is over, if it is not there: ``presign`` has the words.
+
+        It is for ``most`` bytes, or for as many as one request can write; and, given their ``sha256`` in hex, for these
+        alone, as far as the cloud looks at that. Raises ``UnsupportedError`` for what the cloud cannot sign.
+        """
+        seconds = signature_seconds(expires, "PUT", None)
+        self._check(key)
+        check_options(options, self.kind, keyed=self._is_keyed)
+        if self._is_keyed:
+            raise UnsupportedError(f"{self._name}: a ticket would hold the customer_key itself: leave it out")
+        if not self.capabilities.if_absent:
+            raise UnsupportedError(f"{self._name}: this endpoint ignores conditions, and a ticket never replaces")
+        return self._permitted(key, Terms(seconds, most, sha256, options or ObjectOptions()))
+
     @abstractmethod
     def close(self) -> None:
         """Ends what is under way, and closes the connections."""
@@ -180,6 +206,17 @@ class CloudStore(ABC):
     @abstractmethod
     def _signed(self, key: str, seconds: int, method: str, version_id: str | None) -> str:
         """A URL for one request, good for so many ``seconds``."""
+
+    @abstractmethod
+    def _permitted(self, key: str, terms: Terms) -> Permit:
+        """What lets anybody write an object that is not there."""
+
+    def _most(self, terms: Terms) -> int:
+        """The bytes of one request. Raises ``UnsupportedError`` for more than there may be."""
+        if terms.most is not None and terms.most > self.largest_permitted:
+            limit = f"{self.largest_permitted} bytes"
+            raise UnsupportedError(f"{self._name}: a ticket writes up to {limit}: ask for a smaller max_size")
+        return self.largest_permitted if terms.most is None else terms.most
 
 
 def check_text(text: str) -> None:

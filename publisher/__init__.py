@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from .backends import AlreadyExistsError, S3Credentials, Store, StoreError, UnknownOutcomeError, open_store
     from .checksum import Checksum
     from .doctor import Finding, diagnose
-    from .errors import ResultError, SpecError, VerificationError, WorkerLostError
+    from .errors import ResultError, SpecError, TicketError, VerificationError, WorkerLostError
     from .fetching import Fetched, Verified, fetch, presign, verify
     from .keys import Context, Template
     from .listing import Listed, list_published
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from .several import Delivery, PartlyPublishedError, publish_each
     from .spec import PublisherSpec
     from .stored import AlreadyPublishedError
+    from .ticket import Ticket
+    from .tickets import issue_ticket, publish_with_ticket
 
 _HOMES = {
     "AlreadyExistsError": "backends",
@@ -58,6 +60,8 @@ _HOMES = {
     "Store": "backends",
     "StoreError": "backends",
     "Template": "keys",
+    "Ticket": "ticket",
+    "TicketError": "errors",
     "UnknownOutcomeError": "backends",
     "VerificationError": "errors",
     "Verified": "fetching",
@@ -67,6 +71,7 @@ _HOMES = {
     "averify": "awaited",
     "diagnose": "doctor",
     "fetch": "fetching",
+    "issue_ticket": "tickets",
     "lifecycle": "policies",
     "list_published": "listing",
     "open_store": "backends",
@@ -75,6 +80,7 @@ _HOMES = {
     "publish": "publishing",
     "publish_each": "several",
     "publish_many": "many",
+    "publish_with_ticket": "tickets",
     "verify": "fetching",
 }
 
@@ -102,6 +108,8 @@ __all__ = [
     "Store",
     "StoreError",
     "Template",
+    "Ticket",
+    "TicketError",
     "UnknownOutcomeError",
     "VerificationError",
     "Verified",
@@ -111,6 +119,7 @@ __all__ = [
     "averify",
     "diagnose",
     "fetch",
+    "issue_ticket",
     "lifecycle",
     "list_published",
     "open_store",
@@ -119,6 +128,7 @@ __all__ = [
     "publish",
     "publish_each",
     "publish_many",
+    "publish_with_ticket",
     "verify",
 ]
 

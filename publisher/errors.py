@@ -22,6 +22,15 @@ class ResultError(KeystowError, ValueError):
         super().__init__(presentable(message))
 
 
+class TicketError(KeystowError, ValueError):
+    """The ticket has ended, is none, or is not for what was to be published by it."""
+
+    kind = "invalid_ticket"
+
+    def __init__(self, message: str) -> None:
+        super().__init__(presentable(message))
+
+
 class VerificationError(KeystowError):
     """What the store holds is not what was published."""
 

@@ -410,7 +410,7 @@ def sent(
         store = opening.result()
         (file,) = tree.files
         chunks = meter.coming(tree.read(file)) if is_stream(tree) else tree.read(file)
-        kind = _content_type(file.name)
+        kind = content_type_of(file.name)
         done = _publish_object(store, located(foreseen, store), chunks, kind, manner, share=Share(meter))
     meter.end()
     return done
@@ -532,7 +532,7 @@ def _publish_files(store: Store, result: PublishedResult, tree: Tree, manner: Ma
         with memory.taking(_held_by(entry)):
             chunks = _until(ending, tree.read(entry))
             share = Share(meter)
-            arrived = _arrived(store, result.key + entry.name, chunks, _content_type(entry.name), manner, share=share)
+            arrived = _arrived(store, result.key + entry.name, chunks, content_type_of(entry.name), manner, share=share)
             share.stands(entry.size)
             return arrived
 
@@ -589,7 +589,8 @@ def _until(ending: threading.Event, chunks: Iterator[bytes]) -> Iterator[bytes]:
         yield chunk
 
 
-def _content_type(name: str) -> str:
+def content_type_of(name: str) -> str:
+    """The type of a file, by its name."""
     kind, encoding = _types.guess_type(name, strict=True)
     if encoding is not None:
         return {"gzip": "application/gzip", "bzip2": "application/x-bzip2"}.get(encoding, "application/octet-stream")

@@ -11,13 +11,18 @@ import threading
 import time
 import urllib.request
 from collections.abc import Iterator
+from typing import Any
 from urllib.parse import urlsplit
 
 from .backends.sending.limits import LEAST
 
 
 class Watch:
-    """Cuts a connection that brings less than ``LEAST`` bytes in ``seconds`` of waiting for it."""
+    """Cuts a connection that brings, or takes, less than ``LEAST`` bytes in ``seconds`` of waiting for it.
+
+    ``has_begun`` says that something was sent, and ``is_refused`` that no more of it is taken, of which the other side
+    may have said why.
+    """
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
@@ -27,6 +32,7 @@ class Watch:
         self._since: float | None = None
         self._ended = threading.Event()
         self.is_cut = False
+        self.has_begun = self.is_refused = False
         threading.Thread(target=self._run, name="keystow-watch", daemon=True).start()
 
     def holds(self, connection: socket.socket) -> None:
@@ -35,7 +41,7 @@ class Watch:
         if before is not None:
             before.close()
         if self.is_cut:
-            self._cut()
+            self.cut()
 
     @contextlib.contextmanager
     def waiting(self) -> Iterator[None]:
@@ -48,7 +54,7 @@ class Watch:
             self._waited += time.monotonic() - began
 
     def came(self, size: int) -> None:
-        """``size`` bytes were brought."""
+        """``size`` bytes were brought, or taken."""
         self._came += size
         if self._came >= LEAST:
             self._came, self._waited = 0, 0.0
@@ -71,15 +77,32 @@ class Watch:
         while not self._ended.wait(0.5):
             waited, since = self._waited, self._since  # in this order, or what has just been added would count twice
             if since is not None and waited + time.monotonic() - since > self._seconds:
-                self._cut()
+                self.cut()
         if self._line is not None:
             self._line.close()
 
-    def _cut(self) -> None:
+    def cut(self) -> None:
+        """Cuts it now."""
         self.is_cut = True
         if self._line is not None:
             with contextlib.suppress(OSError):
                 self._line.shutdown(socket.SHUT_RDWR)
+
+
+class _Heard(http.client.HTTPConnection):
+    """A connection whose answer is read even if not all of the request was taken."""
+
+    watch: Watch
+
+    def send(self, data: Any) -> None:  # noqa: ANN401  as http.client has it
+        """Sends it, or notes that it is not taken."""
+        if self.sock is None:
+            self.connect()
+        self.watch.has_begun = True
+        try:
+            super().send(data)
+        except (BrokenPipeError, ConnectionResetError):
+            self.watch.is_refused = True
 
 
 class Http(urllib.request.HTTPHandler):
@@ -91,12 +114,13 @@ class Http(urllib.request.HTTPHandler):
 
     def http_open(self, request: urllib.request.Request) -> http.client.HTTPResponse:
         """The answer to ``request``."""
-        watch = self._watch
 
-        class Watched(http.client.HTTPConnection):
+        class Watched(_Heard):
+            watch = self._watch
+
             def connect(self) -> None:
                 super().connect()
-                watch.holds(self.sock)
+                self.watch.holds(self.sock)
                 self.sock.settimeout(None)  # from here on, the watch is the one to look at the clock
 
         return self.do_open(Watched, request)
@@ -111,15 +135,16 @@ class Https(urllib.request.HTTPSHandler):
 
     def https_open(self, request: urllib.request.Request) -> http.client.HTTPResponse:
         """The answer to ``request``."""
-        watch = self._watch
         host = urlsplit(request.full_url).hostname
         context = ssl.create_default_context()
         context.set_alpn_protocols(["http/1.1"])
 
-        class Watched(http.client.HTTPSConnection):
+        class Watched(_Heard, http.client.HTTPSConnection):
+            watch = self._watch
+
             def connect(self) -> None:
                 http.client.HTTPConnection.connect(self)  # TLS is begun once the connection can be cut
-                watch.holds(self.sock)
+                self.watch.holds(self.sock)
                 self.sock.settimeout(None)
                 self.sock = context.wrap_socket(self.sock, server_hostname=host)
 

@@ -1,7 +1,7 @@
 """Objects in Google Cloud Storage, over its JSON API (https://cloud.google.com/storage/docs/json_api): its requests."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from functools import partial
 from typing import Any, TypeVar
@@ -13,6 +13,7 @@ from keystow.backends.cloud import CloudStore
 from keystow.backends.contract import Stat
 from keystow.backends.errors import CredentialsError, InvalidKeyError, UnsupportedError
 from keystow.backends.options import CustomerKey, ObjectOptions
+from keystow.backends.permits import GIB, Permit, SignedRequest, Terms, headers_of
 from keystow.backends.sending.continuing import Content
 from keystow.backends.sending.limits import bounds
 from keystow.backends.sending.repeating import retried
@@ -24,6 +25,14 @@ from .settings import CREDENTIALS
 from .upload import Upload
 
 _PAGE = 1000
+_HEADERS = {
+    "content_type": "Content-Type",
+    "cache_control": "Cache-Control",
+    "content_disposition": "Content-Disposition",
+    "storage_class": "x-goog-storage-class",
+    "kms_key": "x-goog-encryption-kms-key-name",
+}
+"""Of the XML API, in which a signed URL speaks (https://cloud.google.com/storage/docs/xml-api/reference-headers)."""
 
 Answer = TypeVar("Answer")
 
@@ -35,6 +44,7 @@ class GCSStore(CloudStore):
     """
 
     kind = "gs"
+    largest_permitted = 5 * 1024 * GIB
 
     def __init__(
         self,
@@ -99,6 +109,21 @@ class GCSStore(CloudStore):
         self._asked(Request("DELETE", self._bucket.object_url(key), key), answers.deleted)
 
     def _signed(self, key: str, seconds: int, method: str, version_id: str | None) -> str:
+        return self._url(key, seconds, method, self._bucket.keyed, version_id)
+
+    def _permitted(self, key: str, terms: Terms) -> Permit:
+        """The condition, the limit of the length and the checksum are headers, which the signature covers."""
+        most = self._most(terms)
+        headers = headers_of(terms.options, _HEADERS, "x-goog-meta-", self._bucket.where(key))
+        headers |= {"x-goog-if-generation-match": "0", "x-goog-content-length-range": f"0,{most}"}
+        if terms.sha256 is not None:
+            headers["x-goog-content-sha256"] = terms.sha256
+        url = self._url(key, terms.seconds, "PUT", headers)
+        return Permit(most, SignedRequest("PUT", url, headers), terms.sha256, is_bound=terms.sha256 is not None)
+
+    def _url(
+        self, key: str, seconds: int, method: str, headers: Mapping[str, str], version_id: str | None = None
+    ) -> str:
         from google.cloud import storage
 
         guard_logs("google")
@@ -115,7 +140,7 @@ class GCSStore(CloudStore):
                     expiration=timedelta(seconds=seconds),
                     api_access_endpoint=self._bucket.base,
                     query_parameters={"userProject": self._bucket.paying} if self._bucket.paying else None,
-                    headers=self._bucket.keyed or None,
+                    headers=dict(headers) or None,
                 )
             )
         finally:

@@ -282,7 +282,8 @@ def _file_system(session: Any, endpoint: str | None, region: str, ca_file: str |
     client: dict[str, Any] = {"region_name": region} | ({"verify": ca_file} if ca_file else {})
     config = {
         "signature_version": "s3v4",
-        "s3": {"addressing_style": options.addressing or ("auto" if is_aws(endpoint) else "path")},
+        # With "auto", URLs are signed for the global host, which leads on to a new bucket's region; there they fail.
+        "s3": {"addressing_style": options.addressing or ("virtual" if is_aws(endpoint) else "path")},
         "retries": {"mode": "standard", "total_max_attempts": 1},
         "connect_timeout": options.connect,
         "read_timeout": 60,

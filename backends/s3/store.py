@@ -1,5 +1,6 @@
 """Objects in S3 and in what speaks its protocol: what one request says, for the contract of a store (``cloud.py``)."""
 
+import base64
 import re
 from collections.abc import Generator, Sequence
 from contextlib import ExitStack
@@ -12,20 +13,29 @@ from keystow.backends.arguments import range_header
 from keystow.backends.cloud import CloudStore, check_text
 from keystow.backends.contract import Stat
 from keystow.backends.credentials import Credentials
-from keystow.backends.errors import AccessDeniedError, InvalidKeyError, StoreError, StoreUnavailableError
+from keystow.backends.errors import (
+    AccessDeniedError,
+    InvalidKeyError,
+    StoreError,
+    StoreUnavailableError,
+    UnsupportedError,
+)
 from keystow.backends.options import CustomerKey, ObjectOptions, check_way
+from keystow.backends.permits import GIB, InParts, Permit, SignedRequest, Terms, parts_for
 from keystow.backends.sending.continuing import Content
 from keystow.backends.sending.limits import bounds
 from keystow.backends.sending.lines import Line
+from keystow.backends.sending.parts import MOST_PARTS
 
-from .answers import Found, listed, opened, strange
+from .answers import Begun, Found, listed, opened, strange
 from .bucket import Bucket
 from .carriers import Carriers
 from .checks import REFUSALS
-from .options import Terms
+from .options import Terms as OpenTerms
+from .options import described
 from .place import Options
 from .provided import Provided
-from .requests import Request
+from .requests import Request, form
 from .upload import Upload
 
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
@@ -44,6 +54,7 @@ class S3Store(CloudStore):
     """
 
     kind = "s3"
+    largest_permitted = 5 * GIB
     tells_of_absence = False
 
     def __init__(
@@ -68,7 +79,7 @@ class S3Store(CloudStore):
         options = Options(endpoint, region, profile, ca_file, addressing, self._bounds.connect, given)
         carriers = Carriers(bucket, engine, options)
         check_way(carriers.endpoint or "https:", customer_key)
-        self._bucket = Bucket(bucket, carriers, self._bounds, Terms(customer_key, requester_pays))
+        self._bucket = Bucket(bucket, carriers, self._bounds, OpenTerms(customer_key, requester_pays))
 
     @property
     def endpoint(self) -> str | None:
@@ -81,6 +92,10 @@ class S3Store(CloudStore):
         return self._bucket.region
 
     def _upload(self, key: str, if_absent: bool, options: ObjectOptions) -> Upload:
+        self._check_headers(key, options)
+        return Upload(self._bucket, key, if_absent, options)
+
+    def _check_headers(self, key: str, options: ObjectOptions) -> None:
         for name, value in options.metadata.items():
             if not _NAME.fullmatch(name) or not _is_header(value):
                 raise StoreError(f"{self._bucket.where(key)}: the metadata {name!r} is not printable ASCII")
@@ -89,7 +104,6 @@ class S3Store(CloudStore):
                 raise StoreError(
                     f"{self._bucket.where(key)}: the {name} {getattr(options, name)!r} is not printable ASCII"
                 )
-        return Upload(self._bucket, key, if_absent, options)
 
     def _content(self, key: str, version_id: str | None, stop: int | None, start: int, tag: str | None) -> Content:
         given = {"VersionId": version_id, "Range": range_header(start, stop), "IfMatch": tag}
@@ -155,6 +169,45 @@ class S3Store(CloudStore):
         operation = "get_object" if method == "GET" else "put_object"
         params = {"Key": key} | ({"VersionId": version_id} if version_id is not None else {})
         return self._bucket.sign(operation, params, seconds, method)
+
+    def _permitted(self, key: str, terms: Terms) -> Permit:
+        """The condition, what is said of the object and the checksum are headers, which the signature covers."""
+        self._check_headers(key, terms.options)
+        said = described(terms.options) | ({"Metadata": dict(terms.options.metadata)} if terms.options.metadata else {})
+        if terms.most is not None and terms.most > self.largest_permitted:
+            return self._permitted_in_parts(key, terms, terms.most, said)
+        params = said | {"IfNoneMatch": "*"}
+        if terms.sha256 is not None:
+            params["ChecksumSHA256"] = base64.b64encode(bytes.fromhex(terms.sha256)).decode()
+        way = self._request("put_object", key, params, terms.seconds)
+        return Permit(self._most(terms), way, terms.sha256, is_bound=terms.sha256 is not None)
+
+    def _permitted_in_parts(self, key: str, terms: Terms, most: int, said: dict[str, Any]) -> Permit:
+        if terms.sha256 is not None:
+            raise UnsupportedError(
+                f"{self._bucket.where(key)}: S3 verifies a SHA-256 of what goes in one request, which is up to "
+                f"{self.largest_permitted} bytes: ask for a smaller max_size, or leave sha256 out"
+            )
+        if (count := parts_for(most)) > MOST_PARTS:
+            raise UnsupportedError(f"{self._bucket.where(key)}: an object of over 5 TiB cannot be stored")
+        begun: Begun = self._bucket.asked(Request("create_multipart_upload", key, said))
+        upload = {"UploadId": begun.upload_id}
+        return Permit(
+            most,
+            InParts(
+                [
+                    self._request("upload_part", key, upload | {"PartNumber": number}, terms.seconds)
+                    for number in range(1, count + 1)
+                ],
+                self._request("complete_multipart_upload", key, upload | {"IfNoneMatch": "*"}, terms.seconds),
+                self._request("abort_multipart_upload", key, upload, terms.seconds),
+            ),
+        )
+
+    def _request(self, operation: str, key: str, params: dict[str, Any], seconds: int) -> SignedRequest:
+        asked = form(Request(operation, key, params))
+        url = self._bucket.sign(operation, params | {"Key": key}, seconds, asked.method)
+        return SignedRequest(asked.method, url, asked.headers)
 
     def close(self) -> None:
         self._bucket.close()

@@ -30,7 +30,7 @@ _MOST_SECONDS = 1 << 63  # as many as keystow.archive restores
 
 def take_manner(group: "argparse._ActionsContainer") -> None:
     """Declares the options that ``given_manner`` reads."""
-    group.add_argument("--if-exists", choices=("replace", "error", "skip"), default="replace", help=_IF_EXISTS)
+    group.add_argument("--if-exists", choices=("replace", "error", "skip"), help=_IF_EXISTS)
     group.add_argument("--symlinks", choices=("inside", "follow", "skip", "error"), default="inside", help=_SYMLINKS)
     group.add_argument("--special", choices=("error", "skip"), default="error", help=_SPECIAL)
     group.add_argument("--level", metavar="0-9", type=typed.level, help=_LEVEL)
@@ -46,7 +46,7 @@ def given_manner(options: "argparse.Namespace") -> "Manner":
 
     chosen = _selection(options.patterns or ())
     epoch = _source_date_epoch()
-    return Manner(options.if_exists, options.symlinks, options.special, epoch, options.level, chosen)
+    return Manner(options.if_exists or "replace", options.symlinks, options.special, epoch, options.level, chosen)
 
 
 def _selection(patterns: "Sequence[tuple[str, str]]") -> "Selection | None":

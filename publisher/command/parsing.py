@@ -30,6 +30,7 @@ GROUPS = {
     "prepare": {
         "key": "print a key as publish would use it",
         "policy": "print the least that a publisher or a requester has to be allowed",
+        "ticket": "let somebody publish who has no credentials",
         "doctor": "find out why a publish fails, or would",
     },
     "learn": {

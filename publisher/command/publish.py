@@ -5,6 +5,7 @@ import sys
 from functools import partial
 
 from . import typed
+from .by_ticket import given_way, take_ticket
 from .claimed import take_trust
 from .context import given_context, take_context
 from .destination import given_destinations, take_destination
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from keystow.backends.sending.in_flight import Outcome
     from keystow.keys import Context
     from keystow.progress import Moved
-    from keystow.publishing import Destination, Sent
+    from keystow.publishing import Destination, Manner, Sent
     from keystow.result import PublishedResult
     from keystow.several import Way
 
@@ -60,6 +61,7 @@ def take_arguments(parser: "argparse.ArgumentParser") -> None:
     """Declares what the command takes."""
     parser.add_argument("source", metavar="SOURCE", help="the directory or file to publish; with --raw also - (stdin)")
     take_destination(parser, "*")
+    take_ticket(parser)
     parser.add_argument("--require", metavar="all|any|N", type=_require, default="all", help=_REQUIRE)
     parser.add_argument("--dry-run", action="store_true", help=_DRY_RUN)
     parser.add_argument("--check", action="store_true", help=_CHECK)
@@ -83,14 +85,35 @@ def _require(text: str) -> str | int:
 
 def run(options: "argparse.Namespace") -> int:
     """Publishes to each destination, also where another one fails, and prints each result."""
-    from keystow.publishing import Destination
-    from keystow.several import Way, required
-    from keystow.stored import Access
-    from keystow.surroundings import trust
+    from keystow.several import required
 
     if options.check and not options.dry_run:
         options.refuse("--check is for a dry run: add --dry-run, or see keystow doctor")
-    context = given_context(options)
+    manner = given_manner(options)
+    context = None if options.ticket else given_context(options)
+    ways = [given_way(options, manner)] if context is None else _ways(options, context, manner)
+    check_form(options.output, [way.foreseen for way in ways])
+    wanted = required(options.require, len(ways))
+    if options.source == _STDIN:
+        _check_stdin([way.to for way in ways])
+    elif options.file:
+        _check_outside(options.source, options.file)
+    printed = Printed(options.output, None if options.dry_run else options.file)
+    if context is not None:
+        for way in ways:
+            _warn(way.to, way.foreseen, context, manner.if_exists)
+    if len(ways) > 1 and not options.dry_run:
+        return _published_to_each(options, ways, printed, wanted)
+    return each_of(ways, lambda way: printed.add(_published(options, way)))
+
+
+def _ways(options: "argparse.Namespace", context: "Context", manner: "Manner") -> "list[Way]":
+    """Where each destination leads."""
+    from keystow.publishing import Destination
+    from keystow.several import Way
+    from keystow.stored import Access
+    from keystow.surroundings import trust
+
     archive = False if options.plain else None
     trusted = trust(options.allow, options.allow_endpoint)
     access = Access(options.timeout, **given_access(options))
@@ -103,21 +126,7 @@ def run(options: "argparse.Namespace") -> int:
         writing=given_writing(options),
     )
     destinations = given_destinations(options.destination, options.spec, made)
-    results = [to.foreseen(context) for to in destinations]
-    check_form(options.output, results)
-    manner = given_manner(options)
-    ways = [Way(to, foreseen, to.fitted(manner)) for to, foreseen in zip(destinations, results, strict=True)]
-    wanted = required(options.require, len(ways))
-    if options.source == _STDIN:
-        _check_stdin(destinations)
-    elif options.file:
-        _check_outside(options.source, options.file)
-    printed = Printed(options.output, None if options.dry_run else options.file)
-    for way in ways:
-        _warn(way.to, way.foreseen, context, options.if_exists)
-    if len(ways) > 1 and not options.dry_run:
-        return _published_to_each(options, ways, printed, wanted)
-    return each_of(ways, lambda way: printed.add(_published(options, way)))
+    return [Way(to, to.foreseen(context), to.fitted(manner)) for to in destinations]
 
 
 def _check_stdin(destinations: "Sequence[Destination]") -> None:
@@ -161,7 +170,8 @@ def _published(options: "argparse.Namespace", way: "Way") -> "PublishedResult":
 def _rehearsed(options: "argparse.Namespace", way: "Way", what: str) -> "PublishedResult":
     """What would be published. Raises ``StoreError`` for what ``--check`` finds missing."""
     note(f"dry run: {what} would be published to {way.foreseen.url}")
-    tell_needed(way)
+    if not options.ticket:
+        tell_needed(way)
     if options.check:
         check(way)
     return way.foreseen

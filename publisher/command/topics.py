@@ -31,7 +31,7 @@ KINDS = {
     ),
     "2": (
         "invalid_template, missing_value, value_refused, match_too_costly, key_breaks_rule, invalid_destination, "
-        "invalid_result, no_such_source, unknown_store"
+        "invalid_result, invalid_ticket, no_such_source, unknown_store"
     ),
     "3": "destination_exists, already_exists, already_published",
     "4": "checksum_mismatch",

@@ -39,6 +39,8 @@ def run(options: argparse.Namespace) -> int:
     from keystow.backends import expiry_of
     from keystow.fetching import presign
 
+    from .wording import until
+
     given = {"expires": options.expires, "pin_version": options.pin_version}
     given |= given_trust(options) | given_access(options)
 
@@ -51,17 +53,9 @@ def run(options: argparse.Namespace) -> int:
             print_json(url=url, expires=end.isoformat())
         else:
             print(url)
-        note(_until(url, end, asked))
+        note(until("the URL", end, url, ends_sooner=end < asked))
 
     return each_of(given_results(options), work)
-
-
-def _until(url: str, end: datetime, asked: datetime) -> str:
-    """How long the URL opens what it names, in words: to the time that was ``asked`` for, or not."""
-    if end < asked:
-        return f"the URL ends at {end:%Y-%m-%d %H:%M:%S} UTC, with the credentials that signed it"
-    sooner = ", or with the temporary credentials that signed it" if "X-Amz-Security-Token" in url else ""
-    return f"the URL ends at {end:%Y-%m-%d %H:%M:%S} UTC{sooner}"
 
 
 EXAMPLES = {

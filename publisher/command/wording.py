@@ -4,6 +4,8 @@ import re
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from keystow.backends.findings import Finding
 
 _OPTIONS = (
@@ -74,6 +76,14 @@ def counted(number: int, thing: str) -> str:
     ('1 file', '2 files')
     """
     return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
+
+
+def until(what: str, end: "datetime", url: str, *, ends_sooner: bool) -> str:
+    """When ``what`` holds the signed ``url`` ends, in words; ``ends_sooner`` than was asked for."""
+    told = f"{what} ends at {end:%Y-%m-%d %H:%M:%S} UTC"
+    if ends_sooner:
+        return f"{told}, with the credentials that signed it"
+    return f"{told}, or with the temporary credentials that signed it" if "X-Amz-Security-Token" in url else told
 
 
 def sized(number: float) -> str:

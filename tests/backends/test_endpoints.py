@@ -8,7 +8,7 @@ import pytest
 from lying import Liar, Lie
 from tls import secured
 
-from keystow.backends import StoreError, StoreUnavailableError, UnsupportedError, open_store
+from keystow.backends import S3Credentials, StoreError, StoreUnavailableError, UnsupportedError, open_store
 from keystow.backends.sending import repeating
 from keystow.backends.sending.parts import part_size
 from keystow.testing.servers import FaultProxy, Moto
@@ -16,6 +16,7 @@ from keystow.testing.servers import FaultProxy, Moto
 pytestmark = pytest.mark.server
 
 LARGE = bytes(part_size(1))
+KEYS = S3Credentials("AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY")
 
 
 @pytest.fixture(scope="module")
@@ -75,6 +76,19 @@ def test_the_bucket_is_in_the_host_name(moto, bucket, monkeypatch) -> None:
 def test_signed_urls_are_addressed_alike(bucket, addressing, address) -> None:
     store = open_store("s3://bucket", endpoint="http://objects.example", addressing=addressing)
     with contextlib.closing(store):
+        assert store.presign("a/key", expires=60).partition("?")[0] == address
+
+
+@pytest.mark.parametrize(
+    ("name", "address"),
+    [
+        ("my-bucket", "https://my-bucket.s3.eu-west-1.amazonaws.com/a/key"),
+        ("my.bucket", "https://s3.eu-west-1.amazonaws.com/my.bucket/a/key"),
+    ],
+)
+def test_signed_urls_name_the_region(name, address) -> None:
+    """The global host answers for a new bucket with a redirect, and what was signed for it is refused there."""
+    with contextlib.closing(open_store(f"s3://{name}", region="eu-west-1", credentials=KEYS)) as store:
         assert store.presign("a/key", expires=60).partition("?")[0] == address
 
 

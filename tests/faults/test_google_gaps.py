@@ -148,3 +148,17 @@ def test_a_session_that_was_ended_takes_nothing(google, bucket):
 
 def test_a_bucket_that_is_not_there_has_no_sessions(google):
     assert ask(google, "POST", "/upload/storage/v1/b/none/o?uploadType=resumable&name=key", b"{}")[0] == 404
+
+
+def put(google, bucket, content, **headers):
+    return ask(google, "PUT", f"/{bucket}/key?X-Goog-Algorithm=GOOG4&X-Goog-Signature=0", content, **headers)
+
+
+def test_a_signed_put_is_under_its_condition_and_its_bounds(google, bucket):
+    bounded = {"x_goog_content_length_range": "0,5", "Content_Type": "text/x", "x_goog_meta_a": "b"}
+    status, _, body = put(google, bucket, b"longer", **bounded)
+    assert (status, b"EntityTooLarge" in body, stored(google, bucket)) == (400, True, None)
+    status, headers, _ = put(google, bucket, b"first", x_goog_if_generation_match="0", **bounded)
+    assert (status, bool(headers["ETag"]), headers["x-goog-generation"].isdecimal()) == (200, True, True)
+    status, _, body = put(google, bucket, b"other", x_goog_if_generation_match="0")
+    assert (status, b"PreconditionFailed" in body, stored(google, bucket)) == (412, True, b"first")

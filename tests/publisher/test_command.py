@@ -777,7 +777,7 @@ def test_what_has_no_url(result, status, advice):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--help"], ["publish", "get", "verify", "url", "ls", "key", "policy", "doctor", "help"]),
+        (["--help"], ["publish", "get", "verify", "url", "ls", "key", "policy", "ticket", "doctor", "help"]),
         (
             ["publish", "--help"],
             ["SOURCE", "DESTINATION", "--spec", "--job-id", "--timezone", "--dry-run", "--check", "--plain"],
@@ -788,6 +788,7 @@ def test_what_has_no_url(result, status, advice):
         (["ls", "--help"], ["DESTINATION", "--since", "--until", "--label", "--timezone", "--output"]),
         (["key", "--help"], ["TEMPLATE", "--label", "--at"]),
         (["policy", "--help"], ["DESTINATION", "--role", "--lifecycle", "--with-abort", "--with-versions"]),
+        (["ticket", "--help"], ["DESTINATION", "--expires", "--max-size", "--sha256", "--file", "--job-id"]),
         (["doctor", "--help"], ["DESTINATION", "--write-probe", "--output", "--profile", "--spec"]),
     ],
 )
@@ -798,7 +799,7 @@ def test_help(arguments, words):
 
 
 @pytest.mark.parametrize(
-    "command", ["publish", "publish-many", "get", "verify", "url", "ls", "key", "policy", "doctor", "help"]
+    "command", ["publish", "publish-many", "get", "verify", "url", "ls", "key", "policy", "ticket", "doctor", "help"]
 )
 def test_every_option_has_a_word_of_help(command):
     options = keystow(command, "--help", COLUMNS="200").out.partition("\noptions:\n")[2].partition("\nexamples:\n")[0]
@@ -886,7 +887,7 @@ def test_what_is_loaded_late(code, unwanted):
     assert ran.out.splitlines()[-1] == "[]"
 
 
-COMMANDS = {"publish", "get", "verify", "url", "ls", "key", "policy", "doctor"}
+COMMANDS = {"publish", "get", "verify", "url", "ls", "key", "policy", "ticket", "doctor"}
 LOADED = """
 import sys
 from keystow.command import main

@@ -27,9 +27,12 @@ from keystow import (
     S3Credentials,
     Store,
     Template,
+    Ticket,
+    TicketError,
     Verified,
     diagnose,
     fetch,
+    issue_ticket,
     lifecycle,
     list_published,
     open_store,
@@ -38,6 +41,7 @@ from keystow import (
     publish,
     publish_each,
     publish_many,
+    publish_with_ticket,
     verify,
 )
 from keystow.archive import Tree, pack, scan, unpack
@@ -114,3 +118,8 @@ try:
     publish_each("results", ["memory://b/k"], require="all", raw=True)
 except PartlyPublishedError as partly:
     failures: list[BaseException | None] = [each.error for each in partly.deliveries]
+
+ticket: Ticket = issue_ticket("s3://bucket/key", context, expires=timedelta(hours=1), max_size=1 << 30, tags={"a": "b"})
+ends: datetime = ticket.expires
+by_ticket: PublishedResult = publish_with_ticket(BytesIO(b"42"), Ticket.from_json(ticket.to_json()), timeout=30)
+no_ticket: type[ValueError] = TicketError

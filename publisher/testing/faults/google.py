@@ -9,11 +9,11 @@ import json
 import re
 import threading
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from email import message_from_bytes
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 from keystow.testing.servers.proxy import FaultProxy, ProxyHandler
 
@@ -26,11 +26,16 @@ GAPS = (
     ("a status query on a finished session", "404", "the object, as when it was made"),
     ("a piece that was there before", "it is added once more", "not added (an offset is heeded)"),
     ("the end of a session", "it can be written to further", "499"),
+    ("the condition of a signed PUT", "it is not looked at", "412"),
+    ("the bounds of a signed PUT's length", "they are not looked at", "400"),
+    ("the answer to a signed PUT", "it names neither ETag nor generation", "it names both"),
 )
 """Case, what fake-gcs-server does, and what is done here, as Google does.
 
-https://cloud.google.com/storage/docs/performing-resumable-uploads
+https://cloud.google.com/storage/docs/performing-resumable-uploads,
+https://cloud.google.com/storage/docs/xml-api/reference-headers
 """
+_METADATA = "x-goog-meta-"
 _RANGE = re.compile(r"bytes (?:(\d+)-\d+|\*)/(\d+|\*)")
 
 
@@ -72,8 +77,9 @@ class _Google(ProxyHandler):
     def _serve(self) -> None:
         self.target = self.requestline.split()[1]
         served = {"put": self._insert, "begin": self._begin, "part": self._session, "abort": self._session}
-        serve = served.get(operation(self.command, self.target))
-        if serve is None or not self.target.startswith("/upload/"):
+        is_upload = self.target.startswith("/upload/")
+        serve = served.get(operation(self.command, self.target)) if is_upload else self._of_a_signed_put()
+        if serve is None:
             return super()._serve()
         reply = serve(b"".join(self._body()))
         self.reply(reply.status, reply.body, {"Content-Type": "application/json", **reply.headers})
@@ -92,6 +98,30 @@ class _Google(ProxyHandler):
         if said not in {None, _crc32c(content)}:
             return _refusal(400, f"Provided CRC32C {said!r} doesn't match calculated CRC32C {_crc32c(content)!r}.")
         return self._asked("POST", target, body, {"Content-Type": content_type})
+
+    def _of_a_signed_put(self) -> Callable[[bytes], Reply] | None:
+        return self._put if self.command == "PUT" and "X-Goog-Signature=" in self.target else None
+
+    def _put(self, content: bytes) -> Reply:
+        """The XML API's PUT of an object, whose URL is signed."""
+        bucket, _, key = urlsplit(self.target).path.lstrip("/").partition("/")
+        low, _, high = self.headers.get("x-goog-content-length-range", f"0,{len(content)}").partition(",")
+        if not int(low) <= len(content) <= int(high):
+            return _xml_refusal(400, "EntityTooLarge")
+        metadata = {
+            name.lower().removeprefix(_METADATA): value
+            for name, value in self.headers.items()
+            if name.lower().startswith(_METADATA)
+        }
+        resource = {"name": unquote(key), "metadata": metadata, "contentType": self.headers["Content-Type"]}
+        generation = self.headers.get("x-goog-if-generation-match")
+        condition = f"&ifGenerationMatch={generation}" if generation else ""
+        reply = self._composed(f"/upload/storage/v1/b/{bucket}/o?uploadType=multipart{condition}", resource, content)
+        if reply.status == 412:
+            return _xml_refusal(412, "PreconditionFailed")
+        made = json.loads(reply.body)
+        known = {"ETag": made.get("etag"), "x-goog-generation": made.get("generation")}
+        return Reply(reply.status, headers={name: str(value) for name, value in known.items() if value})
 
     def _begin(self, body: bytes) -> Reply:
         """A new session in a bucket that there is."""
@@ -138,13 +168,16 @@ class _Google(ProxyHandler):
         resource = session.resource
         said = self.headers.get("X-Goog-Hash", "").removeprefix("crc32c=")
         query = session.query.replace("uploadType=resumable", "uploadType=multipart")
+        return self._composed(query, resource | ({"crc32c": said} if said else {}), bytes(session.content))
+
+    def _composed(self, target: str, resource: Mapping[str, Any], content: bytes) -> Reply:
+        """What the server answers to the insertion of what is described so."""
         boundary = uuid.uuid4().hex
-        described = json.dumps(resource | ({"crc32c": said} if said else {})).encode()
-        kind = resource.get("contentType", "application/octet-stream")
-        parts = (b"application/json", described), (kind.encode(), bytes(session.content))
+        kind = resource.get("contentType") or "application/octet-stream"
+        parts = (b"application/json", json.dumps(resource).encode()), (kind.encode(), content)
         body = b"".join(b"--%b\r\nContent-Type: %b\r\n\r\n%b\r\n" % (boundary.encode(), of, part) for of, part in parts)
         return self._inserted(
-            query, f"multipart/related; boundary={boundary}", body + b"--%b--\r\n" % boundary.encode()
+            target, f"multipart/related; boundary={boundary}", body + b"--%b--\r\n" % boundary.encode()
         )
 
     @property
@@ -177,6 +210,10 @@ def _crc32c(content: bytes) -> str:
     import google_crc32c
 
     return base64.b64encode(google_crc32c.value(content).to_bytes(4, "big")).decode()
+
+
+def _xml_refusal(status: int, code: str) -> Reply:
+    return Reply(status, f"<Error><Code>{code}</Code></Error>".encode(), {"Content-Type": "application/xml"})
 
 
 def _refusal(status: int, message: str) -> Reply:
