@@ -54,6 +54,8 @@ from .watched import Http, Https, Watch
 _BLOCK = 1 << 16
 _ANY_TYPE = "application/octet-stream"
 """Without one, urllib would say that a form is sent."""
+_INTERRUPTED_SECONDS = 1.5
+"""For the end of an upload whose sender was interrupted, and is waiting."""
 _HINT = "check the address and the network"
 _DENIED = "the ticket has ended, was changed, or its issuer may not write there: ask for another one"
 _VERSIONS = ("x-amz-version-id", "x-goog-generation", "x-ms-version-id")
@@ -186,8 +188,10 @@ class TicketStore:
 
     def _abort(self, asked: SignedRequest, error: BaseException) -> None:
         """Has the store forget the parts, once; what could not be done is told in a note."""
+        is_waited_for = isinstance(error, CancelledError) or not isinstance(error, Exception)
+        line = _Line(_INTERRUPTED_SECONDS if is_waited_for else self._bounds.brief)
         try:
-            self._answer(asked, {}, None, _Line(self._bounds.brief))
+            self._answer(asked, {}, None, line)
         except NotFoundError:
             return
         except (StoreError, CancelledError) as failure:
@@ -304,7 +308,7 @@ class _Line:
                 asked.url, None if content is None else _taken(content, watch), sent, method=asked.method
             )
             opener = urllib.request.build_opener(Http(watch), Https(watch), _Nowhere())
-            with watch.waiting(), _whatever(opener, request, connect) as answer:
+            with watch.waiting(), _whatever(opener, request, min(connect, self._seconds)) as answer:
                 body = answer.read(MOST)
                 watch.check()
                 self.check()
