@@ -99,7 +99,9 @@ def on(python: Python, built: Built) -> list[str]:
 def broken_claims(absent: list[str]) -> list[str]:
     """The Pythons that the classifiers name, among those that are not here."""
     return [
-        f"the classifiers name Python {name}, which is not here: make pythons" for name in absent if name in CLAIMED
+        f"the classifiers name Python {name}, which is not here: install it (make pythons gets 3.14)"
+        for name in absent
+        if name in CLAIMED
     ]
 
 
