@@ -64,7 +64,7 @@ lowest: .venv/lowest/.installed azurite
 release-check: setup azurite lowest .venv/release/.installed
 	PYTHONPATH=tests $(BIN)/python -m release
 
-# Those that the classifiers name, from a newer Debian; this machine's packages stay as they are.
+# Python 3.14, from a newer Debian; this machine's packages stay as they are.
 pythons: .venv/release/.installed
 	sh tests/release/debian.sh .venv sid python3.14
 

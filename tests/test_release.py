@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 from release import smoke
-from release.building import Built, Flaw, build, export
+from release.__main__ import broken_claims, step
+from release.building import Built, Flaw, build, export, ran
 from release.contents import PROJECT, check_sdist, check_wheel, extras, sources
 from release.pythons import WANTED, found, missing
 
@@ -174,3 +175,18 @@ def test_those_that_are_not_there_are_counted():
     assert missing(["3.11", "3.13t", "3.15"]) == ["3.12", "3.13", "3.14", "3.14t"]
     assert missing([]) == list(WANTED)
     assert missing(WANTED) == []
+
+
+def test_a_python_that_is_claimed_and_not_there_keeps_a_release_from_going_out():
+    assert broken_claims(["3.13t", "3.14t"]) == []
+    (flaw,) = broken_claims(["3.14", "3.14t"])
+    assert flaw.startswith("the classifiers name Python 3.14,")
+
+
+def test_what_a_program_complains_of_is_told_whole(capsys):
+    def look():
+        return ran("/bin/sh", "-c", "echo first; echo second >&2; exit 3")
+
+    (flaw,) = step("looked at", look)
+    assert flaw.endswith("exit status 3\nfirst\nsecond\n")
+    assert "exit status 3" in capsys.readouterr().out

@@ -50,10 +50,7 @@ def main() -> int:
         "Pythons",
         f"{len(pythons)} tried; of {len(WANTED)} wanted {len(absent)} not here: {', '.join(absent) or 'none'}",
     )
-    flaws += [
-        f"the classifiers name Python {name}, which is not here: make pythons" for name in absent if name in CLAIMED
-    ]
-    return end(flaws)
+    return end([*flaws, *broken_claims(absent)])
 
 
 def twice(work: Path) -> Built:
@@ -97,6 +94,15 @@ def on(python: Python, built: Built) -> list[str]:
     if flaws:
         say("", f"and not with {len(flaws)} more")
     return flaws + step("", lambda: newest(python, built.wheel))
+
+
+def broken_claims(absent: list[str]) -> list[str]:
+    """The Pythons that the classifiers name, among those that are not here."""
+    return [
+        f"the classifiers name Python {name}, which is not here: install it (make pythons gets 3.14)"
+        for name in absent
+        if name in CLAIMED
+    ]
 
 
 def step(of: str, look: Callable[[], str]) -> list[str]:
