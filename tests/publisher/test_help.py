@@ -14,7 +14,7 @@ from keystow.command.parsing import COMMANDS, GROUPS, parser_of
 from keystow.command.topics import KINDS, SCHEMES, STATUSES, TOPICS
 
 ROOT = Path(__file__).parents[2]
-README = (ROOT / "README.md").read_text("utf-8")
+DESTINATIONS, ERRORS = ((ROOT / "docs" / name).read_text("utf-8") for name in ("destinations.md", "errors.md"))
 
 
 def printed(*arguments, **environment):
@@ -82,20 +82,20 @@ def test_help_and_the_docs_say_the_same_of_variables():
     assert list(table.items()) == [(names.replace(" ", ", "), meaning) for names, meaning in docs]
 
 
-def test_help_and_the_readme_say_the_same_of_schemes():
-    docs = table_of(README.partition("## Destinations")[2], "| | |\n|---|---|")
+def test_help_and_the_page_say_the_same_of_schemes():
+    docs = table_of(DESTINATIONS, "| | |\n|---|---|")
     assert [(scheme.removesuffix(", …"), meaning) for scheme, meaning in docs[:-1]] == list(SCHEMES.items())[:-1]
     assert docs[-1][0].removesuffix(", …") == list(SCHEMES)[-1]
 
 
-def test_help_and_the_readme_say_the_same_of_exit_statuses():
-    said = " ".join(README.partition("## Exit status\n\n")[2].partition(". The result")[0].split())
+def test_help_and_the_page_say_the_same_of_exit_statuses():
+    said = " ".join(ERRORS.partition("## Exit status\n\n")[2].partition(". `keystow help")[0].split())
     assert said == " · ".join(f"{status} {meaning}" for status, meaning in STATUSES.items())
 
 
 def test_each_kind_stands_under_the_exit_status_that_its_errors_have():
     """The page of errors has each of them, as its own test says."""
-    rows = table_of((ROOT / "docs" / "errors.md").read_text("utf-8"), "| --- | --- | --- | --- |")
+    rows = table_of(ERRORS, "| --- | --- | --- | --- |")
     errors = [pkgutil.resolve_name(name) for _, name in rows]
     told = [(status, kind) for status, kinds in KINDS.items() for kind in kinds.split(", ")]
     assert sorted(told) == sorted((str(status_of(error.__new__(error))), error.kind) for error in errors)
