@@ -37,8 +37,8 @@ _HEADERS = re.compile(
 """What is said of an object, and of what it has to be."""
 _LONGEST_HEADER = 8192
 _SIGNATURES = ("X-Amz-Signature", "X-Goog-Signature", "sig")
-_MASKED = 64
-"""Of more requests the signatures are masked where a URL stands, and not wherever they do: all would take the room that
+_MASKED = 2
+"""Of the others the signatures are masked where a URL stands, and not wherever they do: all would take the room that
 there is for secrets."""
 _METHODS = {"PUT", "POST", "DELETE"}
 _TYPES = {"s3", "gs", "az"}
@@ -58,7 +58,7 @@ class Ticket:
     permit: Permit = field(repr=False)
 
     def __post_init__(self) -> None:
-        for request in self.permit.requests[:_MASKED]:
+        for request in self.permit.requests[-_MASKED:]:
             query = parse_qs(urlsplit(request.url).query)
             keep_secret(*(query[name][0] for name in _SIGNATURES if name in query))
 
@@ -120,7 +120,7 @@ class Ticket:
             return cls._read(said)
         except TicketError:
             raise
-        except (ValueError, LookupError, TypeError, AttributeError, OverflowError) as error:
+        except (ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError) as error:
             problem = str(error) if isinstance(error, ResultError) else "something in it is missing, or was changed"
             raise_alone(TicketError(f"the ticket cannot be used ({problem}): {ASK}"))
 

@@ -307,7 +307,8 @@ class _Line:
             request = urllib.request.Request(  # noqa: S310  a ticket has https, or http to this machine
                 asked.url, None if content is None else _taken(content, watch), sent, method=asked.method
             )
-            opener = urllib.request.build_opener(Http(watch), Https(watch), _Nowhere())
+            to_this_machine = [urllib.request.ProxyHandler({})] if request.type == "http" else []
+            opener = urllib.request.build_opener(Http(watch), Https(watch), _Nowhere(), *to_this_machine)
             with watch.waiting(), _whatever(opener, request, min(connect, self._seconds)) as answer:
                 body = answer.read(MOST)
                 watch.check()

@@ -93,12 +93,14 @@ class _Heard(http.client.HTTPConnection):
     """A connection whose answer is read even if not all of the request was taken."""
 
     watch: Watch
+    _tunnel_host: str | None
 
     def send(self, data: Any) -> None:  # noqa: ANN401  as http.client has it
         """Sends it, or notes that it is not taken."""
         if self.sock is None:
             self.connect()
-        self.watch.has_begun = True
+        if not self._tunnel_host or isinstance(self.sock, ssl.SSLSocket):  # and it is not for a proxy alone
+            self.watch.has_begun = True
         try:
             super().send(data)
         except (BrokenPipeError, ConnectionResetError):

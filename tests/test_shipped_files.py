@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import tarfile
+import tempfile
 import zipfile
 from pathlib import Path
 
@@ -83,7 +84,8 @@ def fish(*words, cwd=None):
     """As fish would: what stands before a tabulator is what it completes."""
     line = " ".join(words)
     code = 'set fish_complete_path; source $argv[1]; complete -C "$argv[2]"'
-    shown = run("fish", "--no-config", "-c", code, SHARE / FISH, line, cwd=cwd, env=os.environ | {"HOME": str(cwd)})
+    with tempfile.TemporaryDirectory() as home:  # where it makes folders of its own
+        shown = run("fish", "--no-config", "-c", code, SHARE / FISH, line, cwd=cwd, env=os.environ | {"HOME": home})
     return {each.partition("\t")[0] for each in shown.splitlines()}
 
 

@@ -25,7 +25,6 @@ from keystow.backends.permits import GIB, InParts, Permit, SignedRequest, Terms,
 from keystow.backends.sending.continuing import Content
 from keystow.backends.sending.limits import bounds
 from keystow.backends.sending.lines import Line
-from keystow.backends.sending.parts import MOST_PARTS
 
 from .answers import Begun, Found, listed, opened, strange
 from .bucket import Bucket
@@ -36,7 +35,7 @@ from .options import described
 from .place import Options
 from .provided import Provided
 from .requests import Request, form
-from .upload import Upload
+from .upload import Upload, abort
 
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 """What may be the name of a header (RFC 9110, section 5.6.2)."""
@@ -188,21 +187,22 @@ class S3Store(CloudStore):
                 f"{self._bucket.where(key)}: S3 verifies a SHA-256 of what goes in one request, which is up to "
                 f"{self.largest_permitted} bytes: ask for a smaller max_size, or leave sha256 out"
             )
-        if (count := parts_for(most)) > MOST_PARTS:
+        if most > 5 << 40:
             raise UnsupportedError(f"{self._bucket.where(key)}: an object of over 5 TiB cannot be stored")
         begun: Begun = self._bucket.asked(Request("create_multipart_upload", key, said))
         upload = {"UploadId": begun.upload_id}
-        return Permit(
-            most,
-            InParts(
-                [
-                    self._request("upload_part", key, upload | {"PartNumber": number}, terms.seconds)
-                    for number in range(1, count + 1)
-                ],
-                self._request("complete_multipart_upload", key, upload | {"IfNoneMatch": "*"}, terms.seconds),
-                self._request("abort_multipart_upload", key, upload, terms.seconds),
-            ),
-        )
+        try:
+            parts = [
+                self._request("upload_part", key, upload | {"PartNumber": number}, terms.seconds)
+                for number in range(1, parts_for(most) + 1)
+            ]
+            complete = self._request("complete_multipart_upload", key, upload | {"IfNoneMatch": "*"}, terms.seconds)
+            return Permit(
+                most, InParts(parts, complete, self._request("abort_multipart_upload", key, upload, terms.seconds))
+            )
+        except BaseException as error:
+            abort(self._bucket, key, upload, error)
+            raise
 
     def _request(self, operation: str, key: str, params: dict[str, Any], seconds: int) -> SignedRequest:
         asked = form(Request(operation, key, params))

@@ -66,7 +66,7 @@ class Upload:
             complete = Request("complete_multipart_upload", self._key, params)
             stored = self._decided(partial(self._bucket.once, complete), self._bucket.bounds.completion)
         except BaseException as error:
-            self._abort(upload, error)
+            abort(self._bucket, self._key, upload, error)
             raise
         if stored.confirmed == "response" and all(part.is_checked for part in sent):
             return stored._replace(confirmed="checksum")
@@ -149,18 +149,18 @@ class Upload:
             return None
         return Stored(found.etag, found.version_id, confirmed="stat")
 
-    def _abort(self, upload: Mapping[str, str], error: BaseException) -> None:
-        """Has the store forget the parts, within a bound; what could not be done is told in a note."""
-        is_waited_for = isinstance(error, CancelledError) or not isinstance(error, Exception)
-        seconds = _INTERRUPTED_SECONDS if is_waited_for else _ABORT_SECONDS
-        try:
-            abort = Request("abort_multipart_upload", self._key, upload)
-            self._bucket.asked(abort, seconds=seconds, patience=seconds / 2)
-        except (NotFoundError, ConflictError):
-            return
-        except BaseException as failure:
-            said = getattr(failure, "code", "") or str(failure) or type(failure).__name__
-            error.add_note(f"the parts sent so far could not be removed ({said}); {_UNFINISHED}")
-            if isinstance(error, Exception) and not isinstance(failure, Exception):
-                failure.add_note(error.__notes__[-1])
-                raise
+
+def abort(bucket: Bucket, key: str, upload: Mapping[str, str], error: BaseException) -> None:
+    """Has the store forget the parts, within a bound; what could not be done is told in a note."""
+    is_waited_for = isinstance(error, CancelledError) or not isinstance(error, Exception)
+    seconds = _INTERRUPTED_SECONDS if is_waited_for else _ABORT_SECONDS
+    try:
+        bucket.asked(Request("abort_multipart_upload", key, upload), seconds=seconds, patience=seconds / 2)
+    except (NotFoundError, ConflictError):
+        return
+    except BaseException as failure:
+        said = getattr(failure, "code", "") or str(failure) or type(failure).__name__
+        error.add_note(f"the parts sent so far could not be removed ({said}); {_UNFINISHED}")
+        if isinstance(error, Exception) and not isinstance(failure, Exception):
+            failure.add_note(error.__notes__[-1])
+            raise

@@ -25,7 +25,8 @@ def main(arguments: "Sequence[str] | None" = None) -> int:
 
 def _wants_json(arguments: "Sequence[str]") -> bool:
     """Whether a call asks for JSON, also one that is wrong."""
-    return "--output=json" in arguments or ("--output", "json") in pairwise(arguments)
+    names = {"--output"[:length] for length in range(len("--o"), len("--output") + 1)}
+    return any(f"{name}=json" in arguments or (name, "json") in pairwise(arguments) for name in names)
 
 
 def _run(arguments: "Sequence[str]") -> int:

@@ -50,7 +50,7 @@ def given_way(options: "argparse.Namespace", manner: "Manner") -> "Way":
     from keystow.surroundings import trust
     from keystow.tickets import Ticketed
 
-    given = [words for words, name in _DECIDED.items() if getattr(options, name)]
+    given = [words for words, name in _DECIDED.items() if _is_given(getattr(options, name))]
     given += [f"--{name.replace('_', '-')}" for name in given_writing(options)]
     if given:
         raise SpecError(f"--ticket FILE says where to publish, and as what: leave {' and '.join(given)} out")
@@ -60,6 +60,11 @@ def given_way(options: "argparse.Namespace", manner: "Manner") -> "Way":
     if options.source == "-" and to.encoding != "raw":
         raise SpecError("- is standard input, and the ticket is for an archive: ask for one that is issued with --raw")
     return Way(to, to.foreseen(Context()), to.fitted(replace(manner, if_exists="error")))
+
+
+def _is_given(value: object) -> bool:
+    """Whether an option was; 0 is a number that was given."""
+    return bool(value) or (value == 0 and value is not False)
 
 
 def _read(path: str) -> "Ticket":

@@ -90,7 +90,7 @@ def run(options: "argparse.Namespace") -> int:
     if options.check and not options.dry_run:
         options.refuse("--check is for a dry run: add --dry-run, or see keystow doctor")
     manner = given_manner(options)
-    context = None if options.ticket else given_context(options)
+    context = given_context(options) if options.ticket is None else None
     ways = [given_way(options, manner)] if context is None else _ways(options, context, manner)
     check_form(options.output, [way.foreseen for way in ways])
     wanted = required(options.require, len(ways))
@@ -170,7 +170,7 @@ def _published(options: "argparse.Namespace", way: "Way") -> "PublishedResult":
 def _rehearsed(options: "argparse.Namespace", way: "Way", what: str) -> "PublishedResult":
     """What would be published. Raises ``StoreError`` for what ``--check`` finds missing."""
     note(f"dry run: {what} would be published to {way.foreseen.url}")
-    if not options.ticket:
+    if options.ticket is None:
         tell_needed(way)
     if options.check:
         check(way)

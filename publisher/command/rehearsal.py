@@ -44,7 +44,7 @@ def check(way: "Way") -> None:
         first, *others = missing
         error = StoreError(f"{first.name}: {first.found}", hint=first.advice)
         for other in others:
-            error.add_note(f"{other.name}: {other.found}: {other.advice}")
+            error.add_note(": ".join(filter(None, (other.name, other.found, other.advice))))
         raise error
 
 

@@ -37,6 +37,8 @@ _FILE = "write the ticket to FILE, which nobody else may read, and not to stdout
 _SIZE = "the most bytes to publish, such as 20GB; default: what one request takes (S3: 5 GiB)"
 _SHA256 = "of the only content that may be published; S3 and Google refuse another one"
 
+_BEGUN = "an upload was begun for it; if it is not used, a lifecycle rule of the bucket has to clear that"
+
 
 def take_arguments(parser: "argparse.ArgumentParser") -> None:
     """Declares what the command takes."""
@@ -60,6 +62,7 @@ def run(options: "argparse.Namespace") -> int:
     from datetime import UTC, datetime
     from functools import partial
 
+    from keystow.backends.permits import InParts
     from keystow.tickets import issue_ticket
 
     names = ("expires", "raw", "max_size", "sha256", "timeout", "profile", "requester_pays")
@@ -68,11 +71,16 @@ def run(options: "argparse.Namespace") -> int:
     given |= {"context": given_context(options), "archive": False if options.plain else None}
     made = partial(issue_ticket, **given)
     with _written(options.file) as write:
-        asked = datetime.now(UTC).replace(microsecond=0) + options.expires
+        began = datetime.now(UTC).replace(microsecond=0)
         typed_one = [options.destination] if options.destination else []
         (ticket,) = given_destinations(typed_one, options.spec, made)
-        write(f"{ticket.to_json()}\n")
-    _tell(ticket, ticket.expires < asked)
+        try:
+            write(f"{ticket.to_json()}\n")
+        except BaseException as error:
+            if isinstance(ticket.permit.way, InParts):
+                error.add_note(_BEGUN)
+            raise
+    _tell(ticket, ticket.expires < began + options.expires)
     return 0
 
 
@@ -88,7 +96,7 @@ def _tell(ticket: "Ticket", ends_sooner: bool) -> None:
     if ticket.permit.sha256 is not None and not ticket.is_bound:
         note("the store does not look at the content's SHA-256: keystow publish --ticket alone does")
     if isinstance(ticket.permit.way, InParts):
-        note("an upload was begun for it; if it is not used, a lifecycle rule of the bucket has to clear that")
+        note(_BEGUN)
 
 
 @contextlib.contextmanager

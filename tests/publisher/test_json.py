@@ -46,6 +46,12 @@ def result(small, tmp_path):
     return tmp_path / "result.json", found["PublishedResult"]["Params"]
 
 
+@pytest.mark.parametrize("option", [["--output=json"], ["--output", "json"], ["--out", "json"], ["--o=json"]])
+def test_however_it_is_asked_for(option):
+    ran = keystow("key", "{", *option)
+    assert [told["level"] for told in lines(ran.err)] == ["error"]
+
+
 @pytest.mark.parametrize("command", [name for name in COMMANDS if name != "help"])
 def test_every_command_has_it(command):
     (action,) = [each for each in parser_of(command)._actions if "--output" in each.option_strings]

@@ -142,6 +142,8 @@ def test_any_result(capfd, tmp_path, monkeypatch, kind, bucket):
         ["ls", "file:///{jobID}", "--job-id", "\udcff"],
         ["key", "x://y"],
         ["url", "r.yaml", "--expires", "999999999d"],
+        ["ticket", "s3://b/k", "--expires", "9999999d"],
+        ["publish", ".", "s3://b/k", "--ticket", ""],
         ["--debug"],
         ["publish"],
     ],

@@ -22,6 +22,7 @@ from lying import Liar, Lie
 from keystow import (
     AlreadyExistsError,
     Context,
+    PublishedResult,
     S3Credentials,
     SpecError,
     Ticket,
@@ -34,7 +35,7 @@ from keystow import (
     verify,
 )
 from keystow.backends import AccessDeniedError, NotFoundError, StoreError, StoreUnavailableError, UnsupportedError
-from keystow.backends.permits import parts_for
+from keystow.backends.permits import Permit, SignedRequest, parts_for
 from keystow.backends.sending import repeating
 from keystow.testing.faults import GoogleGaps
 from keystow.testing.servers import Azurite, FakeGCS, FaultProxy
@@ -205,6 +206,26 @@ def test_the_condition_of_parts_is_signed(issued, looked, small_single):
         looked.stat(ticket.result.key)
 
 
+def test_what_cannot_be_signed_leaves_no_upload(issued, seaweed, bucket, small_single, monkeypatch):
+    from keystow.backends.s3.store import S3Store
+
+    def sign(self, operation, *_):
+        raise KeyboardInterrupt if operation == "upload_part" else AssertionError
+
+    monkeypatch.setattr(S3Store, "_request", sign)
+    key = f"unsigned-{random.getrandbits(64):x}"
+    with pytest.raises(KeyboardInterrupt):
+        issued(key, raw=True, max_size=2 * PART)
+    found = seaweed.client().list_multipart_uploads(Bucket=bucket)
+    assert not [upload for upload in found.get("Uploads", ()) if key in upload["Key"]]
+
+
+def test_more_than_s3_holds_is_refused(issued, small_single):
+    issued("large.bin", raw=True, max_size=100 * PART)
+    with pytest.raises(UnsupportedError, match="over 5 TiB"):
+        issued("large.bin", raw=True, max_size=(5 << 40) + 1)
+
+
 def test_a_part_is_sent_again(issued, looked, seaweed, small_single):
     data = random.Random(5).randbytes(2 * PART)
     with FaultProxy(seaweed.endpoint) as proxy:
@@ -318,6 +339,27 @@ def test_a_large_body_does_not_drown_the_refusal(issued):
 
 
 # -- what is not in the hands of either
+
+
+def test_what_is_for_this_machine_stays_on_it(issued, looked, monkeypatch):
+    """A proxy would read it, and its own 127.0.0.1 is another one."""
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
+    ticket = told(issued("near.txt", raw=True))
+    publish_with_ticket(io.BytesIO(b"near"), ticket)
+    assert whole(looked, ticket.result.key) == b"near"
+
+
+def test_a_proxy_that_does_not_lead_there_had_nothing(monkeypatch, tmp_path):
+    """So it is known that nothing was written."""
+    with Liar(lambda asked: Lie(403)) as liar:
+        monkeypatch.setenv("HTTPS_PROXY", liar.url)
+        request = SignedRequest("PUT", "https://bucket.example/k?X-Amz-Signature=a", {"If-None-Match": "*"})
+        result = PublishedResult("s3", "bucket", "k", encoding="raw")
+        ticket = Ticket(result, dt.datetime.now(dt.UTC) + dt.timedelta(hours=1), Permit(100, request))
+        with pytest.raises(StoreUnavailableError) as caught:
+            publish_with_ticket(io.BytesIO(b"x"), ticket)
+    assert type(caught.value) is StoreUnavailableError
 
 
 def test_an_answer_that_is_lost(issued, seaweed):
@@ -763,6 +805,7 @@ def test_a_dry_run_says_where_it_would_go(by_command, small):
         (["--plain"], "leave --plain out"),
         (["--storage-class", "COLD"], "leave --storage-class out"),
         (["--profile", "lab"], "leave --profile out"),
+        (["--partition-index", "0"], "leave --partition-index out"),
         (["--if-exists", "replace"], "leave --if-exists replace out"),
         (["--if-exists", "skip"], "leave --if-exists skip out"),
     ],

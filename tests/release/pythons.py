@@ -51,10 +51,11 @@ def found(places: Iterable[Path]) -> dict[str, Python]:
 
 def _asked(program: Path) -> tuple[int, Python] | None:
     """What it says of itself; nothing for what cannot be started, as a version manager's stand-in."""
-    done = subprocess.run(
-        [program, "-I", "-c", _QUESTION], capture_output=True, encoding="utf-8", cwd="/", timeout=60, check=False
-    )
-    if done.returncode:
+    try:
+        done = subprocess.run(
+            [program, "-I", "-c", _QUESTION], capture_output=True, encoding="utf-8", cwd="/", timeout=60, check=True
+        )
+    except (OSError, subprocess.SubprocessError):
         return None
     name, version, executable, _, minor = json.loads(done.stdout)
     return minor, Python(name, version, executable)
