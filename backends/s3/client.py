@@ -273,6 +273,17 @@ def _inner(error: Exception) -> Any:
     return getattr(error, "kwargs", {}).get("error")
 
 
+def _addressing(endpoint: str | None) -> str:
+    """What botocore is told where nothing is asked for.
+
+    With "auto" and no endpoint, URLs are signed for the global host, which leads on to a new bucket's region; there they
+    fail.
+    """
+    if endpoint is None:
+        return "virtual"
+    return "auto" if is_aws(endpoint) else "path"
+
+
 def _file_system(session: Any, endpoint: str | None, region: str, ca_file: str | None, options: Options) -> Any:
     from s3fs import S3FileSystem
 
@@ -282,8 +293,7 @@ def _file_system(session: Any, endpoint: str | None, region: str, ca_file: str |
     client: dict[str, Any] = {"region_name": region} | ({"verify": ca_file} if ca_file else {})
     config = {
         "signature_version": "s3v4",
-        # With "auto", URLs are signed for the global host, which leads on to a new bucket's region; there they fail.
-        "s3": {"addressing_style": options.addressing or ("virtual" if is_aws(endpoint) else "path")},
+        "s3": {"addressing_style": options.addressing or _addressing(endpoint)},
         "retries": {"mode": "standard", "total_max_attempts": 1},
         "connect_timeout": options.connect,
         "read_timeout": 60,

@@ -255,7 +255,7 @@ def test_a_proxy_that_is_not_there(engine, impatient, monkeypatch, size):
     [port] = free_ports(1)
     monkeypatch.setenv("HTTP_PROXY", f"http://user:MARKED@127.0.0.1:{port}")
     said = unavailable(engine, "http://objects.example:9000", size)
-    assert "check the proxy that HTTP_PROXY names" in said
+    assert "correct HTTP_PROXY, unset it, or name the endpoint's host in NO_PROXY" in said
     assert "MARKED" not in said
 
 
