@@ -276,8 +276,8 @@ def _inner(error: Exception) -> Any:
 def _addressing(endpoint: str | None) -> str:
     """What botocore is told where nothing is asked for.
 
-    With "auto" and no endpoint, URLs are signed for the global host, which leads on to a new bucket's region; there they
-    fail.
+    With "auto" and no endpoint, URLs are signed for the global host, which leads on to a new bucket's region, and fail
+    there.
     """
     if endpoint is None:
         return "virtual"
