@@ -37,13 +37,13 @@ test: setup tools azurite bench-tools peers .venv/lowest/.installed
 	@$(MAKE) --no-print-directory lowest
 
 test-stores:
-	$(BIN)/pytest tests/backends tests/keys
+	$(BIN)/pytest tests/backends tests/sessions tests/keys
 
 test-promises:
 	$(BIN)/pytest tests/conformance tests/faults tests/testing tests/archive
 
 test-face:
-	$(BIN)/pytest tests/publisher tests/sessions tests/lowest tests/test_*.py
+	$(BIN)/pytest tests/publisher tests/lowest tests/test_*.py
 
 # Without servers and without the tests that start a process for each case.
 test-fast: setup tools
