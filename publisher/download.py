@@ -29,7 +29,7 @@ from .watched import Http, Https, Watch
 
 _CHUNK = 1 << 20
 _MOST_REDIRECTS = 5
-_HINT = "check the address and the network"
+HINT = "check the address and the network"
 _DENIED = (
     "the URL has expired, or its signer may not read the object, or not the version that it names: ask for a new URL, "
     "or for one that pins no version"
@@ -39,7 +39,7 @@ _SOUND = re.compile(r"https?://[!-~]+", re.IGNORECASE)
 _PLACE = re.compile(r"[A-Za-z0-9._:\[\]-]+")
 _NOWHERE = "it leads on to an address that is none"
 _CODE = re.compile(rb"<Code>([^<]{1,80})</Code>")
-_MESSAGE = re.compile(rb"<Message>([^<]{1,300})</Message>")
+_MESSAGE = re.compile(rb"<Message>([^<\r\n]{1,300})")
 _RANGE = re.compile(r"bytes (\d{1,19})-(\d{1,19})/(\d{1,19})")
 
 
@@ -129,7 +129,7 @@ class Download:
                 raise StoreError(f"{self.address}: it has another length than before: fetch it again")
             return _Announced(int(ranged[3]), etag)
         if answer.status != 200:
-            raise StoreUnavailableError(f"{self.address}: HTTP {answer.status} is no answer to this", hint=_HINT)
+            raise StoreUnavailableError(f"{self.address}: HTTP {answer.status} is no answer to this", hint=HINT)
         if answer.length is not None and self._most is not None and answer.length > self._most:
             raise self._too_long(f"{answer.length} bytes, and {self._most} may be fetched")
         return _Announced(answer.length, etag)
@@ -176,7 +176,7 @@ class Download:
                 reason = "it leads to an address that is none"
             if watch.is_cut:
                 reason = watch.reason
-            failure = StoreUnavailableError(f"{self.address}: {reason}", hint=_HINT)
+            failure = StoreUnavailableError(f"{self.address}: {reason}", hint=HINT)
         else:
             return
         try:
@@ -228,13 +228,7 @@ def _refused(error: urllib.error.HTTPError, shown: str) -> StoreError:
             why = _NOWHERE
         return StoreError(f"{shown}: {why}", code=str(error.code))
     body = error.read(1 << 16)
-    code = _CODE.search(body)
-    said = _MESSAGE.search(body)
-    what = (
-        ": ".join(part[1].decode("utf-8", "replace").rstrip(".") for part in (code, said) if part)
-        or f"HTTP {error.code}"
-    )
-    message = f"{shown}: {what}"
+    message = f"{shown}: {': '.join(filter(None, code_and_message(body))) or f'HTTP {error.code}'}"
     if error.code == 403:
         return AccessDeniedError(message, code="403", hint=_DENIED)
     if error.code == 404:
@@ -244,6 +238,19 @@ def _refused(error: urllib.error.HTTPError, shown: str) -> StoreError:
         unavailable.retry_after = retry_after(error.headers.get("Retry-After"), time.time())
         return unavailable
     return StoreError(message, code=str(error.code))
+
+
+def code_and_message(body: bytes) -> tuple[str, str]:
+    """What a store's refusal says, each empty where it says none.
+
+    >>> code_and_message(b"<Error><Code>AccessDenied</Code><Message>Access Denied.</Message></Error>")
+    ('AccessDenied', 'Access Denied')
+    """
+    code, message = (
+        found[1].decode("utf-8", "replace").rstrip(".") if (found := part.search(body)) else ""
+        for part in (_CODE, _MESSAGE)
+    )
+    return code, message
 
 
 def without_query(url: str) -> str:

@@ -12,7 +12,6 @@ import base64
 import contextlib
 import hashlib
 import http.client
-import re
 import tempfile
 import time
 import urllib.error
@@ -47,7 +46,7 @@ from .backends.sending.limits import bounds
 from .backends.sending.parts import alone, part_size, parts
 from .backends.sending.repeating import UNAVAILABLE, retried, retry_after
 from .backends.sending.settling import decided
-from .download import without_query
+from .download import HINT, code_and_message, without_query
 from .errors import TicketError
 from .watched import Http, Https, Watch
 
@@ -56,11 +55,8 @@ _ANY_TYPE = "application/octet-stream"
 """Without one, urllib would say that a form is sent."""
 _INTERRUPTED_SECONDS = 1.5
 """For the end of an upload whose sender was interrupted, and is waiting."""
-_HINT = "check the address and the network"
 _DENIED = "the ticket has ended, was changed, or its issuer may not write there: ask for another one"
 _VERSIONS = ("x-amz-version-id", "x-goog-generation", "x-ms-version-id")
-_CODE = re.compile(rb"<Code>([^<]{1,80})</Code>")
-_MESSAGE = re.compile(rb"<Message>([^<\r\n]{1,300})")
 _UNFINISHED = "a lifecycle rule of the bucket can remove unfinished uploads"
 
 
@@ -243,7 +239,7 @@ class TicketStore:
             raise self._strange() from None
 
     def _strange(self) -> StoreUnavailableError:
-        return StoreUnavailableError(f"{self._where}: the answer is none of a store's", hint=_HINT)
+        return StoreUnavailableError(f"{self._where}: the answer is none of a store's", hint=HINT)
 
     def _answer(
         self, asked: SignedRequest, headers: Mapping[str, str], content: Iterable[bytes] | None, line: "_Line"
@@ -254,7 +250,7 @@ class TicketStore:
         except (urllib.error.URLError, http.client.HTTPException, OSError, ValueError) as error:
             line.check()
             reason = line.reason or (error.reason if isinstance(error, urllib.error.URLError) else error)
-            failure = StoreUnavailableError(f"{without_query(asked.url)}: {reason}", hint=_HINT)
+            failure = StoreUnavailableError(f"{without_query(asked.url)}: {reason}", hint=HINT)
             failure.may_have_arrived = line.has_begun
             raise_alone(failure)
         if answer.status >= 300:
@@ -263,10 +259,7 @@ class TicketStore:
 
     def _refused(self, answer: Answer) -> StoreError:
         """What an answer means that is no success."""
-        code, said = (
-            found[1].decode("utf-8", "replace").rstrip(".") if (found := part.search(answer.body)) else ""
-            for part in (_CODE, _MESSAGE)
-        )
+        code, said = code_and_message(answer.body)
         known = code or str(answer.status)
         row = next(row for row in _REFUSALS if answer.status in row.statuses or code in row.codes)
         told = row.said or ": ".join(filter(None, (code, said))) or f"HTTP {known}"

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from archive_strategies import Link, Program, lay
+from lying import Liar
 
 from keystow import PublishedResult, Store
 from keystow.stored import open_place
@@ -97,3 +98,17 @@ def noise(tmp_path: Path) -> Path:
     directory.mkdir()
     (directory / "data").write_bytes(random.Random(1).randbytes(30 << 20))
     return directory
+
+
+@pytest.fixture
+def liar():
+    """Starts a server that answers as it is told."""
+    started = []
+
+    def start(answer):
+        started.append(Liar(answer if callable(answer) else lambda _: answer))
+        return started[-1]
+
+    yield start
+    for server in started:
+        server.stop()

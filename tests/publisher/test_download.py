@@ -6,7 +6,7 @@ import threading
 import time
 
 import pytest
-from lying import MOST, PIECE, Liar, Lie, chunked, endless
+from lying import MOST, PIECE, Lie, chunked, endless
 from tls import secured
 
 from keystow import ResultError, fetch, publish
@@ -21,20 +21,6 @@ CONTENT = bytes(range(256)) * 8000
 @pytest.fixture(autouse=True)
 def no_pauses(monkeypatch):
     monkeypatch.setattr("keystow.backends.sending.repeating.PAUSES", (0, 0, 0))
-
-
-@pytest.fixture
-def liar():
-    """Starts a server that answers as it is told."""
-    started = []
-
-    def start(answer):
-        started.append(Liar(answer if callable(answer) else lambda _: answer))
-        return started[-1]
-
-    yield start
-    for server in started:
-        server.stop()
 
 
 def url(server, path="/bucket/k.tar.gz"):

@@ -382,20 +382,6 @@ def test_a_request_that_never_arrived_is_made_again(issued, seaweed, looked):
 # -- a ticket of a stranger
 
 
-@pytest.fixture
-def liar():
-    """Starts a server that answers as it is told."""
-    started = []
-
-    def start(answer):
-        started.append(Liar(answer if callable(answer) else lambda _: answer))
-        return started[-1]
-
-    yield start
-    for server in started:
-        server.stop()
-
-
 def strange(url, headers=None, method="PUT", **said):
     """What a stranger might have written."""
     request = {"Method": method, "URL": url, "Headers": {"If-None-Match": "*"} if headers is None else headers}
