@@ -20,7 +20,10 @@ def main(arguments: "Sequence[str] | None" = None) -> int:
     """Runs the command and gives its exit status."""
     arguments = sys.argv[1:] if arguments is None else arguments
     with streams.talking(as_json=_wants_json(arguments)):
-        return _run(arguments)
+        try:
+            return _run(arguments)
+        except KeyboardInterrupt as interrupt:  # also one that comes while a failure is told
+            return signals.tell(interrupt)
 
 
 def _wants_json(arguments: "Sequence[str]") -> bool:
@@ -38,12 +41,10 @@ def _run(arguments: "Sequence[str]") -> int:
             with streams.repeats_told(every_try=options.debug) if options.requests else nullcontext():
                 status: int = options.run(options)
             sys.stdout.flush()
-    except KeyboardInterrupt as interrupt:
-        return signals.tell(interrupt)
     except BrokenPipeError:
         streams.discard_output()
         return 1
-    except (SystemExit, GeneratorExit):
+    except (KeyboardInterrupt, SystemExit, GeneratorExit):
         raise
     except BaseException as error:  # noqa: BLE001  the last line of defence: a panic of Rust's is no Exception
         from . import failures

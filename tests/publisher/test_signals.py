@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from keystow.command import signals
+from keystow.command import main, signals
 
 SECONDS = 30
 
@@ -165,3 +165,12 @@ def test_another_thread_than_the_main_one_can_run_a_command():
     thread.start()
     thread.join()
     assert ran == [True]
+
+
+def test_an_interrupt_while_a_failure_is_told_is_told_too(monkeypatch, capsys):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("keystow.command.failures.tell", interrupted)
+    assert main(["publish", "nothing-is-here", "memory://bucket/key"]) == 130
+    assert capsys.readouterr().err == "keystow: interrupted; nothing half-written was left\n"
