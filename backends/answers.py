@@ -61,20 +61,28 @@ class Bounded:
         return getattr(self._content, name)
 
 
-def announced(status: int, length: Any, content_range: str | None, start: int, stop: int | None) -> int:
-    """The bytes of content that an answer to GET promises, where those from ``start`` up to ``stop`` were asked for.
+class Announced(NamedTuple):
+    """The bytes of content that an answer promises, and those that the object has."""
+
+    length: int
+    size: int
+
+
+def announced(status: int, length: Any, content_range: str | None, start: int, stop: int | None) -> Announced:
+    """What an answer to GET promises, where the bytes from ``start`` up to ``stop`` were asked for.
 
     Raises ``ValueError`` for a length that is not given, and for an answer of anything else: the whole object where a
-    range was asked for, a range where the whole was, another range (RFC 9110, section 14). What says which range it is
-    may do so with a status of 200 (rclone), and need not say its length again.
+    range behind its beginning was asked for, a range where the whole was, another range (RFC 9110, section 14). A range
+    from the beginning need not be heeded. What says which range it is may do so with a status of 200 (rclone), and need
+    not say its length again.
 
     >>> announced(206, "3", "bytes 2-4/9", 2, 5)
-    3
+    Announced(length=3, size=9)
     """
+    if not start and status == 200 and content_range is None:
+        return Announced(natural(length), natural(length))
     if not start and stop is None:
-        if status != 200 or content_range is not None:
-            raise ValueError("a range was not asked for")
-        return natural(length)
+        raise ValueError("a range was not asked for")
     found = _RANGE.fullmatch(content_range or "")
     if found is None:
         raise ValueError("a range was asked for")
@@ -84,7 +92,7 @@ def announced(status: int, length: Any, content_range: str | None, start: int, s
         raise ValueError("another range was asked for")
     if length is not None and natural(length) != size:
         raise ValueError("the range has another length")
-    return size
+    return Announced(size, total)
 
 
 def natural(size: Any) -> int:

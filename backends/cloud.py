@@ -26,10 +26,13 @@ from .errors import (
 )
 from .options import ObjectOptions
 from .permits import Permit, Terms
-from .sending.continuing import Content, continued
+from .sending import ranges
+from .sending.continuing import Content
 from .sending.digest import Digest
+from .sending.in_flight import ahead
 from .sending.limits import Bounds
 from .sending.parts import alone, part_size, parts
+from .sending.ranges import in_ranges
 
 _PAST_THE_END = {"InvalidRange", "416"}
 
@@ -60,6 +63,7 @@ class CloudStore(ABC):
 
     def __init__(self, name: str, bounds: Bounds, *, keyed: bool) -> None:
         self._name, self._bounds, self._is_keyed = name, bounds, keyed
+        self._reading = ranges.pace()
 
     def write(
         self,
@@ -107,21 +111,29 @@ class CloudStore(ABC):
         if is_empty(start, stop):
             self.stat(key, version_id=version_id)
             return iter(())
-        return continued(partial(self._opened, key, version_id, stop), start, patience=self._bounds.patience)
+        opened = partial(self._opened, key, version_id)
+        return in_ranges(opened, start, stop, pace=self._reading, patience=self._bounds.patience)
 
-    def _opened(self, key: str, version_id: str | None, stop: int | None, start: int, tag: str | None) -> Content:
+    def _opened(self, key: str, version_id: str | None, start: int, stop: int | None, tag: str | None) -> Content:
         if tag is not None and is_empty(start, stop):
             return Content(_nothing(), tag)
         try:
-            return self._content(key, version_id, stop, start, tag)
+            content = self._content(key, version_id, stop, start, tag)
         except (AlreadyExistsError, NotFoundError) as error:
             if tag is None or isinstance(error, BucketNotFoundError):
                 raise
-            raise ConflictError(f"{self._name}/{key}: it was replaced while it was read", code=error.code) from None
+            raise self._replaced(key, error.code) from None
         except StoreError as error:
             if tag is not None or error.code not in _PAST_THE_END or (not start and stop is None):
                 raise
             return Content(_nothing(), None)
+        if tag not in {None, content.tag}:
+            content.pieces.close()
+            raise self._replaced(key)
+        return content
+
+    def _replaced(self, key: str, code: str = "") -> ConflictError:
+        return ConflictError(f"{self._name}/{key}: it was replaced while it was read", code=code)
 
     def stat(self, key: str, *, version_id: str | None = None) -> Stat:
         self._check(key)
@@ -130,12 +142,12 @@ class CloudStore(ABC):
     def list(self, prefix: str = "") -> Iterator[Stat]:
         check_text(prefix)
         pages = Pages()
-        token = None
-        while True:
-            objects, token = self._page(prefix, token, pages)
+        objects, token = self._page(prefix, None, pages)
+        while token is not None:
+            came = ahead(partial(self._page, prefix, token, pages))
             yield from objects
-            if token is None:
-                return
+            objects, token = came()
+        yield from objects
 
     def delete(self, key: str) -> None:
         self._check(key)

@@ -22,8 +22,8 @@ from .archive import ArchiveError, Entry, LimitExceededError, Limits, Unpacked, 
 from .backends import AccessDeniedError, Credentials, NotFoundError, Stat, Store, StoreError, StoreUnavailableError
 from .backends.opening import timeout_for
 from .backends.options import CustomerKey
+from .backends.sending.workers import in_order
 from .checksum import Checksum
-from .concurrency import in_order
 from .download import Download, is_url
 from .ending import held, until
 from .errors import ResultError, VerificationError
@@ -33,7 +33,8 @@ from .stored import Access, listing_checksum, open_place
 from .trust import Trust, admit_url
 from .yaml_files import load_mapping_file, load_mappings_file
 
-_SMALL = 2 << 20  # bytes of an object that is read ahead, as 32 of them may be
+_SMALL = 2 << 20  # bytes of an object that is read ahead
+_HELD = 64 << 20  # bytes of such objects at once
 _ABSENT = "is no file with a published result, and no URL: give one of them"
 _REFERENCE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _NEAR = {"file", "memory"}  # nothing to wait for: threads cost several times what they could save
@@ -520,7 +521,9 @@ class _Objects:
     def _each(self, work: Callable[[Stat], Answer]) -> Iterator[tuple[Stat, Answer]]:
         """Each object with ``work(object)``; where the store has to be waited for, several at a time."""
         found = self._listed()
-        return ((each, work(each)) for each in found) if self._near else in_order(work, found)
+        if self._near:
+            return ((each, work(each)) for each in found)
+        return in_order(work, found, weigh=lambda each: min(each.size, _SMALL), most=_HELD)
 
     def _listed(self) -> Iterator[Stat]:
         """The objects, each once the next is known: whoever is told of progress knows that there is more to come."""

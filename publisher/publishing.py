@@ -28,8 +28,8 @@ from .backends.opening import engine_for, timeout_for
 from .backends.options import CustomerKey, check_keyed, check_way, customer_key_for, refused
 from .backends.sending.digest import PartsDigest
 from .backends.sending.parts import begun, part_size
+from .backends.sending.workers import in_order
 from .checksum import Checksum
-from .concurrency import Budget, in_order
 from .errors import SpecError
 from .keys import Context, Key, Template, check_key, object_key
 from .progress import Meter, Progress, Share, Tell, told_by
@@ -526,20 +526,18 @@ def _whole(result: PublishedResult, written: Written) -> PublishedResult:
 
 def _publish_files(store: Store, result: PublishedResult, tree: Tree, manner: Manner, meter: Meter) -> Sent:
     ending = threading.Event()
-    memory = Budget(_HELD)
 
     def send(entry: Entry) -> _Arrived:
-        with memory.taking(_held_by(entry)):
-            chunks = _until(ending, tree.read(entry))
-            share = Share(meter)
-            arrived = _arrived(store, result.key + entry.name, chunks, content_type_of(entry.name), manner, share=share)
-            share.stands(entry.size)
-            return arrived
+        chunks = _until(ending, tree.read(entry))
+        share = Share(meter)
+        arrived = _arrived(store, result.key + entry.name, chunks, content_type_of(entry.name), manner, share=share)
+        share.stands(entry.size)
+        return arrived
 
     digests: dict[str, str] = {}
     done = there = 0
     try:
-        for entry, arrived in in_order(send, tree.files, ending=ending):
+        for entry, arrived in in_order(send, tree.files, weigh=_held_by, most=_HELD, ending=ending):
             done += 1
             there += arrived.was_there
             if arrived.sha256 is not None:

@@ -15,8 +15,8 @@ from .backends.credentials import check_credentials
 from .backends.endpoints import region_of
 from .backends.options import CustomerKey, customer_key_for
 from .backends.sending.forks import tell_in_children
+from .backends.sending.workers import under_way
 from .checksum import Checksum
-from .concurrency import under_way
 from .ending import held
 from .result import PublishedResult
 from .spec import PublisherSpec

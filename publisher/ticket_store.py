@@ -43,7 +43,8 @@ from .backends.s3.requests import Answer, Request, form
 from .backends.sending.digest import Digest
 from .backends.sending.in_flight import Cancel, Told, in_flight, in_thread
 from .backends.sending.limits import bounds
-from .backends.sending.parts import alone, part_size, parts
+from .backends.sending.pace import Pace
+from .backends.sending.parts import AT_ONCE, alone, part_size, parts
 from .backends.sending.repeating import UNAVAILABLE, retried, retry_after
 from .backends.sending.settling import decided
 from .download import HINT, code_and_message, without_query
@@ -154,7 +155,12 @@ class TicketStore:
     def _in_parts(self, way: InParts, key: str, digest: Digest, arrived: Arrived | None) -> Stored:
         try:
             only, pieces = alone(parts(self._allowed(digest)))
-            sent = in_flight(pieces if only is None else iter([only]), partial(self._under_way, way), arrived=arrived)
+            sent = in_flight(
+                pieces if only is None else iter([only]),
+                partial(self._under_way, way),
+                pace=Pace(*AT_ONCE),
+                arrived=arrived,
+            )
             self._check(digest)
             listed = [{"PartNumber": number, "ETag": stored.etag} for number, stored in enumerate(sent, 1)]
             params = {"MultipartUpload": {"Parts": listed}}

@@ -1,26 +1,19 @@
 """Objects in Azure Blob Storage, as block blobs (https://learn.microsoft.com/rest/api/storageservices): its requests.
 
-Strategy: a blob is read range by range, all of the same ETag.
+Strategy: what is read comes in one answer, which is whole before its first byte is handed on.
 """
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 from urllib.parse import quote
 
-from keystow.backends.answers import Pages
+from keystow.backends.answers import Pages, natural
 from keystow.backends.cloud import CloudStore
 from keystow.backends.contract import Stat
-from keystow.backends.errors import (
-    AlreadyExistsError,
-    ConflictError,
-    InvalidKeyError,
-    NotFoundError,
-    StoreError,
-    UnsupportedError,
-)
+from keystow.backends.errors import InvalidKeyError, UnsupportedError
 from keystow.backends.options import CustomerKey, ObjectOptions
 from keystow.backends.permits import Permit, SignedRequest, Terms, headers_of
 from keystow.backends.sending.continuing import Content
@@ -34,8 +27,6 @@ from .upload import LARGEST_PUT, Upload
 Answer = TypeVar("Answer")
 
 _PAGE = 1000
-_WINDOW = 8 << 20
-"""How many bytes of a blob one request reads."""
 _VERSION = "2021-12-02"
 """Of the REST API that a ticket's request speaks: one that takes 5,000 MiB, and that servers long know."""
 _HEADERS = {
@@ -46,14 +37,6 @@ _HEADERS = {
     "encryption_scope": "x-ms-encryption-scope",
 }
 """Of Put Blob (https://learn.microsoft.com/rest/api/storageservices/put-blob)."""
-
-
-class _Window(NamedTuple):
-    """Bytes of a blob of ``size`` bytes, and its ETag."""
-
-    content: bytes
-    size: int
-    etag: str | None
 
 
 class AzureStore(CloudStore):
@@ -86,52 +69,26 @@ class AzureStore(CloudStore):
         return Upload(self._container, key, if_absent, options)
 
     def _content(self, key: str, version_id: str | None, stop: int | None, start: int, tag: str | None) -> Content:
-        first = self._window(key, version_id, start, stop, tag)
-        return Content(self._windows(key, version_id, start, stop, first), first.etag)
-
-    def _windows(
-        self, key: str, version_id: str | None, start: int, stop: int | None, window: _Window
-    ) -> Generator[bytes, None, None]:
-        end = window.size if stop is None else min(window.size, stop)
-        if window.content:
-            yield window.content
-        start += len(window.content)
-        while start < end:
-            window = self._window(key, version_id, start, stop, window.etag)
-            if not window.content:
-                raise self._container.cut_short(key)
-            yield window.content
-            start += len(window.content)
-
-    def _window(self, key: str, version_id: str | None, start: int, stop: int | None, etag: str | None) -> _Window:
-        """The next bytes of a blob, whose ETag has to be ``etag`` if there is one; none past its end."""
         from azure.core import MatchConditions
 
-        length = _WINDOW if stop is None else min(_WINDOW, stop - start)
+        length = None if stop is None else stop - start
         named: dict[str, Any] = self._container.keyed | ({"version_id": version_id} if version_id is not None else {})
-        if etag is not None:
-            named |= {"etag": etag, "match_condition": MatchConditions.IfNotModified}
+        if tag is not None:
+            named |= {"etag": tag, "match_condition": MatchConditions.IfNotModified}
 
-        async def content() -> _Window:
+        async def whole() -> tuple[bytes, Any]:
             # A body that is decompressed may be of any length, and is not what was stored.
             download = await self._container.blob(key).download_blob(
                 start, length, max_concurrency=1, decompress=False, **named
             )
-            whole = await download.readall()
-            if len(whole) != download.size:
+            content = await download.readall()
+            if len(content) != download.size:
                 raise self._container.cut_short(key)
-            return _Window(whole, int(download.properties.content_range.rpartition("/")[2]), download.properties.etag)
+            return content, download.properties
 
-        try:
-            return self._container.run(key, content())
-        except (AlreadyExistsError, NotFoundError) as error:
-            if etag is None and isinstance(error, NotFoundError):
-                raise
-            raise ConflictError(f"{self._container.where(key)}: it was replaced while it was read") from None
-        except StoreError as error:
-            if error.code != "InvalidRange" or etag is not None:
-                raise
-            return _Window(b"", 0, None)
+        content, said = self._container.run(key, whole())
+        size = self._container.understood(key, lambda: natural(said.content_range.rpartition("/")[2]))
+        return Content((piece for piece in [content]), said.etag, len(content), size)
 
     def _found(self, key: str, version_id: str | None) -> Stat:
         blob = self._container.blob(key)

@@ -152,7 +152,7 @@ def _most(method: str, asked: Mapping[str, str], status: int, said: Mapping[str,
     ranged = _RANGE.fullmatch(asked.get("x-ms-range", ""))
     if ranged and method == "GET" and status < 300:
         start, stop = int(ranged[1]), int(ranged[2]) + 1
-        return announced(status, said.get("Content-Length"), said.get("Content-Range"), start, stop)
+        return announced(status, said.get("Content-Length"), said.get("Content-Range"), start, stop).length
     if "Content-Encoding" in said and method != "HEAD":
         raise ValueError("the SDK would decompress it, to whatever length")
     return MOST

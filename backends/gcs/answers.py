@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Literal, NamedTuple
 
-from keystow.backends.answers import Stored, announced, redirect
+from keystow.backends.answers import Announced, Stored, announced, redirect
 from keystow.backends.contract import Stat
 from keystow.backends.endpoints import is_provider, origin
 from keystow.backends.errors import (
@@ -152,8 +152,8 @@ def page(answer: Answer) -> tuple[list[Stat], str]:
     return [stat(each) for each in items], token
 
 
-def content(answer: Answer, start: int, stop: int | None, generation: str | None) -> tuple[int, str]:
-    """The bytes of content that an answer promises, and of which generation: of the one that was named, if it was."""
+def content(answer: Answer, start: int, stop: int | None, generation: str | None) -> tuple[Announced, str]:
+    """The content that an answer promises, and of which generation: of the one that was named, if it was."""
     said = answer.headers
     length = said.get("Content-Length")
     if not length and not start and stop is None:

@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any, NamedTuple, TypeVar
 from urllib.parse import quote
 
-from keystow.backends.answers import MOST, Bounded, redirect
+from keystow.backends.answers import MOST, Announced, Bounded, redirect
 from keystow.backends.endpoints import check_endpoint, origin
 from keystow.backends.errors import (
     CredentialsError,
@@ -128,8 +128,8 @@ class Bucket:
         async with progressing(seconds, body), await self._begun(request, body) as response:
             return await _read(response)
 
-    def content(self, request: Request, understand: Callable[..., tuple[int, str]], *more: Any) -> Content:
-        """The content of an object; ``understand(answer, *more)`` gives its length and its tag, of all but the body.
+    def content(self, request: Request, understand: Callable[..., tuple[Announced, str]], *more: Any) -> Content:
+        """The content of an object; ``understand(answer, *more)`` of all but the body gives what that is, and its tag.
 
         Raises for a redirect, and for a status of 400 or more.
         """
@@ -137,11 +137,11 @@ class Bucket:
         if answer.status >= 300:
             raise self._refused(answer, request)
         try:
-            length, tag = self.understood(request.key, understand, answer, *more)
+            announced, tag = self.understood(request.key, understand, answer, *more)
         except BaseException:
             self.loop.soon(response.close)
             raise
-        return Content(self._pieces(response, length, request.key), tag)
+        return Content(self._pieces(response, announced.length, request.key), tag, *announced)
 
     async def _opened(self, request: Request) -> tuple[Any, Answer]:
         """An answer whose body is still to be read, but where it refuses."""

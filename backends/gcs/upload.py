@@ -20,6 +20,7 @@ from keystow.backends.contract import Arrived
 from keystow.backends.errors import StoreError
 from keystow.backends.options import ObjectOptions
 from keystow.backends.sending.in_flight import Cancel, Told, in_flight
+from keystow.backends.sending.pace import Pace
 from keystow.backends.sending.repeating import retried, retried_on_loop
 from keystow.backends.sending.settling import MARK, decided, write_id
 
@@ -101,7 +102,7 @@ class Upload:
             offset += len(piece)
             return self._bucket.loop.begin(retried_on_loop(taken, patience=self._bucket.bounds.patience), told)
 
-        in_flight(before_the_last(), send, most=1, arrived=arrived)
+        in_flight(before_the_last(), send, pace=Pace(1, 1), arrived=arrived)
         total, of_all = offset + len(piece), checksum.add(piece).text()
         last = Piece(session, piece, offset, total, of_all)
         return self._decided(lambda: self._bucket.loop.run(last.made()), total, of_all)

@@ -12,7 +12,7 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import unquote_plus
 
-from keystow.backends.answers import Pages, Stored, announced, natural
+from keystow.backends.answers import Announced, Pages, Stored, announced, natural
 from keystow.backends.contract import Stat
 from keystow.backends.errors import StoreUnavailableError
 
@@ -50,9 +50,9 @@ class Found(NamedTuple):
 
 
 class Opened(NamedTuple):
-    """An object's content that has begun to come: ``size`` bytes will."""
+    """An object's content that has begun to come."""
 
-    size: int
+    announced: Announced
     etag: str
 
 

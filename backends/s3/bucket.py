@@ -7,6 +7,8 @@ from keystow.backends.endpoints import is_aws
 from keystow.backends.errors import StoreError
 from keystow.backends.sending.limits import Bounds
 from keystow.backends.sending.lines import Line, Lines
+from keystow.backends.sending.pace import Pace
+from keystow.backends.sending.parts import AT_ONCE
 from keystow.backends.sending.repeating import retried
 
 from .answers import UNDERSTOOD, is_error, strange
@@ -20,12 +22,16 @@ Result = TypeVar("Result")
 
 
 class Bucket:
-    """One bucket, open; ``terms`` go with its requests. ``lines`` are the operations that are under way."""
+    """One bucket, open; ``terms`` go with its requests.
+
+    ``lines`` are the operations that are under way, and the ``pace`` is that of an upload's parts.
+    """
 
     def __init__(self, name: str, carriers: Carriers, bounds: Bounds, terms: Terms = PLAIN) -> None:
         self.name, self.bounds, self._terms = name, bounds, terms
         self.endpoint, self.region = carriers.endpoint, carriers.region
         self.lines = Lines(bounds.still)
+        self.pace = Pace(*AT_ONCE)
         self.verification = Verification(f"s3://{name}", AWS if is_aws(self.endpoint) else OTHERS)
         self._carriers = carriers
 

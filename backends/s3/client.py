@@ -18,6 +18,7 @@ from keystow.backends.errors import StoreError, raise_alone
 from keystow.backends.loop import Loop
 from keystow.backends.sending.lines import LEAST, Line
 from keystow.backends.sending.parts import Body
+from keystow.backends.sending.workers import MOST
 from keystow.backends.texts import keep_secret
 
 from .answers import strange
@@ -297,7 +298,7 @@ def _file_system(session: Any, endpoint: str | None, region: str, ca_file: str |
         "retries": {"mode": "standard", "total_max_attempts": 1},
         "connect_timeout": options.connect,
         "read_timeout": 60,
-        "max_pool_connections": 32,
+        "max_pool_connections": MOST,
         "http_session_cls": careful_session(),
         "request_checksum_calculation": "when_required",
         "response_checksum_validation": "when_required",

@@ -117,7 +117,8 @@ class S3Store(CloudStore):
 
             found = self._bucket.once(request, line, understood)
             strong = None if found.etag.startswith("W/") else found.etag
-            return Content(self._exactly(found.size, contents[0], key, line, stack.pop_all()), strong)
+            pieces = self._exactly(found.announced.length, contents[0], key, line, stack.pop_all())
+            return Content(pieces, strong, *found.announced)
 
     def _exactly(
         self, size: int, content: Generator[bytes, None, None], key: str, line: Line, until: ExitStack

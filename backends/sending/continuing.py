@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from keystow.backends.errors import StoreUnavailableError
 
+from .pace import push_back
 from .repeating import pause_after, retried
 
 MOST_BREAKS = 8
@@ -20,14 +21,16 @@ _log = logging.getLogger("keystow")
 
 
 class Content(NamedTuple):
-    """The content of one answer, in pieces.
+    """The content of one answer, in pieces, of ``length`` bytes in all, of an object that has ``size``.
 
     ``tag`` tells this version of the object from others (a strong ETag, a generation); without one, content that
-    breaks off does not go on.
+    breaks off does not go on. Without a size, the pieces are all that there is.
     """
 
     pieces: Generator[bytes, None, None]
     tag: str | None
+    length: int | None = None
+    size: int | None = None
 
 
 def continued(
@@ -57,6 +60,7 @@ def continued(
         except StoreUnavailableError as error:
             sound, breaks, waited = (at, 0, 0.0) if at - sound >= ENOUGH else (sound, breaks + 1, waited)
             waited += time.monotonic() - since
+            push_back()
             pause = pause_after(error, 1, waited, chance=random.random(), patience=patience)  # noqa: S311
             if content.tag is None or breaks > MOST_BREAKS or pause is None:
                 raise error.tried(breaks) from None

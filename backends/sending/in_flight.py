@@ -5,15 +5,16 @@ Strategy: who sends hands over a function that is told what came of it, and gets
 ``concurrent.futures`` stands, and then the thread that would tell what came waits for ever.
 """
 
+import os
 import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import CancelledError
+from contextvars import copy_context
 from functools import partial
 from queue import SimpleQueue
 from typing import Generic, NamedTuple, TypeVar, cast
 
-CONCURRENCY = 4
-"""How many parts of one upload are sent at once."""
+from .pace import Pace
 
 Answer = TypeVar("Answer")
 
@@ -43,11 +44,11 @@ Cancel = Callable[[], object]
 def in_flight(
     pieces: Iterable[bytes],
     send: Callable[[int, bytes, Told[Answer]], Cancel],
-    most: int = CONCURRENCY,
     *,
+    pace: Pace,
     arrived: Callable[[int], object] | None = None,
 ) -> list[Answer]:
-    """The answers to ``send(number, piece, told)``, in order, with at the ``most`` so many requests under way.
+    """The answers to ``send(number, piece, told)``, in order, with as many requests under way as the ``pace`` says.
 
     Pieces are numbered from 1; one more is held ready. When a piece cannot be had or any answer is an error, nothing
     more is sent, and the requests that are under way are cancelled: nobody waits for the others first. ``arrived`` is
@@ -67,15 +68,17 @@ def in_flight(
             answers[number] = outcome.result()
         finally:
             del outcome
+        pace.ended()
         if arrived is not None:
             arrived(sizes[number - 1])
 
     try:
         for number, piece in enumerate(pieces, 1):
-            while len(under_way) - len(answers) == most or not ended.empty():
+            while len(under_way) - len(answers) >= pace.number or not ended.empty():
                 take()
             sizes.append(len(piece))
-            under_way.append(send(number, piece, partial(tell, number)))
+            with pace.telling():
+                under_way.append(send(number, piece, partial(tell, number)))
         while len(answers) < len(under_way):
             take()
         return [answers[number] for number in sorted(answers)]
@@ -96,4 +99,12 @@ def in_thread(work: Callable[[], Answer], told: Told[Answer]) -> None:
         except BaseException as error:  # noqa: BLE001  it is raised where it is waited for
             told(Outcome(error=error))
 
-    threading.Thread(target=run, name="keystow-part", daemon=True).start()
+    threading.Thread(target=copy_context().run, args=(run,), name="keystow-part", daemon=True).start()
+
+
+def ahead(work: Callable[[], Answer]) -> Callable[[], Answer]:
+    """Begins ``work`` in another thread; what is given waits for its answer, or does it again in a forked process."""
+    ended: SimpleQueue[Outcome[Answer]] = SimpleQueue()
+    process = os.getpid()
+    in_thread(work, ended.put)
+    return lambda: ended.get().result() if process == os.getpid() else work()

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable, Iterator
 
 MIB = 1 << 20
 MOST_PARTS = 10_000
+AT_ONCE = 4, 8
+"""How many parts of one upload are sent at once, at least and at most."""
 _SMALLEST = 8
 _CONSTANT = 2_000
 _GROWTH = 6

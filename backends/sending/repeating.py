@@ -17,6 +17,8 @@ from typing import TypeVar
 
 from keystow.backends.errors import StoreError, StoreUnavailableError, UnknownOutcomeError
 
+from .pace import push_back
+
 UNAVAILABLE = frozenset({408, 429, 500, 502, 503, 504})
 """HTTP statuses after which the same request may succeed (RFC 9110, section 15, and RFC 6585, section 4)."""
 PAUSES = (0.2, 0.8, 2.4)
@@ -81,6 +83,8 @@ class Tries:
         self.count += 1
         seconds = time.monotonic() - self._begun
         pause = pause_after(error, self.count, seconds, chance=random.random(), patience=self._patience)  # noqa: S311
+        if isinstance(error, StoreUnavailableError):
+            push_back()
         if pause is None:
             _log.debug("given up after try %d, %.1f s: %s", self.count, seconds, error)
             raise error.tried(self.count, seconds)

@@ -4,17 +4,23 @@ Strategy: threads that nobody has to wait for, as a request that hangs cannot be
 goes on at once; who fails waits for what is under way, which the stores' deadlines end.
 """
 
+import itertools
+import math
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future
-from contextlib import contextmanager
 from queue import SimpleQueue
 from typing import Generic, TypeVar
 
-_WORKERS = 24
-_AHEAD = 32
+from .forks import not_here, tell_in_children
+from .pace import Pace
+
+LEAST, MOST = 24, 128
+"""How many are under way at once."""
+BATCH = 8
+"""So many small ones are waited for at once: to wake up for each would cost more than to send it."""
 _GRACE_SECONDS = 1.0
 """What is under way has so long to end once the caller is interrupted."""
 
@@ -23,27 +29,42 @@ Answer = TypeVar("Answer")
 
 
 def in_order(
-    work: Callable[[Item], Answer], items: Iterable[Item], *, ending: threading.Event | None = None
-) -> Iterator[tuple[Item, Answer]]:
-    """Each item with ``work(item)``, in the items' order; at most 32 are begun ahead of the one that is asked for.
+    work: Callable[[Item], Answer],
+    items: Iterable[Item],
+    *,
+    pace: Pace | None = None,
+    weigh: Callable[[Item], int] = lambda _: 0,
+    most: float = math.inf,
+    batch: int = BATCH,
+    ending: threading.Event | None = None,
+) -> Generator[tuple[Item, Answer], None, None]:
+    """Each item with ``work(item)``, in the items' order.
+
+    As many are under way as the ``pace`` says, by default 24 to 128, and a ``batch`` more are begun ahead of the one
+    that is asked for; all of these weigh no more than ``most``, but for one alone that does.
 
     What ``work`` raises first is raised here, whichever item it was. Nothing is begun after that, or after the iterator
     is closed, and what had begun has ended by then; but an interrupt, or to close the iterator, waits no more than a
-    second for it. ``ending`` is set before that is waited for, so that long work can end early.
+    second for it. ``ending`` is set before that is waited for, so that long work can end early. In a process that was
+    forked meanwhile it does not go on: ``StoreError``.
 
     >>> list(in_order(abs, [-1, 2]))
     [(-1, 1), (2, 2)]
     """
     begun: deque[_Call[Item, Answer]] = deque()
-    workers = _Workers(work)
+    workers = _Workers(work, Pace(LEAST, MOST) if pace is None else pace)
     patience: float | None = _GRACE_SECONDS
+    held = 0
     try:
         for item in items:
-            begun.append(workers.submit(item))
-            if len(begun) > _AHEAD:
-                yield workers.first(begun)
+            weight = weigh(item)
+            while begun and (len(begun) > workers.number + batch or held + weight > most):
+                held -= begun[0].weight
+                yield workers.first(begun, batch)
+            begun.append(workers.submit(item, weight))
+            held += weight
         while begun:
-            yield workers.first(begun)
+            yield workers.first(begun, batch)
     except Exception:
         patience = None
         raise
@@ -56,48 +77,60 @@ def in_order(
 class _Call(Generic[Item, Answer]):
     """An item, and what came of it."""
 
-    __slots__ = ("answer", "is_done", "item")
+    __slots__ = ("answer", "is_done", "item", "weight")
 
     answer: Answer
 
-    def __init__(self, item: Item) -> None:
+    def __init__(self, item: Item, weight: int) -> None:
         self.item = item
+        self.weight = weight
         self.is_done = False
 
 
 class _Workers(Generic[Item, Answer]):
-    """Threads that take items as long as none has failed.
+    """Threads that take items as long as none has failed, each as long as the pace has room for it.
 
     Nobody holds a lock: of two who write and then look, one sees what the other wrote. So whoever is interrupted leaves
     nothing behind that another could wait for.
     """
 
-    def __init__(self, work: Callable[[Item], Answer]) -> None:
-        self._work = work
+    def __init__(self, work: Callable[[Item], Answer], pace: Pace) -> None:
+        self._work, self._pace = work, pace
         self._calls: SimpleQueue[_Call[Item, Answer] | None] = SimpleQueue()
         self._awaited: _Call[Item, Answer] | None = None
         self._failed: list[BaseException] = []
         self._news: SimpleQueue[None] = SimpleQueue()
-        self._threads: list[threading.Thread] = []
+        self._threads: dict[int, threading.Thread] = {}
         self._ended = False
+        tell_in_children(self)
 
-    def submit(self, item: Item) -> _Call[Item, Answer]:
-        call: _Call[Item, Answer] = _Call(item)
+    def forked(self) -> None:
+        """This process was forked, and the threads are not here."""
+        self._calls, self._news, self._threads = SimpleQueue(), SimpleQueue(), {}
+        self._failed.append(not_here())
+
+    @property
+    def number(self) -> int:
+        """How many work at once."""
+        return self._pace.number
+
+    def submit(self, item: Item, weight: int) -> _Call[Item, Answer]:
+        call: _Call[Item, Answer] = _Call(item, weight)
         self._calls.put(call)
-        if len(self._threads) < _WORKERS:
-            thread = threading.Thread(target=self._run, name="keystow", daemon=True)
+        if len(self._threads) < self.number:
+            place = next(place for place in itertools.count() if place not in self._threads)
+            thread = threading.Thread(target=self._run, args=(place,), name="keystow", daemon=True)
+            self._threads[place] = thread
             thread.start()
-            self._threads.append(thread)
         return call
 
-    def first(self, begun: deque[_Call[Item, Answer]]) -> tuple[Item, Answer]:
+    def first(self, begun: deque[_Call[Item, Answer]], batch: int) -> tuple[Item, Answer]:
         """Takes the first off what has ``begun``. Raises the first failure of any item.
 
-        If it has to be waited for, so is what the threads can do before they have nothing more to take: to wake up for
-        each item would cost more than to send a small one.
+        If it has to be waited for, so is the ``batch`` behind it.
         """
         if not begun[0].is_done:
-            self._wait(begun[min(_AHEAD - _WORKERS, len(begun) - 1)])
+            self._wait(begun[min(batch, len(begun) - 1)])
         self._wait(begun[0])
         if self._failed:
             raise self._failed[0]
@@ -118,19 +151,24 @@ class _Workers(Generic[Item, Answer]):
         self._ended = True
         self._calls.put(None)
         until = time.monotonic() + (patience or 0.0)
-        for thread in self._threads:
+        for thread in list(self._threads.values()):
             thread.join(None if patience is None else max(0.0, until - time.monotonic()))
 
-    def _run(self) -> None:
-        while (call := self._calls.get()) is not None and not self._ended and not self._failed:
-            try:
-                call.answer = self._work(call.item)
-            except BaseException as error:  # noqa: BLE001  it is raised where it is waited for
-                self._failed.append(error)
-            call.is_done = True
-            if call is self._awaited or self._failed:
-                self._news.put(None)
-            del call
+    def _run(self, place: int) -> None:
+        with self._pace.telling():
+            while (call := self._calls.get()) is not None and not self._ended and not self._failed:
+                try:
+                    call.answer = self._work(call.item)
+                except BaseException as error:  # noqa: BLE001  it is raised where it is waited for
+                    self._failed.append(error)
+                call.is_done = True
+                if call is self._awaited or self._failed:
+                    self._news.put(None)
+                del call
+                self._pace.ended()
+                if place >= self.number:
+                    del self._threads[place]
+                    return
         self._calls.put(None)  # for the others
 
 
@@ -146,25 +184,3 @@ def under_way(work: Callable[[], Answer], name: str) -> "Future[Answer]":
 
     threading.Thread(target=run, name=name, daemon=True).start()
     return answer
-
-
-class Budget:
-    """Lets those go on together who need no more than ``most`` in all; who needs more than that goes alone."""
-
-    def __init__(self, most: int) -> None:
-        self._most = self._free = most
-        self._changed = threading.Condition()
-
-    @contextmanager
-    def taking(self, amount: int) -> Iterator[None]:
-        """Waits until ``amount`` is free, and holds it."""
-        amount = min(amount, self._most)
-        with self._changed:
-            self._changed.wait_for(lambda: self._free >= amount)
-            self._free -= amount
-        try:
-            yield
-        finally:
-            with self._changed:
-                self._free += amount
-                self._changed.notify_all()

@@ -7,46 +7,95 @@ import sys
 import threading
 
 import pytest
+from children import forked
 
-from keystow.concurrency import Budget, in_order
+from keystow.backends.sending.pace import Pace
+from keystow.backends.sending.workers import in_order
 
 
-def test_a_budget_is_never_exceeded_and_all_go_on():
-    budget, held, most, lock = Budget(10), 0, 0, threading.Lock()
+def test_what_is_begun_weighs_no_more_than_it_may_and_all_go_on():
+    held, most, lock = 0, 0, threading.Lock()
 
     def work(amount):
         nonlocal held, most
-        with budget.taking(amount):
-            with lock:
-                held += min(amount, 10)
-                most = max(most, held)
-            with lock:
-                held -= min(amount, 10)
+        with lock:
+            held += amount
+            most = max(most, held if amount <= 10 else held - amount)
+        with lock:
+            held -= amount
         return amount
 
     amounts = [1, 10, 3, 200, 7, 7, 0, 10] * 50
-    assert [done for _, done in in_order(work, amounts)] == amounts
+    assert [done for _, done in in_order(work, amounts, weigh=int, most=10)] == amounts
     assert most <= 10
     assert held == 0
 
 
-def test_what_fails_gives_back_what_it_held():
-    budget = Budget(1)
-    for _ in range(3):
-        with pytest.raises(KeyError), budget.taking(1):
-            raise KeyError
-    with budget.taking(1):
-        pass
+def test_what_weighs_too_much_goes_alone():
+    together, alone = [], []
+
+    def work(amount):
+        together.append(amount)
+        if amount > 10:
+            alone.append(list(together))
+        together.remove(amount)
+
+    list(in_order(work, [1, 2, 30, 3, 40, 1], weigh=int, most=10))
+    assert alone == [[30], [40]]
 
 
 def test_small_ones_go_on_together():
-    budget, together = Budget(8), threading.Barrier(8, timeout=60)
+    together = threading.Barrier(8, timeout=60)
+    found = in_order(lambda _: together.wait(), range(8), weigh=lambda _: 1, most=8)
+    assert sorted(answer for _, answer in found) == list(range(8))
 
-    def work(_):
-        with budget.taking(1):
-            return together.wait()
 
-    assert sorted(answer for _, answer in in_order(work, range(8))) == list(range(8))
+@pytest.mark.parametrize("number", [1, 3, 128])
+def test_as_many_work_at_once_as_the_pace_says(number):
+    at_once, most, lock = 0, 0, threading.Lock()
+    all_here = threading.Barrier(number, timeout=60)
+
+    def work(item):
+        nonlocal at_once, most
+        with lock:
+            at_once += 1
+            most = max(most, at_once)
+        if item < number:
+            all_here.wait()
+        with lock:
+            at_once -= 1
+
+    list(in_order(work, range(4 * number), pace=Pace(number, number)))
+    assert most == number
+
+
+def test_fewer_work_on_where_the_store_says_that_it_is_too_much():
+    pace = Pace(16, 16)
+    at_once, most, lock = 0, 0, threading.Lock()
+
+    def work(item):
+        nonlocal at_once, most
+        if item == 16:
+            pace.pushed_back()
+        with lock:
+            at_once += 1
+            most = max(most, at_once) if item > 200 else 0
+        with lock:
+            at_once -= 1
+
+    pace.ended = lambda: None  # or it would come back
+    list(in_order(work, range(400), pace=pace))
+    assert most <= pace.number == 12
+
+
+def test_a_process_that_was_forked_does_not_go_on():
+    answers = in_order(abs, itertools.count())
+    next(answers)
+    said = forked(lambda: next(answers))()
+    assert said.startswith("StoreError: the store was opened before the process was forked")
+    answers.close()
+    with pytest.raises(StopIteration):
+        next(answers)
 
 
 def test_answers_come_in_order_and_few_are_begun_ahead():
@@ -115,7 +164,7 @@ def test_what_is_under_way_has_ended_when_a_failure_is_raised():
 
 STUCK = """
 import os, signal, sys, threading
-from keystow.concurrency import in_order, under_way
+from keystow.backends.sending.workers import in_order, under_way
 
 signal.signal(signal.SIGINT, signal.default_int_handler)
 

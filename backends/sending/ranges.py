@@ -1,0 +1,128 @@
+"""A large object read in ranges, side by side and in order: of one version of it, never a mixture.
+
+Strategy: the first request asks for the first range alone, which is all there is of most objects, and tells the size of
+the others and which version this is. Each of the other ranges is asked for of that version, in a thread that collects
+it, and goes on by itself where it breaks off. What is held is bounded by ``MOST`` bytes.
+"""
+
+import itertools
+import os
+import threading
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import CancelledError
+from contextlib import ExitStack, closing
+from functools import partial
+
+from keystow.backends.errors import StoreError
+
+from .continuing import Content, continued
+from .pace import Pace
+from .workers import in_order
+
+RANGE = 4 << 20
+"""The bytes of a range."""
+MOST = 64 << 20
+"""The bytes of ranges that are under way, or have come and are not yet taken."""
+
+Open = Callable[[int, int | None, str | None], Content]
+"""``open_at(start, stop, tag)`` asks for the bytes from ``start`` up to ``stop`` or the end, of the version ``tag``."""
+
+
+def pace() -> Pace:
+    """How many ranges of one object are asked for at once."""
+    return Pace(2, MOST // RANGE)
+
+
+def in_ranges(
+    open_at: Open, start: int = 0, stop: int | None = None, *, pace: Pace, patience: float
+) -> Generator[bytes, None, None]:
+    """The content from ``start`` up to ``stop``, as ``continued`` gives it, several ranges at once if it is large.
+
+    In a process that was forked meanwhile the rest is asked for anew.
+    """
+    process = os.getpid()
+    reading = _Reading(open_at, start, stop, pace, patience)
+    while True:
+        try:
+            with closing(reading.pieces()) as pieces:
+                for piece in pieces:
+                    reading.at += len(piece)
+                    yield piece
+        except StoreError:
+            if process == os.getpid():
+                raise
+            process = os.getpid()
+        else:
+            return
+
+
+class _Reading:
+    """An object that is read, up to where it is read ``at``."""
+
+    def __init__(self, open_at: Open, start: int, stop: int | None, pace: Pace, patience: float) -> None:
+        self._open_at, self.at, self._stop, self._pace, self._patience = open_at, start, stop, pace, patience
+        self._tag: str | None = None
+
+    def pieces(self) -> Generator[bytes, None, None]:
+        """The rest of it."""
+        answers: list[Content] = []
+        first = continued(partial(self._begun, self.at + RANGE, answers), self.at, patience=self._patience)
+        with ExitStack() as until:
+            until.callback(first.close)
+            head = next(first, b"")
+            came, end = answers[0], self._stop
+            if came.size is not None:
+                end = came.size if end is None else min(came.size, end)
+            if came.length is None or end is None or self.at + came.length >= end:
+                yield from _up_to(end, self.at, itertools.chain((head,), first))
+                return
+            if came.tag is not None:
+                until.pop_all()
+                self._tag = came.tag
+                yield from self._side_by_side(
+                    itertools.chain((head,), first), range(self.at, self.at + came.length), end
+                )
+                return
+        yield from continued(partial(self._opened, self._stop), self.at, patience=self._patience)
+
+    def _begun(self, limit: int, answers: list[Content], at: int, tag: str | None) -> Content:
+        """The content up to ``limit``, or all of it if that is what the first of the ``answers`` was."""
+        is_whole = bool(answers) and (answers[0].length is None or answers[0].length > RANGE)
+        stop = self._stop if is_whole or (self._stop is not None and self._stop < limit) else limit
+        answers.append(self._opened(stop, at, tag))
+        return answers[-1]
+
+    def _opened(self, stop: int | None, at: int, tag: str | None) -> Content:
+        return self._open_at(at, stop, tag or self._tag)
+
+    def _side_by_side(self, first: Iterable[bytes], begun: range, end: int) -> Generator[bytes, None, None]:
+        """``first``, which is the range that has ``begun``, and the ranges behind it."""
+        ending = threading.Event()
+
+        def collected(span: range) -> list[bytes]:
+            """The pieces of a range, by whoever works on it."""
+            opened = partial(self._opened, span.stop)
+            pieces = []
+            for piece in first if span is begun else continued(opened, span.start, patience=self._patience):
+                if ending.is_set():
+                    raise CancelledError
+                pieces.append(piece)
+            return pieces
+
+        others = (range(at, min(at + RANGE, end)) for at in range(begun.stop, end, RANGE))
+        found = in_order(
+            collected, itertools.chain((begun,), others), pace=self._pace, weigh=len, most=MOST, batch=0, ending=ending
+        )
+        with closing(found):
+            for _, pieces in found:
+                yield from pieces
+
+
+def _up_to(end: int | None, at: int, pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """``pieces``, which begin ``at``, up to the ``end`` if there is one: a server need not heed a range."""
+    for piece in pieces:
+        if end is not None and at + len(piece) > end:
+            yield piece[: end - at]
+            return
+        at += len(piece)
+        yield piece

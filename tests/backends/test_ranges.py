@@ -1,0 +1,204 @@
+"""Large objects come in ranges, side by side: the same bytes as one stream gives, and never those of two versions."""
+
+import contextlib
+import itertools
+import os
+import random
+import threading
+
+import pytest
+from children import forked
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from keystow.backends.errors import ConflictError, NotFoundError, StoreError, StoreUnavailableError
+from keystow.backends.sending import ranges
+from keystow.backends.sending.continuing import Content
+from keystow.backends.sending.pace import Pace
+from keystow.backends.sending.ranges import in_ranges
+
+RANGE = 8
+
+
+@pytest.fixture(autouse=True, scope="module")
+def small():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ranges, "RANGE", RANGE)
+        patch.setattr(ranges, "MOST", 6 * RANGE)
+        patch.setattr("keystow.backends.sending.repeating.PAUSES", (0.0, 0.0, 0.0))
+        yield
+
+
+class Server:
+    """Has an object, of which it gives what is asked for, in pieces; how is said by ``chance``."""
+
+    def __init__(self, content, *, chance=None, faults=0.0, heeds=True, tags=True):
+        self.content, self.version = content, 1
+        self.asked, self.held, self.open = [], 0, 0
+        self._chance, self._faults, self._heeds, self._tags = chance or random.Random(0), faults, heeds, tags
+        self._faults_left = 3
+        self._lock = threading.Lock()
+
+    def replace(self, content):
+        self.content, self.version = content, self.version + 1
+
+    def _fails(self):
+        with self._lock:
+            fails = self._faults_left > 0 and self._chance.random() < self._faults
+            self._faults_left -= fails
+            return fails
+
+    def open_at(self, start, stop, tag):
+        with self._lock:
+            self.asked.append((start, stop, tag))
+        if self._fails():
+            raise StoreUnavailableError("503")
+        content, version = self.content, f'"{self.version}"'
+        if tag not in {None, version}:
+            raise ConflictError("it was replaced")
+        if start > len(content):
+            raise StoreError("416")
+        if not self._heeds and not start:
+            stop = None
+        stop = len(content) if stop is None else min(stop, len(content))
+        pieces = self._pieces(content[start:stop])
+        return Content(pieces, version if self._tags else None, stop - start, len(content))
+
+    def _pieces(self, content):
+        with self._lock:
+            self.open += 1
+        try:
+            while content:
+                size = self._chance.randint(1, len(content))
+                yield content[:size]
+                content = content[size:]
+                if self._fails():
+                    raise StoreUnavailableError("it broke off")
+        finally:
+            with self._lock:
+                self.open -= 1
+
+
+def read(server, start=0, stop=None, pace=None):
+    return in_ranges(server.open_at, start, stop, pace=pace or Pace(2, 6), patience=60)
+
+
+CONTENTS = st.binary(max_size=20 * RANGE)
+CHANCES = st.integers(0, 1 << 32).map(random.Random)
+"""Not hypothesis' own, as several threads draw."""
+
+
+@settings(deadline=None)
+@given(CONTENTS, st.data(), CHANCES, st.floats(0, 0.3), st.booleans())
+def test_the_bytes_are_those_of_one_stream_for_any_size_range_and_fault(content, data, chance, faults, heeds):
+    start = data.draw(st.integers(0, len(content)))
+    stop = data.draw(st.none() | st.integers(start, len(content) + 2 * RANGE))
+    server = Server(content, chance=chance, faults=faults, heeds=heeds)
+    assert b"".join(read(server, start, stop)) == content[start:stop]
+    assert not server.open
+
+
+@settings(deadline=None)
+@given(CONTENTS, CHANCES)
+def test_without_a_tag_it_is_one_stream(content, chance):
+    server = Server(content, chance=chance, tags=False)
+    assert b"".join(read(server)) == content
+    assert len(server.asked) <= 2
+
+
+@settings(deadline=None)
+@given(st.integers(1, 20), st.integers(0, 20), st.integers(0, 60), st.floats(0, 0.2), CHANCES)
+def test_an_object_that_is_replaced_meanwhile_is_an_error_and_never_a_mixture(count, other, when, faults, chance):
+    server = Server(b"a" * count * RANGE, chance=chance, faults=faults)
+    came = b""
+    with contextlib.suppress(ConflictError):
+        for number, piece in enumerate(read(server)):
+            if number == when:
+                server.replace(b"b" * other * RANGE)
+            came += piece
+        assert len(came) == count * RANGE
+    assert came == b"a" * len(came)
+
+
+def test_what_is_small_is_asked_for_once():
+    for size in (0, 1, RANGE - 1, RANGE):
+        server = Server(bytes(size))
+        assert b"".join(read(server)) == bytes(size)
+        assert server.asked == [(0, RANGE, None)]
+
+
+def test_a_server_that_gives_all_is_asked_once():
+    server = Server(bytes(10 * RANGE), heeds=False)
+    assert b"".join(read(server)) == bytes(10 * RANGE)
+    assert len(server.asked) == 1
+
+
+def test_every_range_is_asked_for_once_and_of_the_first_ones_version():
+    server = Server(bytes(10 * RANGE + 3))
+    assert b"".join(read(server)) == bytes(10 * RANGE + 3)
+    ends = [*range(RANGE, 11 * RANGE, RANGE), 10 * RANGE + 3]
+    assert server.asked[0] == (0, RANGE, None)
+    assert sorted(server.asked[1:]) == [(end, after, '"1"') for end, after in itertools.pairwise(ends)]
+
+
+def test_so_many_are_under_way_as_the_pace_says():
+    server = Server(bytes(12 * RANGE))
+    three = threading.Barrier(3, timeout=60)
+    whole = server.open_at
+
+    def open_at(start, stop, tag):
+        if start in {3 * RANGE, 4 * RANGE, 5 * RANGE}:
+            three.wait()
+        return whole(start, stop, tag)
+
+    assert b"".join(in_ranges(open_at, pace=Pace(3, 3), patience=60)) == bytes(12 * RANGE)
+
+
+def test_what_is_held_is_bounded():
+    server = Server(bytes(100 * RANGE))
+    pieces = read(server, pace=Pace(50, 50))
+    next(pieces)
+    pieces.close()
+    assert max(start for start, _, _ in server.asked) < 8 * RANGE
+
+
+def test_nothing_is_asked_before_the_first_byte_is():
+    server = Server(bytes(RANGE))
+    read(server).close()
+    assert server.asked == []
+
+
+def test_whoever_stops_reading_ends_what_is_under_way():
+    server = Server(bytes(50 * RANGE))
+    pieces = read(server)
+    next(pieces)
+    pieces.close()
+    assert not server.open
+    assert len(server.asked) < 10
+
+
+def test_an_error_of_any_range_is_raised():
+    server = Server(bytes(10 * RANGE))
+    whole = server.open_at
+
+    def open_at(start, stop, tag):
+        if start == 5 * RANGE:
+            raise NotFoundError("gone")
+        return whole(start, stop, tag)
+
+    with pytest.raises(NotFoundError, match="gone"):
+        list(in_ranges(open_at, pace=Pace(2, 6), patience=60))
+    assert not server.open
+
+
+def test_in_a_process_that_was_forked_it_goes_on_too():
+    content = os.urandom(30 * RANGE)
+    pieces = read(Server(content))
+    first = next(pieces)
+
+    def rest():
+        return b"".join(pieces)
+
+    child = forked(lambda: rest().hex())
+    assert first + rest() == content
+    assert child() == content[len(first) :].hex()
