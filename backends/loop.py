@@ -6,11 +6,14 @@ A process that was forked has no such thread; there, whoever asks is told so, an
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
 from concurrent.futures import CancelledError
+from contextlib import suppress
 from queue import SimpleQueue
 from typing import Any, TypeVar
 
 from .sending.forks import not_here, tell_in_children
 from .sending.in_flight import Cancel, Outcome, Told
+
+_CLOSING_SECONDS = 1.0
 
 Answer = TypeVar("Answer")
 
@@ -63,11 +66,16 @@ class Loop:
             self._loop.call_soon_threadsafe(callback)
 
     def end(self, work: Coroutine[Any, Any, object]) -> None:
-        """Has ``work`` close the connections, which are none of a process that was forked."""
-        if self._is_here:
-            self.run(work)
-        else:
+        """Has ``work`` close the connections, which are none of a process that was forked.
+
+        One whose other side takes nothing more does not close as long as there is something to be sent: of those that
+        are open after a second, nobody waits for the end.
+        """
+        if not self._is_here:
             work.close()
+            return
+        with suppress(TimeoutError):
+            self.run(asyncio.wait_for(work, _CLOSING_SECONDS))
 
 
 def _outcome(task: "asyncio.Task[Answer]") -> Outcome[Answer]:

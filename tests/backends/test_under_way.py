@@ -18,6 +18,7 @@ from keystow.backends.loop import Loop
 from keystow.backends.sending import in_flight as flights
 from keystow.backends.sending.in_flight import in_flight, in_thread
 from keystow.backends.sending.lines import Lines
+from keystow.backends.sending.pace import Pace
 
 OURS = [loops, flights]
 PIECES = [b"a", b"b", b"c", b"d", b"e", b"f"]
@@ -54,8 +55,8 @@ def sends_in_threads(number, piece, told):
 def test_an_interrupt_at_any_step_leaves_the_loop_free(kind, loop):
     work = {
         "run": lambda: loop.run(soon(7)),
-        "parts on the loop": lambda: in_flight(PIECES, sends_on_loop(loop)),
-        "parts in threads": lambda: in_flight(PIECES, sends_in_threads),
+        "parts on the loop": lambda: in_flight(PIECES, sends_on_loop(loop), pace=Pace(4, 4)),
+        "parts in threads": lambda: in_flight(PIECES, sends_in_threads, pace=Pace(4, 4)),
     }[kind]
     for at in itertools.count(1):
         came = interrupted(work, at, OURS)
@@ -218,3 +219,19 @@ def test_what_is_cancelled_at_once_awaits_what_it_was_given(loop):
     with pytest.raises(CancelledError):
         ended.get(timeout=SECONDS).result()
     assert begun
+
+
+def test_nobody_waits_for_long_for_connections_that_do_not_close(loop):
+    """As one does not whose other side takes nothing more."""
+    begun, over = threading.Event(), []
+
+    async def never():
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            over.append(True)
+
+    loop.end(never())
+    assert begun.is_set()
+    assert over

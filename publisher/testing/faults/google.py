@@ -190,7 +190,7 @@ class _Google(ProxyHandler):
 
         upstream = HTTPConnection(*self.server.upstream)
         try:
-            upstream.request(method, target, body, {"Host": self.headers["Host"], **(headers or {})})
+            upstream.request(method, target, body, {"Host": self.headers.get("Host", ""), **(headers or {})})
             answer = upstream.getresponse()
             return Reply(answer.status, answer.read())
         finally:
