@@ -7,6 +7,7 @@ and waits for an access token as long as it takes. aiohttp repeats a PUT whose c
 import asyncio
 import inspect
 import re
+import weakref
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
@@ -133,17 +134,25 @@ class OnceTransport(AioHttpTransport):  # type: ignore[misc]  # which the SDK gi
         except ValueError:
             response.close()
             raise ClientPayloadError(NOT_AZURES) from None
-        response.content = _Content(Bounded(response.content, most), self._still)  # type: ignore[assignment]
+        response.content = _Content(response, most, self._still)  # type: ignore[assignment]
         return response
 
 
 class _Content(Progressing):
+    """What an answer of ``most`` bytes has; one that breaks off is closed, which the SDK forgets."""
+
+    def __init__(self, response: ClientResponse, most: int, still: float) -> None:
+        super().__init__(Bounded(response.content, most), still)
+        self._response = weakref.ref(response)
+
     async def read(self, size: int = -1) -> bytes:
         """Up to ``size`` bytes, or all. Raises ``BrokenError``."""
         try:
             return await super().read(size)
         except (ClientError, TimeoutError) as error:
             said = str(error)
+        if (response := self._response()) is not None:
+            response.close()
         raise BrokenError(said)
 
 
@@ -151,6 +160,8 @@ def _most(method: str, asked: Mapping[str, str], status: int, said: Mapping[str,
     """The bytes that an answer may have. Raises ``ValueError`` for what is no answer of Azure's to that."""
     ranged = _RANGE.fullmatch(asked.get("x-ms-range", ""))
     if ranged and method == "GET" and status < 300:
+        if "Content-Range" not in said:
+            raise ValueError("Azure heeds ranges")
         start, stop = int(ranged[1]), int(ranged[2]) + 1
         return announced(status, said.get("Content-Length"), said.get("Content-Range"), start, stop).length
     if "Content-Encoding" in said and method != "HEAD":

@@ -12,13 +12,14 @@ from keystow.backends.answers import MOST, Bounded, Pages, Stored, announced, na
 @pytest.mark.parametrize(
     ("status", "length", "content_range", "start", "stop", "promised"),
     [
-        (200, 9, None, 0, None, 9),
-        (200, "0", None, 0, None, 0),
-        (206, "3", "bytes 2-4/9", 2, 5, 3),
-        (206, None, "bytes 2-4/9", 2, 5, 3),
-        (206, "7", "bytes 2-8/9", 2, None, 7),
-        (206, "7", "bytes 2-8/9", 2, 100, 7),
-        (200, "3", "bytes 2-4/9", 2, 5, 3),  # rclone
+        (200, 9, None, 0, None, (9, 9)),
+        (200, "0", None, 0, None, (0, 0)),
+        (200, "9", None, 0, 5, (9, 9)),  # whose server heeds no range
+        (206, "3", "bytes 2-4/9", 2, 5, (3, 9)),
+        (206, None, "bytes 2-4/9", 2, 5, (3, 9)),
+        (206, "7", "bytes 2-8/9", 2, None, (7, 9)),
+        (206, "7", "bytes 2-8/9", 2, 100, (7, 9)),
+        (200, "3", "bytes 2-4/9", 2, 5, (3, 9)),  # rclone
     ],
 )
 def test_what_is_announced(status, length, content_range, start, stop, promised):

@@ -15,6 +15,7 @@ from keystow.backends import StoreError, StoreUnavailableError, open_store
 from keystow.backends.sending import limits, repeating
 from keystow.backends.sending.parts import Body, part_size
 from keystow.backends.sending.progress import Progressing, progressing
+from keystow.backends.sending.ranges import RANGE
 
 PART = part_size(1)
 KEY = base64.b64encode(b"the key of an account, 32 bytes!").decode()
@@ -202,7 +203,7 @@ def test_what_is_taken_slowly_is_no_failure(kind, monkeypatch) -> None:
 
 @pytest.mark.parametrize("kind", ["gs", "az"])
 def test_a_reader_that_takes_its_time_is_no_failure(kind) -> None:
-    size = 6 << 20
+    size = RANGE
     content = bytes(size)
 
     def serve(connection):

@@ -86,7 +86,7 @@ def test_answers_are_in_order_and_no_more_than_so_many_are_under_way(most):
         in_thread(work, told)
         return bool
 
-    assert in_flight(PIECES, send, most) == list(enumerate(PIECES, 1))
+    assert in_flight(PIECES, send, pace=Pace(most, most)) == list(enumerate(PIECES, 1))
     assert highest == most
 
 
@@ -99,7 +99,7 @@ def test_the_first_error_is_raised_and_the_others_are_cancelled_not_waited_for()
         return lambda: cancelled.append(number)
 
     with pytest.raises(ZeroDivisionError):
-        in_flight(PIECES, send)
+        in_flight(PIECES, send, pace=Pace(4, 4))
     assert cancelled == [1, 2, 3, 4]
 
 
@@ -111,7 +111,7 @@ def test_a_piece_that_cannot_be_had_cancels_what_is_under_way():
         raise ValueError("no more")
 
     with pytest.raises(ValueError, match="no more"):
-        in_flight(pieces(), lambda number, *_: lambda: cancelled.append(number))
+        in_flight(pieces(), lambda number, *_: lambda: cancelled.append(number), pace=Pace(4, 4))
     assert cancelled == [1]
 
 
@@ -172,7 +172,7 @@ def test_a_failed_part_is_not_held_by_what_it_raised():
     gc.disable()
     try:
         with contextlib.suppress(LookupError):
-            in_flight(PIECES, send)
+            in_flight(PIECES, send, pace=Pace(4, 4))
         until = time.monotonic() + SECONDS
         while any(ref() is not None for ref in alive) and time.monotonic() < until:
             time.sleep(0.01)
