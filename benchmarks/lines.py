@@ -9,8 +9,8 @@ from benchmarks.chart import number, styled, text
 from benchmarks.section import Curves, Section
 
 _STYLE = """
-path { fill: none; stroke-width: 2 }
-path.ours { stroke: #1a7f5a; fill: none }
+path.ours, path.theirs { fill: none; stroke-width: 2 }
+path.ours { stroke: #1a7f5a }
 path.theirs { stroke: #8a94a0; fill: none; stroke-dasharray: 5 3 }
 .grid { stroke: #59636e; stroke-opacity: 0.25 }
 @media (prefers-color-scheme: dark) {
@@ -85,10 +85,8 @@ def _legends(left: float) -> Iterator[float]:
 def _step(most: float) -> float:
     """A round number, a few times which is just enough.
 
-    >>> _step(2.8)
-    1
-    >>> _step(5.9), _step(0.31)
-    (2.0, 0.2)
+    >>> _step(2.8), _step(5.9), _step(0.31)
+    (1.0, 2, 0.2)
     """
     unit = 10 ** math.floor(math.log10(most / _LINES))
     return next(step * unit for step in _STEPS if step * unit * _LINES >= most)

@@ -79,6 +79,13 @@ class Relay:
         return self._url
 
     @property
+    def pid(self) -> int:
+        """The process id, for who wants to know what it costs. There is none before start."""
+        if self._process is None:
+            raise RuntimeError("this relay is not running")
+        return self._process.pid
+
+    @property
     def carried(self) -> tuple[int, int]:
         """How many bytes have arrived at the server, and how many have arrived from it."""
         _, there, back = self._count()
