@@ -42,7 +42,7 @@ def draw(sections: Sequence[Section], path: Path) -> None:
             _group(image, section, left, top)
             top += _height(section)
     ET.indent(image)
-    path.writetext(ET.tostring(image, encoding="unicode") + "\n", encoding="utf-8")
+    path.write_text(ET.tostring(image, encoding="unicode") + "\n", encoding="utf-8")
 
 
 def styled(title: str, width: float, height: float, further: str = "") -> ET.Element:

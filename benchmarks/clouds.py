@@ -9,9 +9,10 @@ from pathlib import Path
 
 from benchmarks import jobs
 from benchmarks.bench import Bench, Check, Stage, Variables
-from benchmarks.distance import FAR, away, named, summary
+from benchmarks.distance import FAR, away, named
 from benchmarks.fetching import GET, standing
 from benchmarks.job import Job, Staged, peers
+from benchmarks.markdown import table
 from benchmarks.publishing import PREFIX, into_bucket, laid_out
 from benchmarks.race import Outcome
 from benchmarks.section import Section
@@ -56,7 +57,13 @@ def files(bench: Bench) -> list[Section]:
         "All requests are carried by the clients of fsspec's packages, also those to S3. The others are these clients "
         "by themselves, and rclone with as many requests at a time as it gains from."
     )
-    return [Section(f"clouds {named(FAR)}", f"{note}\n\n{summary(outcomes)}", verdicts)]
+    head = ["job", "who", "median", "ratio to ours"]
+    rows = [
+        [outcome.job, name, outcome.spread(name), f"{outcome.ratio(name):.2f}"]
+        for outcome in outcomes
+        for name in outcome.runs
+    ]
+    return [Section(f"clouds {named(FAR)}", f"{note}\n\n{table(head, rows)}", verdicts)]
 
 
 @contextmanager

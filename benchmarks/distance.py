@@ -101,11 +101,12 @@ def _through(distance: Distance) -> str:
 
 
 def _commands(found: Sequence[Raced]) -> str:
-    listed = (
-        f"- {each.job.title}: {'; '.join(f'`{command.text}`' for command in each.job.commands.values())}"
-        for each in found
-    )
-    return "\n".join(listed)
+    """What each contestant runs, by the jobs."""
+    lines = []
+    for each in found:
+        lines.append(f"- {each.job.title}")
+        lines += [f"    - {name}: `{command.text}`" for name, command in each.job.commands.items()]
+    return "\n".join(lines)
 
 
 def small(bench: Bench) -> list[Section]:
@@ -118,13 +119,14 @@ def small(bench: Bench) -> list[Section]:
             outcome = _far_and_near(bench, job, endpoint)
             bound = alone + outcome.seconds(_NEAR)
             taken = outcome.seconds(outcome.ours) / bound
+            each = [run.wall / bound for run in outcome.runs[outcome.ours]]
             rows.append([job.title, *map(outcome.spread, outcome.runs), seconds(bound), f"{taken:.2f}"])
             verdicts.append(
                 Verdict(
                     outcome.job,
                     f"the round trips of {AT_ONCE} at a time, and loopback",
                     f"at most {_ALLOWED} times as long",
-                    f"{taken:.2f} times",
+                    f"{taken:.2f} times ({min(each):.2f} to {max(each):.2f})",
                     round(taken, 2) <= _ALLOWED,
                 )
             )
@@ -156,11 +158,13 @@ def link(bench: Bench) -> list[Section]:
             with job.at(bench, s3_at(endpoint), f"over {size(rate)} a second") as ready:
                 outcome = ready.raced(list(job.peers)[:1])
             alone = bench.sizes.link_bytes / rate
-            ours, theirs = (alone / outcome.seconds(name) for name in (outcome.ours, outcome.fastest))
-            shown = [outcome.spread(outcome.ours), f"{ours:.1%}", outcome.fastest, f"{theirs:.1%}"]
-            rows.append([job.title, seconds(alone), *shown])
+            filled = alone / outcome.seconds(outcome.ours)
+            each = [alone / run.wall for run in outcome.runs[outcome.ours]]
+            measured = f"{filled:.1%} ({min(each):.1%} to {max(each):.1%})"
             verdicts.append(
-                Verdict(outcome.job, "the link", f"{_FILLED:.0%} of it", f"{ours:.1%}", round(ours, 3) >= _FILLED)
+                Verdict(outcome.job, "the link", f"{_FILLED:.0%} of it", measured, round(filled, 3) >= _FILLED)
             )
+            theirs = [outcome.fastest, f"{alone / outcome.seconds(outcome.fastest):.1%}"]
+            rows.append([job.title, seconds(alone), outcome.spread(outcome.ours), measured, *theirs])
     head = ["job", "the bytes alone", "keystow", "of the link", "a peer", "of the link"]
     return [Section(f"a link of {size(rate)} a second", f"{_through(NARROW)}\n\n{table(head, rows)}", verdicts)]
