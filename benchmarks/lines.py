@@ -11,11 +11,13 @@ from benchmarks.section import Curves, Section
 _STYLE = """
 path.ours, path.theirs { fill: none; stroke-width: 2 }
 path.ours { stroke: #1a7f5a }
-path.theirs { stroke: #8a94a0; fill: none; stroke-dasharray: 5 3 }
+path.theirs { stroke: #818b96; stroke-dasharray: 5 3 }
+circle.theirs { fill: #818b96 }
 .grid { stroke: #59636e; stroke-opacity: 0.25 }
 @media (prefers-color-scheme: dark) {
   path.ours { stroke: #3fb68b }
   path.theirs { stroke: #8b939d }
+  circle.theirs { fill: #8b939d }
   .grid { stroke: #9198a1 }
 }
 """
@@ -34,7 +36,7 @@ def draw(sections: Sequence[Section], path: Path) -> None:
     width = _COLUMNS * _WIDTH + (_COLUMNS + 1) * _GAP
     height = _TOP + math.ceil(len(drawn) / _COLUMNS) * (_HEIGHT + _GAP)
     image = styled("Time by the round trip", width, height, _STYLE)
-    text(image, _GAP, 20, "Seconds by the round trip in milliseconds (on a scale of square roots): lower is faster")
+    text(image, _GAP, 20, "Seconds by the round trip in milliseconds: lower is faster")
     for place, curves in enumerate(drawn):
         row, column = divmod(place, _COLUMNS)
         _chart(image, curves, _GAP + column * (_WIDTH + _GAP), _TOP + row * (_HEIGHT + _GAP))
@@ -45,12 +47,12 @@ def draw(sections: Sequence[Section], path: Path) -> None:
 def _chart(image: ET.Element, curves: Curves, left: float, top: float) -> None:
     text(image, left, top + 10, curves.title, **{"class": "title"})
     points = [point for line in curves.lines.values() for point in line]
-    furthest = math.sqrt(max(trip for trip, _ in points)) or 1
+    furthest = max(trip for trip, _ in points)
     step = _step(max(taken for _, taken in points))
     floor, room = top + _HEIGHT - _FOOT, _HEIGHT - _HEAD - _FOOT
 
     def across(trip: float) -> float:
-        return left + _LEFT + math.sqrt(trip) / furthest * (_WIDTH - _LEFT - 12)
+        return left + _LEFT + trip / furthest * (_WIDTH - _LEFT - 12)
 
     def up(taken: float) -> float:
         return floor - taken / (step * _LINES) * room
