@@ -106,7 +106,7 @@ docs: setup
 sessions: setup tools azurite peers
 	$(BIN)/pytest tests/sessions --write-sessions
 
-bench: setup bench-tools peers
+bench: setup azurite bench-tools peers
 	$(BIN)/python -m benchmarks
 
 tools:

@@ -7,7 +7,25 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from benchmarks import chart, fetching, growth, keys, loop, many, memory, packing, publishing, report, startup
+from benchmarks import (
+    chart,
+    clouds,
+    curve,
+    distance,
+    fetching,
+    growth,
+    keys,
+    lines,
+    loop,
+    many,
+    memory,
+    packing,
+    publishing,
+    raw,
+    report,
+    slowdown,
+    startup,
+)
 from benchmarks.bench import Bench
 from benchmarks.data import Data, Sizes
 from benchmarks.section import Section
@@ -31,14 +49,22 @@ BENCHMARKS: dict[str, Callable[[Bench], list[Section]]] = {
     "start": startup.start,
     "memory": memory.peak,
     "growth": growth.files,
+    "distance": distance.races,
+    "distance-plain": raw.plain,
+    "distance-small": distance.small,
+    "distance-link": distance.link,
+    "distance-slowdown": slowdown.files,
+    "distance-curve": curve.drawn,
+    "distance-memory": memory.far,
+    "distance-clouds": clouds.files,
 }
 HERE = Path(__file__).parent
 
 
 def main() -> None:
-    """Runs every benchmark, prints its tables, and writes the report and the chart."""
+    """Runs every benchmark, prints its tables, and writes the report and the charts."""
     options = _options()
-    sizes = replace(Sizes(), tree_files=options.files).divided(options.scale)
+    sizes = replace(Sizes(), tree_files=options.files, most_bytes=options.most_bytes).divided(options.scale)
     sections = []
     with tempfile.TemporaryDirectory(prefix="keystow-bench-") as temporary:
         directory = Path(temporary)
@@ -57,6 +83,7 @@ def main() -> None:
         options.output.mkdir(parents=True, exist_ok=True)
         (options.output / "RESULTS.md").write_text(report.written(sections, _command(options)), encoding="utf-8")
         chart.draw(sections, options.output / "results.svg")
+        lines.draw(sections, options.output / "distance.svg")
 
 
 def _options() -> argparse.Namespace:
@@ -74,12 +101,18 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--files", type=int, default=Sizes.tree_files, help="files in the tree (6000)")
     parser.add_argument("--scale", type=int, default=1, help="divide all sizes by this (1)")
     parser.add_argument(
+        "--most-bytes",
+        type=int,
+        default=Sizes.most_bytes,
+        help="a further size of distance-memory, which may take long: 10000000000 (none)",
+    )
+    parser.add_argument(
         "--only", nargs="+", choices=BENCHMARKS, metavar="NAME", help=f"some of {', '.join(BENCHMARKS)}"
     )
     parser.add_argument(
         "--output",
         type=Path,
-        help="where RESULTS.md and results.svg go; only a run in full size of everything writes them unasked",
+        help="where RESULTS.md and the charts go; only a run in full size of everything writes them unasked",
     )
     return parser
 

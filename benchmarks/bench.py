@@ -11,6 +11,10 @@ from benchmarks.section import Section
 from benchmarks.workplace import Command, Workplace
 
 Variables = Mapping[str, str]
+Stage = Callable[[], AbstractContextManager[Variables]]
+"""Gives a run a place of its own, and the variables that name it."""
+Check = Callable[[Variables], None]
+"""Raises if the job was not done."""
 
 
 @dataclass(frozen=True)
@@ -23,37 +27,39 @@ class Bench:
     data: Data
     place: Workplace
 
-    def outcome(self, job: str, contestants: Mapping[str, Contestant], aims: Sequence[Aim] = ()) -> Outcome:
-        """The outcome of a race in as many rounds as were asked for."""
-        return Race(job, contestants, aims).run(self.rounds, self.warm_up)
-
-    def race(
+    def outcome(
         self,
         job: str,
-        commands: Mapping[str, Command],
-        stage: Callable[[], AbstractContextManager[Variables]],
-        check: Callable[[Variables], None],
-        aims: Sequence[Aim],
+        contestants: Mapping[str, Contestant],
+        aims: Sequence[Aim] = (),
+        *,
+        at_most: int | None = None,
+    ) -> Outcome:
+        """The outcome of a race in as many rounds as were asked for, or in fewer."""
+        rounds = self.rounds if at_most is None else min(at_most, self.rounds)
+        return Race(job, contestants, aims).run(rounds, self.warm_up)
+
+    def contestant(self, command: Command, stage: Stage, check: Check) -> Contestant:
+        """A whole process that talks to the server; ``check`` is asked once, outside of what is measured."""
+        checked = False
+
+        def run() -> Run:
+            nonlocal checked
+            with stage() as variables:
+                measured = self.place.run(command, **variables)
+                if not checked:
+                    check(variables)
+                    checked = True
+            return measured
+
+        return run
+
+    def race(
+        self, job: str, commands: Mapping[str, Command], stage: Stage, check: Check, aims: Sequence[Aim]
     ) -> Section:
-        """Races whole processes that talk to the server.
-
-        ``stage`` gives each run a place of its own and the variables that name it. ``check`` raises if the job was not
-        done; it is asked once of each contestant, outside of what is measured.
-        """
-        unchecked = set(commands)
-
-        def contestant(name: str) -> Contestant:
-            def run() -> Run:
-                with stage() as variables:
-                    measured = self.place.run(commands[name], **variables)
-                    if name in unchecked:
-                        check(variables)
-                        unchecked.remove(name)
-                return measured
-
-            return run
-
-        outcome = self.outcome(job, {name: contestant(name) for name in commands}, aims)
+        """Races whole processes that talk to the server."""
+        contestants = {name: self.contestant(command, stage, check) for name, command in commands.items()}
+        outcome = self.outcome(job, contestants, aims)
         return section(outcome, commands, lambda: explained(self.place, commands[outcome.ours], stage), charted=True)
 
 

@@ -34,18 +34,24 @@ def draw(sections: Sequence[Section], path: Path) -> None:
     columns = _balanced(drawn)
     height = 40 + max((sum(map(_height, column)) for column in columns), default=0)
     width = _COLUMNS * _COLUMN + (_COLUMNS + 1) * _GAP
-    size = {"width": str(width), "height": str(height), "viewBox": f"0 0 {width} {height}"}
-    image = ET.Element("svg", {"xmlns": "http://www.w3.org/2000/svg", "role": "img", **size})
-    ET.SubElement(image, "title").text = "keystow beside its peers"
-    ET.SubElement(image, "style").text = _STYLE
-    _text(image, _GAP, 20, "Time in units of keystow's: shorter is faster")
-    for number, column in enumerate(columns):
-        left, top = _GAP + number * (_COLUMN + _GAP), 40
+    image = styled("keystow beside its peers", width, height)
+    text(image, _GAP, 20, "Time in units of keystow's: shorter is faster")
+    for place, column in enumerate(columns):
+        left, top = _GAP + place * (_COLUMN + _GAP), 40
         for section in column:
             _group(image, section, left, top)
             top += _height(section)
     ET.indent(image)
     path.write_text(ET.tostring(image, encoding="unicode") + "\n", encoding="utf-8")
+
+
+def styled(title: str, width: float, height: float, further: str = "") -> ET.Element:
+    """An empty drawing with the colours of all, and with further rules of its own."""
+    size = {"width": str(width), "height": str(height), "viewBox": f"0 0 {width} {height}"}
+    image = ET.Element("svg", {"xmlns": "http://www.w3.org/2000/svg", "role": "img", **size})
+    ET.SubElement(image, "title").text = title
+    ET.SubElement(image, "style").text = _STYLE + further
+    return image
 
 
 def _balanced(sections: Sequence[Section]) -> list[list[Section]]:
@@ -70,26 +76,24 @@ def _titles(section: Section) -> list[str]:
 
 def _group(image: ET.Element, section: Section, left: float, top: float) -> None:
     for line in _titles(section):
-        _text(image, left, top + _BAR, line, **{"class": "title"})
+        text(image, left, top + _BAR, line, **{"class": "title"})
         top += _TITLE
     unit = (_COLUMN - _LABEL - _VALUE) / _CLIP
     zero = left + _LABEL
-    for number, bar in enumerate(section.bars):
-        _bar(image, bar, zero, top + number * _LINE, unit)
-    ends = {"y1": _number(top), "y2": _number(top + len(section.bars) * _LINE)}
-    ET.SubElement(image, "line", {"class": "one", "x1": _number(zero + unit), "x2": _number(zero + unit), **ends})
+    for line, bar in enumerate(section.bars):
+        _bar(image, bar, zero, top + line * _LINE, unit)
+    ends = {"y1": number(top), "y2": number(top + len(section.bars) * _LINE)}
+    ET.SubElement(image, "line", {"class": "one", "x1": number(zero + unit), "x2": number(zero + unit), **ends})
 
 
 def _bar(image: ET.Element, bar: Bar, zero: float, top: float, unit: float) -> None:
     """One bar; what is longer than the column ends in a gap and a stub."""
     kind = "ours" if bar.name.startswith("keystow") else "theirs"
-    _text(image, zero - 6, top + _BAR, bar.name, **{"text-anchor": "end"})
+    text(image, zero - 6, top + _BAR, bar.name, **{"text-anchor": "end"})
     for start, end in _pieces(bar.ratio):
-        place = {"x": _number(zero + start * unit), "width": _number((end - start) * unit)}
-        ET.SubElement(
-            image, "rect", {"class": kind, "y": _number(top + 3), "height": str(_BAR - 2), "rx": "1", **place}
-        )
-    _text(
+        place = {"x": number(zero + start * unit), "width": number((end - start) * unit)}
+        ET.SubElement(image, "rect", {"class": kind, "y": number(top + 3), "height": str(_BAR - 2), "rx": "1", **place})
+    text(
         image,
         zero + min(max(bar.ratio, 1), _CLIP) * unit + 6,
         top + _BAR,
@@ -105,9 +109,11 @@ def _pieces(ratio: float) -> Iterator[tuple[float, float]]:
         yield _CLIP - 0.35, _CLIP
 
 
-def _text(image: ET.Element, x: float, y: float, content: str, **attributes: str) -> None:
-    ET.SubElement(image, "text", {"x": _number(x), "y": _number(y), **attributes}).text = content
+def text(image: ET.Element, x: float, y: float, content: str, **attributes: str) -> None:
+    """Adds a text that begins at a point, unless an attribute says otherwise."""
+    ET.SubElement(image, "text", {"x": number(x), "y": number(y), **attributes}).text = content
 
 
-def _number(value: float) -> str:
+def number(value: float) -> str:
+    """A length to a tenth."""
     return f"{value:.1f}".removesuffix(".0")

@@ -15,12 +15,18 @@ _SEED = 20230926
 
 @dataclass(frozen=True)
 class Sizes:
-    """How much of everything there is, in numbers of files, keys and runs, and in bytes."""
+    """How much of everything there is, in numbers of files, keys, runs and round trips, and in bytes."""
 
     tree_files: int = 6_000
     files: int = 2_000
     file_bytes: int = 10_000
     large_bytes: int = 512_000_000
+    far_bytes: int = 256_000_000
+    link_bytes: int = 64_000_000
+    far_memory_bytes: int = 2_000_000_000
+    most_bytes: int = 0
+    few_files: int = 200
+    round_trips: int = 5
     memory_bytes: int = 10_000_000_000
     growth_files: int = 100_000
     keys: int = 1_000_000
@@ -29,8 +35,9 @@ class Sizes:
     starts: int = 10
 
     def divided(self, by: int) -> Self:
-        """All of it, divided, but for the size of one small file."""
-        small = {each.name: max(1, getattr(self, each.name) // by) for each in fields(self)}
+        """All of it, divided, but for the size of one small file; what is none stays none."""
+        sizes = {each.name: getattr(self, each.name) for each in fields(self)}
+        small = {name: max(1, size // by) if size else 0 for name, size in sizes.items()}
         return type(self)(**small | {"file_bytes": self.file_bytes})
 
 
@@ -55,6 +62,21 @@ class Data:
     def large(self) -> Path:
         """One large file that nothing compresses."""
         return random_files(self._directory / "large", 1, self._sizes.large_bytes)
+
+    @cached_property
+    def far(self) -> Path:
+        """One that is fetched from afar, and published there."""
+        return random_files(self._directory / "far", 1, self._sizes.far_bytes)
+
+    @cached_property
+    def link(self) -> Path:
+        """One that fills a narrow link for some seconds."""
+        return random_files(self._directory / "link", 1, self._sizes.link_bytes)
+
+    @cached_property
+    def few(self) -> Path:
+        """A few small files that nothing compresses."""
+        return random_files(self._directory / "few", self._sizes.few_files, self._sizes.file_bytes)
 
 
 def real_tree(target: Path, files: int) -> Path:

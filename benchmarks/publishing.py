@@ -1,19 +1,20 @@
 """Publishing to S3: an archive, many small files, one large file."""
 
 import tarfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from types import MappingProxyType
 
-from benchmarks.bench import Bench, Variables
+from benchmarks.bench import Bench, Check, Stage, Variables
 from benchmarks.data import content_size
 from benchmarks.markdown import size
 from benchmarks.race import Aim
 from benchmarks.section import Section
 from benchmarks.workplace import Command, ours
 
-_KEY = "object.tar.gz"
-_PREFIX = "prefix/"
+KEY = "object.tar.gz"
+PREFIX = "prefix/"
 
 
 def archive(bench: Bench) -> list[Section]:
@@ -21,10 +22,10 @@ def archive(bench: Bench) -> list[Section]:
     count, total = content_size(bench.data.tree)
     commands = {
         **ours("keystow publish tree s3://$BUCKET/object"),
-        "tar cz, aws s3 cp": Command(f"tar cz -C tree . | aws s3 cp --quiet - s3://$BUCKET/{_KEY}"),
-        "tar, pigz, s5cmd pipe": Command(f"tar c -C tree . | pigz -p 2 | s5cmd pipe s3://$BUCKET/{_KEY}"),
-        "tar, igzip, s5cmd pipe": Command(f"tar c -C tree . | igzip -2 -T 2 | s5cmd pipe s3://$BUCKET/{_KEY}"),
-        "tarfile, boto3": Command(f"python tarfile_upload.py tree $BUCKET {_KEY}"),
+        "tar cz, aws s3 cp": Command(f"tar cz -C tree . | aws s3 cp --quiet - s3://$BUCKET/{KEY}"),
+        "tar, pigz, s5cmd pipe": Command(f"tar c -C tree . | pigz -p 2 | s5cmd pipe s3://$BUCKET/{KEY}"),
+        "tar, igzip, s5cmd pipe": Command(f"tar c -C tree . | igzip -2 -T 2 | s5cmd pipe s3://$BUCKET/{KEY}"),
+        "tarfile, boto3": Command(f"python tarfile_upload.py tree $BUCKET {KEY}"),
     }
     aims = (
         Aim(("tar cz, aws s3 cp",), 6),
@@ -33,15 +34,8 @@ def archive(bench: Bench) -> list[Section]:
         Aim(("tarfile, boto3",), 8),
     )
 
-    def check(variables: Variables) -> None:
-        """The archive in the bucket has the tree's files and bytes."""
-        body = bench.place.client.get_object(Bucket=variables["BUCKET"], Key=_KEY)["Body"]
-        with tarfile.open(fileobj=body, mode="r|gz") as packed:
-            sizes = [member.size for member in packed if member.isfile()]
-        _expect((len(sizes), sum(sizes)), (count, total))
-
     job = f"publish {count} files, {size(total)}, as an archive to S3"
-    return [bench.race(job, commands, _stage(bench), check, aims)]
+    return [bench.race(job, commands, into_bucket(bench.place.bucket), packed(bench, bench.data.tree), aims)]
 
 
 def files(bench: Bench) -> list[Section]:
@@ -62,31 +56,47 @@ def large(bench: Bench) -> list[Section]:
 def _plain(bench: Bench, job: str, source: Path, aims: tuple[Aim, ...]) -> Section:
     name = source.name
     commands = {
-        **ours(f"keystow publish {name} s3://$BUCKET/{_PREFIX} --plain"),
-        "aws s3 cp --recursive": Command(f"aws s3 cp --quiet --recursive {name} s3://$BUCKET/{_PREFIX}"),
-        "s3fs": Command(f"python s3fs_upload.py {name} $BUCKET prefix", "keystow"),
-        "rclone copy": Command(f"rclone copy --s3-no-check-bucket --transfers 32 {name} peer:$BUCKET/{_PREFIX}"),
+        **ours(f"keystow publish {name} s3://$BUCKET/{PREFIX} --plain"),
+        "aws s3 cp --recursive": Command(f"aws s3 cp --quiet --recursive {name} s3://$BUCKET/{PREFIX}"),
+        "s3fs": Command(f"python fsspec_files.py put s3 {name}/ $BUCKET/{PREFIX}", "keystow"),
+        "rclone copy": Command(f"rclone copy --s3-no-check-bucket --transfers 32 {name} peer:$BUCKET/{PREFIX}"),
         "boto3, 32 threads": Command(f"python boto3_upload.py {name} $BUCKET prefix"),
-        "s5cmd cp": Command(f"s5cmd --log error cp {name}/ s3://$BUCKET/{_PREFIX}"),
+        "s5cmd cp": Command(f"s5cmd --log error cp {name}/ s3://$BUCKET/{PREFIX}"),
     }
-    expected = {
-        f"{_PREFIX}{path.relative_to(source)}": path.stat().st_size for path in source.rglob("*") if path.is_file()
-    }
+    return bench.race(job, commands, into_bucket(bench.place.bucket), laid_out(bench.place.objects, source), aims)
+
+
+def into_bucket(
+    bucket: Callable[[], AbstractContextManager[str]], variables: Variables = MappingProxyType({})
+) -> Stage:
+    """Gives each run a bucket of its own, and ``variables``."""
+
+    @contextmanager
+    def stage() -> Iterator[Variables]:
+        with bucket() as name:
+            yield {**variables, "BUCKET": name}
+
+    return stage
+
+
+def packed(bench: Bench, tree: Path) -> Check:
+    """The archive in the bucket has the tree's files and bytes."""
 
     def check(variables: Variables) -> None:
-        """The bucket holds the files, with their sizes, and nothing else."""
-        _expect(bench.place.objects(variables["BUCKET"]), expected)
+        body = bench.place.client.get_object(Bucket=variables["BUCKET"], Key=KEY)["Body"]
+        with tarfile.open(fileobj=body, mode="r|gz") as archive:
+            sizes = [member.size for member in archive if member.isfile()]
+        _expect((len(sizes), sum(sizes)), content_size(tree))
 
-    return bench.race(job, commands, _stage(bench), check, aims)
+    return check
 
 
-def _stage(bench: Bench) -> Callable[[], AbstractContextManager[Variables]]:
-    @contextmanager
-    def bucket() -> Iterator[Variables]:
-        with bench.place.bucket() as name:
-            yield {"BUCKET": name}
-
-    return bucket
+def laid_out(objects: Callable[[str], Mapping[str, int]], source: Path) -> Check:
+    """The bucket holds the files, with their sizes, and nothing else."""
+    expected = {
+        f"{PREFIX}{path.relative_to(source)}": path.stat().st_size for path in source.rglob("*") if path.is_file()
+    }
+    return lambda variables: _expect(objects(variables["BUCKET"]), expected)
 
 
 def _expect(found: object, expected: object) -> None:

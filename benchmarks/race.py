@@ -93,6 +93,24 @@ class Outcome:
         """The median of the seconds on the wall."""
         return statistics.median(run.wall for run in self.runs[name])
 
+    def spread(self, name: str) -> str:
+        """The median of the seconds, and in brackets the least and the greatest of them."""
+        taken = [run.wall for run in self.runs[name]]
+        return f"{seconds(self.seconds(name))} ({seconds(min(taken))} to {seconds(max(taken))})"
+
+    def processors(self, name: str) -> tuple[float, float]:
+        """The medians of the CPU seconds that a contestant used itself, and the server meanwhile."""
+        return self.median(name, _own) or 0, self.median(name, _server) or 0
+
+    def busy(self, name: str) -> float:
+        """Which part of this machine's processors was at work while a contestant ran, by the medians."""
+        return sum(self.processors(name)) / (self.seconds(name) * (os.cpu_count() or 1))
+
+    @property
+    def fastest(self) -> str:
+        """The fastest of those that are to be beaten. Raises ``ValueError`` where there are none."""
+        return min((name for aim in self.aims for name in aim.against), key=self.seconds)
+
     def ratio(self, name: str, ours: str | None = None) -> float:
         """How many times as long as ours a contestant takes, by the medians."""
         return self.seconds(name) / self.seconds(ours or self.ours)

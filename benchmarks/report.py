@@ -9,9 +9,10 @@ from benchmarks.section import Section
 _HOW = """\
 Each contestant is a whole process, or a pipeline, from start to exit. All work on the same data and talk to the same
 SeaweedFS on loopback, in interleaved rounds, each run with a bucket or a directory of its own; the medians are
-compared. What was published or fetched is compared with the source once for each contestant, outside of the time. CPU
-seconds are medians too: own are those of the contestant's processes, server those of SeaweedFS meanwhile, idle what
-was left of all cores.
+compared. Where something is said to be away, a relay that holds back what passes stands before the server. What was
+published or fetched is compared with the source once for each contestant, outside of the time. CPU seconds are
+medians too: own are those of the contestant's processes, server those of SeaweedFS meanwhile, idle what was left of
+all cores.
 
 "keystow" is the installed command with the engine that it chooses, "engine fsspec" the same command with
 `KEYSTOW_ENGINE=fsspec`; `keystow get` also verifies the published SHA-256, for which the others' commands have no
@@ -48,7 +49,7 @@ def aims(sections: Sequence[Section]) -> str:
 
 def _parts(sections: Sequence[Section], command: str) -> Iterator[str]:
     yield "# Results of the benchmarks"
-    yield f"`make bench` writes this file and the chart; these are by `{command}`."
+    yield f"`make bench` writes this file and the charts; these are by `{command}`."
     yield "![Times in units of keystow's](results.svg)"
     yield "## Aims"
     yield aims(sections)

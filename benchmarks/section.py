@@ -1,6 +1,6 @@
 """What a benchmark hands to the report."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 
@@ -25,8 +25,16 @@ class Bar:
 
 
 @dataclass(frozen=True)
+class Curves:
+    """A job's seconds by the seconds of a round trip: for each contestant, ours first."""
+
+    title: str
+    lines: Mapping[str, Sequence[tuple[float, float]]]
+
+
+@dataclass(frozen=True)
 class Section:
-    """One job: its tables in Markdown, its aims, its bars for the chart if it has any.
+    """One job: its tables in Markdown, its aims, its bars and curves for the charts if it has any.
 
     ``explanation`` says where the time goes; it is there when an aim was not met.
     """
@@ -35,4 +43,5 @@ class Section:
     body: str
     verdicts: Sequence[Verdict] = ()
     bars: Sequence[Bar] = ()
+    curves: Sequence[Curves] = ()
     explanation: str = ""

@@ -39,15 +39,19 @@ class Command:
     most_seconds: float = _MOST_SECONDS
 
 
-def ours(text: str) -> dict[str, Command]:
+def ours(text: str, *, by_fsspec: bool = True, most_seconds: float = _MOST_SECONDS) -> dict[str, Command]:
     """Our contestants: the default engine, fsspec's, and what the checkout ``BEFORE`` of the environment holds."""
-    contestants = {
-        "keystow": Command(text, "keystow"),
-        "keystow, engine fsspec": Command(f"KEYSTOW_ENGINE=fsspec {text}", "keystow"),
-    }
+    contestants = {"keystow": Command(text, "keystow", most_seconds)}
+    if by_fsspec:
+        contestants["keystow, engine fsspec"] = Command(f"KEYSTOW_ENGINE=fsspec {text}", "keystow", most_seconds)
     if before := os.environ.get("BEFORE"):
-        contestants["keystow, before"] = Command(text, f"{before}/.venv/bin")
+        contestants["keystow, before"] = Command(text, f"{before}/.venv/bin", most_seconds)
     return contestants
+
+
+def s3_at(endpoint: str) -> dict[str, str]:
+    """The variables by which every contestant finds S3 at an endpoint."""
+    return {"AWS_ENDPOINT_URL": endpoint, "S3_ENDPOINT_URL": endpoint, "RCLONE_CONFIG_PEER_ENDPOINT": endpoint}
 
 
 class Workplace:
@@ -58,6 +62,7 @@ class Workplace:
         self.server = server
         self.client: Any = server.client()
         self._numbers = itertools.count(1)
+        self._serving = [server.pid]
         self._home = directory / "home"
         (self._home / ".aws").mkdir(parents=True)
         whole = f"[profile {IN_ONE_PIECE}]\ns3 =\n  multipart_chunksize = 4GB\n"
@@ -68,9 +73,9 @@ class Workplace:
     def run(self, command: Command, **variables: str) -> Run:
         """Runs a command in a quiet moment of the server's. Raises ``RuntimeError`` with what it said if it fails."""
         self._settle()
-        before = cpu_seconds(self.server.pid)
+        before = self._served()
         cost = self._launch(command, variables)
-        return Run(cost["wall"], cost["cpu"], cpu_seconds(self.server.pid) - before, int(cost["memory"]))
+        return Run(cost["wall"], cost["cpu"], self._served() - before, int(cost["memory"]))
 
     def run_alone(self, command: Command, **variables: str) -> Run:
         """Runs a command that has nothing to do with the server."""
@@ -88,6 +93,15 @@ class Workplace:
             text=True,
         )
         return done.stdout
+
+    @contextmanager
+    def beside(self, *pids: int) -> Iterator[None]:
+        """Within this, what these processes do counts as the server's, too."""
+        before, self._serving = self._serving, [*self._serving, *pids]
+        try:
+            yield
+        finally:
+            self._serving = before
 
     @contextmanager
     def bucket(self) -> Iterator[str]:
@@ -144,7 +158,6 @@ class Workplace:
         own = {"keystow": [Path(sys.executable).parent], "peers": peers.folders()}
         folders = own.get(command.installed, [Path(command.installed)])
         path = os.pathsep.join([*map(str, folders), os.environ.get("PATH", os.defpath)])
-        endpoint = self.server.endpoint
         return {
             "PATH": path,
             "HOME": str(self._home),
@@ -153,16 +166,14 @@ class Workplace:
             **self.server.environment(),
             "AWS_REGION": "us-east-1",
             "AWS_DEFAULT_REGION": "us-east-1",
-            "AWS_ENDPOINT_URL": endpoint,
             "AWS_REQUEST_CHECKSUM_CALCULATION": "when_required",
             "AWS_RESPONSE_CHECKSUM_VALIDATION": "when_required",
-            "S3_ENDPOINT_URL": endpoint,
             "RCLONE_CONFIG": "",
             "RCLONE_CONFIG_PEER_TYPE": "s3",
             "RCLONE_CONFIG_PEER_PROVIDER": "SeaweedFS",
             "RCLONE_CONFIG_PEER_ENV_AUTH": "true",
-            "RCLONE_CONFIG_PEER_ENDPOINT": endpoint,
             "RCLONE_CONFIG_PEER_REGION": "us-east-1",
+            **s3_at(self.server.endpoint),
             **variables,
         }
 
@@ -171,9 +182,12 @@ class Workplace:
         deadline = time.monotonic() + at_most
         busy = True
         while busy and time.monotonic() < deadline:
-            before = cpu_seconds(self.server.pid)
+            before = self._served()
             time.sleep(_QUIET_SECONDS)
-            busy = cpu_seconds(self.server.pid) - before > _QUIET_SECONDS / 5
+            busy = self._served() - before > _QUIET_SECONDS / 5
+
+    def _served(self) -> float:
+        return sum(map(cpu_seconds, self._serving))
 
 
 def cpu_seconds(pid: int) -> float:

@@ -1,11 +1,18 @@
 """The benchmarks can produce their numbers; what the numbers are is not asserted."""
 
+import contextlib
+import http.client
+import itertools
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
+
+from keystow.testing.servers.proxy import Loopback, QuietHandler
 
 ROOT = Path(__file__).parent.parent
 HEAD = "| contestant | min | median | ratio to ours |"
@@ -29,6 +36,8 @@ JOBS = (
     "match 2500 keys",
     "start",
 )
+DISTANT = 8
+"""The jobs that are raced at several distances."""
 
 
 @pytest.mark.slow
@@ -48,9 +57,17 @@ def test_the_short_form_gives_every_number(tmp_path):
     assert len(raced) == len(JOBS)
     for job, section in zip(JOBS, raced, strict=True):
         assert job in section.partition("\n")[0].lower()
-    assert [section.partition("\n")[0] for section in sections[-3:]] == [
+    assert [section.partition("\n")[0] for section in sections[-11:]] == [
         "Peak memory",
         "Growth with the number of files",
+        "S3 50 ms away",
+        "One plain file of 1.28 MB 50 ms away",
+        "Small files 50 ms away",
+        "A link of 12.5 MB a second",
+        "A server that lets 64 requests through, 50 ms away",
+        "Time by the round trip",
+        "Peak memory of one plain file 50 ms away",
+        "Clouds 50 ms away",
         "Aims not met",
     ]
     assert "gzip -6" in report
@@ -62,6 +79,11 @@ def test_the_short_form_gives_every_number(tmp_path):
     texts = [text.text for text in chart.iter("{http://www.w3.org/2000/svg}text")]
     assert {"keystow", "keystow, engine fsspec", "s5cmd cp", "rclone copy", "tarfile, boto3", "Jinja"} <= set(texts)
     assert len(list(chart.iter("{http://www.w3.org/2000/svg}rect"))) >= texts.count("1.00")
+
+    curves = ET.parse(tmp_path / "distance.svg").getroot()
+    texts = [text.text for text in curves.iter("{http://www.w3.org/2000/svg}text")]
+    assert texts.count("keystow") == texts.count("150") == DISTANT
+    assert sum(text.startswith(("fetch", "publish")) for text in texts) == DISTANT
 
 
 @pytest.fixture
@@ -104,3 +126,46 @@ def test_growth_leaves_out_what_it_costs_to_start(benchmarks):
 
     assert exponent_of({0: 2.0, 10: 1.9, 100: 3.0, 1000: 12.0}) == pytest.approx(1)
     assert exponent_of({0: 2.0, 10: 3.0, 100: 102.0}) == pytest.approx(2)
+
+
+def test_as_many_requests_are_let_through_as_were_said_and_the_others_are_to_slow_down(benchmarks):
+    from benchmarks.slowdown import LIMIT, SlowDown
+
+    with Held() as server:
+        proxy = SlowDown(server.url)
+        try:
+            with ThreadPoolExecutor(LIMIT + 2) as pool:
+                answers = [pool.submit(ask, proxy.url, b"x" * 100_000) for _ in range(LIMIT + 2)]
+                refused = [answer.result() for answer in itertools.islice(as_completed(answers), 2)]
+                server.release.set()
+                passed = [answer.result() for answer in answers]
+            assert all(status == 503 and b"<Code>SlowDown</Code>" in body for status, body in refused)
+            assert sorted(status for status, _ in passed) == [200] * LIMIT + [503] * 2
+            assert {body for status, body in passed if status == 200} == {b"100000"}
+            assert (proxy.counted(), proxy.counted()) == ((LIMIT, 2), (0, 0))
+        finally:
+            proxy.stop()
+
+
+class Held(Loopback):
+    """A server that answers with the length of what it was sent, once it may."""
+
+    def __init__(self):
+        self.release = threading.Event()
+        super().__init__(HeldHandler)
+
+
+class HeldHandler(QuietHandler):
+    def do_PUT(self):  # noqa: N802  the name is BaseHTTPRequestHandler's
+        length = int(self.headers["Content-Length"])
+        self.rfile.read(length)
+        self.server.release.wait(30)
+        self.reply(200, str(length).encode())
+
+
+def ask(url, body):
+    connection = http.client.HTTPConnection(url.removeprefix("http://"))
+    with contextlib.closing(connection):
+        connection.request("PUT", "/", body)
+        answer = connection.getresponse()
+        return answer.status, answer.read()

@@ -5,6 +5,7 @@
 - ``FakeGCS(directory)``: Google Cloud Storage.
 - ``Azurite(directory)``: Azure Blob Storage.
 - ``FaultProxy(endpoint)``: goes in front of any of them, and loses answers, drops, hangs or answers itself on order.
+- ``Relay(endpoint, Distance(round_trip=0.05))``: puts any of them at a distance.
 - ``Server``: one process with its ports, log and directory, to subclass for a server of your own.
 
 Each is a context manager, listens on 127.0.0.1 only, and keeps what it writes in the directory handed in.
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from .moto import Moto
     from .process import LOOPBACK, Server, free_ports
     from .proxy import Exchange, FaultProxy
+    from .relay import Distance, Relay
     from .s3 import Credentials, S3Server
     from .seaweedfs import COMPUTE_NODE_POLICY, REQUESTER_POLICY, SeaweedFS
 
@@ -32,10 +34,12 @@ _HOMES = {
     "REQUESTER_POLICY": "seaweedfs",
     "Azurite": "azurite",
     "Credentials": "s3",
+    "Distance": "relay",
     "Exchange": "proxy",
     "FakeGCS": "fake_gcs",
     "FaultProxy": "proxy",
     "Moto": "moto",
+    "Relay": "relay",
     "S3Server": "s3",
     "SeaweedFS": "seaweedfs",
     "Server": "process",
@@ -48,10 +52,12 @@ __all__ = [
     "REQUESTER_POLICY",
     "Azurite",
     "Credentials",
+    "Distance",
     "Exchange",
     "FakeGCS",
     "FaultProxy",
     "Moto",
+    "Relay",
     "S3Server",
     "SeaweedFS",
     "Server",
