@@ -2,7 +2,8 @@
 
 Strategy: the bytes stay in the kernel. ``splice`` moves them from a socket into a pipe when they are sent, and from the
 pipe into the other socket when they are due; what is held here is when, and how many. The delay is the same for all, so
-what was sent first is due first. After each round the thread rests for a multiple of the time that the round took: what
+what was sent first is due first. When is asked after a read and a write, never before, so that no byte is early. After
+each round the thread rests for a multiple of the time that the round took: what
 comes meanwhile is moved at once, and the processor is left to those who are measured.
 
 Not modelled: packets that are lost, and the slow start of TCP. A connection has its whole window from its beginning.
@@ -72,21 +73,23 @@ class Link:
         self.lanes: dict[Lane, None] = {}
         """Those that have something to do, in the order of their turns."""
 
-    def arrival(self, size: int, now: float) -> float:
+    def arrival(self, size: int) -> float:
         """When so many bytes arrive that are sent now, behind all else."""
-        self.free = max(self.free, now) + size / self.rate
+        self.free = max(self.free, time.monotonic()) + size / self.rate
         return self.free + self.delay
 
-    def work(self, now: float) -> None:
+    def work(self) -> None:
         """Send and deliver what can be by now."""
+        now = time.monotonic()
         for lane in self.lanes:
             lane.settle(now)
         waiting = [lane for lane in self.lanes if lane.wants_to_send(now)]
         share = self.rate * (now + _AHEAD - max(self.free, now)) / max(len(waiting), 1)
         for lane in waiting:
             if self.free < now + _AHEAD:
-                lane.send(int(min(max(share, _PACKET), _RUN)), now)
+                lane.send(int(min(max(share, _PACKET), _RUN)))
                 self.lanes[lane] = self.lanes.pop(lane)  # whose turn is the last now
+        now = time.monotonic()
         for lane in list(self.lanes):
             lane.deliver(now)
 
@@ -141,16 +144,16 @@ class Lane:
         """Whether bytes have arrived that the receiver does not take."""
         return bool(self.flight) and not self.writable and self.flight[0][0] <= now and self.flight[0][1] > 0
 
-    def send(self, most: int, now: float) -> None:
+    def send(self, most: int) -> None:
         """Send what there is, up to so many bytes."""
         size, ending = self._read(min(most, self.room))
         if size:
             self.room -= size
-            self.flight.append((self.link.arrival(size, now), size))
+            self.flight.append((self.link.arrival(size), size))
         if ending == _FIN:
-            self._end(_FIN, now)
+            self._end(_FIN)
         elif ending == _RESET:
-            self.fail(now)
+            self.fail()
 
     def _read(self, most: int) -> tuple[int, int | None]:
         """How many bytes went into the pipes, and what came behind them."""
@@ -173,14 +176,14 @@ class Lane:
                 size += moved
         return size, None
 
-    def fail(self, now: float) -> None:
+    def fail(self) -> None:
         """The source is no more: the other side learns of it, and what that one sends is for nobody."""
-        self._end(_RESET, now)
+        self._end(_RESET)
         self.back.stop()
 
-    def _end(self, how: int, now: float) -> None:
+    def _end(self, how: int) -> None:
         self.sending = False
-        self.flight.append((self.link.arrival(0, now), how))
+        self.flight.append((self.link.arrival(0), how))
         self.link.lanes[self] = None
 
     def stop(self) -> None:
@@ -194,10 +197,10 @@ class Lane:
             arrived, size = self.flight.popleft()
             if size <= 0:
                 self._deliver_end(size)
-            elif rest := size - self._write(size, now):
+            elif rest := size - self._write(size):
                 self.flight.appendleft((arrived, rest))
 
-    def _write(self, size: int, now: float) -> int:
+    def _write(self, size: int) -> int:
         """How many bytes the receiver took, of those that have arrived together."""
         pipe = self.pipes[0]
         try:
@@ -206,13 +209,13 @@ class Lane:
             self.writable = False
             return 0
         except OSError:
-            self.back.fail(now)
+            self.back.fail()
             return size
         pipe.held -= written
         if not pipe.held and len(self.pipes) > 1:
             self.pipes.popleft().close()
         self.link.carried += written
-        self.acknowledged.append((now + self.link.delay, written))
+        self.acknowledged.append((time.monotonic() + self.link.delay, written))
         return written
 
     def _deliver_end(self, how: int) -> None:
@@ -261,7 +264,7 @@ class Passage:
         while True:
             wait = None if due == math.inf else max(due - time.monotonic(), 0)
             ready, _, _ = select.select([control, self._listener, self._epoll], [], [], wait)
-            now = time.monotonic()
+            began = time.monotonic()
             if control in ready:
                 said = os.read(control, 1 << 10)
                 if not said:
@@ -269,27 +272,29 @@ class Passage:
                 for _ in range(said.count(b"\n")):
                     asked()
             if self._listener in ready:
-                self._accept(now)
-            due = self._work(now)
-            time.sleep(min(_RESTS * (time.monotonic() - now), _LONGEST_REST))
+                self._accept()
+            due = self._work()
+            time.sleep(min(_RESTS * (time.monotonic() - began), _LONGEST_REST))
 
-    def _work(self, now: float) -> float:
+    def _work(self) -> float:
         """Do what can be done now; returns when there is more."""
+        now = time.monotonic()
         while self._connecting and self._connecting[0][0] <= now:
             self._connect(*self._connecting.popleft())
         for descriptor, events in self._epoll.poll(0):
             self._hear(self._lanes[descriptor], events)
-        self.there.work(now)
-        self.back.work(now)
+        self.there.work()
+        self.back.work()
+        now = time.monotonic()
         connecting = self._connecting[0][0] if self._connecting else math.inf
         return min(connecting, self.there.due(now), self.back.due(now))
 
-    def _accept(self, now: float) -> None:
+    def _accept(self) -> None:
         with contextlib.suppress(BlockingIOError):
             while True:
                 client, _ = self._listener.accept()
                 self.connections += 1
-                self._connecting.append((now + self._half, client))
+                self._connecting.append((time.monotonic() + self._half, client))
 
     def _connect(self, now: float, client: socket.socket) -> None:
         """Make a connection of the two of it; what the client sends leaves when it has heard of that."""
@@ -304,7 +309,7 @@ class Passage:
             lane.source.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _BUFFER)
             self._lanes[lane.source.fileno()] = lane
         if server.connect_ex(self._address) not in (0, errno.EINPROGRESS):
-            back.fail(now)
+            back.fail()
         for lane in (there, back):
             self._epoll.register(lane.source, select.EPOLLIN | select.EPOLLOUT | select.EPOLLET)
 
