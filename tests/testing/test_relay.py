@@ -1,4 +1,4 @@
-"""What a relay does to bytes: nothing, but for when they come. Nothing is asserted to be quick, only to be no quicker."""
+"""A relay changes nothing of the bytes but when they come. Nothing is asserted to be quick, only not to be quicker."""
 
 import contextlib
 import os
@@ -27,9 +27,12 @@ FAR = Distance(round_trip=0.1)
 @contextlib.contextmanager
 def listening(distance):
     """A listening socket, and a relay that makes it far."""
-    with socket.create_server((LOOPBACK, 0)) as listener:
-        with Relay(f"http://{LOOPBACK}:{listener.getsockname()[1]}", distance) as relay:
-            yield listener, relay
+    with socket.create_server((LOOPBACK, 0)) as listener, Relay(endpoint_of(listener), distance) as relay:
+        yield listener, relay
+
+
+def endpoint_of(listener):
+    return f"http://{LOOPBACK}:{listener.getsockname()[1]}"
 
 
 def connect(relay):
@@ -261,16 +264,22 @@ def test_a_reset_is_passed_on_behind_the_bytes(upwards):
 
 def test_who_sends_to_one_that_has_gone_is_told_a_round_trip_later():
     with connected(FAR) as (_, client, server):
-        send_all(client, [b"question"])
-        assert all_of(server) == b"question"
+        client.sendall(b"question")
+        assert server.recv(100) == b"question"
         client.close()
+        assert server.recv(1) == b""
         sent = time.monotonic()
         server.sendall(b"answer")
-        with pytest.raises(OSError, match="reset|Broken pipe"):
-            while time.monotonic() - sent < 60:
-                server.sendall(b"more")
-                time.sleep(0.01)
+        with pytest.raises((BrokenPipeError, ConnectionResetError)):
+            send_until_told(server)
         assert time.monotonic() - sent >= FAR.round_trip
+
+
+def send_until_told(end):
+    """To nobody: after a minute it has not been told."""
+    for _ in range(6_000):
+        end.sendall(b"more")
+        time.sleep(0.01)
 
 
 def test_a_server_that_is_not_there_resets_the_connection_a_round_trip_later():
@@ -298,7 +307,7 @@ def test_a_receiver_that_does_not_read_stops_the_sender(window):
 
 def test_when_the_relay_is_closed_its_connections_end_and_its_counts_stay():
     with socket.create_server((LOOPBACK, 0)) as listener:
-        relay = Relay(f"http://{LOOPBACK}:{listener.getsockname()[1]}", Distance(0))
+        relay = Relay(endpoint_of(listener), Distance(0))
         with pytest.raises(RuntimeError, match="not started"):
             _ = relay.url
         relay.start()
@@ -398,7 +407,9 @@ def test_what_is_no_distance(field, value):
         Distance(**{field: value})
 
 
-@pytest.mark.parametrize("endpoint", ["127.0.0.1:8333", "ftp://127.0.0.1", "http://", ""])
+@pytest.mark.parametrize(
+    "endpoint", ["127.0.0.1:8333", "ftp://127.0.0.1", "http://", "http://[::1", "http://a:99999", ""]
+)
 def test_what_is_no_endpoint(endpoint):
     with pytest.raises(ValueError, match="is no endpoint"):
         Relay(endpoint)
@@ -410,11 +421,11 @@ def test_without_linux_there_is_none(monkeypatch):
         Relay("http://127.0.0.1:9").start()
 
 
-def test_a_start_that_fails_leaves_nothing_behind(capfd):
-    relay = Relay("http://no-such-host.invalid:80")
+def test_a_start_that_fails_leaves_nothing_behind(monkeypatch):
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    relay = Relay("http://127.0.0.1:9")
     with pytest.raises(RuntimeError, match="ended with 1"):
         relay.start()
-    assert "gaierror" in capfd.readouterr().err
     assert (relay.connections, relay.carried) == (0, (0, 0))
 
 

@@ -23,10 +23,10 @@ from collections.abc import Callable
 
 _RESTS, _LONGEST_REST = 4, 0.002
 """How many times as long as a round a rest is, and how long at most, in seconds."""
-_AHEAD = 0.002
-"""For how many seconds a link with a rate is booked at most: what comes behind waits where it was sent."""
-_RUN, _PACKET = 1 << 20, 1500
-"""How many bytes a turn has at most, and at least where a link has a rate."""
+_AHEAD = 0.003
+"""For how many seconds a link with a rate is booked at a time: what comes meanwhile waits where it was sent."""
+_RUN, _TURN, _PACKET = 1 << 20, 1 << 17, 1500
+"""How many bytes a turn has: at most, where it is shared if it can, and at least."""
 _PIPE = 1 << 20
 """The size of a large pipe: what any user may ask for (``/proc/sys/fs/pipe-max-size``)."""
 _BUFFER = 1 << 20
@@ -67,7 +67,9 @@ class Link:
         self.delay = delay
         self.rate = rate or math.inf
         self.free = 0.0
-        """When it will have sent all that it took."""
+        """When it will have sent all that it took, if it sent all the time."""
+        self.is_waited_for = False
+        """Whether it left bytes behind, and so sends all the time until it is looked at again."""
         self.carried = 0
         """How many bytes have arrived."""
         self.lanes: dict[Lane, None] = {}
@@ -75,23 +77,32 @@ class Link:
 
     def arrival(self, size: int) -> float:
         """When so many bytes arrive that are sent now, behind all else."""
-        self.free = max(self.free, time.monotonic()) + size / self.rate
-        return self.free + self.delay
+        self.free += size / self.rate
+        return max(self.free, time.monotonic()) + self.delay
 
     def work(self) -> None:
         """Send and deliver what can be by now."""
         now = time.monotonic()
         for lane in self.lanes:
             lane.settle(now)
-        waiting = [lane for lane in self.lanes if lane.wants_to_send(now)]
-        share = self.rate * (now + _AHEAD - max(self.free, now)) / max(len(waiting), 1)
-        for lane in waiting:
-            if self.free < now + _AHEAD:
-                lane.send(int(min(max(share, _PACKET), _RUN)))
-                self.lanes[lane] = self.lanes.pop(lane)  # whose turn is the last now
+        if self.free <= now:
+            self._send(now)
         now = time.monotonic()
         for lane in list(self.lanes):
             lane.deliver(now)
+        self.is_waited_for = any(lane.wants_to_send(now) for lane in self.lanes)
+
+    def _send(self, now: float) -> None:
+        """Give each that waits a turn, until it is booked."""
+        if not self.is_waited_for:
+            self.free = now
+        waiting = [lane for lane in self.lanes if lane.wants_to_send(now)]
+        most = self.rate * (now + _AHEAD - self.free)
+        turn = min(max(most / max(len(waiting), 1), _TURN), most, _RUN)
+        for lane in waiting:
+            if self.free < now + _AHEAD:
+                lane.send(int(max(turn, _PACKET)))
+                self.lanes[lane] = self.lanes.pop(lane)  # whose turn is the last now
 
     def due(self, now: float) -> float:
         """When there is more to do, unless a socket says so before."""
@@ -135,7 +146,7 @@ class Lane:
             when = self.flight[0][0]
         if self.readable and self.sending and not self._is_blocked(now):
             if self.room:
-                when = min(when, self.link.free - _AHEAD)
+                when = min(when, self.link.free)
             elif self.acknowledged:
                 when = min(when, self.acknowledged[0][0])
         return when
@@ -250,7 +261,7 @@ class Passage:
         self.connections = 0
         """How many it has accepted."""
         self.there, self.back = Link(round_trip / 2, rate), Link(round_trip / 2, rate)
-        self._family, _, _, _, self._address = socket.getaddrinfo(*address, type=socket.SOCK_STREAM)[0]
+        self._server = socket.getaddrinfo(address[0], address[1], type=socket.SOCK_STREAM)[0]
         self._half, self._window = round_trip / 2, window or 1 << 62
         self._connecting: deque[tuple[float, socket.socket]] = deque()
         """When the server learns of a connection, and the client's end of it."""
@@ -260,10 +271,11 @@ class Passage:
 
     def run(self, control: int, asked: Callable[[], object]) -> None:
         """Carry bytes until the file ``control`` ends; ``asked()`` is called for each line in it."""
-        due = math.inf
+        due, listener = math.inf, self._listener.fileno()
         while True:
-            wait = None if due == math.inf else max(due - time.monotonic(), 0)
-            ready, _, _ = select.select([control, self._listener, self._epoll], [], [], wait)
+            rested = time.monotonic()
+            wait = None if due == math.inf else max(due - rested, 0)
+            ready, _, _ = select.select([control, listener, self._epoll.fileno()], [], [], wait)
             began = time.monotonic()
             if control in ready:
                 said = os.read(control, 1 << 10)
@@ -271,18 +283,32 @@ class Passage:
                     return
                 for _ in range(said.count(b"\n")):
                     asked()
-            if self._listener in ready:
+            if listener in ready:
                 self._accept()
-            due = self._work()
-            time.sleep(min(_RESTS * (time.monotonic() - began), _LONGEST_REST))
+            if self._hear() or listener in ready or due <= began:
+                due = self._work()
+            rest = _RESTS * (time.monotonic() - began) - (began - rested)
+            time.sleep(min(max(rest, 0), _LONGEST_REST))
+
+    def _hear(self) -> bool:
+        """Take note of what the kernel says of the sockets; whether any of it is new."""
+        is_new = False
+        for descriptor, events in self._epoll.poll(0):
+            lane = self._lanes[descriptor]
+            if events & ~select.EPOLLOUT and not lane.readable:
+                lane.readable = is_new = True
+                lane.link.lanes[lane] = None
+            if events & ~select.EPOLLIN and not lane.back.writable:
+                lane.back.writable = is_new = True
+                lane.back.link.lanes[lane.back] = None
+        return is_new
 
     def _work(self) -> float:
         """Do what can be done now; returns when there is more."""
         now = time.monotonic()
         while self._connecting and self._connecting[0][0] <= now:
             self._connect(*self._connecting.popleft())
-        for descriptor, events in self._epoll.poll(0):
-            self._hear(self._lanes[descriptor], events)
+            self._hear()
         self.there.work()
         self.back.work()
         now = time.monotonic()
@@ -298,7 +324,7 @@ class Passage:
 
     def _connect(self, now: float, client: socket.socket) -> None:
         """Make a connection of the two of it; what the client sends leaves when it has heard of that."""
-        server = socket.socket(self._family, socket.SOCK_STREAM)
+        server = socket.socket(self._server[0], socket.SOCK_STREAM)
         server.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER)
         there = Lane(client, server, self.there, self._window, now + self._half)
         back = Lane(server, client, self.back, self._window, now)
@@ -308,16 +334,7 @@ class Passage:
             lane.source.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             lane.source.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _BUFFER)
             self._lanes[lane.source.fileno()] = lane
-        if server.connect_ex(self._address) not in (0, errno.EINPROGRESS):
+        if server.connect_ex(self._server[4]) not in (0, errno.EINPROGRESS):
             back.fail()
         for lane in (there, back):
             self._epoll.register(lane.source, select.EPOLLIN | select.EPOLLOUT | select.EPOLLET)
-
-    def _hear(self, lane: Lane, events: int) -> None:
-        """Take note of what the kernel says of the socket that is a lane's source, and its way back's sink."""
-        if events & ~select.EPOLLOUT:
-            lane.readable = True
-            lane.link.lanes[lane] = None
-        if events & ~select.EPOLLIN:
-            lane.back.writable = True
-            lane.back.link.lanes[lane.back] = None
