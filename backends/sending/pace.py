@@ -1,7 +1,8 @@
 """How many requests are under way at once: a number that finds its own measure.
 
-Strategy: nobody can tell how far a store is, but whether more requests at once bring more. The number doubles while
-that helps, and while this process has processor time to spare: where the store is near it has none, and stays with few.
+Strategy: nobody can tell how far a store is, but how much of its time this process waits, and whether more requests at
+once bring more. The number grows to what takes the rest of its time, as long as that helps: where the store is near
+there is no time to spare, and it stays with few.
 When a store says that it is too much, or does not answer, the number falls, and comes back step by step. Whoever waits
 before another try tells the pace that sent him, which is found by context: a request knows nothing of it.
 """
@@ -14,10 +15,12 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 
 _HELPS = 1.2
-"""How many times as many requests a second are worth twice as many at once."""
+"""How many times as many requests a second are worth that there are more at once."""
 _SPARE = 0.5
 """The share of a processor that this process needs, above which more requests would only wait for it."""
-_IDLE = 0.125
+_BUSY = 0.8
+_MOST_TIMES = 8
+"""The number becomes no more times as large at once."""
 _FALLS = 0.75
 _STEPS = 16
 
@@ -112,7 +115,8 @@ class Pace:
             self._is_seeking = False
         elif busy < _SPARE and self.number < self._most:
             self._before = self.number, rate
-            self.number = min(self._most, self.number * (4 if busy < _IDLE else 2))
+            times = min(_MOST_TIMES, _BUSY / max(busy, 1e-6))
+            self.number = min(self._most, int(self.number * times))
             self._top, self._is_settling = self.number, True
 
 
