@@ -291,6 +291,22 @@ def test_a_server_that_is_not_there_resets_the_connection_a_round_trip_later():
         assert time.monotonic() - began >= FAR.round_trip
 
 
+def test_a_connection_that_has_ended_leaves_nothing_open():
+    with listening(Distance(0.01)) as (listener, relay):
+        files = f"/proc/{relay._process.pid}/fd"
+        before = len(os.listdir(files))
+        for ending in (socket.socket.close, abort):
+            for _ in range(5):
+                with connect(relay) as client, accept(listener) as server:
+                    client.sendall(b"question")
+                    assert server.recv(100) == b"question"
+                    ending(client)
+        deadline = time.monotonic() + 60
+        while len(os.listdir(files)) > before:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+
+
 @pytest.mark.parametrize("window", [1 << 20, None])
 def test_a_receiver_that_does_not_read_stops_the_sender(window):
     """Only the kernel's buffers and the window fill; and what is read at last is what was sent."""

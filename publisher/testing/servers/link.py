@@ -32,7 +32,7 @@ _PIPE = 1 << 20
 _BUFFER = 1 << 20
 """The buffers of a socket, which count for no window: smaller than the kernel would let them become."""
 _HOW = os.SPLICE_F_NONBLOCK | os.SPLICE_F_MOVE
-_FIN, _RESET = 0, -1
+FIN, RESET = 0, -1
 """In place of a size: the sender sends no more, and the connection is no more."""
 
 
@@ -101,7 +101,7 @@ class Link:
         turn = min(max(most / max(len(waiting), 1), _TURN), most, _RUN)
         for lane in waiting:
             if self.free < now + _AHEAD:
-                lane.send(int(max(turn, _PACKET)))
+                lane.send(math.ceil(max(turn, _PACKET)))
                 self.lanes[lane] = self.lanes.pop(lane)  # whose turn is the last now
 
     def due(self, now: float) -> float:
@@ -161,10 +161,8 @@ class Lane:
         if size:
             self.room -= size
             self.flight.append((self.link.arrival(size), size))
-        if ending == _FIN:
-            self._end(_FIN)
-        elif ending == _RESET:
-            self.fail()
+        if ending is not None:
+            self.end(ending)
 
     def _read(self, most: int) -> tuple[int, int | None]:
         """How many bytes went into the pipes, and what came behind them."""
@@ -179,28 +177,19 @@ class Lane:
                 else:
                     self.readable = False
             except OSError:
-                return size, _RESET
+                return size, RESET
             else:
                 if not moved:
-                    return size, _FIN
+                    return size, FIN
                 self.pipes[-1].held += moved
                 size += moved
         return size, None
 
-    def fail(self) -> None:
-        """The source is no more: the other side learns of it, and what that one sends is for nobody."""
-        self._end(_RESET)
-        self.back.stop()
-
-    def _end(self, how: int) -> None:
+    def end(self, how: int) -> None:
+        """Send nothing more but the end, behind the last bytes."""
         self.sending = False
         self.flight.append((self.link.arrival(0), how))
         self.link.lanes[self] = None
-
-    def stop(self) -> None:
-        """Carry nothing any more."""
-        self.sending = self.delivering = False
-        self.flight.clear()
 
     def deliver(self, now: float) -> None:
         """Write what has arrived, as far as the receiver takes it."""
@@ -220,7 +209,7 @@ class Lane:
             self.writable = False
             return 0
         except OSError:
-            self.back.fail()
+            self.back.end(RESET)
             return size
         pipe.held -= written
         if not pipe.held and len(self.pipes) > 1:
@@ -230,7 +219,7 @@ class Lane:
         return written
 
     def _deliver_end(self, how: int) -> None:
-        if how == _RESET:
+        if how == RESET:
             self.sink.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         else:
             self.delivering = False
@@ -239,7 +228,8 @@ class Lane:
             if self.back.delivering:
                 return
         for lane in (self, self.back):
-            lane.stop()
+            lane.sending = False
+            lane.flight.clear()
             lane.source.close()
             for pipe in lane.pipes:
                 pipe.close()
@@ -335,6 +325,6 @@ class Passage:
             lane.source.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _BUFFER)
             self._lanes[lane.source.fileno()] = lane
         if server.connect_ex(self._server[4]) not in (0, errno.EINPROGRESS):
-            back.fail()
+            back.end(RESET)
         for lane in (there, back):
             self._epoll.register(lane.source, select.EPOLLIN | select.EPOLLOUT | select.EPOLLET)
