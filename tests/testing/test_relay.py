@@ -204,7 +204,7 @@ def test_no_more_than_the_window_is_under_way(upwards):
 
 @pytest.mark.parametrize("upwards", [True, False], ids=["to-the-server", "from-it"])
 def test_all_connections_share_the_rate_by_turns(upwards):
-    rate, size = 1e6, 300_000
+    rate, size = 1.5e6, 600_000
     with listening(Distance(0.02, window=None, rate=rate)) as (listener, relay), contextlib.ExitStack() as ends:
         pairs = []
         for _ in range(2):
@@ -220,7 +220,7 @@ def test_all_connections_share_the_rate_by_turns(upwards):
         lead = time.monotonic() - began
         seen = read_both(one_receives, other_receives, size)
         assert time.monotonic() - began >= 2 * size / rate
-        assert seen >= size - lead * rate - size / 10
+        assert seen >= size - lead * rate - size / 2  # by one after the other it were none
 
 
 def read_both(one, other, size):

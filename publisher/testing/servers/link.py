@@ -21,12 +21,12 @@ import time
 from collections import deque
 from collections.abc import Callable
 
-_RESTS, _LONGEST_REST = 4, 0.002
-"""How many times as long as a round a rest is, and how long at most, in seconds."""
+_RESTS, _LONGEST_REST = 9, (0.0002, 0.002)
+"""How many times as long as a round a rest is; how many seconds at most, of a short and of a long round trip."""
 _AHEAD = 0.003
 """For how many seconds a link with a rate is booked at a time: what comes meanwhile waits where it was sent."""
 _RUN, _TURN, _PACKET = 1 << 20, 1 << 17, 1500
-"""How many bytes a turn has: at most, where it is shared if it can, and at least."""
+"""How many bytes a turn has: at most, at most where others wait, and at least."""
 _PIPE = 1 << 20
 """The size of a large pipe: what any user may ask for (``/proc/sys/fs/pipe-max-size``)."""
 _BUFFER = 1 << 20
@@ -97,11 +97,11 @@ class Link:
         if not self.is_waited_for:
             self.free = now
         waiting = [lane for lane in self.lanes if lane.wants_to_send(now)]
-        most = self.rate * (now + _AHEAD - self.free)
-        turn = min(max(most / max(len(waiting), 1), _TURN), most, _RUN)
+        share = self.rate * (now + _AHEAD - self.free) / max(len(waiting), 1)
+        turn = min(max(share, _PACKET, min(_TURN, self.rate * _AHEAD)), _RUN)
         for lane in waiting:
             if self.free < now + _AHEAD:
-                lane.send(math.ceil(max(turn, _PACKET)))
+                lane.send(math.ceil(turn))
                 self.lanes[lane] = self.lanes.pop(lane)  # whose turn is the last now
 
     def due(self, now: float) -> float:
@@ -253,6 +253,7 @@ class Passage:
         self.there, self.back = Link(round_trip / 2, rate), Link(round_trip / 2, rate)
         self._server = socket.getaddrinfo(address[0], address[1], type=socket.SOCK_STREAM)[0]
         self._half, self._window = round_trip / 2, window or 1 << 62
+        self._rest = min(max(round_trip / 25, _LONGEST_REST[0]), _LONGEST_REST[1])
         self._connecting: deque[tuple[float, socket.socket]] = deque()
         """When the server learns of a connection, and the client's end of it."""
         self._lanes: dict[int, Lane] = {}
@@ -278,7 +279,7 @@ class Passage:
             if self._hear() or listener in ready or due <= began:
                 due = self._work()
             rest = _RESTS * (time.monotonic() - began) - (began - rested)
-            time.sleep(min(max(rest, 0), _LONGEST_REST))
+            time.sleep(min(max(rest, 0), self._rest))
 
     def _hear(self) -> bool:
         """Take note of what the kernel says of the sockets; whether any of it is new."""
