@@ -21,18 +21,18 @@ import time
 from collections import deque
 from collections.abc import Callable
 
-_RESTS, _LONGEST_REST = 4, 0.002
-"""How many times as long as a round a rest is, and how long at most, in seconds."""
+_RESTS, _LONGEST_REST = 9, (0.0002, 0.002)
+"""How many times as long as a round a rest is; how many seconds at most, of a short and of a long round trip."""
 _AHEAD = 0.003
 """For how many seconds a link with a rate is booked at a time: what comes meanwhile waits where it was sent."""
 _RUN, _TURN, _PACKET = 1 << 20, 1 << 17, 1500
-"""How many bytes a turn has: at most, where it is shared if it can, and at least."""
+"""How many bytes a turn has: at most, at most where others wait, and at least."""
 _PIPE = 1 << 20
 """The size of a large pipe: what any user may ask for (``/proc/sys/fs/pipe-max-size``)."""
 _BUFFER = 1 << 20
 """The buffers of a socket, which count for no window: smaller than the kernel would let them become."""
 _HOW = os.SPLICE_F_NONBLOCK | os.SPLICE_F_MOVE
-_FIN, _RESET = 0, -1
+FIN, RESET = 0, -1
 """In place of a size: the sender sends no more, and the connection is no more."""
 
 
@@ -97,11 +97,11 @@ class Link:
         if not self.is_waited_for:
             self.free = now
         waiting = [lane for lane in self.lanes if lane.wants_to_send(now)]
-        most = self.rate * (now + _AHEAD - self.free)
-        turn = min(max(most / max(len(waiting), 1), _TURN), most, _RUN)
+        share = self.rate * (now + _AHEAD - self.free) / max(len(waiting), 1)
+        turn = min(max(share, _PACKET, min(_TURN, self.rate * _AHEAD)), _RUN)
         for lane in waiting:
             if self.free < now + _AHEAD:
-                lane.send(int(max(turn, _PACKET)))
+                lane.send(math.ceil(turn))
                 self.lanes[lane] = self.lanes.pop(lane)  # whose turn is the last now
 
     def due(self, now: float) -> float:
@@ -161,10 +161,8 @@ class Lane:
         if size:
             self.room -= size
             self.flight.append((self.link.arrival(size), size))
-        if ending == _FIN:
-            self._end(_FIN)
-        elif ending == _RESET:
-            self.fail()
+        if ending is not None:
+            self.end(ending)
 
     def _read(self, most: int) -> tuple[int, int | None]:
         """How many bytes went into the pipes, and what came behind them."""
@@ -179,28 +177,19 @@ class Lane:
                 else:
                     self.readable = False
             except OSError:
-                return size, _RESET
+                return size, RESET
             else:
                 if not moved:
-                    return size, _FIN
+                    return size, FIN
                 self.pipes[-1].held += moved
                 size += moved
         return size, None
 
-    def fail(self) -> None:
-        """The source is no more: the other side learns of it, and what that one sends is for nobody."""
-        self._end(_RESET)
-        self.back.stop()
-
-    def _end(self, how: int) -> None:
+    def end(self, how: int) -> None:
+        """Send nothing more but the end, behind the last bytes."""
         self.sending = False
         self.flight.append((self.link.arrival(0), how))
         self.link.lanes[self] = None
-
-    def stop(self) -> None:
-        """Carry nothing any more."""
-        self.sending = self.delivering = False
-        self.flight.clear()
 
     def deliver(self, now: float) -> None:
         """Write what has arrived, as far as the receiver takes it."""
@@ -220,7 +209,7 @@ class Lane:
             self.writable = False
             return 0
         except OSError:
-            self.back.fail()
+            self.back.end(RESET)
             return size
         pipe.held -= written
         if not pipe.held and len(self.pipes) > 1:
@@ -230,7 +219,7 @@ class Lane:
         return written
 
     def _deliver_end(self, how: int) -> None:
-        if how == _RESET:
+        if how == RESET:
             self.sink.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         else:
             self.delivering = False
@@ -239,7 +228,8 @@ class Lane:
             if self.back.delivering:
                 return
         for lane in (self, self.back):
-            lane.stop()
+            lane.sending = False
+            lane.flight.clear()
             lane.source.close()
             for pipe in lane.pipes:
                 pipe.close()
@@ -263,6 +253,7 @@ class Passage:
         self.there, self.back = Link(round_trip / 2, rate), Link(round_trip / 2, rate)
         self._server = socket.getaddrinfo(address[0], address[1], type=socket.SOCK_STREAM)[0]
         self._half, self._window = round_trip / 2, window or 1 << 62
+        self._rest = min(max(round_trip / 25, _LONGEST_REST[0]), _LONGEST_REST[1])
         self._connecting: deque[tuple[float, socket.socket]] = deque()
         """When the server learns of a connection, and the client's end of it."""
         self._lanes: dict[int, Lane] = {}
@@ -288,7 +279,7 @@ class Passage:
             if self._hear() or listener in ready or due <= began:
                 due = self._work()
             rest = _RESTS * (time.monotonic() - began) - (began - rested)
-            time.sleep(min(max(rest, 0), _LONGEST_REST))
+            time.sleep(min(max(rest, 0), self._rest))
 
     def _hear(self) -> bool:
         """Take note of what the kernel says of the sockets; whether any of it is new."""
@@ -335,6 +326,6 @@ class Passage:
             lane.source.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _BUFFER)
             self._lanes[lane.source.fileno()] = lane
         if server.connect_ex(self._server[4]) not in (0, errno.EINPROGRESS):
-            back.fail()
+            back.end(RESET)
         for lane in (there, back):
             self._epoll.register(lane.source, select.EPOLLIN | select.EPOLLOUT | select.EPOLLET)
