@@ -65,8 +65,7 @@ def _raced(bench: Bench, job: Job, endpoint: str) -> Raced:
     with job.at(bench, s3_at(endpoint), named(FAR)) as ready:
         outcome = ready.raced()
         met = all(verdict.met for verdict in outcome.verdicts())
-        explanation = "" if met else "\n\n".join((f"**{outcome.job}**", outcome.split(), ready.explained()))
-        return Raced(job, outcome, explanation)
+        return Raced(job, outcome, "" if met else f"**{outcome.job}**\n\n{outcome.split()}")
 
 
 def summary(outcomes: Sequence[Outcome]) -> str:
