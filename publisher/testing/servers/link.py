@@ -2,7 +2,8 @@
 
 Strategy: the bytes stay in the kernel. ``splice`` moves them from a socket into a pipe when they are sent, and from the
 pipe into the other socket when they are due; what is held here is when, and how many. The delay is the same for all, so
-what was sent first is due first. After each round the thread rests for a multiple of the time that the round took: what
+what was sent first is due first. When is asked after a read and a write, never before, so that no byte is early. After
+each round the thread rests for a multiple of the time that the round took: what
 comes meanwhile is moved at once, and the processor is left to those who are measured.
 
 Not modelled: packets that are lost, and the slow start of TCP. A connection has its whole window from its beginning.
@@ -20,18 +21,18 @@ import time
 from collections import deque
 from collections.abc import Callable
 
-_RESTS, _LONGEST_REST = 4, 0.002
-"""How many times as long as a round a rest is, and how long at most, in seconds."""
-_AHEAD = 0.002
-"""For how many seconds a link with a rate is booked at most: what comes behind waits where it was sent."""
-_RUN, _PACKET = 1 << 20, 1500
-"""How many bytes a turn has at most, and at least where a link has a rate."""
+_RESTS, _LONGEST_REST = 9, (0.0002, 0.002)
+"""How many times as long as a round a rest is; how many seconds at most, of a short and of a long round trip."""
+_AHEAD = 0.003
+"""For how many seconds a link with a rate is booked at a time: what comes meanwhile waits where it was sent."""
+_RUN, _TURN, _PACKET = 1 << 20, 1 << 17, 1500
+"""How many bytes a turn has: at most, at most where others wait, and at least."""
 _PIPE = 1 << 20
 """The size of a large pipe: what any user may ask for (``/proc/sys/fs/pipe-max-size``)."""
 _BUFFER = 1 << 20
 """The buffers of a socket, which count for no window: smaller than the kernel would let them become."""
 _HOW = os.SPLICE_F_NONBLOCK | os.SPLICE_F_MOVE
-_FIN, _RESET = 0, -1
+FIN, RESET = 0, -1
 """In place of a size: the sender sends no more, and the connection is no more."""
 
 
@@ -66,29 +67,42 @@ class Link:
         self.delay = delay
         self.rate = rate or math.inf
         self.free = 0.0
-        """When it will have sent all that it took."""
+        """When it will have sent all that it took, if it sent all the time."""
+        self.is_waited_for = False
+        """Whether it left bytes behind, and so sends all the time until it is looked at again."""
         self.carried = 0
         """How many bytes have arrived."""
         self.lanes: dict[Lane, None] = {}
         """Those that have something to do, in the order of their turns."""
 
-    def arrival(self, size: int, now: float) -> float:
+    def arrival(self, size: int) -> float:
         """When so many bytes arrive that are sent now, behind all else."""
-        self.free = max(self.free, now) + size / self.rate
-        return self.free + self.delay
+        self.free += size / self.rate
+        return max(self.free, time.monotonic()) + self.delay
 
-    def work(self, now: float) -> None:
+    def work(self) -> None:
         """Send and deliver what can be by now."""
+        now = time.monotonic()
         for lane in self.lanes:
             lane.settle(now)
-        waiting = [lane for lane in self.lanes if lane.wants_to_send(now)]
-        share = self.rate * (now + _AHEAD - max(self.free, now)) / max(len(waiting), 1)
-        for lane in waiting:
-            if self.free < now + _AHEAD:
-                lane.send(int(min(max(share, _PACKET), _RUN)), now)
-                self.lanes[lane] = self.lanes.pop(lane)  # whose turn is the last now
+        if self.free <= now:
+            self._send(now)
+        now = time.monotonic()
         for lane in list(self.lanes):
             lane.deliver(now)
+        self.is_waited_for = any(lane.wants_to_send(now) for lane in self.lanes)
+
+    def _send(self, now: float) -> None:
+        """Give each that waits a turn, until it is booked."""
+        if not self.is_waited_for:
+            self.free = now
+        waiting = [lane for lane in self.lanes if lane.wants_to_send(now)]
+        share = self.rate * (now + _AHEAD - self.free) / max(len(waiting), 1)
+        turn = min(max(share, _PACKET, min(_TURN, self.rate * _AHEAD)), _RUN)
+        for lane in waiting:
+            if self.free < now + _AHEAD:
+                lane.send(math.ceil(turn))
+                self.lanes[lane] = self.lanes.pop(lane)  # whose turn is the last now
 
     def due(self, now: float) -> float:
         """When there is more to do, unless a socket says so before."""
@@ -132,7 +146,7 @@ class Lane:
             when = self.flight[0][0]
         if self.readable and self.sending and not self._is_blocked(now):
             if self.room:
-                when = min(when, self.link.free - _AHEAD)
+                when = min(when, self.link.free)
             elif self.acknowledged:
                 when = min(when, self.acknowledged[0][0])
         return when
@@ -141,16 +155,14 @@ class Lane:
         """Whether bytes have arrived that the receiver does not take."""
         return bool(self.flight) and not self.writable and self.flight[0][0] <= now and self.flight[0][1] > 0
 
-    def send(self, most: int, now: float) -> None:
+    def send(self, most: int) -> None:
         """Send what there is, up to so many bytes."""
         size, ending = self._read(min(most, self.room))
         if size:
             self.room -= size
-            self.flight.append((self.link.arrival(size, now), size))
-        if ending == _FIN:
-            self._end(_FIN, now)
-        elif ending == _RESET:
-            self.fail(now)
+            self.flight.append((self.link.arrival(size), size))
+        if ending is not None:
+            self.end(ending)
 
     def _read(self, most: int) -> tuple[int, int | None]:
         """How many bytes went into the pipes, and what came behind them."""
@@ -165,28 +177,19 @@ class Lane:
                 else:
                     self.readable = False
             except OSError:
-                return size, _RESET
+                return size, RESET
             else:
                 if not moved:
-                    return size, _FIN
+                    return size, FIN
                 self.pipes[-1].held += moved
                 size += moved
         return size, None
 
-    def fail(self, now: float) -> None:
-        """The source is no more: the other side learns of it, and what that one sends is for nobody."""
-        self._end(_RESET, now)
-        self.back.stop()
-
-    def _end(self, how: int, now: float) -> None:
+    def end(self, how: int) -> None:
+        """Send nothing more but the end, behind the last bytes."""
         self.sending = False
-        self.flight.append((self.link.arrival(0, now), how))
+        self.flight.append((self.link.arrival(0), how))
         self.link.lanes[self] = None
-
-    def stop(self) -> None:
-        """Carry nothing any more."""
-        self.sending = self.delivering = False
-        self.flight.clear()
 
     def deliver(self, now: float) -> None:
         """Write what has arrived, as far as the receiver takes it."""
@@ -194,10 +197,10 @@ class Lane:
             arrived, size = self.flight.popleft()
             if size <= 0:
                 self._deliver_end(size)
-            elif rest := size - self._write(size, now):
+            elif rest := size - self._write(size):
                 self.flight.appendleft((arrived, rest))
 
-    def _write(self, size: int, now: float) -> int:
+    def _write(self, size: int) -> int:
         """How many bytes the receiver took, of those that have arrived together."""
         pipe = self.pipes[0]
         try:
@@ -206,17 +209,17 @@ class Lane:
             self.writable = False
             return 0
         except OSError:
-            self.back.fail(now)
+            self.back.end(RESET)
             return size
         pipe.held -= written
         if not pipe.held and len(self.pipes) > 1:
             self.pipes.popleft().close()
         self.link.carried += written
-        self.acknowledged.append((now + self.link.delay, written))
+        self.acknowledged.append((time.monotonic() + self.link.delay, written))
         return written
 
     def _deliver_end(self, how: int) -> None:
-        if how == _RESET:
+        if how == RESET:
             self.sink.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         else:
             self.delivering = False
@@ -225,7 +228,8 @@ class Lane:
             if self.back.delivering:
                 return
         for lane in (self, self.back):
-            lane.stop()
+            lane.sending = False
+            lane.flight.clear()
             lane.source.close()
             for pipe in lane.pipes:
                 pipe.close()
@@ -247,8 +251,9 @@ class Passage:
         self.connections = 0
         """How many it has accepted."""
         self.there, self.back = Link(round_trip / 2, rate), Link(round_trip / 2, rate)
-        self._family, _, _, _, self._address = socket.getaddrinfo(*address, type=socket.SOCK_STREAM)[0]
+        self._server = socket.getaddrinfo(address[0], address[1], type=socket.SOCK_STREAM)[0]
         self._half, self._window = round_trip / 2, window or 1 << 62
+        self._rest = min(max(round_trip / 25, _LONGEST_REST[0]), _LONGEST_REST[1])
         self._connecting: deque[tuple[float, socket.socket]] = deque()
         """When the server learns of a connection, and the client's end of it."""
         self._lanes: dict[int, Lane] = {}
@@ -257,43 +262,60 @@ class Passage:
 
     def run(self, control: int, asked: Callable[[], object]) -> None:
         """Carry bytes until the file ``control`` ends; ``asked()`` is called for each line in it."""
-        due = math.inf
+        due, listener = math.inf, self._listener.fileno()
         while True:
-            wait = None if due == math.inf else max(due - time.monotonic(), 0)
-            ready, _, _ = select.select([control, self._listener, self._epoll], [], [], wait)
-            now = time.monotonic()
+            rested = time.monotonic()
+            wait = None if due == math.inf else max(due - rested, 0)
+            ready, _, _ = select.select([control, listener, self._epoll.fileno()], [], [], wait)
+            began = time.monotonic()
             if control in ready:
                 said = os.read(control, 1 << 10)
                 if not said:
                     return
                 for _ in range(said.count(b"\n")):
                     asked()
-            if self._listener in ready:
-                self._accept(now)
-            due = self._work(now)
-            time.sleep(min(_RESTS * (time.monotonic() - now), _LONGEST_REST))
+            if listener in ready:
+                self._accept()
+            if self._hear() or listener in ready or due <= began:
+                due = self._work()
+            rest = _RESTS * (time.monotonic() - began) - (began - rested)
+            time.sleep(min(max(rest, 0), self._rest))
 
-    def _work(self, now: float) -> float:
+    def _hear(self) -> bool:
+        """Take note of what the kernel says of the sockets; whether any of it is new."""
+        is_new = False
+        for descriptor, events in self._epoll.poll(0):
+            lane = self._lanes[descriptor]
+            if events & ~select.EPOLLOUT and not lane.readable:
+                lane.readable = is_new = True
+                lane.link.lanes[lane] = None
+            if events & ~select.EPOLLIN and not lane.back.writable:
+                lane.back.writable = is_new = True
+                lane.back.link.lanes[lane.back] = None
+        return is_new
+
+    def _work(self) -> float:
         """Do what can be done now; returns when there is more."""
+        now = time.monotonic()
         while self._connecting and self._connecting[0][0] <= now:
             self._connect(*self._connecting.popleft())
-        for descriptor, events in self._epoll.poll(0):
-            self._hear(self._lanes[descriptor], events)
-        self.there.work(now)
-        self.back.work(now)
+            self._hear()
+        self.there.work()
+        self.back.work()
+        now = time.monotonic()
         connecting = self._connecting[0][0] if self._connecting else math.inf
         return min(connecting, self.there.due(now), self.back.due(now))
 
-    def _accept(self, now: float) -> None:
+    def _accept(self) -> None:
         with contextlib.suppress(BlockingIOError):
             while True:
                 client, _ = self._listener.accept()
                 self.connections += 1
-                self._connecting.append((now + self._half, client))
+                self._connecting.append((time.monotonic() + self._half, client))
 
     def _connect(self, now: float, client: socket.socket) -> None:
         """Make a connection of the two of it; what the client sends leaves when it has heard of that."""
-        server = socket.socket(self._family, socket.SOCK_STREAM)
+        server = socket.socket(self._server[0], socket.SOCK_STREAM)
         server.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER)
         there = Lane(client, server, self.there, self._window, now + self._half)
         back = Lane(server, client, self.back, self._window, now)
@@ -303,16 +325,7 @@ class Passage:
             lane.source.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             lane.source.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _BUFFER)
             self._lanes[lane.source.fileno()] = lane
-        if server.connect_ex(self._address) not in (0, errno.EINPROGRESS):
-            back.fail(now)
+        if server.connect_ex(self._server[4]) not in (0, errno.EINPROGRESS):
+            back.end(RESET)
         for lane in (there, back):
             self._epoll.register(lane.source, select.EPOLLIN | select.EPOLLOUT | select.EPOLLET)
-
-    def _hear(self, lane: Lane, events: int) -> None:
-        """Take note of what the kernel says of the socket that is a lane's source, and its way back's sink."""
-        if events & ~select.EPOLLOUT:
-            lane.readable = True
-            lane.link.lanes[lane] = None
-        if events & ~select.EPOLLIN:
-            lane.back.writable = True
-            lane.back.link.lanes[lane.back] = None

@@ -186,10 +186,11 @@ def _say(*words: object) -> None:
 
 def _parts(endpoint: str) -> tuple[str, str, int]:
     """The scheme, the host and the port of an endpoint. Raises ``ValueError``."""
-    parts = urlsplit(endpoint)
-    if parts.scheme not in _PORTS or not parts.hostname:
-        raise ValueError(f"{endpoint!r} is no endpoint: write a URL such as http://127.0.0.1:8333")
-    return parts.scheme, parts.hostname, parts.port or _PORTS[parts.scheme]
+    with contextlib.suppress(ValueError):
+        parts = urlsplit(endpoint)
+        if parts.scheme in _PORTS and parts.hostname:
+            return parts.scheme, parts.hostname, parts.port or _PORTS[parts.scheme]
+    raise ValueError(f"{endpoint!r} is no endpoint: write a URL such as http://127.0.0.1:8333")
 
 
 if __name__ == "__main__":
