@@ -80,8 +80,8 @@ def _group(image: ET.Element, section: Section, left: float, top: float) -> None
         top += _TITLE
     unit = (_COLUMN - _LABEL - _VALUE) / _CLIP
     zero = left + _LABEL
-    for line, bar in enumerate(section.bars):
-        _bar(image, bar, zero, top + line * _LINE, unit)
+    for row, bar in enumerate(section.bars):
+        _bar(image, bar, zero, top + row * _LINE, unit)
     ends = {"y1": number(top), "y2": number(top + len(section.bars) * _LINE)}
     ET.SubElement(image, "line", {"class": "one", "x1": number(zero + unit), "x2": number(zero + unit), **ends})
 

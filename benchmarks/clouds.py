@@ -45,11 +45,12 @@ class Cloud:
 
 
 def files(bench: Bench) -> list[Section]:
-    """One file of some size, and some small ones."""
+    """One file of some size, and some small ones if they are several."""
     outcomes: list[Outcome] = []
+    sources = [bench.data.link, *([bench.data.few] if bench.sizes.few_files > 1 else [])]
     for opened in (_s3, _google, _azure):
         with opened(bench) as cloud, bench.place.beside(cloud.pid):
-            for job in _jobs(cloud, [bench.data.link, bench.data.few]):
+            for job in _jobs(cloud, sources):
                 with job.at(bench, cloud.variables, f"{cloud.name}, {named(FAR)}") as ready:
                     outcomes.append(ready.raced(at_most=_ROUNDS))
     verdicts = [verdict for outcome in outcomes for verdict in outcome.verdicts()]

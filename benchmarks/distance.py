@@ -65,8 +65,7 @@ def _raced(bench: Bench, job: Job, endpoint: str) -> Raced:
     with job.at(bench, s3_at(endpoint), named(FAR)) as ready:
         outcome = ready.raced()
         met = all(verdict.met for verdict in outcome.verdicts())
-        explanation = "" if met else "\n\n".join((f"**{outcome.job}**", outcome.split(), ready.explained()))
-        return Raced(job, outcome, explanation)
+        return Raced(job, outcome, "" if met else f"**{outcome.job}**\n\n{outcome.split()}")
 
 
 def summary(outcomes: Sequence[Outcome]) -> str:
@@ -95,7 +94,7 @@ def _through(distance: Distance) -> str:
     link = "" if distance.rate is None else f", and {size(distance.rate)} a second each way in all"
     return (
         f"Between the client and the server is a relay with a round trip of {distance.round_trip * 1000:g} ms, and a "
-        f"window of {distance.window >> 20} MiB for each connection and direction{link}. What it does counts as the "
+        f"window of {WINDOW >> 20} MiB for each connection and direction{link}. What it does counts as the "
         "server's."
     )
 

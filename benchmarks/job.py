@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.bench import Bench, Check, Stage, Variables
-from benchmarks.profiling import explained
 from benchmarks.race import Aim, Contestant, Outcome
 from benchmarks.workplace import Command, ours
 
@@ -57,10 +56,6 @@ class Ready:
         names = [name for name in self.job.commands if not among or name not in self.job.peers or name in among]
         aim = Aim(tuple(name for name in names if name in self.job.peers))
         return self.bench.outcome(self.title, {n: self.contestant(n) for n in names}, [aim], at_most=at_most)
-
-    def explained(self) -> str:
-        """Where the time of our command goes."""
-        return explained(self.bench.place, self.job.commands["keystow"], self.stage)
 
 
 def peers(commands: Mapping[str, str], installed: str = "peers") -> dict[str, Command]:

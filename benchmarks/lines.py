@@ -57,11 +57,11 @@ def _chart(image: ET.Element, curves: Curves, left: float, top: float) -> None:
     def up(taken: float) -> float:
         return floor - taken / (step * _LINES) * room
 
-    for line in range(_LINES + 1):
-        height = number(up(line * step))
+    for times in range(_LINES + 1):
+        height = number(up(times * step))
         ends = {"x1": number(left + _LEFT), "x2": number(left + _WIDTH), "y1": height, "y2": height}
         ET.SubElement(image, "line", {"class": "grid", **ends})
-        text(image, left + _LEFT - 6, up(line * step) + 4, f"{line * step:g}", **{"text-anchor": "end"})
+        text(image, left + _LEFT - 6, up(times * step) + 4, f"{times * step:g}", **{"text-anchor": "end"})
     for trip in sorted({trip for trip, _ in points}):
         text(image, across(trip), floor + 16, f"{trip * 1000:g}", **{"text-anchor": "middle"})
     for kind, (name, line), beside in zip(("ours", "theirs"), curves.lines.items(), _legends(left), strict=True):
@@ -88,7 +88,7 @@ def _step(most: float) -> float:
     """A round number, a few times which is just enough.
 
     >>> _step(2.8), _step(5.9), _step(0.31)
-    (1.0, 2, 0.2)
+    (1.0, 2.0, 0.2)
     """
-    unit = 10 ** math.floor(math.log10(most / _LINES))
+    unit = 10.0 ** math.floor(math.log10(most / _LINES))
     return next(step * unit for step in _STEPS if step * unit * _LINES >= most)

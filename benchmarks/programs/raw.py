@@ -10,16 +10,27 @@ import sys
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPConnection
+from typing import TypedDict
 from urllib.parse import urlsplit
 
 _ROOM = 1 << 20
 
 
-def carry(host: str, requests: Iterable[dict[str, object]]) -> None:
+class Request(TypedDict):
+    """One of them."""
+
+    method: str
+    url: str
+    start: int
+    stop: int
+    file: str
+
+
+def carry(host: str, requests: Iterable[Request]) -> None:
     """Sends one request after the other over one connection; each has to be answered as it should be."""
     connection, room = HTTPConnection(host), memoryview(bytearray(_ROOM))
     for request in requests:
-        start, stop = int(request["start"]), int(request["stop"])
+        start, stop = request["start"], request["stop"]
         _, _, path, query, _ = urlsplit(request["url"])
         if request["method"] == "PUT":
             with (
@@ -35,7 +46,9 @@ def carry(host: str, requests: Iterable[dict[str, object]]) -> None:
         while piece := answer.readinto(room):
             read += piece
         if answer.status not in {200, 206} or (request["method"] == "GET" and read != stop - start):
-            raise SystemExit(f"{request['method']} was answered {answer.status} and {read} bytes: {bytes(room[:500])}")
+            raise SystemExit(
+                f"{request['method']} was answered {answer.status} and {read} bytes: {bytes(room[:500])!r}"
+            )
 
 
 plan, connections = sys.argv[1:]
