@@ -32,7 +32,7 @@ from .sending.digest import Digest
 from .sending.in_flight import ahead
 from .sending.limits import Bounds
 from .sending.parts import alone, part_size, parts
-from .sending.ranges import in_ranges
+from .sending.ranges import NEAR, in_ranges
 
 _PAST_THE_END = {"InvalidRange", "416"}
 
@@ -52,7 +52,8 @@ class CloudStore(ABC):
 
     A single request writes up to ``largest`` bytes, and one that is signed beforehand up to ``largest_permitted``, the
     cloud's own limit. ``tells_of_absence`` says whether the cloud refuses to delete what
-    is not there; of one that does not, a 404 is not believed. What is ``keyed`` was opened with a customer's key.
+    is not there; of one that does not, a 404 is not believed. What ``streams`` hands on content as it comes. What is
+    ``keyed`` was opened with a customer's key.
     """
 
     kind: str
@@ -60,6 +61,7 @@ class CloudStore(ABC):
     largest = part_size(1)
     largest_permitted: int
     tells_of_absence = True
+    streams = True
 
     def __init__(self, name: str, bounds: Bounds, *, keyed: bool) -> None:
         self._name, self._bounds, self._is_keyed = name, bounds, keyed
@@ -112,7 +114,9 @@ class CloudStore(ABC):
             self.stat(key, version_id=version_id)
             return iter(())
         opened = partial(self._opened, key, version_id)
-        return in_ranges(opened, start, stop, pace=self._reading, patience=self._bounds.patience)
+        return in_ranges(
+            opened, start, stop, pace=self._reading, patience=self._bounds.patience, near=NEAR if self.streams else 0.0
+        )
 
     def _opened(self, key: str, version_id: str | None, start: int, stop: int | None, tag: str | None) -> Content:
         if tag is not None and is_empty(start, stop):

@@ -45,6 +45,7 @@ class AzureStore(CloudStore):
     kind = "az"
     largest = LARGEST_PUT
     largest_permitted = 5000 << 20
+    streams = False
 
     def __init__(
         self,
@@ -87,6 +88,8 @@ class AzureStore(CloudStore):
             return content, download.properties
 
         content, said = self._container.run(key, whole())
+        if not said.etag:
+            raise self._container.not_understood(key)
         size = self._container.understood(key, lambda: natural(said.content_range.rpartition("/")[2]))
         return Content((piece for piece in [content]), said.etag, len(content), size)
 

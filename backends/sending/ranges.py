@@ -1,13 +1,15 @@
 """A large object read in ranges, side by side and in order: of one version of it, never a mixture.
 
 Strategy: the first request asks for the first range alone, which is all there is of most objects, and tells the size of
-the others and which version this is. Each of the other ranges is asked for of that version, in a thread that collects
-it, and goes on by itself where it breaks off. What is held is bounded by ``MOST`` bytes.
+the others and which version this is. If its answer came at once, the store is near, where one stream carries as much as
+many: the rest is one. Else each of the other ranges is asked for by itself, in a thread that collects it, and goes on
+where it breaks off. What is held is bounded by ``MOST`` bytes.
 """
 
 import itertools
 import os
 import threading
+import time
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import CancelledError
 from contextlib import ExitStack, closing
@@ -21,6 +23,8 @@ from .workers import in_order
 
 RANGE = 4 << 20
 """The bytes of a range."""
+NEAR = 0.01
+"""The seconds in which a store that is near has begun to answer."""
 MOST = 64 << 20
 """The bytes of ranges that are under way, or have come and are not yet taken."""
 
@@ -34,14 +38,15 @@ def pace() -> Pace:
 
 
 def in_ranges(
-    open_at: Open, start: int = 0, stop: int | None = None, *, pace: Pace, patience: float
+    open_at: Open, start: int = 0, stop: int | None = None, *, pace: Pace, patience: float, near: float = NEAR
 ) -> Generator[bytes, None, None]:
     """The content from ``start`` up to ``stop``, as ``continued`` gives it, several ranges at once if it is large.
 
-    In a process that was forked meanwhile the rest is asked for anew.
+    What takes less than ``near`` seconds to begin comes in one stream from its second range on. In a process that was
+    forked meanwhile the rest is asked for anew.
     """
     process = os.getpid()
-    reading = _Reading(open_at, start, stop, pace, patience)
+    reading = _Reading(open_at, start, stop, pace, patience, near)
     while True:
         try:
             with closing(reading.pieces()) as pieces:
@@ -59,9 +64,13 @@ def in_ranges(
 class _Reading:
     """An object that is read, up to where it is read ``at``."""
 
-    def __init__(self, open_at: Open, start: int, stop: int | None, pace: Pace, patience: float) -> None:
+    def __init__(  # noqa: PLR0917
+        self, open_at: Open, start: int, stop: int | None, pace: Pace, patience: float, near: float
+    ) -> None:
         self._open_at, self.at, self._stop, self._pace, self._patience = open_at, start, stop, pace, patience
+        self._near = near
         self._tag: str | None = None
+        self._is_near = False
 
     def pieces(self) -> Generator[bytes, None, None]:
         """The rest of it."""
@@ -77,19 +86,22 @@ class _Reading:
                 yield from _up_to(end, self.at, itertools.chain((head,), first))
                 return
             if came.tag is not None:
-                until.pop_all()
                 self._tag = came.tag
-                yield from self._side_by_side(
-                    itertools.chain((head,), first), range(self.at, self.at + came.length), end
-                )
-                return
+                if not self._is_near:
+                    until.pop_all()
+                    begun = range(self.at, self.at + came.length)
+                    yield from self._side_by_side(itertools.chain((head,), first), begun, end)
+                    return
+                yield from itertools.chain((head,), first)
         yield from continued(partial(self._opened, self._stop), self.at, patience=self._patience)
 
     def _begun(self, limit: int, answers: list[Content], at: int, tag: str | None) -> Content:
         """The content up to ``limit``, or all of it if that is what the first of the ``answers`` was."""
         is_whole = bool(answers) and (answers[0].length is None or answers[0].length > RANGE)
         stop = self._stop if is_whole or (self._stop is not None and self._stop < limit) else limit
+        since = time.monotonic()
         answers.append(self._opened(stop, at, tag))
+        self._is_near = time.monotonic() - since < self._near
         return answers[-1]
 
     def _opened(self, stop: int | None, at: int, tag: str | None) -> Content:

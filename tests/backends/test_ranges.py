@@ -79,8 +79,8 @@ class Server:
                 self.open -= 1
 
 
-def read(server, start=0, stop=None, pace=None):
-    return in_ranges(server.open_at, start, stop, pace=pace or Pace(2, 6), patience=60)
+def read(server, start=0, stop=None, pace=None, near=0.0):
+    return in_ranges(server.open_at, start, stop, pace=pace or Pace(2, 6), patience=60, near=near)
 
 
 CONTENTS = st.binary(max_size=20 * RANGE)
@@ -89,12 +89,12 @@ CHANCES = st.integers(0, 1 << 32).map(random.Random)
 
 
 @settings(deadline=None)
-@given(CONTENTS, st.data(), CHANCES, st.floats(0, 0.3), st.booleans())
-def test_the_bytes_are_those_of_one_stream_for_any_size_range_and_fault(content, data, chance, faults, heeds):
+@given(CONTENTS, st.data(), CHANCES, st.floats(0, 0.3), st.booleans(), st.sampled_from([0.0, 60.0]))
+def test_the_bytes_are_those_of_one_stream_for_any_size_range_and_fault(content, data, chance, faults, heeds, near):
     start = data.draw(st.integers(0, len(content)))
     stop = data.draw(st.none() | st.integers(start, len(content) + 2 * RANGE))
     server = Server(content, chance=chance, faults=faults, heeds=heeds)
-    assert b"".join(read(server, start, stop)) == content[start:stop]
+    assert b"".join(read(server, start, stop, near=near)) == content[start:stop]
     assert not server.open
 
 
@@ -107,12 +107,15 @@ def test_without_a_tag_it_is_one_stream(content, chance):
 
 
 @settings(deadline=None)
-@given(st.integers(1, 20), st.integers(0, 20), st.integers(0, 60), st.floats(0, 0.2), CHANCES)
-def test_an_object_that_is_replaced_meanwhile_is_an_error_and_never_a_mixture(count, other, when, faults, chance):
+@given(
+    *(st.integers(1, 20), st.integers(0, 20), st.integers(0, 60)),
+    *(st.floats(0, 0.2), CHANCES, st.sampled_from([0.0, 60.0])),
+)
+def test_an_object_that_is_replaced_meanwhile_is_an_error_and_never_a_mixture(count, other, when, faults, chance, near):
     server = Server(b"a" * count * RANGE, chance=chance, faults=faults)
     came = b""
     with contextlib.suppress(ConflictError):
-        for number, piece in enumerate(read(server)):
+        for number, piece in enumerate(read(server, near=near)):
             if number == when:
                 server.replace(b"b" * other * RANGE)
             came += piece
@@ -133,6 +136,12 @@ def test_a_server_that_gives_all_is_asked_once():
     assert len(server.asked) == 1
 
 
+def test_of_a_store_that_is_near_the_rest_is_one_stream():
+    server = Server(bytes(10 * RANGE))
+    assert b"".join(read(server, near=60.0)) == bytes(10 * RANGE)
+    assert server.asked == [(0, RANGE, None), (RANGE, None, '"1"')]
+
+
 def test_every_range_is_asked_for_once_and_of_the_first_ones_version():
     server = Server(bytes(10 * RANGE + 3))
     assert b"".join(read(server)) == bytes(10 * RANGE + 3)
@@ -151,7 +160,7 @@ def test_so_many_are_under_way_as_the_pace_says():
             three.wait()
         return whole(start, stop, tag)
 
-    assert b"".join(in_ranges(open_at, pace=Pace(3, 3), patience=60)) == bytes(12 * RANGE)
+    assert b"".join(in_ranges(open_at, pace=Pace(3, 3), patience=60, near=0.0)) == bytes(12 * RANGE)
 
 
 def test_what_is_held_is_bounded():
@@ -187,7 +196,7 @@ def test_an_error_of_any_range_is_raised():
         return whole(start, stop, tag)
 
     with pytest.raises(NotFoundError, match="gone"):
-        list(in_ranges(open_at, pace=Pace(2, 6), patience=60))
+        list(in_ranges(open_at, pace=Pace(2, 6), patience=60, near=0.0))
     assert not server.open
 
 
