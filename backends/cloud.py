@@ -5,8 +5,10 @@ reading goes on, what is no error. Each cloud brings what makes one request, rep
 understands its answer.
 """
 
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
@@ -128,11 +130,14 @@ class CloudStore(ABC):
                 raise
             raise self._replaced(key, error.code) from None
         except StoreError as error:
-            if tag is not None or error.code not in _PAST_THE_END or (not start and stop is None):
+            if tag is not None or error.code not in _PAST_THE_END:
+                raise
+            if not start and self._found(key, version_id).size:
                 raise
             return Content(_nothing(), None)
         if tag not in {None, content.tag}:
-            content.pieces.close()
+            with closing(content.pieces) as pieces:
+                next(pieces, None)  # what has not begun does nothing when it is closed
             raise self._replaced(key)
         return content
 
@@ -145,12 +150,16 @@ class CloudStore(ABC):
 
     def list(self, prefix: str = "") -> Iterator[Stat]:
         check_text(prefix)
-        pages = Pages()
+        pages, process = Pages(), os.getpid()
         objects, token = self._page(prefix, None, pages)
         while token is not None:
             came = ahead(partial(self._page, prefix, token, pages))
             yield from objects
-            objects, token = came()
+            if process == os.getpid():
+                objects, token = came()
+            else:  # this process was forked, and the thread is not here
+                pages, process = Pages(), os.getpid()
+                objects, token = self._page(prefix, token, pages)
         yield from objects
 
     def delete(self, key: str) -> None:

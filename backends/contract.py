@@ -118,7 +118,7 @@ class Store(Protocol):
         ...
 
     def list(self, prefix: str = "") -> Iterator[Stat]:
-        """The objects whose keys start with ``prefix``, lazily, in the store's order."""
+        """The objects whose keys start with ``prefix``, lazily, in the store's order: at most a page ahead."""
         ...
 
     def delete(self, key: str) -> None:

@@ -22,6 +22,7 @@ from .archive import ArchiveError, Entry, LimitExceededError, Limits, Unpacked, 
 from .backends import AccessDeniedError, Credentials, NotFoundError, Stat, Store, StoreError, StoreUnavailableError
 from .backends.opening import timeout_for
 from .backends.options import CustomerKey
+from .backends.sending import ranges
 from .backends.sending.workers import in_order
 from .checksum import Checksum
 from .download import Download, is_url
@@ -33,8 +34,7 @@ from .stored import Access, listing_checksum, open_place
 from .trust import Trust, admit_url
 from .yaml_files import load_mapping_file, load_mappings_file
 
-_SMALL = 2 << 20  # bytes of an object that is read ahead
-_HELD = 64 << 20  # bytes of such objects at once
+_SMALL = ranges.RANGE  # bytes of an object that is read ahead, as one range of it
 _ABSENT = "is no file with a published result, and no URL: give one of them"
 _REFERENCE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _NEAR = {"file", "memory"}  # nothing to wait for: threads cost several times what they could save
@@ -472,6 +472,11 @@ def _as_announced(chunks: Iterable[bytes], found: Stat, url: str) -> Iterator[by
         raise StoreError(f"{url}: {found.size} bytes were announced, and {'more' if left < 0 else 'fewer'} came")
 
 
+def _held_by(found: Stat) -> int:
+    """The bytes that are held of an object: all of a small one, many ranges of a large one."""
+    return found.size if found.size <= _SMALL else ranges.MOST
+
+
 class _Objects:
     """The objects under a published prefix, and the checksum of their listing."""
 
@@ -523,7 +528,7 @@ class _Objects:
         found = self._listed()
         if self._near:
             return ((each, work(each)) for each in found)
-        return in_order(work, found, weigh=lambda each: min(each.size, _SMALL), most=_HELD)
+        return in_order(work, found, weigh=_held_by, most=ranges.MOST)
 
     def _listed(self) -> Iterator[Stat]:
         """The objects, each once the next is known: whoever is told of progress knows that there is more to come."""

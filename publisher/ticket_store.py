@@ -41,10 +41,9 @@ from .backends.permits import InParts, Permit, SignedRequest
 from .backends.s3.answers import completed, is_error
 from .backends.s3.requests import Answer, Request, form
 from .backends.sending.digest import Digest
-from .backends.sending.in_flight import Cancel, Told, in_flight, in_thread
+from .backends.sending.in_flight import Cancel, Told, in_flight, in_thread, parts_pace
 from .backends.sending.limits import bounds
-from .backends.sending.pace import Pace
-from .backends.sending.parts import AT_ONCE, alone, part_size, parts
+from .backends.sending.parts import alone, part_size, parts
 from .backends.sending.repeating import UNAVAILABLE, retried, retry_after
 from .backends.sending.settling import decided
 from .download import HINT, code_and_message, without_query
@@ -158,7 +157,7 @@ class TicketStore:
             sent = in_flight(
                 pieces if only is None else iter([only]),
                 partial(self._under_way, way),
-                pace=Pace(*AT_ONCE),
+                pace=parts_pace(),
                 arrived=arrived,
             )
             self._check(digest)

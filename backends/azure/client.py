@@ -15,9 +15,8 @@ from keystow.backends.answers import redirect
 from keystow.backends.errors import CredentialsError, MissingExtraError, StoreError, StoreUnavailableError
 from keystow.backends.loop import Loop
 from keystow.backends.options import CustomerKey, check_way
+from keystow.backends.sending.in_flight import parts_pace
 from keystow.backends.sending.limits import Bounds
-from keystow.backends.sending.pace import Pace
-from keystow.backends.sending.parts import AT_ONCE
 from keystow.backends.sending.progress import may_have_left
 from keystow.backends.sending.repeating import retry_after
 from keystow.backends.texts import guard_logs
@@ -48,7 +47,7 @@ class Container:
         customer_key: CustomerKey | None = None,
     ) -> None:
         self.name, self.bounds = name, bounds
-        self.pace = Pace(*AT_ONCE)
+        self.pace = parts_pace()
         file_system, guarded = _clients()
         self.account = account(endpoint, os.environ, given)
         check_way(self.account.endpoint, customer_key, also_here=True)  # the SDK sends none without

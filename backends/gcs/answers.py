@@ -156,7 +156,7 @@ def content(answer: Answer, start: int, stop: int | None, generation: str | None
     """The content that an answer promises, and of which generation: of the one that was named, if it was."""
     said = answer.headers
     length = said.get("Content-Length")
-    if not length and not start and stop is None:
+    if not length and not start and answer.status == 200 and "Content-Range" not in said:
         length = said.get("X-Goog-Stored-Content-Length")
     found = said.get("X-Goog-Generation")
     if not found or generation not in {None, found}:

@@ -5,10 +5,9 @@ from typing import Any, TypeVar
 
 from keystow.backends.endpoints import is_aws
 from keystow.backends.errors import StoreError
+from keystow.backends.sending.in_flight import parts_pace
 from keystow.backends.sending.limits import Bounds
 from keystow.backends.sending.lines import Line, Lines
-from keystow.backends.sending.pace import Pace
-from keystow.backends.sending.parts import AT_ONCE
 from keystow.backends.sending.repeating import retried
 
 from .answers import UNDERSTOOD, is_error, strange
@@ -31,7 +30,7 @@ class Bucket:
         self.name, self.bounds, self._terms = name, bounds, terms
         self.endpoint, self.region = carriers.endpoint, carriers.region
         self.lines = Lines(bounds.still)
-        self.pace = Pace(*AT_ONCE)
+        self.pace = parts_pace()
         self.verification = Verification(f"s3://{name}", AWS if is_aws(self.endpoint) else OTHERS)
         self._carriers = carriers
 

@@ -5,7 +5,6 @@ Strategy: who sends hands over a function that is told what came of it, and gets
 ``concurrent.futures`` stands, and then the thread that would tell what came waits for ever.
 """
 
-import os
 import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import CancelledError
@@ -15,6 +14,7 @@ from queue import SimpleQueue
 from typing import Generic, NamedTuple, TypeVar, cast
 
 from .pace import Pace
+from .parts import HELD, LEAST, part_size
 
 Answer = TypeVar("Answer")
 
@@ -41,6 +41,11 @@ Cancel = Callable[[], object]
 """Has what is under way end; once it has ended, this does nothing."""
 
 
+def parts_pace() -> Pace:
+    """How many parts of one upload are sent at once."""
+    return Pace(LEAST, HELD // part_size(1))
+
+
 def in_flight(
     pieces: Iterable[bytes],
     send: Callable[[int, bytes, Told[Answer]], Cancel],
@@ -50,6 +55,7 @@ def in_flight(
 ) -> list[Answer]:
     """The answers to ``send(number, piece, told)``, in order, with as many requests under way as the ``pace`` says.
 
+    More than ``LEAST`` are no more bytes than ``HELD``.
     Pieces are numbered from 1; one more is held ready. When a piece cannot be had or any answer is an error, nothing
     more is sent, and the requests that are under way are cancelled: nobody waits for the others first. ``arrived`` is
     told the bytes of each piece that has an answer, by the caller's thread.
@@ -74,7 +80,8 @@ def in_flight(
 
     try:
         for number, piece in enumerate(pieces, 1):
-            while len(under_way) - len(answers) >= pace.number or not ended.empty():
+            most = min(pace.number, max(LEAST, HELD // max(1, len(piece))))
+            while len(under_way) - len(answers) >= most or not ended.empty():
                 take()
             sizes.append(len(piece))
             with pace.telling():
@@ -103,8 +110,7 @@ def in_thread(work: Callable[[], Answer], told: Told[Answer]) -> None:
 
 
 def ahead(work: Callable[[], Answer]) -> Callable[[], Answer]:
-    """Begins ``work`` in another thread; what is given waits for its answer, or does it again in a forked process."""
+    """Begins ``work`` in another thread; what is given waits for its answer, which comes in this process alone."""
     ended: SimpleQueue[Outcome[Answer]] = SimpleQueue()
-    process = os.getpid()
     in_thread(work, ended.put)
-    return lambda: ended.get().result() if process == os.getpid() else work()
+    return lambda: ended.get().result()

@@ -98,7 +98,7 @@ class Pace:
         elif self._is_seeking:
             self._seek((count - before) / seconds, (self._processor() - processor) / seconds)
         elif self.number < self._top:
-            self.number += 1 + self.number // _STEPS
+            self.number = min(self._top, self.number + 1 + self.number // _STEPS)
         self._begin(count)
 
     def _fall(self) -> None:

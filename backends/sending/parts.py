@@ -6,8 +6,10 @@ from collections.abc import Callable, Iterable, Iterator
 
 MIB = 1 << 20
 MOST_PARTS = 10_000
-AT_ONCE = 4, 8
-"""How many parts of one upload are sent at once, at least and at most."""
+LEAST = 4
+"""How many parts of one upload are sent at once."""
+HELD = 64 * MIB
+"""The bytes of so many more."""
 _SMALLEST = 8
 _CONSTANT = 2_000
 _GROWTH = 6

@@ -15,7 +15,7 @@ from concurrent.futures import CancelledError
 from contextlib import ExitStack, closing
 from functools import partial
 
-from keystow.backends.errors import StoreError
+from keystow.backends.errors import ConflictError, StoreError
 
 from .continuing import Content, continued
 from .pace import Pace
@@ -53,8 +53,8 @@ def in_ranges(
                 for piece in pieces:
                     reading.at += len(piece)
                     yield piece
-        except StoreError:
-            if process == os.getpid():
+        except StoreError as error:
+            if process == os.getpid() or isinstance(error, ConflictError) or not reading.goes_on:
                 raise
             process = os.getpid()
         else:
@@ -69,8 +69,14 @@ class _Reading:
     ) -> None:
         self._open_at, self.at, self._stop, self._pace, self._patience = open_at, start, stop, pace, patience
         self._near = near
+        self._start = start
         self._tag: str | None = None
         self._is_near = False
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether what is asked for anew is of the same version as what came."""
+        return self._tag is not None or self.at == self._start
 
     def pieces(self) -> Generator[bytes, None, None]:
         """The rest of it."""
@@ -78,21 +84,19 @@ class _Reading:
         first = continued(partial(self._begun, self.at + RANGE, answers), self.at, patience=self._patience)
         with ExitStack() as until:
             until.callback(first.close)
-            head = next(first, b"")
+            head = list(itertools.islice(first, 1))
             came, end = answers[0], self._stop
             if came.size is not None:
                 end = came.size if end is None else min(came.size, end)
             if came.length is None or end is None or self.at + came.length >= end:
-                yield from _up_to(end, self.at, itertools.chain((head,), first))
+                yield from _up_to(end, self.at, itertools.chain(head, first))
                 return
             if came.tag is not None:
-                self._tag = came.tag
                 if not self._is_near:
                     until.pop_all()
-                    begun = range(self.at, self.at + came.length)
-                    yield from self._side_by_side(itertools.chain((head,), first), begun, end)
+                    yield from self._side_by_side(head, first, range(self.at, self.at + came.length), end)
                     return
-                yield from itertools.chain((head,), first)
+                yield from itertools.chain(head, first)
         yield from continued(partial(self._opened, self._stop), self.at, patience=self._patience)
 
     def _begun(self, limit: int, answers: list[Content], at: int, tag: str | None) -> Content:
@@ -101,25 +105,36 @@ class _Reading:
         stop = self._stop if is_whole or (self._stop is not None and self._stop < limit) else limit
         since = time.monotonic()
         answers.append(self._opened(stop, at, tag))
+        self._tag = self._tag or answers[-1].tag
         self._is_near = time.monotonic() - since < self._near
         return answers[-1]
 
     def _opened(self, stop: int | None, at: int, tag: str | None) -> Content:
         return self._open_at(at, stop, tag or self._tag)
 
-    def _side_by_side(self, first: Iterable[bytes], begun: range, end: int) -> Generator[bytes, None, None]:
-        """``first``, which is the range that has ``begun``, and the ranges behind it."""
+    def _side_by_side(
+        self, head: list[bytes], first: Generator[bytes, None, None], begun: range, end: int
+    ) -> Generator[bytes, None, None]:
+        """``head`` and ``first``, which are the range that has ``begun``, and the ranges behind it."""
         ending = threading.Event()
+
+        def check() -> None:
+            if ending.is_set():
+                raise CancelledError
+
+        def opened(stop: int, at: int, tag: str | None) -> Content:
+            check()
+            return self._opened(stop, at, tag)
 
         def collected(span: range) -> list[bytes]:
             """The pieces of a range, by whoever works on it."""
-            opened = partial(self._opened, span.stop)
-            pieces = []
-            for piece in first if span is begun else continued(opened, span.start, patience=self._patience):
-                if ending.is_set():
-                    raise CancelledError
-                pieces.append(piece)
-            return pieces
+            others = continued(partial(opened, span.stop), span.start, patience=self._patience)
+            found = list(head) if span is begun else []
+            with closing(first if span is begun else others) as pieces:
+                for piece in pieces:
+                    check()
+                    found.append(piece)
+            return found
 
         others = (range(at, min(at + RANGE, end)) for at in range(begun.stop, end, RANGE))
         found = in_order(

@@ -121,7 +121,12 @@ class _Workers(Generic[Item, Answer]):
             place = next(place for place in itertools.count() if place not in self._threads)
             thread = threading.Thread(target=self._run, args=(place,), name="keystow", daemon=True)
             self._threads[place] = thread
-            thread.start()
+            try:
+                thread.start()
+            except RuntimeError:  # there may be no more; those that there are do the work
+                del self._threads[place]
+                if not self._threads:
+                    raise
         return call
 
     def first(self, begun: deque[_Call[Item, Answer]], batch: int) -> tuple[Item, Answer]:
@@ -152,7 +157,9 @@ class _Workers(Generic[Item, Answer]):
         self._calls.put(None)
         until = time.monotonic() + (patience or 0.0)
         for thread in list(self._threads.values()):
-            thread.join(None if patience is None else max(0.0, until - time.monotonic()))
+            if thread.ident is not None:  # whoever was interrupted may not have started it
+                thread.join(None if patience is None else max(0.0, until - time.monotonic()))
+        self._failed.clear()  # they hold the frames of those who worked, and these what they had
 
     def _run(self, place: int) -> None:
         with self._pace.telling():

@@ -11,6 +11,7 @@ from children import SECONDS, forked
 from tls import secured
 
 from keystow.backends import StoreError, open_store
+from keystow.backends.cloud import CloudStore
 from keystow.backends.generic import GenericStore
 from keystow.backends.memory import _commit
 from keystow.backends.sending.forks import tell_in_children
@@ -196,3 +197,21 @@ def test_what_dies_in_the_midst_of_a_deep_recursion_calls_nothing(recwarn):
         deeper(one)
     assert not recwarn.list
     assert forked(lambda: "sound")() == "sound"
+
+
+def test_a_listing_goes_on_in_both():
+    """Page by page: the one that was asked for ahead is asked for again, as the thread is not there."""
+
+    class Listed:
+        asked = 0
+
+        def _page(self, prefix, token, pages):
+            number = int(token or 0)
+            following = pages.after(str(number + 1), objects=1) if number < 4 else None
+            return [number], following
+
+    found = CloudStore.list(Listed(), "")
+    assert next(found) == 0
+    child = forked(lambda: list(found))
+    assert list(found) == [1, 2, 3, 4]
+    assert child() == "[1, 2, 3, 4]"

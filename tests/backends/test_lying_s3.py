@@ -11,9 +11,17 @@ from urllib.parse import urlsplit
 import pytest
 from lying import Liar, Lie, chunked, endless
 
-from keystow.backends import CredentialsError, NotFoundError, StoreError, StoreUnavailableError, open_store
+from keystow.backends import (
+    ConflictError,
+    CredentialsError,
+    NotFoundError,
+    StoreError,
+    StoreUnavailableError,
+    open_store,
+)
 from keystow.backends.sending import repeating
 from keystow.backends.sending.parts import part_size
+from keystow.backends.sending.ranges import RANGE
 
 PART = part_size(1)
 BUFFERS = 12 << 20
@@ -388,3 +396,34 @@ def test_how_far_the_clocks_differ(lied_to, engine, hours, way):
     with pytest.raises(CredentialsError) as refused:
         store.write("key", [b"x"])
     assert re.match(rf"this machine's clock is 3(59|60)\d s {way} the server's: set the clock", refused.value.hint)
+
+
+@pytest.mark.parametrize("size", [0, 5])
+def test_that_there_is_nothing_in_the_range_is_believed_of_an_empty_object_alone(lied_to, engine, size):
+    def answer(asked):
+        if asked.method == "HEAD":
+            return Lie(200, OBJECT | {"Content-Length": str(size)})
+        return Lie(416, {}, b"<Error><Code>InvalidRange</Code></Error>")
+
+    store, _ = lied_to(answer, engine)
+    if size:
+        with pytest.raises(StoreError, match="InvalidRange"):
+            list(store.read("key"))
+    else:
+        assert list(store.read("key")) == []
+
+
+def test_an_answer_of_another_version_than_was_asked_for_is_none(lied_to, engine):
+    """And nothing of it is looked after any more."""
+    versions = itertools.count()
+
+    def answer(asked):
+        start, last = asked.headers["range"].removeprefix("bytes=").split("-")
+        last = last or str(2 * RANGE - 1)
+        said = OBJECT | {"ETag": f'"{next(versions)}"', "Content-Range": f"bytes {start}-{last}/{2 * RANGE}"}
+        return Lie(206, said, bytes(int(last) + 1 - int(start)))
+
+    store, _ = lied_to(answer, engine)
+    with pytest.raises(ConflictError, match="replaced while it was read"):
+        list(store.read("key"))
+    assert store._bucket.lines._lines == set()

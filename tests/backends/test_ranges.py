@@ -211,3 +211,33 @@ def test_in_a_process_that_was_forked_it_goes_on_too():
     child = forked(lambda: rest().hex())
     assert first + rest() == content
     assert child() == content[len(first) :].hex()
+
+
+@pytest.mark.parametrize("size", [RANGE, 10 * RANGE])
+def test_what_is_replaced_after_a_fork_is_no_mixture_there_either(size):
+    """A small object, too: of that the first answer is all, and in the child it has broken off."""
+    server, parent = Server(b"a" * size, chance=Halves()), os.getpid()
+    whole = server.open_at
+
+    def open_at(start, stop, tag):
+        content = whole(start, stop, tag)
+        return content._replace(pieces=here(content.pieces))
+
+    def here(pieces):
+        mine = os.getpid()
+        for piece in pieces:
+            if mine == parent != os.getpid():
+                raise StoreUnavailableError("the connection is the other one's")
+            yield piece
+
+    pieces = in_ranges(open_at, pace=Pace(2, 6), patience=60, near=60.0)
+    next(pieces)
+    server.replace(b"b" * size)
+    assert forked(lambda: b"".join(pieces))().startswith("ConflictError: it was replaced")
+
+
+class Halves(random.Random):
+    """Cuts whatever there is in two."""
+
+    def randint(self, a, b):
+        return (a + b) // 2

@@ -194,3 +194,25 @@ def test_an_interrupt_ends_what_hangs(how):
             program.kill()
         assert program.returncode == 0
     assert said.endswith("interrupted\n")
+
+
+def test_where_there_can_be_no_more_threads_those_that_there_are_do_the_work(monkeypatch):
+    start, started = threading.Thread.start, []
+
+    def two_at_most(thread):
+        if len(started) == 2:
+            raise RuntimeError("can't start new thread")
+        started.append(thread)
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", two_at_most)
+    assert [answer for _, answer in in_order(abs, range(-50, 0))] == list(range(50, 0, -1))
+
+
+def test_an_interrupt_before_a_thread_has_begun_is_raised_as_it_is(monkeypatch):
+    def interrupted(_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(threading.Thread, "start", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        list(in_order(abs, [1, 2]))

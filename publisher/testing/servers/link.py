@@ -3,8 +3,8 @@
 Strategy: the bytes stay in the kernel. ``splice`` moves them from a socket into a pipe when they are sent, and from the
 pipe into the other socket when they are due; what is held here is when, and how many. The delay is the same for all, so
 what was sent first is due first. When is asked after a read and a write, never before, so that no byte is early. After
-each round the thread rests for a multiple of the time that the round took: what
-comes meanwhile is moved at once, and the processor is left to those who are measured.
+each round the thread rests for a multiple of the time that the round took: what comes meanwhile is moved at once, and
+the processor is left to those who are measured.
 
 Not modelled: packets that are lost, and the slow start of TCP. A connection has its whole window from its beginning.
 """
