@@ -33,8 +33,8 @@ Open = Callable[[int, int | None, str | None], Content]
 
 
 def pace() -> Pace:
-    """How many ranges of one object are asked for at once."""
-    return Pace(2, MOST // RANGE)
+    """How many ranges of one object are asked for at once, of a store that is far."""
+    return Pace(8, MOST // RANGE)
 
 
 def in_ranges(
