@@ -1,18 +1,12 @@
-"""Something done at a chosen moment of another's work: before one of its calls, or between two of its lines."""
+"""Something done at a chosen moment of another's work: before one of its calls."""
 
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from types import FrameType
 from typing import Any
-
-from keystow.archive import checked, leftovers, limits, partial, removal, unpack, writing
 
 Watcher = Callable[[str, tuple[Any, ...]], object]
 
-FILES = {sys.modules[module.__module__].__file__ for module in (unpack,)} | {
-    module.__file__ for module in (checked, leftovers, limits, partial, removal, writing)
-}
 _watchers: list[Watcher] = []
 _is_installed: list[bool] = []
 
@@ -59,25 +53,3 @@ class At:
             self.left -= 1
             self.happened += 1
             self.action()
-
-
-@contextmanager
-def interrupted(at: int) -> Iterator[list[int]]:
-    """Ctrl-C before the line of number ``at`` that the unpacking runs; gives the lines counted."""
-    lines = [0]
-
-    def trace(frame: FrameType, event: str, _: object) -> Any:
-        if frame.f_code.co_filename not in FILES:
-            return None
-        if event == "line":
-            lines[0] += 1
-            if lines[0] == at:
-                raise KeyboardInterrupt
-        return trace
-
-    before = sys.gettrace()
-    sys.settrace(trace)
-    try:
-        yield lines
-    finally:
-        sys.settrace(before)

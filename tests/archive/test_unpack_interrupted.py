@@ -1,6 +1,5 @@
 """Stopped at any moment, unpacking leaves nothing under the target's name, and nothing at all if it could clean up."""
 
-import contextlib
 import glob
 import itertools
 import os
@@ -12,9 +11,25 @@ import textwrap
 
 import pytest
 from archive_strategies import NOBODY, Link, Program, lay, member, seen, zipped
-from moments import At, interrupted, watched
+from interrupting import interrupted
+from moments import At, watched
 
-from keystow.archive import DestinationExistsError, Entry, Tree, check_destination, extract, pack, scan, unpack
+from keystow.archive import (
+    DestinationExistsError,
+    Entry,
+    Tree,
+    check_destination,
+    checked,
+    extract,
+    leftovers,
+    limits,
+    pack,
+    partial,
+    removal,
+    scan,
+    unpack,
+    writing,
+)
 from keystow.archive.leftovers import hidden_name, lock
 from keystow.archive.removal import OPEN_DIRECTORY
 
@@ -25,6 +40,7 @@ MEMBERS = [
     (Entry("h", "hardlink", target="a"), []),
     (Entry("l", "symlink", target="d/e"), []),
 ]
+MODULES = (sys.modules[unpack.__module__], checked, leftovers, limits, partial, removal, writing)
 WHOLE = {"a", "d", "d/e", "d/e/b", "h", "l"}
 
 
@@ -39,9 +55,8 @@ KINDS = {
 def stopped(at, target, taken_back):
     """Whether Ctrl-C came before line ``at`` of unpacking into ``target``; the modes of what lost its name again."""
     back = At("os.rename", lambda name: name == "target", lambda: taken_back.append(os.stat(target).st_mode))
-    with watched(back), contextlib.suppress(KeyboardInterrupt), interrupted(at) as lines:
-        extract(MEMBERS, target)
-    return lines[0] >= at
+    with watched(back):
+        return interrupted(lambda: extract(MEMBERS, target), at, MODULES)
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # a file that was just opened is lost

@@ -232,7 +232,7 @@ FAULTS = {
     "a stranger": lambda kind, asked: Lie(200, {}, b"<html>"),
 }
 BREAKS = FAULTS | {
-    "breaks off": lambda kind, asked: honest(kind, asked, most=3_000_000),
+    "breaks off": lambda kind, asked: honest(kind, asked, most=1_000_000),
     "breaks off at once": lambda kind, asked: honest(kind, asked, most=0),
     "breaks off at the end": lambda kind, asked: honest(kind, asked, most=-1),
 }
