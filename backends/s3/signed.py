@@ -27,6 +27,7 @@ from keystow.backends.errors import CredentialsError, StoreUnavailableError, rai
 from keystow.backends.sending.forks import Alive, tell_in_children
 from keystow.backends.sending.limits import CONNECT
 from keystow.backends.sending.lines import LEAST, Line
+from keystow.backends.sending.parts import roomy
 
 from .answers import strange
 from .failures import unanswered
@@ -37,7 +38,7 @@ from .signature import signed
 if TYPE_CHECKING:
     from typing import IO
 
-_PIECE = 1 << 20
+_PIECE = 4 << 20
 _LONGEST_LINE = 1 << 16
 _MOST_HEADERS = 100
 """Both as ``http.client`` has them."""
@@ -109,23 +110,41 @@ class _Exchange:
             raise ValueError("a line break in a header")
         head = "\r\n".join([*lines, "", ""]).encode("ascii")
         try:
-            self.connection.sock.sendall(head + asked.body[:LEAST])
-            for start in range(LEAST, len(asked.body), LEAST):
+            body = memoryview(asked.body)
+            self.connection.sock.sendall(head + body[:LEAST])
+            for start in range(LEAST, len(body), LEAST):
                 self._line.moved()
-                self.connection.sock.sendall(asked.body[start : start + LEAST])
+                self.connection.sock.sendall(body[start : start + LEAST])
         except (BrokenPipeError, ConnectionResetError):
             return False
         self._line.moved()
         return True
 
-    def read(self, size: int) -> bytes:
-        """Up to ``size`` bytes of the body; nothing at its end. Raises ``IncompleteRead`` if that comes too early."""
-        block = self.response.read(size)
-        if len(block) < size:
-            self._line.check()
-            if self.response.length:
-                raise http.client.IncompleteRead(block, self.response.length)
-        return block
+    def whole(self, most: int) -> bytes:
+        """The body; of one that is longer, ``most`` bytes. Raises ``IncompleteRead`` if it ends too early."""
+        body = self.response.read(most)
+        if len(body) < most:
+            self._check_end()
+        return body
+
+    def piece(self) -> bytes:
+        """The next of the body, up to ``_PIECE`` bytes; nothing at its end. Raises as ``whole`` does."""
+        length = self.response.length
+        size = _PIECE if length is None else min(_PIECE, length)
+        room = roomy(size)
+        filled = 0
+        with room.getbuffer() as view:
+            while (came := self.response.readinto(view[filled : filled + LEAST])) and (filled := filled + came) < size:
+                self._line.moved()
+        if not filled:
+            self._check_end()
+        room.truncate(filled)
+        return room.getvalue()
+
+    def _check_end(self) -> None:
+        self._line.check()
+        if self.response.length:
+            raise http.client.IncompleteRead(b"", self.response.length)
 
     def end(self) -> bool:
         """Whether the connection may be used again."""
@@ -233,21 +252,15 @@ class Signed:
     def _whole(self, exchange: _Exchange) -> bytes:
         """The body of an answer; of one that is longer than S3's are, no more than is needed to tell."""
         try:
-            return exchange.read(MOST + 1)
+            return exchange.whole(MOST + 1)
         finally:
             self._keep(exchange)
 
     def _content(self, exchange: _Exchange, request: Request, line: Line) -> Generator[bytes, None, None]:
-        piece = [b""]
         try:
             yield b""
-            while piece:
-                piece = []
-                while len(piece) < _PIECE // LEAST and (block := exchange.read(LEAST)):
-                    line.moved()
-                    piece.append(block)
-                if piece:
-                    yield b"".join(piece)
+            while piece := exchange.piece():
+                yield piece
         except (OSError, http.client.HTTPException, ValueError) as error:
             raise_alone(self._failed(error, request, line, arrived=True))
         finally:

@@ -1,8 +1,7 @@
 """How many requests are under way at once: a number that finds its own measure.
 
 Strategy: nobody can tell how far a store is, but how much of its time this process waits, and whether more requests at
-once bring more. The number grows to what takes the rest of its time, as long as that helps: where the store is near
-there is no time to spare, and it stays with few.
+once bring more. The number grows as long as there is time to spare and that helps: where the store is near, it does not.
 When a store says that it is too much, or does not answer, the number falls, and comes back step by step. Whoever waits
 before another try tells the pace that sent him, which is found by context: a request knows nothing of it.
 """
@@ -14,13 +13,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
-_HELPS = 1.2
+_HELPS = 1.05
 """How many times as many requests a second are worth that there are more at once."""
-_SPARE = 0.5
+_SPARE = 0.9
 """The share of a processor that this process needs, above which more requests would only wait for it."""
-_BUSY = 0.8
-_MOST_TIMES = 8
-"""The number becomes no more times as large at once."""
+_TIMES = 8
+"""How many times as large the number becomes at once."""
 _FALLS = 0.75
 _STEPS = 16
 
@@ -84,9 +82,10 @@ class Pace:
             _sending.reset(token)
 
     def _begin(self, count: int) -> None:
-        """Begins to measure, from the request on that ended as the ``count``-th."""
+        """Begins to measure, from the request on that ended as the ``count``-th: twice as long where it is compared."""
         self._since = count, self._clock(), self._processor()
-        self._until = count + self.number
+        is_compared = self._before is not None and not self._is_settling
+        self._until = count + self.number * (2 if is_compared else 1)
 
     def _measure(self, count: int) -> None:
         before, began, processor = self._since
@@ -115,8 +114,7 @@ class Pace:
             self._is_seeking = False
         elif busy < _SPARE and self.number < self._most:
             self._before = self.number, rate
-            times = min(_MOST_TIMES, _BUSY / max(busy, 1e-6))
-            self.number = min(self._most, int(self.number * times))
+            self.number = min(self._most, self.number * _TIMES)
             self._top, self._is_settling = self.number, True
 
 

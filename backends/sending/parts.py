@@ -73,6 +73,14 @@ def parts(chunks: Iterable[bytes]) -> Iterator[bytes]:
         yield pending.getvalue()
 
 
+def roomy(size: int) -> io.BytesIO:
+    """A buffer with ``size`` bytes of room, which can be filled where they are, and taken out without a copy."""
+    buffer = io.BytesIO()
+    if size:
+        _extend(buffer, size)
+    return buffer
+
+
 def _extend(buffer: io.BytesIO, size: int) -> None:
     """Gives ``buffer`` all of its room: while it grew bit by bit, it would be moved many times."""
     position = buffer.tell()

@@ -32,6 +32,8 @@ from keystow.backends.sending.parts import part_size
 from keystow.backends.texts import presentable
 from keystow.testing.servers import COMPUTE_NODE_POLICY, Credentials, FaultProxy, Moto
 
+pytestmark = pytest.mark.slow
+
 PART = part_size(1)
 KEY_ID = "AKIAMARKEDIDOFTESTS0"
 SECRET = "MARKEDsecret+in/code/0001"

@@ -24,6 +24,8 @@ from keystow.backends.s3.place import Options, from_botocore, from_environment
 from keystow.backends.sending.parts import part_size
 from keystow.testing.servers import FaultProxy, free_ports
 
+pytestmark = pytest.mark.slow
+
 PART = part_size(1)
 
 

@@ -22,6 +22,8 @@ from keystow.backends import (
     open_store,
 )
 
+pytestmark = pytest.mark.slow
+
 OLD_DISK = os.O_DIRECTORY | os.O_WRONLY
 """What the kernel makes of O_TMPFILE where it is unknown: it refuses, as an old disk does."""
 

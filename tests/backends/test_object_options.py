@@ -28,6 +28,8 @@ from keystow.backends.options import TABLE, CustomerKey, Instead, customer_key_f
 from keystow.backends.sending.parts import part_size
 from keystow.testing.servers import FaultProxy, Moto
 
+pytestmark = pytest.mark.slow
+
 UNTIL = dt.datetime(2030, 1, 31, 12, tzinfo=dt.timezone(dt.timedelta(hours=2)))
 GIVEN = {
     "encryption": {"encryption": "AES256"},

@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from keystow.backends.sending.digest import PartsDigest
 from keystow.backends.sending.parts import MIB, MOST_PARTS, alone, begun, part_size, parts
 
+pytestmark = pytest.mark.slow
+
 PART = part_size(1)
 SOURCE = hashlib.shake_256(b"parts").digest(3 * PART + MIB)
 CUTS = st.lists(st.integers(0, len(SOURCE)) | st.sampled_from([0, 1, PART - 1, PART, PART + 1, 2 * PART]), max_size=8)

@@ -17,6 +17,8 @@ from keystow.backends.sending.parts import Body, part_size
 from keystow.backends.sending.progress import Progressing, progressing
 from keystow.backends.sending.ranges import RANGE
 
+pytestmark = pytest.mark.slow
+
 PART = part_size(1)
 KEY = base64.b64encode(b"the key of an account, 32 bytes!").decode()
 OPERATIONS = {

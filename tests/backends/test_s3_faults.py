@@ -30,6 +30,8 @@ from keystow.backends.sending.ranges import RANGE
 from keystow.testing.servers import COMPUTE_NODE_POLICY, FaultProxy, free_ports
 from keystow.testing.servers.proxy import Loopback, ProxyHandler, QuietHandler
 
+pytestmark = pytest.mark.slow
+
 PART = part_size(1)
 LARGE = 2 * PART + 1
 TRIES = 4

@@ -19,6 +19,8 @@ from keystow.backends.texts import presentable
 from keystow.testing.servers import Moto, free_ports
 from keystow.testing.servers.proxy import Loopback, QuietHandler
 
+pytestmark = pytest.mark.slow
+
 PART = part_size(1)
 SECRET = "MARKEDsecret/of+the/tests"
 TOKEN = "MARKEDtoken/of+the/tests=="

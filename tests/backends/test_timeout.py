@@ -32,6 +32,8 @@ from keystow.backends.sending.limits import Bounds, bounds, check_timeout
 from keystow.command import main
 from keystow.testing.servers.proxy import Loopback, QuietHandler
 
+pytestmark = pytest.mark.slow
+
 KEY = base64.b64encode(b"the key of an account, 32 bytes!").decode()
 
 

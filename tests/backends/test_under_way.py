@@ -20,6 +20,8 @@ from keystow.backends.sending.in_flight import in_flight, in_thread
 from keystow.backends.sending.lines import Lines
 from keystow.backends.sending.pace import Pace
 
+pytestmark = pytest.mark.slow
+
 OURS = [loops, flights]
 PIECES = [b"a", b"b", b"c", b"d", b"e", b"f"]
 

@@ -43,6 +43,8 @@ from keystow.backends import AccessDeniedError, NotFoundError, StoreUnavailableE
 from keystow.keys import KeyRuleError
 from keystow.testing import Fault, FaultyStore
 
+pytestmark = pytest.mark.slow
+
 DATA = bytes(range(256)) * 5
 LARGE = 20 << 20  # several parts
 

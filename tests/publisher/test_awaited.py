@@ -24,6 +24,8 @@ from keystow import (
 )
 from keystow.testing import Fault, FaultyStore
 
+pytestmark = pytest.mark.slow
+
 SECONDS = 20
 
 

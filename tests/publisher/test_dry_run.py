@@ -8,6 +8,8 @@ from commands import complaint, keystow
 from keystow import policy
 from keystow.testing.servers import COMPUTE_NODE_POLICY, FakeGCS
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def to(seaweed, bucket, login):

@@ -18,6 +18,8 @@ from keystow.archive import SourceChangedError
 from keystow.backends import StoreUnavailableError
 from keystow.testing.servers import FaultProxy, SeaweedFS
 
+pytestmark = pytest.mark.slow
+
 SECONDS = 60
 
 

@@ -13,6 +13,8 @@ from keystow.command.pages import first_page, topic_page
 from keystow.command.parsing import COMMANDS, GROUPS, parser_of
 from keystow.command.topics import KINDS, SCHEMES, STATUSES, TOPICS
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 DESTINATIONS, ERRORS = ((ROOT / "docs" / name).read_text("utf-8") for name in ("destinations.md", "errors.md"))
 

@@ -13,6 +13,8 @@ from commands import KEYSTOW, keystow
 from keystow import publish
 from keystow.command.parsing import COMMANDS, parser_of
 
+pytestmark = pytest.mark.slow
+
 PAGE = (Path(__file__).parents[2] / "docs" / "json.md").read_text("utf-8")
 
 

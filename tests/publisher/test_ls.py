@@ -20,6 +20,8 @@ from keystow.keys import MatchTooCostlyError, TemplateError, ValueRefusedError
 from keystow.publishing import Destination
 from keystow.stored import open_place
 
+pytestmark = pytest.mark.slow
+
 KEY = "results/{date:%Y/%m/%d}/{jobID}-{run}"
 SECOND = timedelta(seconds=1)
 

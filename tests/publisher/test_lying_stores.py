@@ -11,6 +11,8 @@ from keystow.archive import CorruptArchiveError, LimitExceededError, Limits
 from keystow.backends import NotFoundError, Stat, StoreError
 from keystow.backends.memory import MemoryStore
 
+pytestmark = pytest.mark.slow
+
 MIB = bytes(1 << 20)
 names = itertools.count()
 

@@ -8,6 +8,8 @@ from conftest import same_tree
 
 from keystow import Context, PublishedResult, ResultError, VerificationError, fetch, presign, publish, verify
 
+pytestmark = pytest.mark.slow
+
 WRONG = "0" * 64
 
 

@@ -11,6 +11,8 @@ from commands import KEYSTOW, complaint, keystow, run
 from keystow import SpecError, publish
 from keystow.command import main
 
+pytestmark = pytest.mark.slow
+
 SECRET = "s3cr3t"
 
 

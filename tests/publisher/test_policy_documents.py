@@ -14,6 +14,8 @@ import keystow as ks
 from keystow.errors import SpecError
 from keystow.keys import KeyRuleError, TemplateError, object_key
 
+pytestmark = pytest.mark.slow
+
 BLOBS = "Microsoft.Storage/storageAccounts/blobServices/containers/blobs"
 
 

@@ -40,6 +40,8 @@ from keystow.backends import BucketNotFoundError, CredentialsError
 from keystow.keys.errors import MissingValueError, TemplateError
 from keystow.tasks import portable
 
+pytestmark = pytest.mark.slow
+
 SECONDS = 30
 SPAWN = multiprocessing.get_context("spawn")
 

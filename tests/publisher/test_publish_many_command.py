@@ -11,6 +11,8 @@ from commands import KEYSTOW, complaint, keystow, run
 from keystow import PublishedResult, publish, verify
 from keystow.yaml_files import MOST_BYTES
 
+pytestmark = pytest.mark.slow
+
 
 def lines(*jobs):
     return "".join(f"{job if isinstance(job, str) else json.dumps(job)}\n" for job in jobs)

@@ -20,6 +20,8 @@ from keystow.archive import SourceError, SourceNotFoundError, UnsafeArchiveError
 from keystow.backends import AccessDeniedError, AlreadyExistsError, NotFoundError, open_store
 from keystow.testing import Fault, FaultyStore
 
+pytestmark = pytest.mark.slow
+
 DENIED = AccessDeniedError("not permitted, as ordered")
 
 

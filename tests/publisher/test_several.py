@@ -19,6 +19,8 @@ from keystow.archive import SourceChangedError
 from keystow.backends import AccessDeniedError, AlreadyExistsError, StoreError
 from keystow.testing.servers import FaultProxy
 
+pytestmark = pytest.mark.slow
+
 SECONDS = 30
 _numbers = itertools.count()
 

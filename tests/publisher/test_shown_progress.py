@@ -18,6 +18,8 @@ from keystow.command import progress
 from keystow.command.progress import Gauge, cropped, described
 from keystow.progress import Moved
 
+pytestmark = pytest.mark.slow
+
 FRAME = re.compile(r"(\d+) % of 31\.5 MB, \d+\.\d [kM]?B/s|(\d+) % of 31\.5 MB, 0 B/s")
 HIDDEN = {"with rich": "", "without rich": "rich"}
 drawn = pytest.mark.parametrize("hidden", HIDDEN.values(), ids=HIDDEN)

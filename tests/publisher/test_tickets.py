@@ -40,6 +40,8 @@ from keystow.backends.sending import repeating
 from keystow.testing.faults import GoogleGaps
 from keystow.testing.servers import Azurite, FakeGCS, FaultProxy
 
+pytestmark = pytest.mark.slow
+
 PART = 8 << 20
 SERVICE_ACCOUNT = "keystow@tests.iam.gserviceaccount.com"
 

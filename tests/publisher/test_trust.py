@@ -18,6 +18,8 @@ from keystow.backends import NotFoundError, open_store
 from keystow.surroundings import configured_endpoints, trust
 from keystow.trust import Trust, admit, admit_url
 
+pytestmark = pytest.mark.slow
+
 SHA = "0" * 64
 NOTHING = Trust()
 LISTED = Trust(endpoints=frozenset({"https://minio.example.com:9000/base"}))

@@ -11,6 +11,8 @@ from keystow import Publisher, SourceError, SpecError, fetch, publish
 from keystow.archive import gunzip
 from keystow.command import main
 
+pytestmark = pytest.mark.slow
+
 TREE = {"a.csv": b"1", "b.log": b"2", "data/c.csv": b"3", "data/d.log": b"4", "cache/e.csv": b"5"}
 
 

@@ -28,6 +28,8 @@ from keystow.backends import AccessDeniedError, Capabilities, StoreUnavailableEr
 from keystow.progress import Meter, Moved, Share
 from keystow.testing import Fault, FaultyStore
 
+pytestmark = pytest.mark.slow
+
 PART = 8 << 20
 WAYS = {"archive": {"archive": True}, "prefix": {"archive": False}, "raw": {"raw": True}}
 

@@ -10,6 +10,8 @@ from commands import KEYSTOW, complaint, keystow, run
 
 from keystow import PublishedResult, verify
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def tree(tmp_path):
