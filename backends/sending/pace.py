@@ -1,7 +1,7 @@
 """How many requests are under way at once: a number that finds its own measure.
 
 Strategy: nobody can tell how far a store is, but how much of its time this process waits, and whether more requests at
-once bring more. The number grows as long as there is time to spare and that helps: where the store is near, it does not.
+once bring more. The number grows as long as there is time to spare and that helps, as it does where the store is far.
 When a store says that it is too much, or does not answer, the number falls, and comes back step by step. Whoever waits
 before another try tells the pace that sent him, which is found by context: a request knows nothing of it.
 """
