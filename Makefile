@@ -6,8 +6,9 @@ SOURCES := keys archive backends publisher
 FOLDERS := $(SOURCES) backends/sending backends/s3 backends/gcs backends/azure publisher/command publisher/policies publisher/testing publisher/testing/faults publisher/testing/servers
 LINTED := $(SOURCES) tests benchmarks examples share
 
-.PHONY: help setup demo test test-stores test-promises test-face test-fast lowest mutants faults check format bench \
-	release-check pythons tools azurite bench-tools help-files sessions docs peers lock clean
+.PHONY: help setup demo test test-stores test-promises test-face test-fast fast-pure fast-stores lowest mutants \
+	faults check format bench release-check pythons tools azurite bench-tools help-files sessions docs peers \
+	lock clean
 
 help:
 	@echo "make demo | test | test-fast | lowest | mutants | faults | check | format | help-files | sessions | docs | bench" \
@@ -45,10 +46,16 @@ test-promises:
 test-face:
 	$(BIN)/pytest tests/publisher tests/lowest tests/test_*.py
 
-# Without servers and without the tests that start a process for each case.
+# Without servers and without what is slow, in two parts side by side.
+FAST := $(BIN)/pytest -m "not slow and not server" -x --hypothesis-profile=fast
 test-fast: setup tools
-	$(BIN)/pytest -m "not slow and not server" -x --hypothesis-profile=fast \
-		tests/keys tests/archive tests/backends tests/publisher --ignore=tests/publisher/test_command.py
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target fast-pure fast-stores
+
+fast-pure:
+	$(FAST) tests/keys tests/archive
+
+fast-stores:
+	$(FAST) tests/backends tests/publisher --ignore=tests/publisher/test_command.py
 
 # One use of each dependency, with the lowest version that pyproject.toml admits of each.
 lowest: .venv/lowest/.installed azurite

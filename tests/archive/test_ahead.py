@@ -93,6 +93,7 @@ def test_whoever_reads_may_stop_at_any_time(pieces, error):
         assert read == before
 
 
+@pytest.mark.slow
 def test_a_bomb_is_inflated_no_further_than_a_few_mib():
     bomb = zlib.compress(bytes(300 * MIB), wbits=16 + zlib.MAX_WBITS)
     tracemalloc.start()

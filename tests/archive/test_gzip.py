@@ -39,6 +39,7 @@ READERS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("level", range(10))
 @pytest.mark.parametrize("data", DATA.values(), ids=DATA)
 def test_every_reader_reads_every_level(data, level):

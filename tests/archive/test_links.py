@@ -145,6 +145,7 @@ places = st.sampled_from(["l", "m", "a/l", "a/m", "a/b/n", "b/n", "l/x", "a/l/y/
 targets = st.one_of(path, path.map("/".__add__), st.integers(1, 2100).map(lambda count: "a/../" * count + "l"))
 
 
+@pytest.mark.slow
 @settings(max_examples=500)
 @given(st.dictionaries(places, targets, max_size=8), path)
 def test_links_agree_with_a_simple_reference(links, path):

@@ -267,6 +267,7 @@ def attack(place, stop):
     os._exit(0 if swaps else 1)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can be two users")
 def test_two_users_race_over_a_shared_directory(open_place):
     """Nobody swaps what root fills as fast as it can: no canary is touched, and what is reported is there."""

@@ -59,6 +59,7 @@ def stopped(at, target, taken_back):
         return interrupted(lambda: extract(MEMBERS, target), at, MODULES)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # a file that was just opened is lost
 @pytest.mark.parametrize("kind", KINDS)
 def test_an_interrupt_between_any_two_lines_leaves_nothing_or_all(tmp_path, monkeypatch, kind):

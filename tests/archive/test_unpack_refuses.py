@@ -240,6 +240,7 @@ def test_a_refused_archive_of_two_thousand_levels_leaves_nothing(tmp_path):
     assert os.listdir(tmp_path) == []
 
 
+@pytest.mark.slow
 def test_headers_that_nobody_reads_take_no_memory(tmp_path):
     def chunks():
         for at in range(40):
@@ -292,6 +293,7 @@ def leads_nowhere(path):
     return False
 
 
+@pytest.mark.slow
 @settings(max_examples=250)
 @example([link(b"a", b"a//.")])
 @given(st.lists(hostile_members(), min_size=1, max_size=5))

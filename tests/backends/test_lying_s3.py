@@ -355,6 +355,7 @@ def test_a_write_that_was_not_confirmed_is_no_success(lied_to, engine, size, lac
 # -- redirects
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("region", [{}, {"x-amz-bucket-region": "eu-west-3"}], ids=["", "region"])
 @pytest.mark.parametrize("operation", [*OPERATIONS, "delete"])
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])

@@ -193,6 +193,7 @@ COSTLY = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("policy", ["refuse", pytest.param("percent", marks=pytest.mark.slow)])
 @pytest.mark.parametrize(
     ("text", "key"),

@@ -336,6 +336,7 @@ def drip():
     return start
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("first", "then"),
     [
