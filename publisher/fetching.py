@@ -23,6 +23,7 @@ from .backends import AccessDeniedError, Credentials, NotFoundError, Stat, Store
 from .backends.opening import timeout_for
 from .backends.options import CustomerKey
 from .backends.sending import ranges
+from .backends.sending.digest import Digest
 from .backends.sending.workers import in_order
 from .checksum import Checksum
 from .download import Download, is_url
@@ -555,8 +556,8 @@ class _Objects:
         """A small object's content and SHA-256, read ahead; a large one is left to be streamed."""
         if found.size > _SMALL:
             return None
-        content = b"".join(self._content(found))
-        return content, hashlib.sha256(content).hexdigest()
+        hashed = Digest(self._content(found))
+        return b"".join(hashed), hashed.hexdigest()
 
     def _digest(self, found: Stat) -> str:
         begun = self._begin(found)

@@ -38,7 +38,9 @@ from .signature import signed
 if TYPE_CHECKING:
     from typing import IO
 
-_PIECE = 4 << 20
+_PIECE = 1 << 20
+_ROOM = 1 << 14
+"""What is read at once if it is there: a small object along with its head."""
 _LONGEST_LINE = 1 << 16
 _MOST_HEADERS = 100
 """Both as ``http.client`` has them."""
@@ -49,6 +51,11 @@ class _Response(http.client.HTTPResponse):
 
     said: dict[str, str]
     """The headers, with names in lower case."""
+
+    def __init__(self, connection: socket.socket, method: str) -> None:
+        super().__init__(connection, method=method)
+        self.fp.close()
+        self.fp = connection.makefile("rb", _ROOM)
 
     def begin(self) -> None:
         """Reads the head (RFC 9112, sections 4 and 6). Raises ``HTTPException`` for what is none."""
@@ -91,7 +98,7 @@ class _Exchange:
     def __init__(self, connection: http.client.HTTPConnection, asked: Form, line: Line) -> None:
         self.connection = connection
         self._line = line
-        self.response = _Response(connection.sock, method=asked.method)
+        self.response = _Response(connection.sock, asked.method)
         try:
             line.ends(partial(_shut, connection.sock))
             self._took_all = self._sent(asked)
@@ -128,14 +135,24 @@ class _Exchange:
         return body
 
     def piece(self) -> bytes:
-        """The next of the body, up to ``_PIECE`` bytes; nothing at its end. Raises as ``whole`` does."""
+        """The next of the body, up to ``_PIECE`` bytes; nothing at its end. Raises as ``whole`` does.
+
+        What came before it broke off is given first.
+        """
         length = self.response.length
         size = _PIECE if length is None else min(_PIECE, length)
         room = roomy(size)
         filled = 0
         with room.getbuffer() as view:
-            while (came := self.response.readinto(view[filled : filled + LEAST])) and (filled := filled + came) < size:
-                self._line.moved()
+            try:
+                while came := self.response.readinto(view[filled : filled + LEAST]):
+                    self._line.moved()
+                    filled += came
+                    if filled == size:
+                        break
+            except OSError:
+                if not filled or length is None:  # without a length, the next try would take this for the end
+                    raise
         if not filled:
             self._check_end()
         room.truncate(filled)

@@ -19,8 +19,8 @@ _SPARE = 0.9
 """The share of a processor that this process needs, above which more requests would only wait for it."""
 _TIMES = 8
 """How many times as large the number becomes at once."""
-_FALLS = 0.75
-_STEPS = 16
+_FALLS = 0.8
+_STEPS = 32
 
 _sending: "ContextVar[Pace | None]" = ContextVar("keystow-pace", default=None)
 

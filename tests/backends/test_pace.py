@@ -74,7 +74,7 @@ def test_of_those_that_were_sent_together_the_first_counts():
     pace = World(0.05, 0.0001).pace()
     for _ in range(24):
         pace.pushed_back()
-    assert pace.number == 18
+    assert pace.number == 19
 
 
 def test_after_a_hiccup_it_comes_back_to_what_it_was():
@@ -82,7 +82,7 @@ def test_after_a_hiccup_it_comes_back_to_what_it_was():
     pace = world.pace()
     world.rounds(pace, 100)
     pace.pushed_back()
-    assert pace.number == 18
+    assert pace.number == 19
     assert world.rounds(pace, 1000) == 24
 
 
