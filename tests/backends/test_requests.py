@@ -2,7 +2,10 @@
 
 import contextlib
 import datetime as dt
+import fcntl
 import socket
+import struct
+import termios
 import threading
 import time
 from concurrent.futures import CancelledError
@@ -26,6 +29,7 @@ from keystow.backends.s3.signed import Signed
 from keystow.backends.sending import repeating
 from keystow.backends.sending.in_flight import in_thread
 from keystow.backends.sending.limits import bounds
+from keystow.backends.sending.lines import LEAST
 from keystow.backends.sending.parts import part_size
 from keystow.testing.servers import LOOPBACK, FaultProxy, Moto
 from keystow.testing.servers.proxy import Loopback, QuietHandler
@@ -158,6 +162,38 @@ def test_a_refusal_is_read_though_the_body_was_not_taken():
 
     with Server(behave) as server, requests_to(server.url) as requests, pytest.raises(AccessDeniedError):
         requests.asked(Request("upload_part", "key", {"PartNumber": 1}, bytes(16 * PART)))
+
+
+@pytest.mark.parametrize("is_reset", [False, True])
+def test_what_came_before_it_broke_off_is_not_asked_for_again(monkeypatch, is_reset):
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "id")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    content, came = b"x" * 300_000, 200_000
+    starts = []
+
+    def behave(handler):
+        start = int(handler.headers["Range"].removeprefix("bytes=").partition("-")[0])
+        starts.append(start)
+        handler.send_response(206)
+        handler.send_header("ETag", '"e"')
+        handler.send_header("Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}")
+        handler.send_header("Content-Length", str(len(content) - start))
+        handler.end_headers()
+        is_first = len(starts) == 1
+        handler.wfile.write(content[start : came if is_first else None])
+        handler.close_connection = True
+        if is_first and is_reset:
+            while any(fcntl.ioctl(handler.request, termios.TIOCOUTQ, bytes(4))):
+                time.sleep(0.01)
+            handler.request.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            handler.request.close()
+            handler.rfile.close()
+
+    with Server(behave) as server, contextlib.closing(open_store("s3://bucket", endpoint=server.url)) as store:
+        assert b"".join(store.read("key")) == content
+    assert starts[0] == 0
+    assert came - LEAST < starts[1] <= came
+    assert len(starts) == 2
 
 
 def test_a_line_that_is_cut_ends_an_answer_that_does_not_come():
