@@ -22,7 +22,7 @@ class Sizes:
     file_bytes: int = 10_000
     large_bytes: int = 512_000_000
     far_bytes: int = 256_000_000
-    link_bytes: int = 64_000_000
+    slowed_files: int = 6_000
     far_memory_bytes: int = 2_000_000_000
     most_bytes: int = 0
     few_files: int = 200
@@ -69,9 +69,9 @@ class Data:
         return random_files(self._directory / "far", 1, self._sizes.far_bytes)
 
     @cached_property
-    def link(self) -> Path:
-        """One that fills a narrow link for some seconds."""
-        return random_files(self._directory / "link", 1, self._sizes.link_bytes)
+    def slowed(self) -> Path:
+        """Small files that keep a server busy for longer than a process needs to start."""
+        return random_files(self._directory / "slowed", self._sizes.slowed_files, self._sizes.file_bytes)
 
     @cached_property
     def few(self) -> Path:

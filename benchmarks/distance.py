@@ -153,10 +153,10 @@ def link(bench: Bench) -> list[Section]:
     rate = NARROW.rate or 0
     rows, verdicts = [], []
     with away(bench, NARROW) as endpoint:
-        for job in jobs.of_one_file(bench.data.link):
+        for job in jobs.of_one_file(bench.data.far):
             with job.at(bench, s3_at(endpoint), f"over {size(rate)} a second") as ready:
                 outcome = ready.raced(list(job.peers)[:1])
-            alone = bench.sizes.link_bytes / rate
+            alone = bench.sizes.far_bytes / rate
             filled = alone / outcome.seconds(outcome.ours)
             each = [alone / run.wall for run in outcome.runs[outcome.ours]]
             measured = f"{filled:.1%} ({min(each):.1%} to {max(each):.1%})"

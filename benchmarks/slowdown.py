@@ -70,7 +70,7 @@ def slowed(bench: Bench) -> Iterator[SlowDown]:
 
 def files(bench: Bench) -> list[Section]:
     """Many small files: they all arrive, and not much later than if as many had been sent as are let through."""
-    source = bench.data.files
+    source = bench.data.slowed
     count, _ = content_size(source)
     rows, verdicts = [], []
     with slowed(bench) as proxy, away(bench, FAR, proxy.url) as endpoint:
