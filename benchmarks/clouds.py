@@ -47,7 +47,7 @@ class Cloud:
 def files(bench: Bench) -> list[Section]:
     """One file of some size, and some small ones if they are several."""
     outcomes: list[Outcome] = []
-    sources = [bench.data.link, *([bench.data.few] if bench.sizes.few_files > 1 else [])]
+    sources = [bench.data.cloud, *([bench.data.few] if bench.sizes.few_files > 1 else [])]
     for opened in (_s3, _google, _azure):
         with opened(bench) as cloud, bench.place.beside(cloud.pid):
             for job in _jobs(cloud, sources):

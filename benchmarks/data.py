@@ -23,6 +23,7 @@ class Sizes:
     large_bytes: int = 512_000_000
     far_bytes: int = 256_000_000
     slowed_files: int = 6_000
+    cloud_bytes: int = 64_000_000
     far_memory_bytes: int = 2_000_000_000
     most_bytes: int = 0
     few_files: int = 200
@@ -72,6 +73,11 @@ class Data:
     def slowed(self) -> Path:
         """Small files that keep a server busy for longer than a process needs to start."""
         return random_files(self._directory / "slowed", self._sizes.slowed_files, self._sizes.file_bytes)
+
+    @cached_property
+    def cloud(self) -> Path:
+        """One that an emulator of another cloud takes."""
+        return random_files(self._directory / "cloud", 1, self._sizes.cloud_bytes)
 
     @cached_property
     def few(self) -> Path:
