@@ -2,9 +2,9 @@
 
 Strategy: whoever made the URL chooses the server, so the server is held to what it announces: a body is as long as it
 says, a redirect stays with TLS and among the servers that are allowed, and a connection that brings next to nothing is
-cut by a thread that watches it. Where that server is far, a large body is asked for in ranges, side by side, and all of
-it is the same or an error (RFC 9110, sections 13.1.1 and 14): what is asked for at once, what is repeated, and how often,
-is decided where it is for all stores (``backends/sending``). Each request has a connection of its own.
+cut by a thread that watches it. Where that server is far, a large body is asked for in ranges, side by side, each on a
+connection of its own, and all of it is the same or an error (RFC 9110, sections 13.1.1 and 14): what is asked for at
+once, what is repeated, and how often, is decided where it is for all stores (``backends/sending``).
 """
 
 import contextlib

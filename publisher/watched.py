@@ -129,7 +129,7 @@ class Http(urllib.request.HTTPHandler):
 
 
 def tls() -> ssl.SSLContext:
-    """What TLS is held to. To read the authorities takes many times as long as a connection to a server that is near."""
+    """What TLS is held to; to make it takes many times as long as a connection to a server that is near."""
     context = ssl.create_default_context()
     context.set_alpn_protocols(["http/1.1"])
     return context
