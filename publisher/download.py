@@ -2,30 +2,42 @@
 
 Strategy: whoever made the URL chooses the server, so the server is held to what it announces: a body is as long as it
 says, a redirect stays with TLS and among the servers that are allowed, and a connection that brings next to nothing is
-cut by a thread that watches it. A body that breaks off goes on where it broke, if it is still the same (RFC 9110,
-sections 13.1.5 and 14): what is repeated, and how often, is decided where it is for all stores (``backends/sending``).
+cut by a thread that watches it. Where that server is far, a large body is asked for in ranges, side by side, each on a
+connection of its own, and all of it is the same or an error (RFC 9110, sections 13.1.1 and 14): what is asked for at
+once, what is repeated, and how often, is decided where it is for all stores (``backends/sending``).
 """
 
 import contextlib
 import http.client
+import math
+import os
 import re
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Generator, Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import IO, NamedTuple
 from urllib.parse import urljoin, urlsplit
 
 from .archive import LimitExceededError
-from .backends import AccessDeniedError, NotFoundError, StoreError, StoreUnavailableError
+from .backends import (
+    AccessDeniedError,
+    ConflictError,
+    NotFoundError,
+    StoreError,
+    StoreUnavailableError,
+    expiry_of,
+)
 from .backends.endpoints import origin
 from .backends.opening import timeout_for
-from .backends.sending.continuing import Content, continued
+from .backends.sending.continuing import Content
 from .backends.sending.limits import bounds
+from .backends.sending.ranges import in_ranges, pace
 from .backends.sending.repeating import UNAVAILABLE, retry_after
 from .errors import ResultError
-from .watched import Http, Https, Watch
+from .watched import Http, Https, Watch, tls
 
 _CHUNK = 1 << 20
 _MOST_REDIRECTS = 5
@@ -41,6 +53,9 @@ _NOWHERE = "it leads on to an address that is none"
 _CODE = re.compile(rb"<Code>([^<]{1,80})</Code>")
 _MESSAGE = re.compile(rb"<Message>([^<\r\n]{1,300})")
 _RANGE = re.compile(r"bytes (\d{1,19})-(\d{1,19})/(\d{1,19})")
+_CHANGED = "it changed, or cannot be read on where it broke off: fetch it again"
+_NO_RANGE = {"206", "416"}
+"""What the first range was answered with, where that is no use: the object is empty, or the server knows no size."""
 
 
 def is_url(text: str) -> bool:
@@ -74,6 +89,8 @@ class Download:
         self._admit = admit
         self._bounds = bounds(timeout_for(timeout))
         self._end: int | None = None
+        self._tls = cache(tls)
+        self._last = self._url
         self.address = without_query(self._url)
         admit(self._url)
 
@@ -83,22 +100,40 @@ class Download:
         return self._end
 
     def __iter__(self) -> Generator[bytes, None, None]:
+        if self._url.lower().startswith("https:"):
+            self._tls()  # it takes a while, in which nothing is learnt of how far the server is
+        content = in_ranges(self._opened, pace=pace(), patience=self._bounds.patience, until=_half_of_life(self._url))
         done = 0
-        with contextlib.closing(continued(self._opened, patience=self._bounds.patience)) as content:
+        with contextlib.closing(content):
             for chunk in content:
                 done += len(chunk)
                 if self._most is not None and done > self._most:
                     raise self._too_long(f"more than the {self._most} bytes that may be fetched came")
                 yield chunk
 
-    def _opened(self, start: int, etag: str | None) -> Content:
-        """The content from ``start`` on; what goes on is that of ``etag``."""
+    def _opened(self, start: int, stop: int | None, tag: str | None) -> Content:
+        """The content from ``start`` up to ``stop``, or the end; with a ``tag``, that of it alone.
+
+        What goes on is asked for where the first answer came from, and from the URL on if that has expired.
+        """
+        if tag is not None and self._last != self._url:
+            with contextlib.suppress(AccessDeniedError):
+                return self._answered(self._last, start, stop, tag)
+        try:
+            return self._answered(self._url, start, stop, tag)
+        except StoreError as error:
+            if tag is not None or stop is None or error.code not in _NO_RANGE:
+                raise
+        return self._answered(self._url, 0, None, None)
+
+    def _answered(self, url: str, start: int, stop: int | None, tag: str | None) -> Content:
         watch = Watch(self._bounds.still)
-        request = urllib.request.Request(self._url)  # noqa: S310  without_query admits http and https only
-        if etag is not None:
-            request.add_header("Range", f"bytes={start}-")
-            request.add_header("If-Range", etag)
-        handlers = (Http(watch), Https(watch), _Redirects(self._admit))
+        request = urllib.request.Request(url)  # noqa: S310  without_query admits http and https only
+        if tag is not None or stop is not None:
+            request.add_header("Range", f"bytes={start}-{'' if stop is None else stop - 1}")
+        if tag is not None:
+            request.add_header("If-Match", tag)
+        handlers = (Http(watch), Https(watch, self._tls), _Redirects(self._admit))
         try:
             with self._errors(watch), watch.waiting():
                 answer = urllib.request.build_opener(*handlers).open(request, timeout=self._bounds.connect)
@@ -108,36 +143,48 @@ class Download:
         try:
             with self._errors(watch):
                 watch.check()  # a head that was cut looks whole
-            self._end, found = self._announced(answer, start, etag)
-            self.address = without_query(answer.url)
+            announced = self._continued(answer, start, stop, tag) if tag else self._announced(answer, stop)
         except BaseException:
             watch.end()
             answer.close()
             raise
-        return Content(self._pieces(answer, watch, None if self._end is None else self._end - start), found)
+        return Content(self._pieces(answer, watch, announced.length), *announced)
 
-    def _announced(self, answer: http.client.HTTPResponse, start: int, before: str | None) -> "_Announced":
-        etag = answer.headers.get("ETag")
-        etag = etag if etag and not etag.startswith("W/") else None
-        if before is not None:
-            if origin(answer.url) != origin(self.address):
-                raise StoreError(f"{self.address}: it goes on at another server: fetch it again")
-            ranged = _RANGE.fullmatch(answer.headers.get("Content-Range", ""))
-            if answer.status != 206 or etag != before or not ranged or int(ranged[1]) != start:
-                raise StoreError(f"{self.address}: it changed, or cannot be read on where it broke off: fetch it again")
-            if self._end not in {None, int(ranged[3])}:
-                raise StoreError(f"{self.address}: it has another length than before: fetch it again")
-            return _Announced(int(ranged[3]), etag)
-        if answer.status != 200:
-            raise StoreUnavailableError(f"{self.address}: HTTP {answer.status} is no answer to this", hint=HINT)
-        if answer.length is not None and self._most is not None and answer.length > self._most:
-            raise self._too_long(f"{answer.length} bytes, and {self._most} may be fetched")
-        return _Announced(answer.length, etag)
+    def _announced(self, answer: http.client.HTTPResponse, stop: int | None) -> "_Announced":
+        """What is said by the first answer, to a request for all up to ``stop``; from here on that is what holds."""
+        ranged = _range(answer)
+        if answer.status == 200:
+            length = size = answer.length
+        elif stop is not None and ranged and ranged.start == 0:
+            length, size = min(stop, ranged.stop), ranged.size
+        else:
+            said = f"{self.address}: HTTP {answer.status} is no answer to this"
+            raise StoreUnavailableError(said, code=str(answer.status), hint=HINT)
+        self._last, self.address, self._end = answer.url, without_query(answer.url), size
+        if size is not None and self._most is not None and size > self._most:
+            raise self._too_long(f"{size} bytes, and {self._most} may be fetched")
+        return _Announced(_strong(answer), length, size)
+
+    def _continued(self, answer: http.client.HTTPResponse, start: int, stop: int | None, tag: str) -> "_Announced":
+        """What is said by another answer. Raises ``StoreError`` if it is not of the same content as the first."""
+        if origin(answer.url) != origin(self.address):
+            raise StoreError(f"{self.address}: it goes on at another server: fetch it again")
+        ranged = _range(answer)
+        if _strong(answer) != tag or not ranged or ranged.start != start:
+            raise ConflictError(f"{self.address}: {_CHANGED}")
+        if self._end not in {None, ranged.size}:
+            raise ConflictError(f"{self.address}: it has another length than before: fetch it again")
+        self._last, self._end = answer.url, ranged.size
+        end = ranged.size if stop is None else min(stop, ranged.size)
+        return _Announced(tag, end - start, ranged.size)
 
     def _pieces(self, answer: http.client.HTTPResponse, watch: Watch, left: int | None) -> Generator[bytes, None, None]:
         """The bytes of a body, of which ``left`` are to come, if that is known."""
+        process = os.getpid()
         try:
             while left is None or left > 0:
+                if process != os.getpid():
+                    raise StoreUnavailableError(f"{self.address}: it is read by the process that this was forked off")
                 with self._errors(watch), watch.waiting():
                     chunk = answer.read1(_CHUNK if left is None else min(left, _CHUNK))
                     watch.came(len(chunk))
@@ -150,7 +197,8 @@ class Download:
             if left:
                 raise StoreUnavailableError(f"{self.address}: the answer was cut short", hint="fetch again")
         finally:
-            watch.end()
+            if process == os.getpid():  # else nobody watches, and may have been forked off with a lock
+                watch.end()
             answer.close()
 
     def _too_long(self, said: str) -> StoreError | LimitExceededError:
@@ -186,10 +234,43 @@ class Download:
 
 
 class _Announced(NamedTuple):
-    """Where the content ends, as far as an answer says it, and its strong ETag, if it has one."""
+    """What an answer says of its content, as ``Content`` has it."""
 
-    end: int | None
-    etag: str | None
+    tag: str | None
+    length: int | None
+    size: int | None
+
+
+class _Range(NamedTuple):
+    """Bytes of a body that has ``size``."""
+
+    start: int
+    stop: int
+    size: int
+
+
+def _range(answer: http.client.HTTPResponse) -> _Range | None:
+    """Of what the ``answer`` is, if it is a part, and says so in a way that makes sense."""
+    said = _RANGE.fullmatch(answer.headers.get("Content-Range", ""))
+    if answer.status != 206 or not said:
+        return None
+    start, last, size = map(int, said.groups())
+    return _Range(start, last + 1, size) if start <= last < size else None
+
+
+def _strong(answer: http.client.HTTPResponse) -> str | None:
+    etag = answer.headers.get("ETag")
+    return etag if etag and not etag.startswith("W/") else None
+
+
+def _half_of_life(url: str) -> float:
+    """The time, by ``time.monotonic()``, when half of what is left of a URL's life is over.
+
+    A stream that has begun by the end of it goes on, and another request would be refused.
+    """
+    end = expiry_of(url)
+    left = math.inf if end is None else (end - datetime.now(UTC)).total_seconds()
+    return time.monotonic() + left / 2
 
 
 class _Redirects(urllib.request.HTTPRedirectHandler):
@@ -233,6 +314,8 @@ def _refused(error: urllib.error.HTTPError, shown: str) -> StoreError:
         return AccessDeniedError(message, code="403", hint=_DENIED)
     if error.code == 404:
         return NotFoundError(message, code="404")
+    if error.code in {412, 416}:
+        return ConflictError(f"{shown}: {_CHANGED}", code=str(error.code))
     if error.code >= 500 or error.code in UNAVAILABLE:
         unavailable = StoreUnavailableError(message, code=str(error.code), hint="fetch again later")
         unavailable.retry_after = retry_after(error.headers.get("Retry-After"), time.time())

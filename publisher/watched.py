@@ -10,7 +10,7 @@ import ssl
 import threading
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -128,18 +128,24 @@ class Http(urllib.request.HTTPHandler):
         return self.do_open(Watched, request)
 
 
-class Https(urllib.request.HTTPSHandler):
-    """Opens HTTPS under a watch."""
+def tls() -> ssl.SSLContext:
+    """What TLS is held to; to make it takes many times as long as a connection to a server that is near."""
+    context = ssl.create_default_context()
+    context.set_alpn_protocols(["http/1.1"])
+    return context
 
-    def __init__(self, watch: Watch) -> None:
+
+class Https(urllib.request.HTTPSHandler):
+    """Opens HTTPS under a watch, held to the ``context``, which several may share."""
+
+    def __init__(self, watch: Watch, context: Callable[[], ssl.SSLContext] = tls) -> None:
         super().__init__()
-        self._watch = watch
+        self._watch, self._context = watch, context
 
     def https_open(self, request: urllib.request.Request) -> http.client.HTTPResponse:
         """The answer to ``request``."""
         host = urlsplit(request.full_url).hostname
-        context = ssl.create_default_context()
-        context.set_alpn_protocols(["http/1.1"])
+        context = self._context()
 
         class Watched(_Heard, http.client.HTTPSConnection):
             watch = self._watch

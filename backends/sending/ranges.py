@@ -7,6 +7,7 @@ where it breaks off. What is held is bounded by ``MOST`` bytes.
 """
 
 import itertools
+import math
 import os
 import threading
 import time
@@ -38,15 +39,23 @@ def pace() -> Pace:
 
 
 def in_ranges(
-    open_at: Open, start: int = 0, stop: int | None = None, *, pace: Pace, patience: float, near: float = NEAR
+    open_at: Open,
+    start: int = 0,
+    stop: int | None = None,
+    *,
+    pace: Pace,
+    patience: float,
+    near: float = NEAR,
+    until: float = math.inf,
 ) -> Generator[bytes, None, None]:
     """The content from ``start`` up to ``stop``, as ``continued`` gives it, several ranges at once if it is large.
 
-    What takes less than ``near`` seconds to begin comes in one stream from its second range on. In a process that was
-    forked meanwhile the rest is asked for anew.
+    What takes less than ``near`` seconds to begin comes in one stream from its second range on, and so does what is
+    left at the time ``until``, by ``time.monotonic()``. In a process that was forked meanwhile the rest is asked for
+    anew.
     """
     process = os.getpid()
-    reading = _Reading(open_at, start, stop, pace, patience, near)
+    reading = _Reading(open_at, start, stop, pace, patience, near, until)
     while True:
         try:
             with closing(reading.pieces()) as pieces:
@@ -65,10 +74,10 @@ class _Reading:
     """An object that is read, up to where it is read ``at``."""
 
     def __init__(  # noqa: PLR0917
-        self, open_at: Open, start: int, stop: int | None, pace: Pace, patience: float, near: float
+        self, open_at: Open, start: int, stop: int | None, pace: Pace, patience: float, near: float, until: float
     ) -> None:
         self._open_at, self.at, self._stop, self._pace, self._patience = open_at, start, stop, pace, patience
-        self._near = near
+        self._near, self._until = near, until
         self._start = start
         self._tag: str | None = None
         self._is_near = False
@@ -82,8 +91,8 @@ class _Reading:
         """The rest of it."""
         answers: list[Content] = []
         first = continued(partial(self._begun, self.at + RANGE, answers), self.at, patience=self._patience)
-        with ExitStack() as until:
-            until.callback(first.close)
+        with ExitStack() as closed:
+            closed.callback(first.close)
             head = list(itertools.islice(first, 1))
             came, end = answers[0], self._stop
             if came.size is not None:
@@ -92,11 +101,13 @@ class _Reading:
                 yield from _up_to(end, self.at, itertools.chain(head, first))
                 return
             if came.tag is not None:
-                if not self._is_near:
-                    until.pop_all()
+                if self._is_near:
+                    yield from itertools.chain(head, first)
+                else:
+                    closed.pop_all()
                     yield from self._side_by_side(head, first, range(self.at, self.at + came.length), end)
-                    return
-                yield from itertools.chain(head, first)
+                    if self.at >= end:
+                        return
         yield from continued(partial(self._opened, self._stop), self.at, patience=self._patience)
 
     def _begun(self, limit: int, answers: list[Content], at: int, tag: str | None) -> Content:
@@ -115,7 +126,7 @@ class _Reading:
     def _side_by_side(
         self, head: list[bytes], first: Generator[bytes, None, None], begun: range, end: int
     ) -> Generator[bytes, None, None]:
-        """``head`` and ``first``, which are the range that has ``begun``, and the ranges behind it."""
+        """``head`` and ``first``, which are the range that has ``begun``, and those behind it that begin in time."""
         ending = threading.Event()
 
         def check() -> None:
@@ -136,7 +147,8 @@ class _Reading:
                     found.append(piece)
             return found
 
-        others = (range(at, min(at + RANGE, end)) for at in range(begun.stop, end, RANGE))
+        starts = itertools.takewhile(lambda _: time.monotonic() < self._until, range(begun.stop, end, RANGE))
+        others = (range(at, min(at + RANGE, end)) for at in starts)
         found = in_order(
             collected, itertools.chain((begun,), others), pace=self._pace, weigh=len, most=MOST, batch=0, ending=ending
         )

@@ -5,6 +5,7 @@ import itertools
 import os
 import random
 import threading
+from types import SimpleNamespace
 
 import pytest
 from children import forked
@@ -140,6 +141,25 @@ def test_of_a_store_that_is_near_the_rest_is_one_stream():
     server = Server(bytes(10 * RANGE))
     assert b"".join(read(server, near=60.0)) == bytes(10 * RANGE)
     assert server.asked == [(0, RANGE, None), (RANGE, None, '"1"')]
+
+
+def test_what_has_not_begun_in_time_is_one_stream():
+    server = Server(bytes(10 * RANGE))
+    assert b"".join(in_ranges(server.open_at, pace=Pace(2, 6), patience=60, near=0.0, until=0.0)) == bytes(10 * RANGE)
+    assert server.asked == [(0, RANGE, None), (RANGE, None, '"1"')]
+
+
+@settings(deadline=None)
+@given(CONTENTS, st.data(), CHANCES, st.integers(0, 30))
+def test_the_bytes_are_those_of_one_stream_whenever_the_time_is_over(content, data, chance, times):
+    stop = data.draw(st.none() | st.integers(0, len(content) + 2 * RANGE))
+    clock = iter(range(times))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ranges, "time", SimpleNamespace(monotonic=lambda: 0.0 if next(clock, None) is not None else 2.0))
+        reading = in_ranges(
+            Server(content, chance=chance).open_at, stop=stop, pace=Pace(2, 6), patience=60, near=0.0, until=1.0
+        )
+        assert b"".join(reading) == content[:stop]
 
 
 def test_every_range_is_asked_for_once_and_of_the_first_ones_version():

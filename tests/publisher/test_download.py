@@ -1,21 +1,38 @@
 """A URL is somebody's: its server is held to what it announces, to TLS, to a bound, and to some progress."""
 
+import contextlib
 import itertools
+import random
 import socket
 import threading
 import time
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from hashlib import sha256
 
 import pytest
+from children import forked
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from lying import MOST, PIECE, Lie, chunked, endless
 from tls import secured
 
 from keystow import ResultError, fetch, publish
 from keystow.archive import ArchiveError, LimitExceededError, Limits
-from keystow.backends import AccessDeniedError, NotFoundError, StoreError, StoreUnavailableError
+from keystow.backends import (
+    AccessDeniedError,
+    ConflictError,
+    NotFoundError,
+    StoreError,
+    StoreUnavailableError,
+    open_store,
+)
+from keystow.backends.sending.ranges import NEAR, RANGE, in_ranges
 from keystow.download import Download
 
 SECRET = "X-Amz-Signature=secret"
 CONTENT = bytes(range(256)) * 8000
+LARGE = random.Random(0).randbytes(5 * RANGE)
 
 
 @pytest.fixture(autouse=True)
@@ -44,12 +61,21 @@ def refused(address, error=StoreError, **options):
 
 def ranged(asked, data=CONTENT, etag='"1"', most=None):
     """An honest server's answer, of ``most`` bytes before the connection breaks."""
-    start = int(asked.headers.get("range", "bytes=0-")[6:-1])
-    headers = {"ETag": etag, "Content-Length": str(len(data) - start)}
-    if "range" in asked.headers and asked.headers.get("if-range") == etag:
-        headers["Content-Range"] = f"bytes {start}-{len(data) - 1}/{len(data)}"
-        return Lie(206, headers, [data[start:][:most]])
-    return Lie(200, headers | {"Content-Length": str(len(data))}, [data[:most]])
+    headers = {"ETag": etag}
+    if "range" not in asked.headers:
+        return Lie(200, headers | {"Content-Length": str(len(data))}, [data[:most]])
+    if asked.headers.get("if-match", etag) != etag:
+        return Lie(412)
+    start, stop = span(asked, len(data))
+    if start >= len(data):
+        return Lie(416, {"Content-Range": f"bytes */{len(data)}"})
+    headers |= {"Content-Length": str(stop - start), "Content-Range": f"bytes {start}-{stop - 1}/{len(data)}"}
+    return Lie(206, headers, [data[start:stop][:most]])
+
+
+def span(asked, size):
+    start, last = asked.headers["range"].removeprefix("bytes=").split("-")
+    return int(start), min(size, int(last) + 1) if last else size
 
 
 def test_the_content(liar):
@@ -210,9 +236,9 @@ def test_it_goes_on_where_it_broke(liar, most):
     server = liar(lambda asked: ranged(asked, most=next(broken, None)))
     assert content(url(server)) == CONTENT
     assert [asked.headers.get("range") for asked in server.asked][1:] == [
-        f"bytes={start}-" for start in (most, 4 * most, 4 * most)
+        f"bytes={start}-{RANGE - 1}" for start in (most, 4 * most, 4 * most)
     ]
-    assert all(asked.headers["if-range"] == '"1"' for asked in server.asked[1:])
+    assert all(asked.headers["if-match"] == '"1"' for asked in server.asked[1:])
 
 
 @pytest.mark.parametrize(
@@ -299,6 +325,243 @@ def test_without_a_strong_etag_nothing_goes_on(liar):
         server = liar(lambda asked, etag=etag: ranged(asked, etag=etag, most=10))
         assert "cut short" in refused(url(server))
         assert len(server.asked) == 1
+
+
+# ---------------------------------------------------------------------------------------------------
+# What is far comes in ranges, side by side
+
+
+@pytest.fixture
+def far(monkeypatch):
+    monkeypatch.setattr("keystow.download.in_ranges", partial(in_ranges, near=0.0))
+
+
+def asked_ranges(server):
+    return [asked.headers.get("range") for asked in server.asked]
+
+
+def test_a_large_object_of_a_server_that_is_far_comes_side_by_side(liar):
+    together = threading.Barrier(4, timeout=60)
+
+    def answer(asked):
+        if asked.headers["range"].startswith("bytes=0-"):
+            time.sleep(2 * NEAR)
+        else:
+            together.wait()
+        return ranged(asked, LARGE)
+
+    server = liar(answer)
+    assert content(url(server)) == LARGE
+    assert sorted(asked_ranges(server)) == sorted(f"bytes={at}-{at + RANGE - 1}" for at in range(0, len(LARGE), RANGE))
+    assert all(asked.headers["if-match"] == '"1"' for asked in server.asked[1:])
+
+
+def test_of_a_server_that_is_near_the_rest_is_one_stream(liar, monkeypatch):
+    monkeypatch.setattr("keystow.download.in_ranges", partial(in_ranges, near=60.0))
+    server = liar(lambda asked: ranged(asked, LARGE))
+    assert content(url(server)) == LARGE
+    assert asked_ranges(server) == [f"bytes=0-{RANGE - 1}", f"bytes={RANGE}-"]
+
+
+def test_with_tls_too(liar, far, certificates, monkeypatch):
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificates / "ca.pem"))
+    server = secured(liar(lambda asked: ranged(asked, LARGE)), certificates)
+    assert content(url(server)) == LARGE
+    assert len(server.asked) == 5
+
+
+@pytest.mark.parametrize(
+    ("first", "asked"),
+    [
+        (lambda asked: ranged(asked._replace(headers={}), LARGE), 1),
+        (lambda asked: Lie(200, {"Transfer-Encoding": "chunked"}, chunked([LARGE])), 1),
+        (lambda asked: ranged(asked, LARGE, etag='W/"1"'), 2),
+        (lambda asked: ranged(asked, LARGE, etag=""), 2),
+        (lambda asked: Lie(206, {"ETag": '"1"', "Content-Range": f"bytes 0-{RANGE - 1}/*"}, LARGE[:RANGE]), 2),
+        (lambda asked: Lie(206, {"ETag": '"1"', "Content-Range": f"bytes 1-{RANGE - 1}/{len(LARGE)}"}, LARGE[:9]), 2),
+        (lambda asked: Lie(206, {"ETag": '"1"', "Content-Range": "bytes 0-9/5"}, LARGE[:10]), 2),
+        (lambda asked: Lie(206, {"ETag": '"1"'}, LARGE[:RANGE]), 2),
+        (lambda asked: Lie(416), 2),
+    ],
+    ids=["all", "all in chunks", "weak etag", "no etag", "no size", "another start", "nonsense", "no range", "refused"],
+)
+def test_a_server_that_has_no_use_for_ranges_gives_one_stream(liar, far, first, asked):
+    server = liar(lambda asked: first(asked) if "range" in asked.headers else ranged(asked, LARGE))
+    assert content(url(server)) == LARGE
+    assert asked_ranges(server) == [f"bytes=0-{RANGE - 1}", None][:asked]
+
+
+def test_of_an_empty_object_there_is_no_range(liar, far):
+    server = liar(lambda asked: ranged(asked, b""))
+    assert content(url(server)) == b""
+    assert asked_ranges(server) == [f"bytes=0-{RANGE - 1}", None]
+
+
+def test_no_more_is_taken_of_the_first_range_than_was_asked_for(liar, far):
+    everything = {"ETag": '"1"', "Content-Range": f"bytes 0-{len(LARGE) - 1}/{len(LARGE)}"}
+    server = liar(lambda asked: ranged(asked, LARGE) if "if-match" in asked.headers else Lie(206, everything, [LARGE]))
+    assert content(url(server)) == LARGE
+    assert len(server.asked) == 5
+
+
+def test_what_is_too_long_in_all_is_not_read_in_ranges(liar, far):
+    server = liar(lambda asked: ranged(asked, LARGE))
+    assert f"{len(LARGE)} bytes, and 10000000 may be fetched" in refused(url(server), most=10_000_000)
+    assert len(server.asked) == 1
+
+
+@pytest.mark.parametrize("heeds", [True, False], ids=["412", "206"])
+@pytest.mark.parametrize("when", [1, 2, 4])
+def test_what_is_replaced_meanwhile_is_no_mixture(liar, far, when, heeds):
+    numbers = itertools.count()
+
+    def answer(asked):
+        if next(numbers) < when:
+            return ranged(asked, LARGE)
+        headers = asked.headers if heeds else {"range": asked.headers["range"]}
+        return ranged(asked._replace(headers=headers), bytes(len(LARGE)), etag='"2"')
+
+    came = []
+    with pytest.raises(ConflictError, match="it changed, or cannot be read on where it broke off: fetch it again"):
+        came.extend(Download(url(liar(answer))))
+    assert LARGE.startswith(b"".join(came))
+
+
+@pytest.mark.server
+def test_of_a_store_it_is_one_version_too(seaweed, bucket, login, far, monkeypatch):
+    monkeypatch.setattr("keystow.backends.sending.ranges.RANGE", 1 << 18)
+    monkeypatch.setattr("keystow.backends.sending.ranges.MOST", 1 << 20)
+    login(seaweed)
+    with contextlib.closing(open_store(f"s3://{bucket}", endpoint=seaweed.endpoint)) as store:
+        store.write("signed", [LARGE])
+        signed = store.presign("signed", expires=600)
+        assert content(signed) == LARGE
+        chunks = iter(Download(signed))
+        came = [next(chunks)]
+        store.write("signed", [LARGE[::-1]])
+        with pytest.raises(ConflictError, match="it changed"):
+            came.extend(chunks)
+    assert LARGE.startswith(b"".join(came))
+
+
+@pytest.mark.parametrize(
+    "second",
+    [
+        lambda asked: Lie(200, {"ETag": '"1"'}, LARGE),
+        lambda asked: Lie(206, {"ETag": '"1"', "Content-Range": f"bytes 0-{RANGE - 1}/{len(LARGE)}"}, LARGE[:RANGE]),
+        lambda asked: ranged(asked, LARGE + b"x"),
+        lambda asked: Lie(416),
+    ],
+    ids=["all of it", "another start", "another length", "none"],
+)
+def test_a_range_is_what_was_asked_for(liar, far, second):
+    server = liar(lambda asked: second(asked) if "if-match" in asked.headers else ranged(asked, LARGE))
+    assert "fetch it again" in refused(url(server), ConflictError)
+
+
+@pytest.mark.parametrize("most", [0, 1, RANGE - 1])
+def test_each_range_goes_on_where_it_broke(liar, far, most):
+    broken = set()
+
+    def answer(asked):
+        start, _ = span(asked, len(LARGE))
+        fresh = start % RANGE == 0 and start not in broken
+        broken.add(start)
+        return ranged(asked, LARGE, most=most if fresh else None)
+
+    server = liar(answer)
+    assert content(url(server)) == LARGE
+    assert len(server.asked) == 10
+
+
+def test_after_a_redirect_the_ranges_are_asked_for_where_it_led(liar, far):
+    admitted = []
+    last = liar(lambda asked: ranged(asked, LARGE))
+    first = liar(Lie(307, {"Location": f"{last.url}/moved?{SECRET}2"}))
+    download = Download(url(first), admit=admitted.append)
+    assert b"".join(download) == LARGE
+    assert (len(first.asked), len(last.asked)) == (1, 5)
+    assert {asked.path for asked in last.asked} == {f"/moved?{SECRET}2"}
+    assert admitted == [url(first), f"{last.url}/moved?{SECRET}2"]
+    assert download.address == f"{last.url}/moved"
+
+
+def test_where_it_led_may_expire(liar, far, monkeypatch):
+    """Then it is asked for from the URL on, and admitted again wherever that leads; the others go there, too."""
+    monkeypatch.setattr("keystow.backends.sending.ranges.RANGE", RANGE // 16)
+    admitted, numbers = [], itertools.count()
+
+    def answer(asked):
+        is_first = len(last.asked) == 1
+        return ranged(asked, LARGE) if is_first or not asked.path.endswith("?0") else Lie(403)
+
+    last = liar(answer)
+    first = liar(lambda _: Lie(302, {"Location": f"{last.url}/moved?{next(numbers)}"}))
+    assert content(url(first), admit=admitted.append) == LARGE
+    assert 1 < len(first.asked) < 40
+    assert admitted[0] == url(first)
+    assert set(admitted[1:]) == {f"{last.url}{asked.path}" for asked in last.asked}
+
+
+def test_the_ranges_are_those_of_one_server(liar, far):
+    other = liar(lambda asked: ranged(asked, LARGE))
+    elsewhere = Lie(302, {"Location": f"{other.url}/k"})
+    server = liar(lambda asked: elsewhere if "if-match" in asked.headers else ranged(asked, LARGE))
+    assert "it goes on at another server: fetch it again" in refused(url(server))
+
+
+@pytest.mark.parametrize("left", [-60, 3600])
+def test_a_url_that_ends_soon_is_read_in_the_stream_that_it_began(liar, far, left):
+    """A request after its end would be refused, and a stream goes on."""
+    signed = (datetime.now(UTC) - timedelta(seconds=600)).strftime("%Y%m%dT%H%M%SZ")
+    server = liar(lambda asked: ranged(asked, LARGE))
+    assert content(f"{url(server)}&X-Amz-Date={signed}&X-Amz-Expires={600 + left}") == LARGE
+    assert (f"bytes={RANGE}-" in asked_ranges(server)) == (left < 0)
+
+
+@pytest.mark.parametrize("near", [0.0, 60.0])
+def test_in_a_process_that_was_forked_it_goes_on_too(liar, monkeypatch, near):
+    monkeypatch.setattr("keystow.download.in_ranges", partial(in_ranges, near=near))
+    chunks = iter(Download(url(liar(lambda asked: ranged(asked, LARGE)))))
+    came = [next(chunks)]
+
+    def rest():
+        return sha256(b"".join([*came, *chunks])).hexdigest()
+
+    child = forked(rest)
+    assert rest() == sha256(LARGE).hexdigest() == child()
+
+
+def test_who_stops_reading_ranges_leaves_nothing_running(liar, far):
+    before = set(threading.enumerate())
+    server = liar(lambda asked: ranged(asked, LARGE))
+    running = set(threading.enumerate()) - before
+    chunks = iter(Download(url(server)))
+    next(chunks)
+    chunks.close()
+    settled(before | running)
+
+
+@settings(deadline=None, max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.integers(0, 40), st.integers(0, 1 << 32).map(random.Random), st.floats(0, 0.3), st.booleans())
+def test_the_bytes_are_those_of_one_stream_for_any_size_and_fault(liar, far, size, chance, faults, heeds):
+    data = random.Random(size).randbytes(size * 100)
+    left = itertools.repeat(None, 3)
+
+    def answer(asked):
+        if chance.random() < faults and next(left, True) is None:
+            return chance.choice([Lie(503), ranged(asked, data, most=chance.randint(0, 500))])
+        return ranged(asked if heeds else asked._replace(headers={}), data)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("keystow.backends.sending.ranges.RANGE", 500)
+        patch.setattr("keystow.backends.sending.ranges.MOST", 3000)
+        server = liar(answer)
+        try:
+            assert content(url(server)) == data
+        except StoreError:
+            assert not heeds, "it can go on"
+            assert len(server.asked) > 1
 
 
 # ---------------------------------------------------------------------------------------------------
