@@ -25,6 +25,7 @@ from .backends.sending.continuing import Content, continued
 from .backends.sending.limits import bounds
 from .backends.sending.repeating import UNAVAILABLE, retry_after
 from .errors import ResultError
+from .trust import is_url
 from .watched import Http, Https, Watch
 
 _CHUNK = 1 << 20
@@ -34,18 +35,12 @@ _DENIED = (
     "the URL has expired, or its signer may not read the object, or not the version that it names: ask for a new URL, "
     "or for one that pins no version"
 )
-_URL = re.compile(r"\s*https?:", re.IGNORECASE)
 _SOUND = re.compile(r"https?://[!-~]+", re.IGNORECASE)
 _PLACE = re.compile(r"[A-Za-z0-9._:\[\]-]+")
 _NOWHERE = "it leads on to an address that is none"
 _CODE = re.compile(rb"<Code>([^<]{1,80})</Code>")
 _MESSAGE = re.compile(rb"<Message>([^<\r\n]{1,300})")
 _RANGE = re.compile(r"bytes (\d{1,19})-(\d{1,19})/(\d{1,19})")
-
-
-def is_url(text: str) -> bool:
-    """Whether ``text`` is meant as something that is downloaded."""
-    return _URL.match(text) is not None
 
 
 class Download:
