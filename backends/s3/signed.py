@@ -307,7 +307,16 @@ def trusting(ca_file: str | None) -> ssl.SSLContext:
     """What trusts the certificates in ``ca_file``, or else those that fsspec's client trusts, and the system's."""
     context = ssl.create_default_context(cafile=ca_file)
     if ca_file is None:
-        from botocore.httpsession import get_cert_path
-
-        context.load_verify_locations(get_cert_path(True))
+        context.load_verify_locations(_usual_ca_file())
     return context
+
+
+def _usual_ca_file() -> str:
+    """The file that ``botocore.httpsession`` trusts, of which it takes long to ask that itself."""
+    try:
+        from certifi import where
+    except ImportError:
+        import botocore
+
+        return os.path.join(os.path.dirname(botocore.__file__), "cacert.pem")
+    return where()
