@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from .checked import Placed
 from .errors import CorruptArchiveError, LimitExceededError, shown
@@ -36,8 +37,7 @@ class Limits:
     names: int | None = 64_000_000
 
 
-@dataclass(frozen=True, slots=True)
-class Room:
+class Room(NamedTuple):
     """What the disk has room for: ``bytes``, ``members`` if it counts them, and ``path``, the bytes of a name."""
 
     bytes: int

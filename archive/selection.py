@@ -14,12 +14,13 @@ from .tree import Entry, parents
 State = bool | None
 """Whether a name goes along; ``None`` for a directory of which only what a pattern takes does."""
 
-_TRAILING_SPACES = re.compile(r"(?<!\\)((?:\\\\)*) +$")
-_ESCAPED_SLASH = re.compile(r"(?<!\\)((?:\\\\)*)\\/")
+# Text, as most calls have no patterns, and to compile these takes a while.
+_TRAILING_SPACES = r"(?<!\\)((?:\\\\)*) +$"
+_ESCAPED_SLASH = r"(?<!\\)((?:\\\\)*)\\/"
 _BRACKETS = r"\[([!^]?+\]?+(?:\[:[a-z]*:\]|\\.|[^\]\\])*+)\]"
-_SEGMENT = re.compile(rf"(?:^|(?<=/))((?:{_BRACKETS.replace('(', '(?:', 1)}|\\.|[^/])*+)", re.DOTALL)
-_PIECES = re.compile(rf"\\(.?)|(\*+)|(\?)|{_BRACKETS}|(.)", re.DOTALL)
-_MEMBERS = re.compile(r"\\(.)(?!-[^]])|\[:([a-z]*):\]|(\\?.)-(\\?.)|(.)", re.DOTALL)
+_SEGMENT = rf"(?s:(?:^|(?<=/))((?:{_BRACKETS.replace('(', '(?:', 1)}|\\.|[^/])*+))"
+_PIECES = rf"(?s:\\(.?)|(\*+)|(\?)|{_BRACKETS}|(.))"
+_MEMBERS = r"(?s:\\(.)(?!-[^]])|\[:([a-z]*):\]|(\\?.)-(\\?.)|(.))"
 _CLASSES = {
     "alnum": "0-9A-Za-z",
     "alpha": "A-Za-z",
@@ -73,14 +74,14 @@ class _Pattern(NamedTuple):
 
 def _read(line: str) -> _Pattern | None:
     """The pattern in a line of an ignore file, if there is one."""
-    text = _ESCAPED_SLASH.sub(r"\1/", _TRAILING_SPACES.sub(r"\1", line))
+    text = re.sub(_ESCAPED_SLASH, r"\1/", re.sub(_TRAILING_SPACES, r"\1", line))
     if not text or text.startswith("#"):
         return None
     takes_in = text.startswith("!")
     text = text[takes_in:]
     is_of_directories = text.endswith("/")
     text = text.removesuffix("/")
-    segments = ["**" if re.fullmatch(r"\*{2,}", each) else each for each in _SEGMENT.findall(text)]
+    segments = ["**" if re.fullmatch(r"\*{2,}", each) else each for each in re.findall(_SEGMENT, text)]
     if not any(segments):
         raise ValueError(f"{line!r} is no pattern: write one as in .gitignore, such as *.log or cache/")
     if not segments[0]:
@@ -100,7 +101,7 @@ def _glob(segment: str, line: str) -> str:
     What stands between two stars is matched where it first can be, for good: nothing behind it is the worse for that.
     """
     between = [""]
-    for found in _PIECES.finditer(segment):
+    for found in re.finditer(_PIECES, segment):
         escaped, stars, any_one, brackets, plain = found.groups()
         if stars:
             between.append("")
@@ -121,7 +122,7 @@ def _one_of(brackets: str, line: str) -> str:
     """What stands between ``[`` and ``]`` as a regular expression for one character."""
     negated = brackets[:1] in {"!", "^"}
     out = []
-    for escaped, named, first, last, plain in _MEMBERS.findall(brackets[negated:]):
+    for escaped, named, first, last, plain in re.findall(_MEMBERS, brackets[negated:]):
         if named:
             if named not in _CLASSES:
                 raise ValueError(f"the pattern {line!r} names no class with [:{named}:]: use one such as [:alpha:]")

@@ -16,12 +16,12 @@ _REGION_IN_HOST = re.compile(
 _EXAMPLE = "https://s3.us-west-2.amazonaws.com"
 _PORTS = {"http": 80, "https": 443}
 _PROVIDERS = {
-    "s3": re.compile(
+    "s3": (
         rf"(?:[a-z0-9.-]+\.)?(?:s3(?:-fips|-accelerate)?(?:[.-](?:dualstack(?:\.|(?=\.amazonaws)))?(?:{_AWS_REGION})?)?"
         rf"|vpce-[a-z0-9-]+\.s3\.{_AWS_REGION}\.vpce)\.amazonaws\.com(?:\.cn)?"
     ),
-    "gs": re.compile(r"storage[a-z0-9-]*(?:\.[a-z0-9-]+)*\.googleapis\.com"),
-    "az": re.compile(r"[a-z0-9-]+\.blob\.core\.(?:windows\.net|chinacloudapi\.cn|usgovcloudapi\.net)"),
+    "gs": r"storage[a-z0-9-]*(?:\.[a-z0-9-]+)*\.googleapis\.com",
+    "az": r"[a-z0-9-]+\.blob\.core\.(?:windows\.net|chinacloudapi\.cn|usgovcloudapi\.net)",
 }
 """The hosts that answer for a provider and for nobody else: other hosts below amazonaws.com are its customers'."""
 
@@ -95,7 +95,7 @@ def is_provider(kind: str, url: str) -> bool:
     """Whether ``url`` is reached by TLS at a host of the provider itself; ``kind`` is ``s3``, ``gs`` or ``az``."""
     scheme, host, _ = origin(url)
     hosts = _PROVIDERS.get(kind)
-    return scheme == "https" and hosts is not None and hosts.fullmatch(host) is not None
+    return scheme == "https" and hosts is not None and re.fullmatch(hosts, host) is not None
 
 
 def is_aws(endpoint: str | None) -> bool:

@@ -33,8 +33,8 @@ ALIASES = {
     "local": "file",
 }
 """What other tools call these protocols."""
-_AT_ACCOUNT = re.compile(r"([^@/]+)@([^/]*)(.*)", re.DOTALL)
-_ACCOUNT = re.compile(r"([a-z0-9-]+)\.(?:dfs|blob)\.(.+)", re.IGNORECASE)
+_AT_ACCOUNT = r"([^@/]+)@([^/]*)((?s:.*))"
+_ACCOUNT = r"(?i:([a-z0-9-]+)\.(?:dfs|blob)\.(.+))"
 ENGINES = ("auto", "fsspec", "obstore")
 """What can carry requests to S3; to Google Cloud Storage and Azure the first two are the same."""
 
@@ -196,11 +196,11 @@ def located(url: str) -> Located:
     """
     protocol, _, rest = url.partition("://")
     protocol = canonical(protocol)
-    found = _AT_ACCOUNT.fullmatch(rest) if protocol == "az" else None
+    found = re.fullmatch(_AT_ACCOUNT, rest) if protocol == "az" else None
     if found is None:
         return Located(protocol, rest, None)
     container, host, path = found.groups()
-    account = _ACCOUNT.fullmatch(host)
+    account = re.fullmatch(_ACCOUNT, host)
     endpoint = f"https://{account[1]}.blob.{account[2]}".lower() if account else ""
     if not is_provider("az", endpoint):
         raise UnknownStoreError(f"{host!r} is no account of Azure's: write CONTAINER@ACCOUNT.dfs.core.windows.net")

@@ -22,8 +22,7 @@ class SignedRequest(NamedTuple):
     headers: Mapping[str, str] = {}
 
 
-@dataclass(frozen=True, slots=True)
-class InParts:
+class InParts(NamedTuple):
     """A multipart upload that was begun: a request for each part, one that makes the object, and one that ends it.
 
     Parts are as long as ``sending.parts`` cuts them.

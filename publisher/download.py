@@ -37,6 +37,7 @@ from .backends.sending.limits import bounds
 from .backends.sending.ranges import in_ranges, pace
 from .backends.sending.repeating import UNAVAILABLE, retry_after
 from .errors import ResultError
+from .trust import is_url
 from .watched import Http, Https, Watch, tls
 
 _CHUNK = 1 << 20
@@ -46,7 +47,6 @@ _DENIED = (
     "the URL has expired, or its signer may not read the object, or not the version that it names: ask for a new URL, "
     "or for one that pins no version"
 )
-_URL = re.compile(r"\s*https?:", re.IGNORECASE)
 _SOUND = re.compile(r"https?://[!-~]+", re.IGNORECASE)
 _PLACE = re.compile(r"[A-Za-z0-9._:\[\]-]+")
 _NOWHERE = "it leads on to an address that is none"
@@ -56,11 +56,6 @@ _RANGE = re.compile(r"bytes (\d{1,19})-(\d{1,19})/(\d{1,19})")
 _CHANGED = "it changed, or cannot be read on where it broke off: fetch it again"
 _NO_RANGE = {"206", "416"}
 """What the first range was answered with, where that is no use: the object is empty, or the server knows no size."""
-
-
-def is_url(text: str) -> bool:
-    """Whether ``text`` is meant as something that is downloaded."""
-    return _URL.match(text) is not None
 
 
 class Download:

@@ -8,14 +8,13 @@ import hashlib
 import math
 import os
 import re
-import shutil
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
 from os import PathLike
-from typing import Literal, TypeVar
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 from . import surroundings
 from .archive import ArchiveError, Entry, LimitExceededError, Limits, Unpacked, check_destination, extract, unpack
@@ -26,14 +25,16 @@ from .backends.sending import ranges
 from .backends.sending.digest import Digest
 from .backends.sending.workers import in_order
 from .checksum import Checksum
-from .download import Download, is_url
 from .ending import held, until
 from .errors import ResultError, VerificationError
 from .progress import Meter, Progress, Tell, told_by
 from .result import PublishedResult
 from .stored import Access, listing_checksum, open_place
-from .trust import Trust, admit_url
+from .trust import Trust, admit_url, is_url
 from .yaml_files import load_mapping_file, load_mappings_file
+
+if TYPE_CHECKING:
+    from .download import Download
 
 _SMALL = ranges.RANGE  # bytes of an object that is read ahead, as one range of it
 _ABSENT = "is no file with a published result, and no URL: give one of them"
@@ -134,6 +135,8 @@ def fetch(
             raise ResultError("a URL takes no customer_key, which goes with a result: give that, or s3://bucket/key")
         if requester_pays:
             raise ResultError("a URL says by itself who pays: leave requester_pays out")
+        from .download import Download
+
         most, limited = _room(target, limits)
         download = Download(result, most=most, limited=limited, admit=partial(_admit_url, trust), timeout=timeout)
         return _downloaded(download, directory, limits, expected, most, told=told)
@@ -180,7 +183,7 @@ def _sized(told: Tell | None, store: Store, published: PublishedResult) -> Meter
 
 
 def _downloaded(
-    download: Download,
+    download: "Download",
     directory: str | PathLike[str],
     limits: Limits,
     expected: Checksum | None,
@@ -319,7 +322,8 @@ def _room(directory: str, limits: Limits) -> tuple[int, bool]:
     """The bytes of an archive that can be of use, and whether it is ``limits`` that allow no more than the disk."""
     while not os.path.isdir(directory):
         directory = os.path.dirname(directory)
-    free = shutil.disk_usage(directory).free
+    disk = os.statvfs(directory)
+    free = disk.f_bavail * disk.f_frsize
     useful = free if limits.bytes is None else min(free, 2 * limits.bytes + _SMALL)
     return useful, useful < free
 

@@ -5,7 +5,6 @@ source is scanned, then the store is opened, then bytes flow.
 """
 
 import logging
-import mimetypes
 import os
 import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -13,8 +12,9 @@ from concurrent.futures import CancelledError
 from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import cache
 from os import PathLike
-from typing import Any, Literal, NamedTuple, Unpack
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Unpack
 
 from . import surroundings
 from .archive import Entry, Selection, SourceError, Tree, dereference, pack, pack_counted, scan, selection
@@ -42,6 +42,9 @@ from .surroundings import job_context, processors, with_instant
 from .trust import Trust
 from .writing import Writing
 
+if TYPE_CHECKING:
+    from mimetypes import MimeTypes
+
 IfExists = Literal["replace", "error", "skip"]
 Source = str | PathLike[str] | Readable
 """A directory, a file, or a binary stream."""
@@ -51,7 +54,6 @@ _PART = part_size(1)
 _HELD = 8 * _PART
 _MOST_NAMED = 5
 _log = logging.getLogger("keystow")
-_types = mimetypes.MimeTypes(filenames=())
 
 
 @dataclass(frozen=True, slots=True)
@@ -587,9 +589,17 @@ def _until(ending: threading.Event, chunks: Iterator[bytes]) -> Iterator[bytes]:
         yield chunk
 
 
+@cache
+def _types() -> "MimeTypes":
+    """Those that Python knows, and no others that this machine has."""
+    from mimetypes import MimeTypes
+
+    return MimeTypes(filenames=())
+
+
 def content_type_of(name: str) -> str:
     """The type of a file, by its name."""
-    kind, encoding = _types.guess_type(name, strict=True)
+    kind, encoding = _types().guess_type(name, strict=True)
     if encoding is not None:
         return {"gzip": "application/gzip", "bzip2": "application/x-bzip2"}.get(encoding, "application/octet-stream")
     return kind or "application/octet-stream"

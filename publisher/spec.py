@@ -1,6 +1,5 @@
 """Where to publish: the specification's publisher parameters, in its imperative and its declarative syntax."""
 
-import csv
 import os
 import re
 from collections.abc import Mapping
@@ -185,6 +184,8 @@ def _taken_apart(text: str) -> tuple[str, dict[str, object]]:
 def _fields(text: str) -> list[str]:
     if not _QUOTED.search(text):
         return _COMMA.split(text)
+    import csv
+
     try:
         return next(csv.reader([text], strict=True), [])
     except csv.Error as error:

@@ -5,6 +5,7 @@ wrote himself (a destination on the command line, a spec or a result made in cod
 from a mapping does, and says so (``claimed``).
 """
 
+import re
 from collections.abc import Collection
 from typing import Literal, NamedTuple
 
@@ -36,6 +37,9 @@ USUAL = {
     "az": "https://blob.core.windows.net",
 }
 """Where a store is that names no endpoint, and for which the environment names none."""
+
+
+_URL = re.compile(r"\s*https?:", re.IGNORECASE)
 
 
 class Trust(NamedTuple):
@@ -126,6 +130,11 @@ def admit_url(url: str, *, trust: Trust, error: type[ValueError]) -> None:
             return
     server = f"{scheme}://{host}:{port}"
     raise error(f"the server {server!r} is not called, as it is none of those that are allowed: {_allowing(server)}")
+
+
+def is_url(text: str) -> bool:
+    """Whether ``text`` is meant as something that is downloaded."""
+    return _URL.match(text) is not None
 
 
 def _is_among(endpoint: str, known: Collection[str]) -> bool:

@@ -6,13 +6,15 @@ it is written, and what is not written (``~``, ``null``) is ``None``. Size and d
 """
 
 import json
-from collections.abc import Iterator, Mapping
-
-import yaml
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING
 
 from .backends.errors import raise_alone
 from .backends.texts import escaped
 from .errors import ResultError
+
+if TYPE_CHECKING:
+    import yaml
 
 MOST_BYTES = 256 << 10
 """What is longer is not read."""
@@ -62,7 +64,7 @@ def load_mappings(text: bytes, name: str, error: type[ValueError]) -> list[Mappi
         raise _several(name, str(problem), error) from None
     except _RefusedError as problem:
         raise error(f"{name!r} is no YAML that is read here: {problem}") from None
-    except (yaml.YAMLError, ValueError) as problem:
+    except ValueError as problem:
         raise error(f"{name!r} is no YAML: {_what(problem)}") from None
     if not documents:
         raise error(f"{name!r} is empty: it must hold a mapping with Type and Params")
@@ -101,6 +103,8 @@ def _several(name: str, how: str, error: type[ValueError]) -> ValueError:
 
 def dump_mapping(mapping: Mapping[str, object]) -> str:
     """``mapping`` as YAML, in its own order."""
+    import yaml
+
     plain = dict(mapping)
     text = yaml.safe_dump(plain, sort_keys=False, allow_unicode=True)
     # PyYAML writes line breaks of Unicode and what turns the direction of writing as they are; some it cannot read.
@@ -115,7 +119,7 @@ def _loaded(text: bytes) -> list[object]:
     except RecursionError:
         raise _too_deep("") from None
     except ValueError:
-        return list(_documents(text))
+        return _yaml_documents(text)
     for each in loaded:
         _check_depth(each)
     return loaded
@@ -135,10 +139,23 @@ def _json_documents(text: bytes) -> list[object]:
     return loaded
 
 
-def _documents(text: bytes) -> Iterator[object]:
-    """The documents of a YAML stream: dicts, lists, text, and ``None`` for what is not written."""
+def _yaml_documents(text: bytes) -> list[object]:
+    """The documents of a YAML stream: dicts, lists, text, ``None`` for what is not written. Raises ``ValueError``."""
+    import yaml
+
+    try:
+        return list(_made_of(yaml.parse(text, yaml.SafeLoader)))
+    except yaml.MarkedYAMLError as problem:
+        raise ValueError(f"{problem.problem}{_at(problem.problem_mark)}") from None
+    except yaml.YAMLError as problem:
+        raise ValueError(str(problem).replace(' in "<byte string>"', "")) from None
+
+
+def _made_of(events: "Iterable[yaml.Event]") -> Iterator[object]:
+    import yaml
+
     above: list[_Open] = []
-    for event in yaml.parse(text, yaml.SafeLoader):
+    for event in events:
         if isinstance(event, yaml.NodeEvent):
             _check_node(event)
         if isinstance(event, yaml.CollectionStartEvent):
@@ -162,7 +179,7 @@ class _Sequence:
     def __init__(self) -> None:
         self.made: list[object] = []
 
-    def take(self, value: object, event: yaml.Event) -> None:  # noqa: ARG002  a mapping needs it
+    def take(self, value: object, event: "yaml.Event") -> None:  # noqa: ARG002  a mapping needs it
         self.made.append(value)
 
 
@@ -171,11 +188,11 @@ class _Mapping:
         self.made: dict[str, object] = {}
         self._key: str | None = None
 
-    def take(self, value: object, event: yaml.Event) -> None:
+    def take(self, value: object, event: "yaml.Event") -> None:
         if self._key is not None:
             self.made[self._key], self._key = value, None
             return
-        if not isinstance(event, yaml.ScalarEvent):
+        if not hasattr(event, "value"):  # as a scalar's event alone has it
             raise _RefusedError(f"a name must be text{_place(event)}")
         if event.value in self.made:
             raise _SeveralError(f"{event.value!r} stands twice")
@@ -185,7 +202,7 @@ class _Mapping:
 _Open = _Sequence | _Mapping
 
 
-def _check_node(event: yaml.NodeEvent) -> None:
+def _check_node(event: "yaml.NodeEvent") -> None:
     if event.anchor is not None:
         raise _RefusedError(f"it holds an anchor or an alias{_place(event)}: write the value out")
     tag = getattr(event, "tag", None)
@@ -218,13 +235,13 @@ def _unrepeated(pairs: list[tuple[str, object]]) -> dict[str, object]:
     return found
 
 
-def _place(event: yaml.Event) -> str:
-    mark = event.start_mark
+def _place(event: "yaml.Event") -> str:
+    return _at(event.start_mark)
+
+
+def _at(mark: "yaml.Mark | yaml._yaml.Mark | None") -> str:
     return f" (line {mark.line + 1}, column {mark.column + 1})" if mark else ""
 
 
 def _what(problem: Exception) -> str:
-    mark = getattr(problem, "problem_mark", None)
-    if isinstance(problem, yaml.MarkedYAMLError) and mark is not None:
-        return f"{problem.problem} (line {mark.line + 1}, column {mark.column + 1})"
-    return " ".join(str(problem).replace(' in "<byte string>"', "").split())
+    return " ".join(str(problem).split())

@@ -14,24 +14,20 @@ if TYPE_CHECKING:
     from keystow.backends.reaching import Proxy
 
 _STRANGE = f"{TOO_LONG}|BadStatusLine|chunk size|400, message=|non-ASCII data|can't decode byte"
-_REASONS = tuple(
-    (re.compile(pattern, re.IGNORECASE), reason, hint)
-    for pattern, reason, hint in (
-        (
-            r"certificate.?verify.?failed",
-            "the server's certificate is not trusted",
-            "name the file of its authority in AWS_CA_BUNDLE",
-        ),
-        (
-            r"WRONG_VERSION_NUMBER|RECORD_LAYER_FAILURE|PACKET_LENGTH_TOO_LONG|HTTP_REQUEST\b",
-            "the server does not speak TLS there",
-            "try http://, or another port",
-        ),
-        (_STRANGE, STRANGE, NOT_S3),
-    )
+_REASONS = (
+    (
+        r"certificate.?verify.?failed",
+        "the server's certificate is not trusted",
+        "name the file of its authority in AWS_CA_BUNDLE",
+    ),
+    (
+        r"WRONG_VERSION_NUMBER|RECORD_LAYER_FAILURE|PACKET_LENGTH_TOO_LONG|HTTP_REQUEST\b",
+        "the server does not speak TLS there",
+        "try http://, or another port",
+    ),
+    (_STRANGE, STRANGE, NOT_S3),
 )
-_NO_PROXY = re.compile("connect to proxy", re.IGNORECASE)
-_DETAIL = re.compile(r"certificate verify failed: ([^(\"]{1,100})")
+_DETAIL = r"certificate verify failed: ([^(\"]{1,100})"
 
 
 def unanswered(
@@ -50,8 +46,8 @@ def unanswered(
 def _told(where: str, endpoint: str | None, said: str, told: str) -> StoreUnavailableError:
     at = f" ({endpoint})" if endpoint else ""
     for pattern, reason, hint in _REASONS:
-        if pattern.search(said):
-            found = _DETAIL.search(said)
+        if re.search(pattern, said, re.IGNORECASE):
+            found = re.search(_DETAIL, said)
             detail = f": {found[1].strip()}" if found else ""
             return StoreUnavailableError(f"{where}: {reason}{detail}{at}", hint=hint)
     hint = CHECK
@@ -59,7 +55,7 @@ def _told(where: str, endpoint: str | None, said: str, told: str) -> StoreUnavai
         from keystow.backends.reaching import past
 
         check = f"check the proxy that {variable} names, the endpoint and the network"
-        hint = past(variable) if _NO_PROXY.search(said) else check
+        hint = past(variable) if "connect to proxy" in said.lower() else check
     return StoreUnavailableError(f"{where}: {(told or said).rstrip('.')}{at}", hint=hint)
 
 

@@ -5,7 +5,6 @@ botocore, which would find the same, takes long to load.
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
@@ -58,8 +57,7 @@ class Options(NamedTuple):
     credentials: Provided | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(NamedTuple):
     """Where the bucket is, and who asks.
 
     ``assumed`` says that nobody named the region. ``credentials`` gives those of the moment, by the names of ``KEYS``.

@@ -28,10 +28,10 @@ from keystow.backends.sending.repeating import UNAVAILABLE
 from .answers import NOT_S3, STRANGE, is_error, strangers
 from .requests import Answer
 
-_REGION = re.compile(r"[A-Za-z0-9_-]{1,60}")
+_REGION = r"[A-Za-z0-9_-]{1,60}"
 _MOST_SAID = 300
 """Characters of what a server says that are told."""
-_HOST = re.compile(r"(?:[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::\d{1,5})?")
+_HOST = r"(?:[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::\d{1,5})?"
 
 _CREDENTIALS = "check the credentials that are in use, and the clock of this machine"
 _ERRORS: dict[str, tuple[type[StoreError], str]] = {
@@ -161,7 +161,7 @@ def bucket_region(answer: Answer) -> str | None:
     said = answer.headers.get(_BUCKET_REGION, "")
     if not said and is_error(answer.body):
         said = _text(answer.body.decode(errors="replace"), "Region")
-    return said if _REGION.fullmatch(said) else None
+    return said if re.fullmatch(_REGION, said) else None
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
@@ -207,6 +207,6 @@ def _host(location: str) -> str:
     except ValueError:
         return ""
     server = parts.netloc.rpartition("@")[2]
-    if not _HOST.fullmatch(server):
+    if not re.fullmatch(_HOST, server):
         return ""
     return f"{parts.scheme}://{server}" if parts.scheme else server

@@ -95,12 +95,12 @@ def _headers(lines: "IO[bytes]") -> dict[str, str]:
 class _Exchange:
     """One request on one connection, and its answer."""
 
-    def __init__(self, connection: http.client.HTTPConnection, asked: Form, line: Line) -> None:
+    def __init__(self, connection: socket.socket, asked: Form, line: Line) -> None:
         self.connection = connection
         self._line = line
-        self.response = _Response(connection.sock, asked.method)
+        self.response = _Response(connection, asked.method)
         try:
-            line.ends(partial(_shut, connection.sock))
+            line.ends(partial(_shut, connection))
             self._took_all = self._sent(asked)
             self.response.begin()
             line.check()  # a head that was cut short may look like a whole one
@@ -118,10 +118,10 @@ class _Exchange:
         head = "\r\n".join([*lines, "", ""]).encode("ascii")
         try:
             body = memoryview(asked.body)
-            self.connection.sock.sendall(head + body[:LEAST])
+            self.connection.sendall(head + body[:LEAST])
             for start in range(LEAST, len(body), LEAST):
                 self._line.moved()
-                self.connection.sock.sendall(body[start : start + LEAST])
+                self.connection.sendall(body[start : start + LEAST])
         except (BrokenPipeError, ConnectionResetError):
             return False
         self._line.moved()
@@ -184,14 +184,15 @@ class Signed:
     def __init__(self, bucket: str, url: str, where: Place) -> None:
         parts = urlsplit(url)
         usual = {"http": 80, "https": 443}[parts.scheme]
-        self._address = (parts.hostname or "", parts.port or usual)
+        self._server = (parts.hostname or "").encode("ascii")  # text would be taken for IDNA, which takes long to load
+        self._port = parts.port or usual
         self._host = parts.netloc.lower().removesuffix(f":{usual}")
         self._path = parts.path.rstrip("/")
         self._bucket, self._endpoint, self._region = bucket, where.endpoint, where.region
         self._credentials = where.credentials
         self._sound: Mapping[str, object] = {}
         self._tls = trusting(where.ca_file) if parts.scheme == "https" else None
-        self._idle: list[http.client.HTTPConnection] = []
+        self._idle: list[socket.socket] = []
         self._connections: Alive[socket.socket] = Alive()
         _dead()
         tell_in_children(self)
@@ -242,28 +243,25 @@ class Signed:
         headers |= {"User-Agent": "keystow", "Accept-Encoding": "identity"}
         return Form(asked.method, asked.path, asked.query, headers, asked.body)
 
-    def _kept(self) -> http.client.HTTPConnection | None:
+    def _kept(self) -> socket.socket | None:
         """A connection that the server has not closed since it was used."""
         with suppress(IndexError):
             while True:
                 connection = self._idle.pop()
                 heard = select.poll()
-                heard.register(connection.sock, select.POLLIN)
+                heard.register(connection, select.POLLIN)
                 if not heard.poll(0):
                     return connection
                 connection.close()
         return None
 
-    def _connected(self, seconds: float) -> http.client.HTTPConnection:
-        host, port = self._address
-        connection = (
-            http.client.HTTPSConnection(host, port, timeout=seconds, context=self._tls)
-            if self._tls
-            else http.client.HTTPConnection(host, port, timeout=seconds)
-        )
-        connection.connect()
-        connection.sock.settimeout(None)  # from here on, the line is what ends a wait
-        self._connections.add(connection.sock)
+    def _connected(self, seconds: float) -> socket.socket:
+        connection = socket.create_connection((self._server, self._port), seconds)  # type: ignore[arg-type]
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if self._tls:
+            connection = self._tls.wrap_socket(connection, server_hostname=self._server)
+        connection.settimeout(None)  # from here on, the line is what ends a wait
+        self._connections.add(connection)
         return connection
 
     def _whole(self, exchange: _Exchange) -> bytes:
@@ -302,7 +300,7 @@ class Signed:
         return unanswered(f"s3://{self._bucket}/{request.key}", self._endpoint, said, told, arrived=arrived)
 
 
-def _close(connections: list[http.client.HTTPConnection]) -> None:
+def _close(connections: list[socket.socket]) -> None:
     with suppress(IndexError):
         while True:
             connections.pop().close()
@@ -326,7 +324,16 @@ def trusting(ca_file: str | None) -> ssl.SSLContext:
     """What trusts the certificates in ``ca_file``, or else those that fsspec's client trusts, and the system's."""
     context = ssl.create_default_context(cafile=ca_file)
     if ca_file is None:
-        from botocore.httpsession import get_cert_path
-
-        context.load_verify_locations(get_cert_path(True))
+        context.load_verify_locations(_usual_ca_file())
     return context
+
+
+def _usual_ca_file() -> str:
+    """The file that ``botocore.httpsession`` trusts, of which it takes long to ask that itself."""
+    try:
+        from certifi import where
+    except ImportError:
+        import botocore
+
+        return os.path.join(os.path.dirname(botocore.__file__), "cacert.pem")
+    return where()

@@ -4,6 +4,7 @@ import argparse
 import sys
 
 from . import typed
+from .loading import uncollected
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -52,11 +53,12 @@ def take_limits(group: argparse._ActionsContainer, *names: str) -> None:
 
 def given_results(options: argparse.Namespace) -> "list[str | PublishedResult]":
     """What a file or stdin holds, a URL, or where a result lies; or that of ``--select``. Raises ``ResultError``."""
-    from keystow.download import is_url
-    from keystow.errors import ResultError
-    from keystow.fetching import is_reference, read_results
-    from keystow.result import PublishedResult
-    from keystow.yaml_files import MOST_BYTES, load_mappings
+    with uncollected():
+        from keystow.errors import ResultError
+        from keystow.fetching import is_reference, read_results
+        from keystow.result import PublishedResult
+        from keystow.trust import is_url
+        from keystow.yaml_files import MOST_BYTES, load_mappings
 
     argument: str = options.result
     found: list[str | PublishedResult] = []

@@ -6,6 +6,7 @@ from . import typed
 from .claimed import given_trust, take_trust
 from .context import given_labels, take_encoding
 from .destination import given_destinations, take_destination
+from .loading import uncollected
 from .streams import note
 from .written import take_opening
 
@@ -72,7 +73,8 @@ def run(options: "argparse.Namespace") -> int:
     """Prints a line for each thing that was published."""
     from functools import partial
 
-    from keystow.listing import list_published
+    with uncollected():
+        from keystow.listing import list_published
 
     given = {name: getattr(options, name) for name in (*_FIELDS, "timezone", "timeout", "profile", "requester_pays")}
     given |= given_trust(options) | _window(options)

@@ -10,6 +10,7 @@ from .claimed import take_trust
 from .context import given_context, take_context
 from .destination import given_destinations, take_destination
 from .failures import each_of
+from .loading import uncollected
 from .manner import given_manner, take_manner
 from .output import FORMS, Printed, check_form
 from .progress import shown, shown_each
@@ -85,7 +86,8 @@ def _require(text: str) -> str | int:
 
 def run(options: "argparse.Namespace") -> int:
     """Publishes to each destination, also where another one fails, and prints each result."""
-    from keystow.several import required
+    with uncollected():
+        from keystow.several import required
 
     if options.check and not options.dry_run:
         options.refuse("--check is for a dry run: add --dry-run, or see keystow doctor")

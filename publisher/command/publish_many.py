@@ -8,6 +8,7 @@ from . import typed
 from .claimed import take_trust
 from .context import given_context, take_encoding
 from .failures import status_of, worded
+from .loading import uncollected
 from .manner import given_manner, take_manner
 from .streams import note
 from .written import given_writing, take_opening, take_writing
@@ -65,10 +66,11 @@ def take_arguments(parser: "argparse.ArgumentParser") -> None:
 
 def run(options: "argparse.Namespace") -> int:
     """Publishes, prints each outcome, and says how many there were."""
-    from keystow.many import published_many
-    from keystow.stored import Access
-    from keystow.surroundings import trust
-    from keystow.tasks import Terms
+    with uncollected():
+        from keystow.many import published_many
+        from keystow.stored import Access
+        from keystow.surroundings import trust
+        from keystow.tasks import Terms
 
     archive = False if options.plain else None
     trusted = trust(options.allow, options.allow_endpoint)

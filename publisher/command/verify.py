@@ -3,6 +3,7 @@
 from . import typed
 from .claimed import given_limits, given_results, given_trust, take_checksum, take_limits, take_result, take_trust
 from .failures import each_of
+from .loading import uncollected
 from .output import print_json, take_output
 from .progress import shown
 from .streams import note
@@ -33,7 +34,8 @@ def take_arguments(parser: "argparse.ArgumentParser") -> None:
 
 def run(options: "argparse.Namespace") -> int:
     """Verifies, and says what."""
-    from keystow.fetching import verify
+    with uncollected():
+        from keystow.fetching import verify
 
     from .wording import counted
 

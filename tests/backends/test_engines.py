@@ -166,6 +166,23 @@ def test_a_proxy_is_left_to_fsspec(monkeypatch):
         assert carrier(endpoint="https://objects.example", engine=engine) == "signed"
 
 
+TRUSTED = """
+import sys
+if sys.argv[1]:
+    sys.modules[sys.argv[1]] = None
+from keystow.backends.s3 import signed
+ours, is_light = signed._usual_ca_file(), "botocore.httpsession" not in sys.modules
+from botocore.httpsession import get_cert_path
+print(ours == get_cert_path(True), is_light)
+"""
+
+
+@pytest.mark.parametrize("missing", ["", "certifi"])
+def test_the_usual_certificates_are_those_of_the_client(missing):
+    done = subprocess.run([sys.executable, "-c", TRUSTED, missing], capture_output=True, text=True, check=True)
+    assert done.stdout == "True True\n"
+
+
 def test_certificates_of_ones_own(monkeypatch, certificates):
     """The system's are not trusted then."""
     monkeypatch.setenv("AWS_CA_BUNDLE", str(certificates / "ca.pem"))

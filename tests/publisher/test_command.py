@@ -5,6 +5,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -868,12 +869,16 @@ def test_a_reader_that_has_gone(small, command):
     assert b"BrokenPipe" not in ran.stderr
 
 
+ONCE_NEEDED = ["csv", "mimetypes", "shutil", "urllib.request", "yaml"]
+
+
 @pytest.mark.parametrize(
     ("code", "unwanted"),
     [
         ("import keystow", ["typing", "importlib", "re", "argparse", "fsspec", "keystow.keys"]),
         ("import keystow.keys", ["s3fs", "aiobotocore", "botocore", "yaml", "fsspec", "isal", "asyncio", "inspect"]),
-        ("import keystow; keystow.publish", ["s3fs", "aiobotocore", "botocore", "asyncio", "rich"]),
+        ("import keystow; keystow.publish", ["s3fs", "aiobotocore", "botocore", "asyncio", "rich", *ONCE_NEEDED]),
+        ("import keystow; keystow.fetch", ["s3fs", "aiobotocore", "botocore", "asyncio", "rich", *ONCE_NEEDED]),
         ("from keystow.command import main; main(['key', 'k'])", ["yaml", "fsspec", "isal", "zoneinfo", "json"]),
         (
             "from keystow.command import main; main(['key', '{date}'])",
@@ -885,6 +890,38 @@ def test_what_is_loaded_late(code, unwanted):
     ran = run(sys.executable, "-c", f"import sys; {code}; print([n for n in {unwanted!r} if n in sys.modules])")
     assert ran.status == 0, ran.err
     assert ran.out.splitlines()[-1] == "[]"
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+@pytest.mark.parametrize("call", [["publish", "{small}", "{place}"], ["get", "{place}", "{small}/absent"]])
+def test_what_is_loaded_after_the_first_request(small, call, scheme):
+    """Nobody takes the request, and so all was loaded that it takes."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        place = f"s3://bucket/k.tar.gz,opt=endpoint={scheme}://127.0.0.1:{taken.getsockname()[1]}"
+        words = [word.format(small=small, place=place) for word in call]
+        ran = run(sys.executable, "-c", STARTED, *words, "--timeout", "1s", **KEYS)
+    assert "Connection refused" in ran.err
+    status, is_on, *loaded = ran.out.split()
+    assert (status, is_on) == ("1", "True")
+    late = {"botocore", "encodings.idna", "csv", "mimetypes", "urllib.request", "yaml"}
+    assert not late & set(loaded)
+    assert {"keystow.backends.s3.signed", "http.client"} < set(loaded)
+
+
+KEYS = {"AWS_ACCESS_KEY_ID": "known", "AWS_SECRET_ACCESS_KEY": "secret"}
+STARTED = """
+import gc, sys
+from keystow.command import main
+
+status = main(sys.argv[1:])
+print(status, gc.isenabled() and gc.get_freeze_count() > 0, *sys.modules)
+"""
+
+
+def test_a_collector_that_is_off_stays_off(small, tmp_path):
+    code = "import gc, sys; gc.disable(); from keystow.command import main; main(sys.argv[1:]); print(gc.isenabled())"
+    assert run(sys.executable, "-c", code, "publish", small, f"file://{tmp_path}/k", "-q").out.endswith("\nFalse\n")
 
 
 COMMANDS = {"publish", "get", "verify", "url", "ls", "key", "policy", "ticket", "doctor"}
