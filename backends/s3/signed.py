@@ -12,14 +12,14 @@ import hashlib
 import http
 import http.client
 import os
-import select
 import socket
 import ssl
+import time
 import weakref
 from collections.abc import Generator, Mapping
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
 
 from keystow.backends.answers import MOST
@@ -157,6 +157,13 @@ class _Exchange:
         return False
 
 
+class _Session(NamedTuple):
+    """What shortens another handshake with the same server, until the certificate that it has shown ends."""
+
+    session: ssl.SSLSession
+    until: float
+
+
 class Signed:
     """The way to the bucket at ``url``.
 
@@ -174,6 +181,7 @@ class Signed:
         self._credentials = where.credentials
         self._sound: Mapping[str, object] = {}
         self._tls = trusting(where.ca_file) if parts.scheme == "https" else None
+        self._session: _Session | None = None
         self._idle: list[http.client.HTTPConnection] = []
         self._connections: Alive[socket.socket] = Alive()
         _dead()
@@ -186,6 +194,7 @@ class Signed:
             if connection.fileno() >= 0:
                 os.dup2(_dead(), connection.fileno(), inheritable=False)
         self._connections = Alive()
+        self._session = None
 
     def send(self, request: Request, line: Line) -> Answer:
         """The answer to one try. Raises ``StoreUnavailableError`` if there is none."""
@@ -195,6 +204,7 @@ class Signed:
             connection = self._kept() or self._connected(min(CONNECT, line.seconds))
             arrived = True
             exchange = _Exchange(connection, asked, line)
+            self._learn(connection.sock)
             status, headers = exchange.response.status, exchange.response.said
             if request.operation == "get_object" and status < 300:
                 return Answer(status, headers, content=begun(self._content(exchange, request, line)))
@@ -230,24 +240,36 @@ class Signed:
         with suppress(IndexError):
             while True:
                 connection = self._idle.pop()
-                heard = select.poll()
-                heard.register(connection.sock, select.POLLIN)
-                if not heard.poll(0):
+                if _is_silent(connection.sock):
                     return connection
                 connection.close()
         return None
 
     def _connected(self, seconds: float) -> http.client.HTTPConnection:
         host, port = self._address
-        connection = (
-            http.client.HTTPSConnection(host, port, timeout=seconds, context=self._tls)
-            if self._tls
-            else http.client.HTTPConnection(host, port, timeout=seconds)
-        )
+        connection = http.client.HTTPConnection(host, port, timeout=seconds)
         connection.connect()
+        if self._tls is not None:
+            connection.sock = self._secured(self._tls, connection.sock)
         connection.sock.settimeout(None)  # from here on, the line is what ends a wait
         self._connections.add(connection.sock)
         return connection
+
+    def _secured(self, tls: ssl.SSLContext, connection: socket.socket) -> ssl.SSLSocket:
+        """``connection`` with TLS on it. Raises ``SSLError`` for a certificate that is not trusted, or not the host's."""
+        known = self._session
+        session = known.session if known is not None and time.time() < known.until else None
+        secured = tls.wrap_socket(connection, server_hostname=self._address[0], session=session)
+        if not secured.session_reused:
+            self._session = None
+        return secured
+
+    def _learn(self, connection: socket.socket) -> None:
+        """Takes the session of a connection that has answered: its ticket came first (RFC 8446, section 4.6.1)."""
+        if self._session is None and isinstance(connection, ssl.SSLSocket):
+            session, certificate = connection.session, connection.getpeercert()
+            if session is not None and certificate:
+                self._session = _Session(session, ssl.cert_time_to_seconds(str(certificate["notAfter"])))
 
     def _whole(self, exchange: _Exchange) -> bytes:
         """The body of an answer; of one that is longer than S3's are, no more than is needed to tell."""
@@ -276,6 +298,7 @@ class Signed:
         """What became of a try that ended so. Raises ``CancelledError`` if the line is cut."""
         line.rests()
         _close(self._idle)  # which may be as dead as this one was
+        self._session = None
         said = str(error) if isinstance(error, OSError) else f"BadStatusLine: {type(error).__name__}: {error}"
         told = getattr(error, "strerror", None) or str(error) or type(error).__name__
         try:
@@ -289,6 +312,19 @@ def _close(connections: list[http.client.HTTPConnection]) -> None:
     with suppress(IndexError):
         while True:
             connections.pop().close()
+
+
+def _is_silent(connection: socket.socket) -> bool:
+    """Whether the other side has sent and closed nothing since it was read; what TLS says of itself is nothing."""
+    connection.settimeout(0)
+    try:
+        connection.recv(1)
+    except (BlockingIOError, ssl.SSLWantReadError):
+        connection.settimeout(None)
+        return True
+    except OSError:
+        return False
+    return False
 
 
 def _shut(connection: socket.socket) -> None:
