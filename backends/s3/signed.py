@@ -260,7 +260,7 @@ class Signed:
         known = self._session
         session = known.session if known is not None and time.time() < known.until else None
         secured = tls.wrap_socket(connection, server_hostname=self._address[0], session=session)
-        if not secured.session_reused:
+        if session is not None and not secured.session_reused:
             self._session = None
         return secured
 
