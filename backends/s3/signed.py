@@ -11,6 +11,7 @@ import functools
 import hashlib
 import http
 import http.client
+import logging
 import os
 import socket
 import ssl
@@ -25,6 +26,7 @@ from urllib.parse import urlsplit
 from keystow.backends.answers import MOST
 from keystow.backends.errors import CredentialsError, StoreUnavailableError, raise_alone
 from keystow.backends.sending.forks import Alive, tell_in_children
+from keystow.backends.sending.in_flight import in_thread
 from keystow.backends.sending.limits import CONNECT
 from keystow.backends.sending.lines import LEAST, Line
 from keystow.backends.sending.parts import roomy
@@ -38,6 +40,7 @@ from .signature import signed
 if TYPE_CHECKING:
     from typing import IO
 
+_log = logging.getLogger("keystow")
 _PIECE = 4 << 20
 _LONGEST_LINE = 1 << 16
 _MOST_HEADERS = 100
@@ -158,7 +161,7 @@ class _Exchange:
 
 
 class _Session(NamedTuple):
-    """What shortens another handshake with the same server, until the certificate that it has shown ends."""
+    """What shortens another handshake with the same server, ``until`` the certificate that it has shown ends."""
 
     session: ssl.SSLSession
     until: float
@@ -215,6 +218,26 @@ class Signed:
             raise strange(f"s3://{self._bucket}/{request.key}", self._endpoint)
         return Answer(status, headers, body)
 
+    def ready(self, count: int) -> None:
+        """Opens connections for ``count`` requests that come soon: within a round trip they are open.
+
+        Nobody waits for them. Where one cannot be opened, the request that needs it will tell why.
+        """
+        try:
+            for _ in range(count - len(self._idle)):
+                in_thread(self._opened_ahead, bool)
+        except RuntimeError as error:  # there is no room for another thread
+            self._log_ahead(error)
+
+    def _opened_ahead(self) -> None:
+        try:
+            self._rest(self._connected(CONNECT))
+        except (OSError, ValueError) as error:
+            self._log_ahead(error)
+
+    def _log_ahead(self, error: Exception) -> None:
+        _log.debug("s3://%s: no connection was opened ahead: %s", self._bucket, error)
+
     def close(self) -> None:
         """Closes the connections that are kept; if this is forgotten, it is done when nobody can use them any more."""
         self._finished()
@@ -236,7 +259,7 @@ class Signed:
         return Form(asked.method, asked.path, asked.query, headers, asked.body)
 
     def _kept(self) -> http.client.HTTPConnection | None:
-        """A connection that the server has not closed since it was used."""
+        """A connection that the server has not closed since it was used, or opened."""
         with suppress(IndexError):
             while True:
                 connection = self._idle.pop()
@@ -256,12 +279,15 @@ class Signed:
         return connection
 
     def _secured(self, tls: ssl.SSLContext, connection: socket.socket) -> ssl.SSLSocket:
-        """``connection`` with TLS on it. Raises ``SSLError`` for a certificate that is not trusted, or not the host's."""
+        """``connection`` with TLS on it. Raises ``SSLError`` for a certificate that is not trusted, or another host's.
+
+        With the session of an earlier one, its certificate counts, which was checked for the same host.
+        """
         known = self._session
         session = known.session if known is not None and time.time() < known.until else None
         secured = tls.wrap_socket(connection, server_hostname=self._address[0], session=session)
-        if session is not None and not secured.session_reused:
-            self._session = None
+        if not secured.session_reused and self._session is known:
+            self._session = None  # it is over, or refused, and the next answer brings another
         return secured
 
     def _learn(self, connection: socket.socket) -> None:
@@ -290,9 +316,12 @@ class Signed:
 
     def _keep(self, exchange: _Exchange) -> None:
         if exchange.end():
-            self._idle.append(exchange.connection)
-            if not self._finished.alive:
-                _close(self._idle)
+            self._rest(exchange.connection)
+
+    def _rest(self, connection: http.client.HTTPConnection) -> None:
+        self._idle.append(connection)
+        if not self._finished.alive:
+            _close(self._idle)
 
     def _failed(self, error: Exception, request: Request, line: Line, *, arrived: bool) -> StoreUnavailableError:
         """What became of a try that ended so. Raises ``CancelledError`` if the line is cut."""
