@@ -136,6 +136,16 @@ def same_tree(one: Path, other: Path) -> bool:
 @pytest.fixture(scope="session")
 def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An authority nobody knows, and a server's certificate from it: ``ca.pem`` and ``server.pem``."""
+    return _certified(tmp_path_factory.mktemp("certificates"))
+
+
+@pytest.fixture(scope="session")
+def other_certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same, of another authority that has the same name."""
+    return _certified(tmp_path_factory.mktemp("other-certificates"))
+
+
+def _certified(directory: Path) -> Path:
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes, serialization
     from cryptography.hazmat.primitives.asymmetric import ec
@@ -156,7 +166,6 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
             made = made.add_extension(extension, critical)
         return made.sign(signer, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
 
-    directory = tmp_path_factory.mktemp("certificates")
     authority, server = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
     (directory / "ca.pem").write_bytes(
         certificate("ours", "ours", authority, authority, (x509.BasicConstraints(ca=True, path_length=0), True))

@@ -3,9 +3,10 @@
 import ssl
 
 
-def secured(server, certificates):
-    """``server`` itself, which from now on takes TLS alone, with the certificate in ``certificates``."""
+def secured(server, certificates, newest=ssl.TLSVersion.MAXIMUM_SUPPORTED):
+    """``server`` itself, which from now on takes TLS alone, up to ``newest``, with what ``certificates`` has."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.maximum_version = newest
     context.load_cert_chain(certificates / "server.pem")
     accept = server.get_request
 

@@ -68,6 +68,10 @@ class Bucket:
         """The error for an answer that refuses what was asked."""
         return refused(answer, request.operation, self.name, request.key, self.endpoint)
 
+    def ready(self, operation: str, count: int) -> None:
+        """Says to who carries ``operation`` that ``count`` of it come soon, all at once."""
+        self._carriers.carrier_of(operation).ready(count)
+
     def sign(self, operation: str, params: dict[str, Any], seconds: int, method: str) -> str:
         """A signed URL for one request."""
         return self._carriers.client().sign(operation, params | self._terms.params(operation), seconds, method)

@@ -41,6 +41,9 @@ class Carrier(Protocol):
     def send(self, request: Request, line: Line) -> Answer:
         """The answer, whatever it says. Raises ``StoreUnavailableError`` if there is none that makes sense."""
 
+    def ready(self, count: int) -> None:
+        """Is told that ``count`` requests come soon, all at once."""
+
     def close(self) -> None:
         """Closes the connections."""
 

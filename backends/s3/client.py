@@ -114,6 +114,9 @@ class Client:
         end = end_of(self._credentials) if self._given is None else self._given.end
         return math.inf if end is None else max(1, int((end - datetime.now(UTC)).total_seconds()))
 
+    def ready(self, count: int) -> None:
+        """Does nothing: it opens its connections itself."""
+
     def close(self) -> None:
         """Closes the connections."""
         self._loop.end(self._client.close())

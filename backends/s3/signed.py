@@ -11,20 +11,22 @@ import functools
 import hashlib
 import http
 import http.client
+import logging
 import os
-import select
 import socket
 import ssl
+import time
 import weakref
 from collections.abc import Generator, Mapping
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
 
 from keystow.backends.answers import MOST
 from keystow.backends.errors import CredentialsError, StoreUnavailableError, raise_alone
 from keystow.backends.sending.forks import Alive, tell_in_children
+from keystow.backends.sending.in_flight import in_thread
 from keystow.backends.sending.limits import CONNECT
 from keystow.backends.sending.lines import LEAST, Line
 from keystow.backends.sending.parts import roomy
@@ -38,6 +40,7 @@ from .signature import signed
 if TYPE_CHECKING:
     from typing import IO
 
+_log = logging.getLogger("keystow")
 _PIECE = 1 << 20
 _ROOM = 1 << 14
 """What is read at once if it is there: a small object along with its head."""
@@ -174,6 +177,13 @@ class _Exchange:
         return False
 
 
+class _Session(NamedTuple):
+    """What shortens another handshake with the same server, ``until`` the certificate that it has shown ends."""
+
+    session: ssl.SSLSession
+    until: float
+
+
 class Signed:
     """The way to the bucket at ``url``.
 
@@ -192,6 +202,7 @@ class Signed:
         self._credentials = where.credentials
         self._sound: Mapping[str, object] = {}
         self._tls = trusting(where.ca_file) if parts.scheme == "https" else None
+        self._session: _Session | None = None
         self._idle: list[socket.socket] = []
         self._connections: Alive[socket.socket] = Alive()
         _dead()
@@ -204,6 +215,7 @@ class Signed:
             if connection.fileno() >= 0:
                 os.dup2(_dead(), connection.fileno(), inheritable=False)
         self._connections = Alive()
+        self._session = None
 
     def send(self, request: Request, line: Line) -> Answer:
         """The answer to one try. Raises ``StoreUnavailableError`` if there is none."""
@@ -213,6 +225,7 @@ class Signed:
             connection = self._kept() or self._connected(min(CONNECT, line.seconds))
             arrived = True
             exchange = _Exchange(connection, asked, line)
+            self._learn(connection)
             status, headers = exchange.response.status, exchange.response.said
             if request.operation == "get_object" and status < 300:
                 return Answer(status, headers, content=begun(self._content(exchange, request, line)))
@@ -222,6 +235,26 @@ class Signed:
         if len(body) > MOST:
             raise strange(f"s3://{self._bucket}/{request.key}", self._endpoint)
         return Answer(status, headers, body)
+
+    def ready(self, count: int) -> None:
+        """Opens connections for ``count`` requests that come soon: within a round trip they are open.
+
+        Nobody waits for them. Where one cannot be opened, the request that needs it will tell why.
+        """
+        try:
+            for _ in range(count - len(self._idle)):
+                in_thread(self._opened_ahead, bool)
+        except RuntimeError as error:  # there is no room for another thread
+            self._log_ahead(error)
+
+    def _opened_ahead(self) -> None:
+        try:
+            self._rest(self._connected(CONNECT))
+        except (OSError, ValueError) as error:
+            self._log_ahead(error)
+
+    def _log_ahead(self, error: Exception) -> None:
+        _log.debug("s3://%s: no connection was opened ahead: %s", self._bucket, error)
 
     def close(self) -> None:
         """Closes the connections that are kept; if this is forgotten, it is done when nobody can use them any more."""
@@ -244,13 +277,11 @@ class Signed:
         return Form(asked.method, asked.path, asked.query, headers, asked.body)
 
     def _kept(self) -> socket.socket | None:
-        """A connection that the server has not closed since it was used."""
+        """A connection that the server has not closed since it was used, or opened."""
         with suppress(IndexError):
             while True:
                 connection = self._idle.pop()
-                heard = select.poll()
-                heard.register(connection, select.POLLIN)
-                if not heard.poll(0):
+                if _is_silent(connection):
                     return connection
                 connection.close()
         return None
@@ -258,11 +289,30 @@ class Signed:
     def _connected(self, seconds: float) -> socket.socket:
         connection = socket.create_connection((self._server, self._port), seconds)  # type: ignore[arg-type]
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        if self._tls:
-            connection = self._tls.wrap_socket(connection, server_hostname=self._server)
+        if self._tls is not None:
+            connection = self._secured(self._tls, connection)
         connection.settimeout(None)  # from here on, the line is what ends a wait
         self._connections.add(connection)
         return connection
+
+    def _secured(self, tls: ssl.SSLContext, connection: socket.socket) -> ssl.SSLSocket:
+        """``connection`` with TLS on it. Raises ``SSLError`` for a certificate that is not trusted, or another host's.
+
+        With the session of an earlier one, its certificate counts, which was checked for the same host.
+        """
+        known = self._session
+        session = known.session if known is not None and time.time() < known.until else None
+        secured = tls.wrap_socket(connection, server_hostname=self._server, session=session)
+        if not secured.session_reused and self._session is known:
+            self._session = None  # it is over, or refused, and the next answer brings another
+        return secured
+
+    def _learn(self, connection: socket.socket) -> None:
+        """Takes the session of a connection that has answered: its ticket came first (RFC 8446, section 4.6.1)."""
+        if self._session is None and isinstance(connection, ssl.SSLSocket):
+            session, certificate = connection.session, connection.getpeercert()
+            if session is not None and certificate:
+                self._session = _Session(session, ssl.cert_time_to_seconds(str(certificate["notAfter"])))
 
     def _whole(self, exchange: _Exchange) -> bytes:
         """The body of an answer; of one that is longer than S3's are, no more than is needed to tell."""
@@ -283,14 +333,18 @@ class Signed:
 
     def _keep(self, exchange: _Exchange) -> None:
         if exchange.end():
-            self._idle.append(exchange.connection)
-            if not self._finished.alive:
-                _close(self._idle)
+            self._rest(exchange.connection)
+
+    def _rest(self, connection: socket.socket) -> None:
+        self._idle.append(connection)
+        if not self._finished.alive:
+            _close(self._idle)
 
     def _failed(self, error: Exception, request: Request, line: Line, *, arrived: bool) -> StoreUnavailableError:
         """What became of a try that ended so. Raises ``CancelledError`` if the line is cut."""
         line.rests()
         _close(self._idle)  # which may be as dead as this one was
+        self._session = None
         said = str(error) if isinstance(error, OSError) else f"BadStatusLine: {type(error).__name__}: {error}"
         told = getattr(error, "strerror", None) or str(error) or type(error).__name__
         try:
@@ -304,6 +358,19 @@ def _close(connections: list[socket.socket]) -> None:
     with suppress(IndexError):
         while True:
             connections.pop().close()
+
+
+def _is_silent(connection: socket.socket) -> bool:
+    """Whether the other side has sent and closed nothing since it was read; what TLS says of itself is nothing."""
+    connection.settimeout(0)
+    try:
+        connection.recv(1)
+    except (BlockingIOError, ssl.SSLWantReadError):
+        connection.settimeout(None)
+        return True
+    except OSError:
+        return False
+    return False
 
 
 def _shut(connection: socket.socket) -> None:

@@ -59,6 +59,7 @@ class Upload:
 
     def in_parts(self, pieces: Iterable[bytes], arrived: Arrived | None = None) -> Stored:
         """UploadPart for each piece, some under way at once, and CompleteMultipartUpload."""
+        self._bucket.ready("upload_part", self._bucket.pace.number - 1)  # what begins the upload takes one more
         upload = {"UploadId": self._begun().upload_id}
         try:
             sent = in_flight(pieces, partial(self._under_way, upload), pace=self._bucket.pace, arrived=arrived)

@@ -3,7 +3,10 @@
 import contextlib
 import datetime as dt
 import fcntl
+import logging
+import select
 import socket
+import ssl
 import struct
 import termios
 import threading
@@ -16,22 +19,26 @@ from botocore.auth import S3SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from botocore.exceptions import ClientError, UnauthorizedSSOTokenError
+from children import forked
 from hypothesis import given
 from hypothesis import strategies as st
+from tls import secured
 
 from keystow.backends import AccessDeniedError, CredentialsError, StoreUnavailableError, open_store
+from keystow.backends.options import ObjectOptions
 from keystow.backends.s3.bucket import Bucket
 from keystow.backends.s3.failures import proxy_variable
 from keystow.backends.s3.place import Place, frozen_keys
 from keystow.backends.s3.requests import Request, form
 from keystow.backends.s3.signature import signed
 from keystow.backends.s3.signed import Signed
+from keystow.backends.s3.upload import Upload
 from keystow.backends.sending import repeating
 from keystow.backends.sending.in_flight import in_thread
 from keystow.backends.sending.limits import bounds
 from keystow.backends.sending.lines import LEAST
 from keystow.backends.sending.parts import part_size
-from keystow.testing.servers import LOOPBACK, FaultProxy, Moto
+from keystow.testing.servers import LOOPBACK, FaultProxy, Moto, free_ports
 from keystow.testing.servers.proxy import Loopback, QuietHandler
 
 PART = part_size(1)
@@ -64,9 +71,9 @@ def good(handler):
 class Only:
     """The carriers of a bucket that has one."""
 
-    def __init__(self, url, keys):
+    def __init__(self, url, keys, ca_file):
         self.endpoint, self.region = url, "us-east-1"
-        self.carrier = Signed("bucket", f"{url}/bucket", Place(url, self.region, False, None, lambda: keys, ""))
+        self.carrier = Signed("bucket", f"{url}/bucket", Place(url, self.region, False, ca_file, lambda: keys, ""))
 
     def carrier_of(self, operation):
         return self.carrier
@@ -76,8 +83,8 @@ class Only:
 
 
 @contextlib.contextmanager
-def requests_to(url, keys=KEYS):
-    with contextlib.closing(Bucket("bucket", Only(url, keys), bounds())) as bucket:
+def requests_to(url, keys=KEYS, ca_file=None):
+    with contextlib.closing(Bucket("bucket", Only(url, keys, ca_file), bounds())) as bucket:
         yield bucket
 
 
@@ -150,6 +157,191 @@ def test_no_kept_connection_is_trusted_after_one_was_dead():
         silent.set()
         assert requests.asked(HEAD).etag == '"e"'
         assert len(server.connections) == 7
+
+
+@pytest.fixture
+def secure(certificates):
+    """Gives a server behind TLS that behaves so, and what asks it."""
+    with contextlib.ExitStack() as until:
+
+        def given(behave, newest=ssl.TLSVersion.TLSv1_3):
+            server = until.enter_context(secured(Server(behave), certificates, newest))
+            return server, until.enter_context(requests_to(server.url, ca_file=str(certificates / "ca.pem")))
+
+        yield given
+
+
+def sessions(seen):
+    """Answers once on each connection, and notes whether that was made with the session of another one."""
+
+    def behave(handler):
+        seen.append(handler.request.session_reused)
+        handler.reply(200, b"", {"ETag": '"e"'})
+
+    return behave
+
+
+VERSIONS = pytest.mark.parametrize("newest", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+
+
+@VERSIONS
+def test_over_tls_a_connection_is_used_again_too(secure, newest):
+    server, requests = secure(good, newest)
+    for _ in range(5):
+        assert requests.asked(HEAD).etag == '"e"'
+    assert len(server.connections) == 1
+
+
+@VERSIONS
+def test_over_tls_one_that_the_server_closed_meanwhile_is_not(secure, newest):
+    server, requests = secure(good, newest)
+    requests.asked(HEAD)
+    server.connections[0].shutdown(socket.SHUT_RDWR)
+    assert requests.asked(HEAD).etag == '"e"'
+    assert len(server.connections) == 2
+
+
+@VERSIONS
+def test_another_handshake_takes_the_session_of_an_earlier_one(secure, newest):
+    seen = []
+    _, requests = secure(sessions(seen), newest)
+    for _ in range(3):
+        requests.asked(HEAD)
+    assert seen == [False, True, True]
+
+
+def test_a_server_that_does_not_know_the_session_is_checked_as_any_other(
+    secure, certificates, other_certificates, monkeypatch
+):
+    """It has other keys, and the next session is its own; then it has a certificate that is not trusted."""
+    monkeypatch.setattr(repeating, "PAUSES", ())
+    seen = []
+    server, requests = secure(sessions(seen))
+    accept = Loopback.get_request.__get__(server)
+    for _ in range(2):
+        requests.asked(HEAD)
+    server.get_request = accept
+    secured(server, certificates)
+    for _ in range(2):
+        requests.asked(HEAD)
+    assert seen == [False, True, False, True]
+    server.get_request = accept
+    secured(server, other_certificates)
+    with pytest.raises(StoreUnavailableError, match="certificate is not trusted"):
+        requests.asked(HEAD)
+    assert len(seen) == 4
+
+
+def test_a_session_does_not_outlive_the_certificate(secure):
+    seen = []
+    _, requests = secure(sessions(seen))
+    requests.asked(HEAD)
+    signed = requests._carriers.carrier
+    assert time.time() < signed._session.until < time.time() + 3601
+    signed._session = signed._session._replace(until=time.time())
+    for _ in range(2):
+        requests.asked(HEAD)
+    assert seen == [False, False, True]
+
+
+def test_the_name_in_the_certificate_has_to_be_the_hosts(secure, certificates, monkeypatch):
+    monkeypatch.setattr(repeating, "PAUSES", ())
+    server, requests = secure(good)
+    requests.asked(HEAD)
+    other = server.url.replace(LOOPBACK, "localhost")
+    with (
+        requests_to(other, ca_file=str(certificates / "ca.pem")) as theirs,
+        pytest.raises(StoreUnavailableError, match="certificate"),
+    ):
+        theirs.asked(HEAD)
+
+
+def test_a_process_that_was_forked_begins_without_a_session(secure):
+    seen = []
+    _, requests = secure(sessions(seen))
+    requests.asked(HEAD)
+    assert forked(lambda: requests.asked(HEAD).etag)() == '"e"'
+    requests.asked(HEAD)
+    assert seen == [False, False, True]
+
+
+def test_a_connection_is_not_closed_by_a_ticket(secure):
+    server, requests = secure(good)
+    signed = requests._carriers.carrier
+    signed.ready(1)
+    until = time.monotonic() + 30
+    while not signed._idle and time.monotonic() < until:
+        time.sleep(0.01)
+    assert select.select([signed._idle[0]], [], [], 30)[0], "there is no ticket"
+    assert requests.asked(HEAD).etag == '"e"'
+    assert len(server.connections) == 1
+
+
+@pytest.mark.parametrize("is_secure", [False, True])
+def test_the_connections_for_parts_are_opened_while_the_upload_begins(secure, is_secure):
+    open_ones = []
+
+    def behave(handler):
+        handler.rfile.read(int(handler.headers.get("Content-Length", 0)))
+        body = b""
+        if handler.command == "POST" and "uploads" in handler.path:
+            until = time.monotonic() + 30
+            while len(handler.server.connections) < 3 and time.monotonic() < until:
+                time.sleep(0.01)
+            open_ones.append(len(handler.server.connections))
+            body = b"<InitiateMultipartUploadResult><UploadId>u</UploadId></InitiateMultipartUploadResult>"
+        elif handler.command == "POST":
+            body = b"<CompleteMultipartUploadResult><ETag>e</ETag></CompleteMultipartUploadResult>"
+        handler.send_response(200)
+        handler.send_header("Content-Length", str(len(body)))
+        handler.send_header("ETag", '"e"')
+        handler.end_headers()
+        handler.wfile.write(body)
+
+    with contextlib.ExitStack() as until:
+        if is_secure:
+            server, requests = secure(behave)
+        else:
+            server = until.enter_context(Server(behave))
+            requests = until.enter_context(requests_to(server.url))
+        upload = Upload(requests, "key", if_absent=False, options=ObjectOptions())
+        assert upload.in_parts([bytes(PART)] * 4).etag == "e"
+        assert open_ones[0] >= 3
+        assert len(server.connections) <= 4
+
+
+def test_a_connection_that_cannot_be_opened_ahead_is_told_by_who_needs_it(monkeypatch, caplog):
+    monkeypatch.setattr(repeating, "PAUSES", ())
+    caplog.set_level(logging.DEBUG, "keystow")
+    [port] = free_ports(1)
+    with requests_to(f"http://{LOOPBACK}:{port}") as requests:
+        requests._carriers.carrier.ready(2)
+        until = time.monotonic() + 30
+        while len(caplog.messages) < 2 and time.monotonic() < until:
+            time.sleep(0.01)
+        assert all("no connection was opened ahead" in message for message in caplog.messages)
+        with pytest.raises(StoreUnavailableError, match="refused"):
+            requests.asked(HEAD)
+        caplog.clear()
+        monkeypatch.setattr(threading.Thread, "start", no_thread)
+        requests._carriers.carrier.ready(2)
+        assert len(caplog.messages) == 1
+
+
+def no_thread(_):
+    raise RuntimeError("can't start new thread")
+
+
+def test_a_connection_that_was_opened_ahead_of_the_end_is_closed():
+    with socket.create_server((LOOPBACK, 0)) as server:
+        server.settimeout(30)
+        with requests_to(f"http://{LOOPBACK}:{server.getsockname()[1]}") as requests:
+            signed = requests._carriers.carrier
+        signed.ready(1)
+        connection, _ = server.accept()
+        with connection:
+            connection.settimeout(30)
+            assert connection.recv(1) == b""
 
 
 def test_a_refusal_is_read_though_the_body_was_not_taken():
