@@ -16,6 +16,7 @@ from . import surroundings
 from .archive.scan import Special, Symlinks
 from .backends import ObjectOptions
 from .backends.opening import timeout_for
+from .backends.sending.budget import Budget
 from .crews import Crew, Lent, Lost, Processes, Threads
 from .errors import SpecError, WorkerLostError
 from .publishing import IfExists, Manner, encoding_for, selected
@@ -58,6 +59,8 @@ def publish_many(
     allow: Collection[str] = (),
     allow_endpoints: Collection[str] | None = None,
     timeout: timedelta | float | None = None,
+    concurrency: int | None = None,
+    memory: int | None = None,
     profile: str | None = None,
     requester_pays: bool | str | None = None,
     **writing: Unpack[Writing],
@@ -91,7 +94,7 @@ def publish_many(
     ['a.tar.gz', 'b.tar.gz']
     """
     manner = Manner(if_exists, symlinks, special, mtime, level, selected(include, exclude))
-    access = Access(timeout, profile=profile, requester_pays=requester_pays)
+    access = Access(timeout, profile=profile, requester_pays=requester_pays, budget=Budget(concurrency, memory))
     terms = Terms(manner, archive, raw, surroundings.trust(allow, allow_endpoints), access, writing)
     return published_many(publications, terms, executor=executor, processes=processes, at_once=at_once)
 

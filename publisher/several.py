@@ -22,6 +22,7 @@ from .archive import Tree
 from .archive.scan import Special, Symlinks
 from .backends import Credentials, Store
 from .backends.options import CustomerKey
+from .backends.sending.budget import Budget
 from .backends.sending.in_flight import Outcome as Ended
 from .backends.sending.in_flight import in_thread
 from .backends.texts import presentable
@@ -93,6 +94,8 @@ def publish_each(
     allow: Collection[str] = (),
     allow_endpoints: Collection[str] | None = None,
     timeout: timedelta | float | None = None,
+    concurrency: int | None = None,
+    memory: int | None = None,
     credentials: Credentials | None = None,
     profile: str | None = None,
     customer_key: bytes | str | CustomerKey | None = None,
@@ -118,7 +121,7 @@ def publish_each(
     """
     manner = Manner(if_exists, symlinks, special, mtime, level, selected(include, exclude))
     trusted = surroundings.trust(allow, allow_endpoints)
-    access = Access(timeout, credentials, profile, customer_key, requester_pays)
+    access = Access(timeout, credentials, profile, customer_key, requester_pays, Budget(concurrency, memory))
     if isinstance(destinations, str | Mapping | PublisherSpec):
         raise SpecError("destinations= is one destination: give a list, or use publish")
     known = with_instant(job_context() if context is None else context)

@@ -3,7 +3,7 @@
 Strategy: the first request asks for the first range alone, which is all there is of most objects, and tells the size of
 the others and which version this is. If its answer came at once, the store is near, where one stream carries as much as
 many: the rest is one. Else each of the other ranges is asked for by itself, in a thread that collects it, and goes on
-where it breaks off. What is held is bounded by ``MOST`` bytes.
+where it breaks off. What is held is bounded in bytes.
 """
 
 import itertools
@@ -17,36 +17,46 @@ from functools import partial
 
 from keystow.backends.errors import ConflictError, StoreError
 
+from .budget import USUAL, Budget
 from .continuing import Content, continued
 from .pace import Pace
+from .parts import HELD
 from .workers import in_order
 
 RANGE = 4 << 20
 """The bytes of a range."""
+LEAST = 8
+"""How many are asked for at once."""
 NEAR = 0.01
 """The seconds in which a store that is near has begun to answer."""
-MOST = 64 << 20
-"""The bytes of ranges that are under way, or have come and are not yet taken."""
 
 Open = Callable[[int, int | None, str | None], Content]
 """``open_at(start, stop, tag)`` asks for the bytes from ``start`` up to ``stop`` or the end, of the version ``tag``."""
 
 
-def pace() -> Pace:
+def pace(budget: Budget = USUAL) -> Pace:
     """How many ranges of one object are asked for at once, of a store that is far."""
-    return Pace(8, MOST // RANGE)
+    return budget.pace(LEAST, budget.held // RANGE)
 
 
 def in_ranges(
-    open_at: Open, start: int = 0, stop: int | None = None, *, pace: Pace, patience: float, near: float = NEAR
+    open_at: Open,
+    start: int = 0,
+    stop: int | None = None,
+    *,
+    pace: Pace,
+    patience: float,
+    near: float = NEAR,
+    held: int = HELD,
 ) -> Generator[bytes, None, None]:
     """The content from ``start`` up to ``stop``, as ``continued`` gives it, several ranges at once if it is large.
 
-    What takes less than ``near`` seconds to begin comes in one stream from its second range on. In a process that was
-    forked meanwhile the rest is asked for anew.
+    Those that are under way, or have come and are not yet taken, are ``held`` bytes at most, but for one alone that is
+    more. What takes less than ``near`` seconds to begin comes in one stream from its second range on. In a process that
+    was forked meanwhile the rest is asked for anew.
     """
     process = os.getpid()
-    reading = _Reading(open_at, start, stop, pace, patience, near)
+    reading = _Reading(open_at, start, stop, pace, patience, near, held)
     while True:
         try:
             with closing(reading.pieces()) as pieces:
@@ -65,10 +75,10 @@ class _Reading:
     """An object that is read, up to where it is read ``at``."""
 
     def __init__(  # noqa: PLR0917
-        self, open_at: Open, start: int, stop: int | None, pace: Pace, patience: float, near: float
+        self, open_at: Open, start: int, stop: int | None, pace: Pace, patience: float, near: float, held: int
     ) -> None:
         self._open_at, self.at, self._stop, self._pace, self._patience = open_at, start, stop, pace, patience
-        self._near = near
+        self._near, self._held = near, held
         self._start = start
         self._tag: str | None = None
         self._is_near = False
@@ -138,7 +148,13 @@ class _Reading:
 
         others = (range(at, min(at + RANGE, end)) for at in range(begun.stop, end, RANGE))
         found = in_order(
-            collected, itertools.chain((begun,), others), pace=self._pace, weigh=len, most=MOST, batch=0, ending=ending
+            collected,
+            itertools.chain((begun,), others),
+            pace=self._pace,
+            weigh=len,
+            most=self._held,
+            batch=0,
+            ending=ending,
         )
         with closing(found):
             for _, pieces in found:
