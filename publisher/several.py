@@ -108,7 +108,7 @@ def publish_each(
     fastest store is never more than 32 MiB ahead of the slowest. One that fails neither stops nor changes the others.
     ``require`` says how many have to be published to: ``"all"`` of them, ``"any"`` one, or a number; where it is fewer,
     that is a ``PartlyPublishedError``, which has what came of each. All else is as in ``publish``; ``credentials`` and
-    the like are those of every destination.
+    the like are those of every destination, and each has ``concurrency`` and ``memory`` for itself.
 
     Raises what ``publish`` raises for a call, or a source, that is wrong, before anything is sent.
 

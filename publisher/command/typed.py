@@ -13,7 +13,7 @@ _AGE = "[0-9]+[a-z]"
 _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 _TIMEOUT = "when a request is over on which nothing moves, with all of its tries. Default: KEYSTOW_TIMEOUT, or 150s"
 _CONCURRENCY = "the most requests for objects under way at once{}. Default: 128"
-_MEMORY = "the most that parts and ranges under way hold{}, such as 16MiB. Default: 64MiB"
+_MEMORY = "the most bytes of parts, ranges and small objects under way{}, such as 16MiB. Default: 64MiB"
 _SIZE = "([0-9]{1,18})([kMGTP]?)(i?)B?"
 _POWERS = {"": 0, "k": 1, "M": 2, "G": 3, "T": 4, "P": 5}
 

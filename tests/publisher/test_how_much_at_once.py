@@ -6,6 +6,7 @@ import random
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 
@@ -21,6 +22,7 @@ from keystow import (
     publish_with_ticket,
     verify,
 )
+from keystow.backends.sending.budget import Budget
 from keystow.command import main
 from keystow.testing.servers import FaultProxy
 
@@ -67,11 +69,12 @@ def prefix(bucket, server, s3_place):
 
 @pytest.fixture
 def tree(tmp_path):
-    """Small files, a large one between them, and empty ones."""
+    """Small files, a large one between them, and empty ones, of which many come after that one."""
     root = tmp_path / "tree"
     root.mkdir()
     for number in range(16):
         (root / f"{number:02}").write_bytes(b"small" * (number % 3))
+        (root / f"08-large-{number:02}").write_bytes(b"")
     (root / "08-large").write_bytes(random.Random(1).randbytes(20 * MIB))
     return root
 
@@ -107,11 +110,41 @@ def test_a_prefix(tree, prefix, server, tmp_path, concurrency):
 def test_a_large_object(server, s3_place, engine, given, parts, ranges):
     url, key = s3_place.root.rpartition("/")[::2]
     content = random.Random(2).randbytes(40 * MIB)
+    server.seconds = 0.1
     with contextlib.closing(open_store(url, endpoint=server.url, engine=engine, **given)) as store:
         assert server.most_of(lambda: store.write(key, [content]))[1] == parts
         read, highest = server.most_of(lambda: b"".join(store.read(key)))
         assert highest == ranges
         assert read == content
+
+
+class OneByOne:
+    """A store that is to be asked one thing at a time, and fails if it is asked to list while something is read."""
+
+    budget = Budget(concurrency=1)
+
+    def __init__(self, store):
+        self._store = store
+        self._reading = 0
+
+    def list(self, prefix):
+        for found in self._store.list(prefix):
+            assert not self._reading
+            yield found
+
+    def read(self, key):
+        self._reading += 1
+        time.sleep(0.01)
+        yield from self._store.read(key)
+        self._reading -= 1
+
+
+def test_of_one_at_a_time_nothing_is_listed_while_something_is_read(tmp_path):
+    for number in range(20):
+        (tmp_path / f"{number}").write_bytes(b"small")
+    published = publish(tmp_path, "memory://one-by-one/files/", archive=False)
+    store = OneByOne(open_store("memory://one-by-one"))
+    assert verify(replace(published, type="s3"), store=store).objects == 20
 
 
 def test_whoever_publishes_says_it(tree, prefix, server, tmp_path):
