@@ -3,12 +3,12 @@
 import asyncio
 import contextlib
 import random
-import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
+from counting import Counting
 
 from keystow import (
     Publisher,
@@ -24,35 +24,10 @@ from keystow import (
 )
 from keystow.backends.sending.budget import Budget
 from keystow.command import main
-from keystow.testing.servers import FaultProxy
 
 pytestmark = pytest.mark.slow
 
 MIB = 1 << 20
-
-
-class Counting(FaultProxy):
-    """Looks at each request for a while, as one that is far, before it passes it on; ``highest`` had it at once."""
-
-    def __init__(self, upstream):
-        self.now = self.highest = 0
-        self.seconds = 0.03
-        self._counting = threading.Lock()
-        super().__init__(upstream)
-
-    def fault_for(self, method, path):
-        with self._counting:
-            self.now += 1
-            self.highest = max(self.highest, self.now)
-        time.sleep(self.seconds)
-        with self._counting:
-            self.now -= 1
-        return super().fault_for(method, path)
-
-    def most_of(self, call):
-        """What ``call`` gives, and how many requests there were at once meanwhile."""
-        self.highest = 0
-        return call(), self.highest
 
 
 @pytest.fixture
