@@ -530,6 +530,8 @@ def _whole(result: PublishedResult, written: Written) -> PublishedResult:
 
 def _publish_files(store: Store, result: PublishedResult, tree: Tree, manner: Manner, meter: Meter) -> Sent:
     ending, budget = threading.Event(), budget_of(store)
+    pace, most = objects_pace(budget), budget.held
+    weigh = partial(_held_by, most)
 
     def send(entry: Entry) -> _Arrived:
         chunks = _until(ending, tree.read(entry))
@@ -541,15 +543,7 @@ def _publish_files(store: Store, result: PublishedResult, tree: Tree, manner: Ma
     digests: dict[str, str] = {}
     done = there = 0
     try:
-        work = in_order(
-            send,
-            tree.files,
-            pace=objects_pace(budget),
-            weigh=partial(_held_by, budget.held),
-            most=budget.held,
-            ending=ending,
-        )
-        for entry, arrived in work:
+        for entry, arrived in in_order(send, tree.files, pace=pace, weigh=weigh, most=most, ending=ending):
             done += 1
             there += arrived.was_there
             if arrived.sha256 is not None:
