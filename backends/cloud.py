@@ -29,6 +29,7 @@ from .errors import (
 from .options import ObjectOptions
 from .permits import Permit, Terms
 from .sending import ranges
+from .sending.budget import Budget
 from .sending.continuing import Content
 from .sending.digest import Digest
 from .sending.in_flight import ahead
@@ -67,7 +68,12 @@ class CloudStore(ABC):
 
     def __init__(self, name: str, bounds: Bounds, *, keyed: bool) -> None:
         self._name, self._bounds, self._is_keyed = name, bounds, keyed
-        self._reading = ranges.pace()
+        self._reading = ranges.pace(bounds.budget)
+
+    @property
+    def budget(self) -> Budget:
+        """How much may be under way at once."""
+        return self._bounds.budget
 
     def write(
         self,
@@ -120,7 +126,13 @@ class CloudStore(ABC):
             return iter(())
         opened = partial(self._opened, key, version_id)
         return in_ranges(
-            opened, start, stop, pace=self._reading, patience=self._bounds.patience, near=NEAR if self.streams else 0.0
+            opened,
+            start,
+            stop,
+            pace=self._reading,
+            patience=self._bounds.patience,
+            near=NEAR if self.streams else 0.0,
+            held=self.budget.held,
         )
 
     def _opened(self, key: str, version_id: str | None, start: int, stop: int | None, tag: str | None) -> Content:
@@ -156,7 +168,8 @@ class CloudStore(ABC):
         pages, process = Pages(), os.getpid()
         objects, token = self._page(prefix, None, pages)
         while token is not None:
-            came = ahead(partial(self._page, prefix, token, pages))
+            following = partial(self._page, prefix, token, pages)
+            came = following if self.budget.concurrency == 1 else ahead(following)
             yield from objects
             if process == os.getpid():
                 objects, token = came()

@@ -12,6 +12,7 @@ from .credentials import Credentials, check_credentials
 from .endpoints import is_provider
 from .errors import MissingExtraError, UnknownStoreError, UnsupportedError
 from .options import CustomerKey, check_payer, customer_key_for, refused
+from .sending.budget import Budget
 from .sending.limits import check_timeout
 
 _FORMS = {
@@ -44,6 +45,8 @@ def open_store(
     *,
     engine: str | None = None,
     timeout: timedelta | float | None = None,
+    concurrency: int | None = None,
+    memory: int | None = None,
     credentials: Credentials | None = None,
     customer_key: bytes | str | CustomerKey | None = None,
     requester_pays: bool | str = False,
@@ -68,6 +71,11 @@ def open_store(
     on which nothing moves, with all of its tries. Directories and memory need none; to another protocol of fsspec's it
     is passed on, if it is given.
 
+    ``concurrency`` is the most requests for objects that one call has under way at once (default: 128 for small
+    objects, and of a large one as many parts or ranges as the memory allows), and ``memory`` the most bytes that it
+    holds of what is under way (default: 64 MiB); a part has at least 8 MiB, a range 4 MiB, and one of them there always
+    is. Directories, memory and other protocols of fsspec's have no use for either.
+
     ``credentials`` are used and no others: of the environment, of files and of this machine's role none is looked for.
     For S3: ``S3Credentials``; or a function that gives them, which is called from any thread, and again before they
     end (``expires_at``); or botocore's, which renew themselves. For Google Cloud Storage: google-auth's. For Azure:
@@ -86,8 +94,8 @@ def open_store(
     Raises ``UnknownStoreError`` for another kind of URL, and for a file system that needs more than its URL says;
     ``MissingExtraError`` where an extra is not installed; ``UnsupportedError`` for an engine that does not carry
     requests there; ``ValueError`` for one that there is not, for credentials or a profile that are not for this store,
-    and for an endpoint or a variable that is set wrongly; ``CredentialsError`` where credentials are given and end, or
-    cannot be had; and ``TypeError`` for an option that the store does not have.
+    for a bound that cannot be kept, and for an endpoint or a variable that is set wrongly; ``CredentialsError`` where
+    credentials are given and end, or cannot be had; and ``TypeError`` for an option that the store does not have.
 
     >>> store = open_store("memory://results")
     >>> store.write("a.txt", [b"hello"]).size
@@ -101,7 +109,7 @@ def open_store(
         )
     if (not rest.strip("/") and canonical(protocol) != "file") or not rest:
         raise UnknownStoreError(f"{url!r} names no bucket: write {form or f'{protocol}://place/directory'}")
-    seconds = timeout_for(timeout)
+    seconds, budget = timeout_for(timeout), Budget(concurrency, memory)
     protocol, rest, endpoint = located(url)
     options |= _terms(protocol, customer_key, requester_pays)
     if endpoint is not None and options.setdefault("endpoint", endpoint) != endpoint:
@@ -110,7 +118,7 @@ def open_store(
     if credentials is not None:
         options["credentials"] = credentials
     if protocol in {"s3", *_CLOUDS}:
-        return _open_cloud(url, protocol, rest.rstrip("/"), engine, timeout=seconds, **options)
+        return _open_cloud(url, protocol, rest.rstrip("/"), engine, timeout=seconds, budget=budget, **options)
     if engine is not None:
         raise TypeError(f"{protocol}:// has no choice of engines: leave engine out")
     if form is None:

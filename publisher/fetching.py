@@ -22,8 +22,9 @@ from .backends import AccessDeniedError, Credentials, NotFoundError, Stat, Store
 from .backends.opening import timeout_for
 from .backends.options import CustomerKey
 from .backends.sending import ranges
+from .backends.sending.budget import Budget, budget_of
 from .backends.sending.digest import Digest
-from .backends.sending.workers import in_order
+from .backends.sending.workers import in_order, objects_pace
 from .checksum import Checksum
 from .ending import held, until
 from .errors import ResultError, VerificationError
@@ -84,6 +85,8 @@ def fetch(
     allow: Collection[str] = (),
     allow_endpoints: Collection[str] | None = None,
     timeout: timedelta | float | None = None,
+    concurrency: int | None = None,
+    memory: int | None = None,
     credentials: Credentials | None = None,
     profile: str | None = None,
     customer_key: bytes | str | CustomerKey | None = None,
@@ -104,7 +107,8 @@ def fetch(
     other types only if they are in ``allow``. ``allow_endpoints`` are URLs of servers that it may name, and then no
     others (default: ``KEYSTOW_ALLOW_ENDPOINTS``); a text that says where a result lies is held to that, too. Without
     them, credentials that work elsewhere go to the provider's own hosts, to this machine, and to what the environment
-    configures. ``timeout`` is ``open_store``'s, for a URL too; so are ``customer_key``, by which it was written, and
+    configures. ``timeout`` is ``open_store``'s, for a URL too; so are ``concurrency`` and ``memory``, what this call
+    has under way at once (of a ``store`` that is given, its own count), ``customer_key``, by which it was written, and
     ``requester_pays``.
 
     ``credentials`` and ``profile`` are ``open_store``'s: who reads, if not whom the environment names. They are the
@@ -121,7 +125,7 @@ def fetch(
     told = told_by(progress, ResultError)
     trust = surroundings.trust(allow, allow_endpoints)
     timeout_for(timeout)
-    access = Access(timeout, credentials, profile, customer_key, requester_pays)
+    access = Access(timeout, credentials, profile, customer_key, requester_pays, Budget(concurrency, memory))
     access.check(store, ResultError)
     limits = limits or Limits()
     target, _ = check_destination(directory)
@@ -217,6 +221,8 @@ def verify(
     allow: Collection[str] = (),
     allow_endpoints: Collection[str] | None = None,
     timeout: timedelta | float | None = None,
+    concurrency: int | None = None,
+    memory: int | None = None,
     credentials: Credentials | None = None,
     profile: str | None = None,
     customer_key: bytes | str | CustomerKey | None = None,
@@ -226,15 +232,15 @@ def verify(
     """Reads what was published and compares its SHA-256; nothing is written.
 
     ``limits`` (default: ``Limits()``) bound the objects of a prefix and the bytes that are read; ``store``,
-    ``sha256``, ``allow``, ``allow_endpoints``, ``timeout``, ``credentials``, ``profile``, ``customer_key``,
-    ``requester_pays`` and ``progress``, which is told of bytes that were read, are those of ``fetch``. Raises
-    ``VerificationError`` if it differs, ``ResultError`` for a result without a checksum, ``LimitExceededError``, and
-    ``StoreError``.
+    ``sha256``, ``allow``, ``allow_endpoints``, ``timeout``, ``concurrency``, ``memory``, ``credentials``, ``profile``,
+    ``customer_key``, ``requester_pays`` and ``progress``, which is told of bytes that were read, are those of
+    ``fetch``. Raises ``VerificationError`` if it differs, ``ResultError`` for a result without a checksum,
+    ``LimitExceededError``, and ``StoreError``.
     """
     told = told_by(progress, ResultError)
     trust = surroundings.trust(allow, allow_endpoints)
     timeout_for(timeout)
-    access = Access(timeout, credentials, profile, customer_key, requester_pays)
+    access = Access(timeout, credentials, profile, customer_key, requester_pays, Budget(concurrency, memory))
     access.check(store, ResultError)
     limits = limits or Limits()
     published = _expected(_admissible(result, trust), None if sha256 is None else Checksum(sha256))
@@ -477,9 +483,12 @@ def _as_announced(chunks: Iterable[bytes], found: Stat, url: str) -> Iterator[by
         raise StoreError(f"{url}: {found.size} bytes were announced, and {'more' if left < 0 else 'fewer'} came")
 
 
-def _held_by(found: Stat) -> int:
-    """The bytes that are held of an object: all of a small one, many ranges of a large one."""
-    return found.size if found.size <= _SMALL else ranges.MOST
+def _held_by(most: int, found: Stat) -> int:
+    """The bytes that are held of an object: all of a small one, ``most`` for the ranges of a large one.
+
+    An empty one counts, too, or it would go beside as many ranges as there may be.
+    """
+    return max(1, found.size) if found.size <= _SMALL else most
 
 
 class _Objects:
@@ -530,10 +539,11 @@ class _Objects:
 
     def _each(self, work: Callable[[Stat], Answer]) -> Iterator[tuple[Stat, Answer]]:
         """Each object with ``work(object)``; where the store has to be waited for, several at a time."""
-        found = self._listed()
-        if self._near:
+        found, budget = self._listed(), budget_of(self._store)
+        if self._near or budget.concurrency == 1:
             return ((each, work(each)) for each in found)
-        return in_order(work, found, weigh=_held_by, most=ranges.MOST)
+        weigh = partial(_held_by, budget.held)
+        return in_order(work, found, pace=objects_pace(budget), weigh=weigh, most=budget.held)
 
     def _listed(self) -> Iterator[Stat]:
         """The objects, each once the next is known: whoever is told of progress knows that there is more to come."""

@@ -16,6 +16,7 @@ from . import surroundings
 from .archive.scan import Special, Symlinks
 from .backends import ObjectOptions
 from .backends.opening import timeout_for
+from .backends.sending.budget import Budget
 from .crews import Crew, Lent, Lost, Processes, Threads
 from .errors import SpecError, WorkerLostError
 from .publishing import IfExists, Manner, encoding_for, selected
@@ -58,6 +59,8 @@ def publish_many(
     allow: Collection[str] = (),
     allow_endpoints: Collection[str] | None = None,
     timeout: timedelta | float | None = None,
+    concurrency: int | None = None,
+    memory: int | None = None,
     profile: str | None = None,
     requester_pays: bool | str | None = None,
     **writing: Unpack[Writing],
@@ -70,11 +73,12 @@ def publish_many(
     ``at_once``), or ``client.get_executor()`` of a Dask client (extra ``dask``), whose workers must reach the same
     sources. A worker is sent names and values and no credentials: it uses those that it finds where it runs.
 
-    The other arguments are those of ``publish``, and so is what an outcome's ``error`` can be. One that fails does not
-    stop the others. A publication whose worker is lost is sent again, three times in all; then, and if an executor is
-    broken for good, its ``error`` is a ``WorkerLostError``. With ``if_exists="error"`` no object is written twice, and
-    an archive that is there and is the very one that was to be published counts as published, whoever did it: so a run
-    that was killed can be run again. The files of a prefix that a lost worker had written are in the way then.
+    The other arguments are those of ``publish``, with ``concurrency`` and ``memory`` for each publication, and so is
+    what an outcome's ``error`` can be. One that fails does not stop the others. A publication whose worker is lost is
+    sent again, three times in all; then, and if an executor is broken for good, its ``error`` is a ``WorkerLostError``.
+    With ``if_exists="error"`` no object is written twice, and an archive that is there and is the very one that was to
+    be published counts as published, whoever did it: so a run that was killed can be run again. The files of a prefix
+    that a lost worker had written are in the way then.
 
     To close the generator ends what is under way within seconds, and leaves no thread that publishes and no process;
     what an executor has begun ends by itself.
@@ -91,7 +95,7 @@ def publish_many(
     ['a.tar.gz', 'b.tar.gz']
     """
     manner = Manner(if_exists, symlinks, special, mtime, level, selected(include, exclude))
-    access = Access(timeout, profile=profile, requester_pays=requester_pays)
+    access = Access(timeout, profile=profile, requester_pays=requester_pays, budget=Budget(concurrency, memory))
     terms = Terms(manner, archive, raw, surroundings.trust(allow, allow_endpoints), access, writing)
     return published_many(publications, terms, executor=executor, processes=processes, at_once=at_once)
 

@@ -11,6 +11,7 @@ from .archive.scan import Special, Symlinks
 from .backends import Credentials, Store
 from .backends.endpoints import is_provider, is_same
 from .backends.options import CustomerKey
+from .backends.sending.budget import Budget
 from .errors import ResultError, SpecError
 from .fetching import Fetched, Result, Verified, read_result
 from .keys import Context
@@ -56,6 +57,8 @@ class Publisher:
         allow: Collection[str] = (),
         allow_endpoints: Collection[str] | None = None,
         timeout: timedelta | float | None = None,
+        concurrency: int | None = None,
+        memory: int | None = None,
         credentials: Credentials | None = None,
         profile: str | None = None,
         customer_key: bytes | str | CustomerKey | None = None,
@@ -64,7 +67,7 @@ class Publisher:
     ) -> None:
         manner = Manner(if_exists, symlinks, special, mtime, level, selected(include, exclude))
         self._trust = surroundings.trust(allow, allow_endpoints)
-        self._access = Access(timeout, credentials, profile, customer_key, requester_pays)
+        self._access = Access(timeout, credentials, profile, customer_key, requester_pays, Budget(concurrency, memory))
         self._access.check(store, SpecError)
         self._to = Destination(
             destination, archive=archive, raw=raw, trust=self._trust, access=self._access, writing=writing

@@ -12,7 +12,7 @@ from concurrent.futures import CancelledError
 from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from functools import cache
+from functools import cache, partial
 from os import PathLike
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Unpack
 
@@ -26,9 +26,10 @@ from .backends.credentials import check_credentials
 from .backends.endpoints import region_of
 from .backends.opening import engine_for, timeout_for
 from .backends.options import CustomerKey, check_keyed, check_way, customer_key_for, refused
+from .backends.sending.budget import Budget, budget_of
 from .backends.sending.digest import PartsDigest
 from .backends.sending.parts import begun, part_size
-from .backends.sending.workers import in_order
+from .backends.sending.workers import in_order, objects_pace
 from .checksum import Checksum
 from .errors import SpecError
 from .keys import Context, Key, Template, check_key, object_key
@@ -51,7 +52,6 @@ Source = str | PathLike[str] | Readable
 
 _AHEAD = 16 << 20
 _PART = part_size(1)
-_HELD = 8 * _PART
 _MOST_NAMED = 5
 _log = logging.getLogger("keystow")
 
@@ -297,6 +297,8 @@ def publish(
     allow: Collection[str] = (),
     allow_endpoints: Collection[str] | None = None,
     timeout: timedelta | float | None = None,
+    concurrency: int | None = None,
+    memory: int | None = None,
     credentials: Credentials | None = None,
     profile: str | None = None,
     customer_key: bytes | str | CustomerKey | None = None,
@@ -340,6 +342,7 @@ def publish(
     which stands in the result. Without it, one is opened for this call; a ``Publisher`` keeps its own.
 
     ``timeout`` is ``open_store``'s: when a request is over on which nothing moves, with all of its tries. So are
+    ``concurrency`` and ``memory``, what this call has under way at once (of a ``store`` that is given, its own count);
     ``credentials`` and ``profile``, who publishes, if not whom the environment names; ``customer_key``, which who reads
     what was published needs as well; and ``requester_pays``.
 
@@ -359,7 +362,7 @@ def publish(
     told = told_by(progress, SpecError)
     manner = Manner(if_exists, symlinks, special, mtime, level, selected(include, exclude))
     trusted = surroundings.trust(allow, allow_endpoints)
-    access = Access(timeout, credentials, profile, customer_key, requester_pays)
+    access = Access(timeout, credentials, profile, customer_key, requester_pays, Budget(concurrency, memory))
     access.check(store, SpecError)
     to = Destination(destination, archive=archive, raw=raw, trust=trusted, access=access, writing=writing)
     to.access.check(store, SpecError)
@@ -527,7 +530,9 @@ def _whole(result: PublishedResult, written: Written) -> PublishedResult:
 
 
 def _publish_files(store: Store, result: PublishedResult, tree: Tree, manner: Manner, meter: Meter) -> Sent:
-    ending = threading.Event()
+    ending, budget = threading.Event(), budget_of(store)
+    pace, most = objects_pace(budget), budget.held
+    weigh = partial(_held_by, most)
 
     def send(entry: Entry) -> _Arrived:
         chunks = _until(ending, tree.read(entry))
@@ -539,7 +544,7 @@ def _publish_files(store: Store, result: PublishedResult, tree: Tree, manner: Ma
     digests: dict[str, str] = {}
     done = there = 0
     try:
-        for entry, arrived in in_order(send, tree.files, weigh=_held_by, most=_HELD, ending=ending):
+        for entry, arrived in in_order(send, tree.files, pace=pace, weigh=weigh, most=most, ending=ending):
             done += 1
             there += arrived.was_there
             if arrived.sha256 is not None:
@@ -577,9 +582,12 @@ def _arrived(
     return _Arrived(written.sha256, was_there=False)
 
 
-def _held_by(entry: Entry) -> int:
-    """The bytes that are held while a file is written: all of a small one, several parts of a large one."""
-    return entry.size if entry.size <= _PART else _HELD
+def _held_by(most: int, entry: Entry) -> int:
+    """The bytes that are held while a file is written: all of a small one, ``most`` for the parts of a large one.
+
+    An empty one counts, too, or it would go beside as many parts as there may be.
+    """
+    return max(1, entry.size) if entry.size <= _PART else most
 
 
 def _until(ending: threading.Event, chunks: Iterator[bytes]) -> Iterator[bytes]:

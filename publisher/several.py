@@ -22,6 +22,7 @@ from .archive import Tree
 from .archive.scan import Special, Symlinks
 from .backends import Credentials, Store
 from .backends.options import CustomerKey
+from .backends.sending.budget import Budget
 from .backends.sending.in_flight import Outcome as Ended
 from .backends.sending.in_flight import in_thread
 from .backends.texts import presentable
@@ -93,6 +94,8 @@ def publish_each(
     allow: Collection[str] = (),
     allow_endpoints: Collection[str] | None = None,
     timeout: timedelta | float | None = None,
+    concurrency: int | None = None,
+    memory: int | None = None,
     credentials: Credentials | None = None,
     profile: str | None = None,
     customer_key: bytes | str | CustomerKey | None = None,
@@ -105,7 +108,7 @@ def publish_each(
     fastest store is never more than 32 MiB ahead of the slowest. One that fails neither stops nor changes the others.
     ``require`` says how many have to be published to: ``"all"`` of them, ``"any"`` one, or a number; where it is fewer,
     that is a ``PartlyPublishedError``, which has what came of each. All else is as in ``publish``; ``credentials`` and
-    the like are those of every destination.
+    the like are those of every destination, and each has ``concurrency`` and ``memory`` for itself.
 
     Raises what ``publish`` raises for a call, or a source, that is wrong, before anything is sent.
 
@@ -118,7 +121,7 @@ def publish_each(
     """
     manner = Manner(if_exists, symlinks, special, mtime, level, selected(include, exclude))
     trusted = surroundings.trust(allow, allow_endpoints)
-    access = Access(timeout, credentials, profile, customer_key, requester_pays)
+    access = Access(timeout, credentials, profile, customer_key, requester_pays, Budget(concurrency, memory))
     if isinstance(destinations, str | Mapping | PublisherSpec):
         raise SpecError("destinations= is one destination: give a list, or use publish")
     known = with_instant(job_context() if context is None else context)

@@ -14,6 +14,7 @@ from .backends import AlreadyExistsError, Credentials, Store, open_store
 from .backends.credentials import check_credentials
 from .backends.endpoints import region_of
 from .backends.options import CustomerKey, customer_key_for
+from .backends.sending.budget import USUAL, Budget
 from .backends.sending.forks import tell_in_children
 from .backends.sending.workers import under_way
 from .checksum import Checksum
@@ -37,7 +38,7 @@ class Access:
     Raises ``ValueError`` for a key that is none.
 
     >>> Access(30, lambda: None, customer_key=bytes(32))
-    Access(timeout=30, profile=None, requester_pays=None)
+    Access(timeout=30, profile=None, requester_pays=None, budget=Budget(concurrency=None, memory=None))
     """
 
     timeout: timedelta | float | None = None
@@ -45,6 +46,7 @@ class Access:
     profile: str | None = None
     customer_key: bytes | str | CustomerKey | None = field(default=None, repr=False)
     requester_pays: bool | str | None = None
+    budget: Budget = USUAL
 
     def __post_init__(self) -> None:
         if self.customer_key is not None:
@@ -68,6 +70,8 @@ def open_place(place: PublishedResult | PublisherSpec, access: Access = PLAIN_AC
         "region": place.region or region_of(place.endpoint),
         "engine": getattr(place, "engine", None),
         "timeout": access.timeout,
+        "concurrency": access.budget.concurrency,
+        "memory": access.budget.memory,
         "credentials": access.credentials,
         "profile": access.profile,
         "customer_key": access.customer_key,

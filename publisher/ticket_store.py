@@ -40,6 +40,7 @@ from .backends.opening import timeout_for
 from .backends.permits import InParts, Permit, SignedRequest
 from .backends.s3.answers import completed, is_error
 from .backends.s3.requests import Answer, Request, form
+from .backends.sending.budget import USUAL, Budget
 from .backends.sending.digest import Digest
 from .backends.sending.in_flight import Cancel, Told, in_flight, in_thread, parts_pace
 from .backends.sending.limits import bounds
@@ -102,9 +103,11 @@ class TicketStore:
 
     capabilities = Capabilities(arrivals=True)
 
-    def __init__(self, permit: Permit, where: str, *, timeout: timedelta | float | None = None) -> None:
+    def __init__(
+        self, permit: Permit, where: str, *, timeout: timedelta | float | None = None, budget: Budget = USUAL
+    ) -> None:
         self._permit, self._where = permit, where
-        self._bounds = bounds(timeout_for(timeout))
+        self._bounds = bounds(timeout_for(timeout), budget)
         self._lines: set[_Line] = set()
 
     def write(
@@ -157,7 +160,8 @@ class TicketStore:
             sent = in_flight(
                 pieces if only is None else iter([only]),
                 partial(self._under_way, way),
-                pace=parts_pace(),
+                pace=parts_pace(self._bounds.budget),
+                budget=self._bounds.budget,
                 arrived=arrived,
             )
             self._check(digest)

@@ -11,6 +11,7 @@ from . import surroundings
 from .archive.scan import Special, Symlinks
 from .backends import Credentials, Store, expiry_of
 from .backends.cloud import CloudStore
+from .backends.sending.budget import Budget
 from .checksum import Checksum
 from .errors import ResultError, SpecError, TicketError
 from .keys import Context
@@ -18,7 +19,7 @@ from .progress import Progress, told_by
 from .publishing import Destination, Manner, Source, content_type_of, located, published, selected
 from .result import PublishedResult
 from .spec import PublisherSpec
-from .stored import Access, Opened
+from .stored import PLAIN_ACCESS, Access, Opened
 from .surroundings import job_context, with_instant
 from .ticket import ASK, Ticket, is_safe
 from .ticket_store import TicketStore
@@ -101,11 +102,11 @@ class Ticketed(Destination):
     Raises ``TicketError`` for a ticket that has ended.
     """
 
-    def __init__(self, ticket: Ticket, *, trust: Trust, timeout: timedelta | float | None = None) -> None:
+    def __init__(self, ticket: Ticket, *, trust: Trust, access: Access = PLAIN_ACCESS) -> None:
         place = ticket.result
         key = place.key.replace("{", "{{").replace("}", "}}")
         spec = PublisherSpec(place.type, place.bucket, key, place.endpoint, place.region, place.encoding)
-        super().__init__(spec, access=Access(timeout))
+        super().__init__(spec, access=access)
         if datetime.now(UTC) >= ticket.expires:
             raise TicketError(f"the ticket ended at {ticket.expires:%Y-%m-%d %H:%M:%S} UTC: {ASK}")
         for url in {urljoin(request.url, "/"): request.url for request in ticket.permit.requests}.values():
@@ -118,7 +119,8 @@ class Ticketed(Destination):
 
     def store(self) -> Store:
         """What writes the one object, and does nothing else."""
-        return TicketStore(self._ticket.permit, self._ticket.result.url, timeout=self.access.timeout)
+        access, ticket = self.access, self._ticket
+        return TicketStore(ticket.permit, ticket.result.url, timeout=access.timeout, budget=access.budget)
 
 
 def publish_with_ticket(
@@ -134,6 +136,8 @@ def publish_with_ticket(
     progress: Progress | None = None,
     allow_endpoints: Collection[str] | None = None,
     timeout: timedelta | float | None = None,
+    concurrency: int | None = None,
+    memory: int | None = None,
 ) -> PublishedResult:
     """Publishes ``source`` as ``ticket`` allows it, with no credentials, and returns what was published.
 
@@ -147,6 +151,7 @@ def publish_with_ticket(
     """
     told = told_by(progress, SpecError)
     manner = Manner("error", symlinks, special, mtime, level, selected(include, exclude))
-    to = Ticketed(ticket, trust=surroundings.trust(allow_endpoints=allow_endpoints), timeout=timeout)
+    access = Access(timeout, budget=Budget(concurrency, memory))
+    to = Ticketed(ticket, trust=surroundings.trust(allow_endpoints=allow_endpoints), access=access)
     with closing(Opened(to.store)) as opened:
         return published(source, to, opened, Context(), to.fitted(manner), told=told)

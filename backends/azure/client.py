@@ -47,7 +47,7 @@ class Container:
         customer_key: CustomerKey | None = None,
     ) -> None:
         self.name, self.bounds = name, bounds
-        self.pace = parts_pace()
+        self.pace = parts_pace(bounds.budget)
         file_system, guarded = _clients()
         self.account = account(endpoint, os.environ, given)
         check_way(self.account.endpoint, customer_key, also_here=True)  # the SDK sends none without

@@ -16,6 +16,7 @@ from keystow.backends.contract import Stat
 from keystow.backends.errors import InvalidKeyError, UnsupportedError
 from keystow.backends.options import CustomerKey, ObjectOptions
 from keystow.backends.permits import Permit, SignedRequest, Terms, headers_of
+from keystow.backends.sending.budget import USUAL, Budget
 from keystow.backends.sending.continuing import Content
 from keystow.backends.sending.limits import bounds
 from keystow.backends.sending.repeating import retried
@@ -53,10 +54,11 @@ class AzureStore(CloudStore):
         *,
         endpoint: str | None = None,
         timeout: float | None = None,
+        budget: Budget = USUAL,
         credentials: Any = None,
         customer_key: CustomerKey | None = None,
     ) -> None:
-        super().__init__(f"az://{container}", bounds(timeout), keyed=customer_key is not None)
+        super().__init__(f"az://{container}", bounds(timeout, budget), keyed=customer_key is not None)
         self._container = Container(
             container, endpoint=endpoint, bounds=self._bounds, given=credentials, customer_key=customer_key
         )

@@ -81,7 +81,8 @@ class Upload:
             stage = partial(self._stage, listed[-1].id, piece)
             return self._container.loop.begin(retried_on_loop(stage, patience=self._container.bounds.patience), told)
 
-        in_flight(pieces, send, pace=self._container.pace, arrived=arrived)
+        container = self._container
+        in_flight(pieces, send, pace=container.pace, budget=container.bounds.budget, arrived=arrived)
         return self._decided(
             lambda: self._blob.commit_block_list(
                 listed,

@@ -14,6 +14,7 @@ from keystow.backends.contract import Stat
 from keystow.backends.errors import CredentialsError, InvalidKeyError, UnsupportedError
 from keystow.backends.options import CustomerKey, ObjectOptions
 from keystow.backends.permits import GIB, Permit, SignedRequest, Terms, headers_of
+from keystow.backends.sending.budget import USUAL, Budget
 from keystow.backends.sending.continuing import Content
 from keystow.backends.sending.limits import bounds
 from keystow.backends.sending.repeating import retried
@@ -52,11 +53,12 @@ class GCSStore(CloudStore):
         *,
         endpoint: str | None = None,
         timeout: float | None = None,
+        budget: Budget = USUAL,
         credentials: Any = None,
         customer_key: CustomerKey | None = None,
         requester_pays: str | None = None,
     ) -> None:
-        super().__init__(f"gs://{bucket}", bounds(timeout), keyed=customer_key is not None)
+        super().__init__(f"gs://{bucket}", bounds(timeout, budget), keyed=customer_key is not None)
         self._bucket = Bucket(
             bucket,
             endpoint=endpoint,

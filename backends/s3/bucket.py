@@ -30,7 +30,7 @@ class Bucket:
         self.name, self.bounds, self._terms = name, bounds, terms
         self.endpoint, self.region = carriers.endpoint, carriers.region
         self.lines = Lines(bounds.still)
-        self.pace = parts_pace()
+        self.pace = parts_pace(bounds.budget)
         self.verification = Verification(f"s3://{name}", AWS if is_aws(self.endpoint) else OTHERS)
         self._carriers = carriers
 

@@ -16,9 +16,9 @@ from typing import Any
 from keystow.backends.endpoints import is_aws
 from keystow.backends.errors import StoreError, raise_alone
 from keystow.backends.loop import Loop
+from keystow.backends.sending.budget import MOST
 from keystow.backends.sending.lines import LEAST, Line
 from keystow.backends.sending.parts import Body
-from keystow.backends.sending.workers import MOST
 from keystow.backends.texts import keep_secret
 
 from .answers import strange

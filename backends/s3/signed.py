@@ -58,7 +58,7 @@ class _Response(http.client.HTTPResponse):
     def __init__(self, connection: socket.socket, method: str) -> None:
         super().__init__(connection, method=method)
         self.fp.close()
-        self.fp = connection.makefile("rb", _ROOM)
+        self.fp = connection.makefile("rb", _ROOM)  # type: ignore[assignment]
 
     def begin(self) -> None:
         """Reads the head (RFC 9112, sections 4 and 6). Raises ``HTTPException`` for what is none."""

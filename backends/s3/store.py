@@ -22,6 +22,7 @@ from keystow.backends.errors import (
 )
 from keystow.backends.options import CustomerKey, ObjectOptions, check_way
 from keystow.backends.permits import GIB, InParts, Permit, SignedRequest, Terms, parts_for
+from keystow.backends.sending.budget import USUAL, Budget
 from keystow.backends.sending.continuing import Content
 from keystow.backends.sending.limits import bounds
 from keystow.backends.sending.lines import Line
@@ -70,9 +71,10 @@ class S3Store(CloudStore):
         customer_key: CustomerKey | None = None,
         requester_pays: bool = False,
         timeout: float | None = None,
+        budget: Budget = USUAL,
         credentials: Credentials | None = None,
     ) -> None:
-        super().__init__(f"s3://{bucket}", bounds(timeout), keyed=customer_key is not None)
+        super().__init__(f"s3://{bucket}", bounds(timeout, budget), keyed=customer_key is not None)
         self.capabilities = replace(type(self).capabilities, if_absent=conditions)
         given = None if credentials is None else Provided(credentials)
         options = Options(endpoint, region, profile, ca_file, addressing, self._bounds.connect, given)

@@ -62,7 +62,13 @@ class Upload:
         self._bucket.ready("upload_part", self._bucket.pace.number - 1)  # what begins the upload takes one more
         upload = {"UploadId": self._begun().upload_id}
         try:
-            sent = in_flight(pieces, partial(self._under_way, upload), pace=self._bucket.pace, arrived=arrived)
+            sent = in_flight(
+                pieces,
+                partial(self._under_way, upload),
+                pace=self._bucket.pace,
+                budget=self._bucket.bounds.budget,
+                arrived=arrived,
+            )
             params = upload | {"MultipartUpload": {"Parts": [part.described for part in sent]}} | self._condition
             complete = Request("complete_multipart_upload", self._key, params)
             stored = self._decided(partial(self._bucket.once, complete), self._bucket.bounds.completion)

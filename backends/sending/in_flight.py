@@ -13,8 +13,9 @@ from functools import partial
 from queue import SimpleQueue
 from typing import Generic, NamedTuple, TypeVar, cast
 
+from .budget import USUAL, Budget
 from .pace import Pace
-from .parts import HELD, LEAST, part_size
+from .parts import LEAST, part_size
 
 Answer = TypeVar("Answer")
 
@@ -41,9 +42,9 @@ Cancel = Callable[[], object]
 """Has what is under way end; once it has ended, this does nothing."""
 
 
-def parts_pace() -> Pace:
+def parts_pace(budget: Budget = USUAL) -> Pace:
     """How many parts of one upload are sent at once."""
-    return Pace(LEAST, HELD // part_size(1))
+    return budget.pace(LEAST, budget.parts(part_size(1)))
 
 
 def in_flight(
@@ -51,11 +52,12 @@ def in_flight(
     send: Callable[[int, bytes, Told[Answer]], Cancel],
     *,
     pace: Pace,
+    budget: Budget = USUAL,
     arrived: Callable[[int], object] | None = None,
 ) -> list[Answer]:
     """The answers to ``send(number, piece, told)``, in order, with as many requests under way as the ``pace`` says.
 
-    More than ``LEAST`` are no more bytes than ``HELD``.
+    They are no more bytes than the ``budget`` allows, but for one, or for ``LEAST`` where nobody bounds that.
     Pieces are numbered from 1; one more is held ready. When a piece cannot be had or any answer is an error, nothing
     more is sent, and the requests that are under way are cancelled: nobody waits for the others first. ``arrived`` is
     told the bytes of each piece that has an answer, by the caller's thread.
@@ -80,7 +82,7 @@ def in_flight(
 
     try:
         for number, piece in enumerate(pieces, 1):
-            most = min(pace.number, max(LEAST, HELD // max(1, len(piece))))
+            most = min(pace.number, budget.parts(len(piece)))
             while len(under_way) - len(answers) >= most or not ended.empty():
                 take()
             sizes.append(len(piece))

@@ -3,6 +3,8 @@
 from datetime import timedelta
 from typing import NamedTuple
 
+from .budget import USUAL, Budget
+
 CONNECT = 10.0
 """Seconds in which a connection must stand, with TLS."""
 SECONDS = 60.0
@@ -22,27 +24,32 @@ _LONGEST = 86_400
 
 
 class Bounds(NamedTuple):
-    """What one request is given, over all of its tries, in seconds; ``still`` is what ``SECONDS`` says, and so on."""
+    """What one request is given, over all of its tries, in seconds; ``still`` is what ``SECONDS`` says, and so on.
+
+    The ``budget`` says how many there are at once.
+    """
 
     still: float
     patience: float
     completion: float
     brief: float
     connect: float
+    budget: Budget = USUAL
 
 
-def bounds(timeout: float | None = None) -> Bounds:
+def bounds(timeout: float | None = None, budget: Budget = USUAL) -> Bounds:
     """The bounds of a request that is over after ``timeout`` seconds in which nothing moves; ``None``: the usual ones.
 
     Without a timeout that is after 150 seconds. What makes one object of many parts has four times as long.
 
-    >>> bounds(30)
-    Bounds(still=12.0, patience=18.0, completion=120, brief=10.0, connect=6.0)
+    >>> bounds(30)[:5]
+    (12.0, 18.0, 120, 10.0, 6.0)
     """
     if timeout is None:
-        return Bounds(SECONDS, PATIENCE, COMPLETION, BRIEF, CONNECT)
+        return Bounds(SECONDS, PATIENCE, COMPLETION, BRIEF, CONNECT, budget)
     still = min(SECONDS, _STILL * timeout)
-    return Bounds(still, timeout - still, _COMPLETES * timeout, min(BRIEF, still), min(CONNECT, still / 2))
+    brief, connect = min(BRIEF, still), min(CONNECT, still / 2)
+    return Bounds(still, timeout - still, _COMPLETES * timeout, brief, connect, budget)
 
 
 def check_timeout(timeout: timedelta | float) -> float:

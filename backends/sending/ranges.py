@@ -3,7 +3,7 @@
 Strategy: the first request asks for the first range alone, which is all there is of most objects, and tells the size of
 the others and which version this is. If its answer came at once, the store is near, where one stream carries as much as
 many: the rest is one. Else each of the other ranges is asked for by itself, in a thread that collects it, and goes on
-where it breaks off. What is held is bounded by ``MOST`` bytes.
+where it breaks off. What is held is bounded in bytes.
 """
 
 import itertools
@@ -15,27 +15,30 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import CancelledError
 from contextlib import ExitStack, closing
 from functools import partial
+from typing import NamedTuple
 
 from keystow.backends.errors import ConflictError, StoreError
 
+from .budget import USUAL, Budget
 from .continuing import Content, continued
 from .pace import Pace
+from .parts import HELD
 from .workers import in_order
 
 RANGE = 4 << 20
 """The bytes of a range."""
+LEAST = 8
+"""How many are asked for at once."""
 NEAR = 0.01
 """The seconds in which a store that is near has begun to answer."""
-MOST = 64 << 20
-"""The bytes of ranges that are under way, or have come and are not yet taken."""
 
 Open = Callable[[int, int | None, str | None], Content]
 """``open_at(start, stop, tag)`` asks for the bytes from ``start`` up to ``stop`` or the end, of the version ``tag``."""
 
 
-def pace() -> Pace:
+def pace(budget: Budget = USUAL) -> Pace:
     """How many ranges of one object are asked for at once, of a store that is far."""
-    return Pace(8, MOST // RANGE)
+    return budget.pace(LEAST, budget.held // RANGE)
 
 
 def in_ranges(
@@ -47,15 +50,17 @@ def in_ranges(
     patience: float,
     near: float = NEAR,
     until: float = math.inf,
+    held: int = HELD,
 ) -> Generator[bytes, None, None]:
     """The content from ``start`` up to ``stop``, as ``continued`` gives it, several ranges at once if it is large.
 
-    What takes less than ``near`` seconds to begin comes in one stream from its second range on, and so does what is
-    left at the time ``until``, by ``time.monotonic()``. In a process that was forked meanwhile the rest is asked for
+    Those that are under way, or have come and are not yet taken, are ``held`` bytes at most, but for one alone that is
+    more. What takes less than ``near`` seconds to begin comes in one stream from its second range on, and so does what
+    is left at the time ``until``, by ``time.monotonic()``. In a process that was forked meanwhile the rest is asked for
     anew.
     """
     process = os.getpid()
-    reading = _Reading(open_at, start, stop, pace, patience, near, until)
+    reading = _Reading(open_at, start, stop, _Terms(pace, patience, near, until, held))
     while True:
         try:
             with closing(reading.pieces()) as pieces:
@@ -70,14 +75,21 @@ def in_ranges(
             return
 
 
+class _Terms(NamedTuple):
+    """How it is read: ``in_ranges`` has the words."""
+
+    pace: Pace
+    patience: float
+    near: float
+    until: float
+    held: int
+
+
 class _Reading:
     """An object that is read, up to where it is read ``at``."""
 
-    def __init__(  # noqa: PLR0917
-        self, open_at: Open, start: int, stop: int | None, pace: Pace, patience: float, near: float, until: float
-    ) -> None:
-        self._open_at, self.at, self._stop, self._pace, self._patience = open_at, start, stop, pace, patience
-        self._near, self._until = near, until
+    def __init__(self, open_at: Open, start: int, stop: int | None, terms: _Terms) -> None:
+        self._open_at, self.at, self._stop, self._terms = open_at, start, stop, terms
         self._start = start
         self._tag: str | None = None
         self._is_near = False
@@ -90,7 +102,7 @@ class _Reading:
     def pieces(self) -> Generator[bytes, None, None]:
         """The rest of it."""
         answers: list[Content] = []
-        first = continued(partial(self._begun, self.at + RANGE, answers), self.at, patience=self._patience)
+        first = continued(partial(self._begun, self.at + RANGE, answers), self.at, patience=self._terms.patience)
         with ExitStack() as closed:
             closed.callback(first.close)
             head = list(itertools.islice(first, 1))
@@ -108,7 +120,7 @@ class _Reading:
                     yield from self._side_by_side(head, first, range(self.at, self.at + came.length), end)
                     if self.at >= end:
                         return
-        yield from continued(partial(self._opened, self._stop), self.at, patience=self._patience)
+        yield from continued(partial(self._opened, self._stop), self.at, patience=self._terms.patience)
 
     def _begun(self, limit: int, answers: list[Content], at: int, tag: str | None) -> Content:
         """The content up to ``limit``, or all of it if that is what the first of the ``answers`` was."""
@@ -117,7 +129,7 @@ class _Reading:
         since = time.monotonic()
         answers.append(self._opened(stop, at, tag))
         self._tag = self._tag or answers[-1].tag
-        self._is_near = time.monotonic() - since < self._near
+        self._is_near = time.monotonic() - since < self._terms.near
         return answers[-1]
 
     def _opened(self, stop: int | None, at: int, tag: str | None) -> Content:
@@ -139,7 +151,7 @@ class _Reading:
 
         def collected(span: range) -> list[bytes]:
             """The pieces of a range, by whoever works on it."""
-            others = continued(partial(opened, span.stop), span.start, patience=self._patience)
+            others = continued(partial(opened, span.stop), span.start, patience=self._terms.patience)
             found = list(head) if span is begun else []
             with closing(first if span is begun else others) as pieces:
                 for piece in pieces:
@@ -147,10 +159,16 @@ class _Reading:
                     found.append(piece)
             return found
 
-        starts = itertools.takewhile(lambda _: time.monotonic() < self._until, range(begun.stop, end, RANGE))
+        starts = itertools.takewhile(lambda _: time.monotonic() < self._terms.until, range(begun.stop, end, RANGE))
         others = (range(at, min(at + RANGE, end)) for at in starts)
         found = in_order(
-            collected, itertools.chain((begun,), others), pace=self._pace, weigh=len, most=MOST, batch=0, ending=ending
+            collected,
+            itertools.chain((begun,), others),
+            pace=self._terms.pace,
+            weigh=len,
+            most=self._terms.held,
+            batch=0,
+            ending=ending,
         )
         with closing(found):
             for _, pieces in found:

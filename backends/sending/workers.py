@@ -14,11 +14,12 @@ from concurrent.futures import Future
 from queue import SimpleQueue
 from typing import Generic, TypeVar
 
+from .budget import USUAL, Budget
 from .forks import not_here, tell_in_children
 from .pace import Pace
 
-LEAST, MOST = 24, 128
-"""How many are under way at once."""
+LEAST = 24
+"""How many are under way at once, to begin with."""
 BATCH = 8
 """So many small ones are waited for at once: to wake up for each would cost more than to send it."""
 _GRACE_SECONDS = 1.0
@@ -26,6 +27,11 @@ _GRACE_SECONDS = 1.0
 
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
+
+
+def objects_pace(budget: Budget = USUAL) -> Pace:
+    """How many small objects are under way at once."""
+    return budget.pace(LEAST, budget.requests)
 
 
 def in_order(
@@ -52,7 +58,7 @@ def in_order(
     [(-1, 1), (2, 2)]
     """
     begun: deque[_Call[Item, Answer]] = deque()
-    workers = _Workers(work, Pace(LEAST, MOST) if pace is None else pace)
+    workers = _Workers(work, objects_pace() if pace is None else pace)
     patience: float | None = _GRACE_SECONDS
     held = 0
     try:

@@ -44,9 +44,11 @@ def given_way(options: "argparse.Namespace", manner: "Manner") -> "Way":
     """
     from dataclasses import replace
 
+    from keystow.backends.sending.budget import Budget
     from keystow.errors import SpecError
     from keystow.keys import Context
     from keystow.several import Way
+    from keystow.stored import Access
     from keystow.surroundings import trust
     from keystow.tickets import Ticketed
 
@@ -56,7 +58,8 @@ def given_way(options: "argparse.Namespace", manner: "Manner") -> "Way":
         raise SpecError(f"--ticket FILE says where to publish, and as what: leave {' and '.join(given)} out")
     if options.if_exists not in {None, "error"}:
         raise SpecError(f"a ticket never replaces anything: leave --if-exists {options.if_exists} out")
-    to = Ticketed(_read(options.ticket), trust=trust((), options.allow_endpoint), timeout=options.timeout)
+    access = Access(options.timeout, budget=Budget(options.concurrency, options.memory))
+    to = Ticketed(_read(options.ticket), trust=trust((), options.allow_endpoint), access=access)
     if options.source == "-" and to.encoding != "raw":
         raise SpecError("- is standard input, and the ticket is for an archive: ask for one that is issued with --raw")
     return Way(to, to.foreseen(Context()), to.fitted(replace(manner, if_exists="error")))

@@ -39,8 +39,9 @@ def take_arguments(parser: "argparse.ArgumentParser") -> None:
     take_checksum(trusted)
     take_trust(trusted)
     take_limits(trusted, *LIMITS)
-    asking = parser.add_argument_group("who asks, and for how long")
+    asking = parser.add_argument_group("who asks, for how long, and how much at once")
     typed.take_timeout(asking)
+    typed.take_budget(asking)
     take_access(asking)
 
 
@@ -48,6 +49,7 @@ def run(options: "argparse.Namespace") -> int:
     """Fetches, and says what and from where."""
     results = given_results(options)
     given = {"sha256": options.sha256, "limits": given_limits(options), "timeout": options.timeout}
+    given |= {"concurrency": options.concurrency, "memory": options.memory}
     given |= given_trust(options) | given_access(options)
     places = (
         [options.directory]

@@ -73,8 +73,9 @@ def take_arguments(parser: "argparse.ArgumentParser") -> None:
     take_context(parser.add_argument_group("the key, and what it names"))
     take_manner(parser.add_argument_group("what goes along, and what is there"))
     take_trust(parser.add_argument_group("what the author of a job file may ask for"))
-    asking = parser.add_argument_group("who asks, and for how long")
+    asking = parser.add_argument_group("who asks, for how long, and how much at once")
     typed.take_timeout(asking)
+    typed.take_budget(asking)
     take_access(asking)
     take_writing(parser)
     parser.set_defaults(prints=True, repeated="destination", read="source")
@@ -111,6 +112,7 @@ def run(options: "argparse.Namespace") -> int:
 
 def _ways(options: "argparse.Namespace", context: "Context", manner: "Manner") -> "list[Way]":
     """Where each destination leads."""
+    from keystow.backends.sending.budget import Budget
     from keystow.publishing import Destination
     from keystow.several import Way
     from keystow.stored import Access
@@ -118,7 +120,7 @@ def _ways(options: "argparse.Namespace", context: "Context", manner: "Manner") -
 
     archive = False if options.plain else None
     trusted = trust(options.allow, options.allow_endpoint)
-    access = Access(options.timeout, **given_access(options))
+    access = Access(options.timeout, **given_access(options), budget=Budget(options.concurrency, options.memory))
     made = partial(
         Destination,
         archive=archive,

@@ -57,8 +57,9 @@ def take_arguments(parser: "argparse.ArgumentParser") -> None:
     parser.add_argument("--output", choices=("json",), default="json", help="a line of JSON for each (docs/many.md)")
     take_manner(parser.add_argument_group("what goes along, and what is there"))
     take_trust(parser.add_argument_group("what the author of a job may ask for"))
-    asking = parser.add_argument_group("who asks, and for how long")
+    asking = parser.add_argument_group("who asks, for how long, and how much at once")
     typed.take_timeout(asking)
+    typed.take_budget(asking, " by each publication")
     take_opening(asking)
     take_writing(parser)
     parser.set_defaults(prints=True, read="jobs")
@@ -67,6 +68,7 @@ def take_arguments(parser: "argparse.ArgumentParser") -> None:
 def run(options: "argparse.Namespace") -> int:
     """Publishes, prints each outcome, and says how many there were."""
     with uncollected():
+        from keystow.backends.sending.budget import Budget
         from keystow.many import published_many
         from keystow.stored import Access
         from keystow.surroundings import trust
@@ -74,7 +76,12 @@ def run(options: "argparse.Namespace") -> int:
 
     archive = False if options.plain else None
     trusted = trust(options.allow, options.allow_endpoint)
-    access = Access(options.timeout, profile=options.profile, requester_pays=options.requester_pays)
+    access = Access(
+        options.timeout,
+        profile=options.profile,
+        requester_pays=options.requester_pays,
+        budget=Budget(options.concurrency, options.memory),
+    )
     terms = Terms(given_manner(options), archive, options.raw, trusted, access, given_writing(options))
     told = _Told()
     with _opened(options.jobs) as file, _workers(options) as workers:

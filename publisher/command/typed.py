@@ -12,6 +12,8 @@ _DURATION = "([0-9]{1,9})([smhd]?)"
 _AGE = "[0-9]+[a-z]"
 _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 _TIMEOUT = "when a request is over on which nothing moves, with all of its tries. Default: KEYSTOW_TIMEOUT, or 150s"
+_CONCURRENCY = "the most requests for objects under way at once{}. Default: 128"
+_MEMORY = "the most bytes of parts, ranges and small objects under way{}, such as 16MiB. Default: 64MiB"
 _SIZE = "([0-9]{1,18})([kMGTP]?)(i?)B?"
 _POWERS = {"": 0, "k": 1, "M": 2, "G": 3, "T": 4, "P": 5}
 
@@ -19,6 +21,12 @@ _POWERS = {"": 0, "k": 1, "M": 2, "G": 3, "T": 4, "P": 5}
 def take_timeout(group: _ActionsContainer) -> None:
     """Declares ``--timeout``."""
     group.add_argument("--timeout", metavar="30s", type=timeout, help=_TIMEOUT)
+
+
+def take_budget(group: _ActionsContainer, whose: str = "") -> None:
+    """Declares ``--concurrency`` and ``--memory``; ``whose`` they are, if not the command's."""
+    group.add_argument("--concurrency", metavar="N", type=concurrency, help=_CONCURRENCY.format(whose))
+    group.add_argument("--memory", metavar="SIZE", type=memory, help=_MEMORY.format(whose))
 
 
 def limit(text: str) -> int | None:
@@ -39,6 +47,21 @@ def size(text: str) -> int | None:
         raise ArgumentTypeError(f"{text!r} is no size such as 500000 (bytes), 20GB or 20GiB: give one, or none")
     unit: int = (1024 if found[3] else 1000) ** _POWERS[found[2]]
     return int(found[1]) * unit
+
+
+def concurrency(text: str) -> int:
+    """How many requests there may be at once."""
+    if not re.fullmatch("0*[1-9][0-9]{0,8}", text):
+        raise ArgumentTypeError(f"{text!r} is no whole number from 1 on, such as 16")
+    return int(text)
+
+
+def memory(text: str) -> int:
+    """Bytes that may be held."""
+    found = re.fullmatch(_SIZE, text) and size(text)
+    if not found:
+        raise ArgumentTypeError(f"{text!r} is no size from 1 byte on: give one such as 16MiB or 500000")
+    return found
 
 
 def label(text: str) -> tuple[str, str]:

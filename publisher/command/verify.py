@@ -27,8 +27,9 @@ def take_arguments(parser: "argparse.ArgumentParser") -> None:
     take_checksum(trusted)
     take_trust(trusted)
     take_limits(trusted, "members", "bytes")
-    asking = parser.add_argument_group("who asks, and for how long")
+    asking = parser.add_argument_group("who asks, for how long, and how much at once")
     typed.take_timeout(asking)
+    typed.take_budget(asking)
     take_access(asking)
 
 
@@ -41,6 +42,7 @@ def run(options: "argparse.Namespace") -> int:
 
     limits = given_limits(options)
     given = {"sha256": options.sha256, "limits": limits, "timeout": options.timeout}
+    given |= {"concurrency": options.concurrency, "memory": options.memory}
     given |= given_trust(options) | given_access(options)
 
     def work(result: "str | PublishedResult") -> None:

@@ -9,6 +9,7 @@ import threading
 import uuid
 
 import pytest
+from counting import Counting
 
 from keystow.backends import (
     AccessDeniedError,
@@ -168,6 +169,20 @@ def test_each_request_carries_the_md5_of_its_bytes(store, proxy, key, body) -> N
     pieces = [LARGE[:PART], LARGE[PART : 2 * PART], LARGE[2 * PART :]] if body is LARGE else [body]
     sent = {one.headers["content-md5"] for one in proxy.requests if not is_commit(one.method, one.path)}
     assert sent == {base64.b64encode(hashlib.md5(piece).digest()).decode() for piece in pieces}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("given", "blocks", "ranges"), [({"concurrency": 1}, 1, 1), ({"memory": 16 << 20}, 2, 4), ({"memory": 1}, 1, 1)]
+)
+def test_no_more_are_under_way_than_may_be(opened, server, container, key, given, blocks, ranges) -> None:
+    content = bytes(40 << 20)
+    with Counting(server.endpoint) as proxy:
+        proxy.seconds = 0.2
+        store = opened(container, server.connection_string_at(proxy.url), **given)
+        assert proxy.most_of(lambda: store.write(key, [content]))[1] == blocks
+        read, highest = proxy.most_of(lambda: b"".join(store.read(key)))
+        assert (highest, read == content) == (ranges, True)
 
 
 @KINDS

@@ -25,7 +25,6 @@ RANGE = 8
 def small():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ranges, "RANGE", RANGE)
-        patch.setattr(ranges, "MOST", 6 * RANGE)
         patch.setattr("keystow.backends.sending.repeating.PAUSES", (0.0, 0.0, 0.0))
         yield
 
@@ -80,8 +79,8 @@ class Server:
                 self.open -= 1
 
 
-def read(server, start=0, stop=None, pace=None, near=0.0):
-    return in_ranges(server.open_at, start, stop, pace=pace or Pace(2, 6), patience=60, near=near)
+def read(server, start=0, stop=None, pace=None, near=0.0, held=6 * RANGE):
+    return in_ranges(server.open_at, start, stop, pace=pace or Pace(2, 6), patience=60, near=near, held=held)
 
 
 CONTENTS = st.binary(max_size=20 * RANGE)
@@ -183,12 +182,18 @@ def test_so_many_are_under_way_as_the_pace_says():
     assert b"".join(in_ranges(open_at, pace=Pace(3, 3), patience=60, near=0.0)) == bytes(12 * RANGE)
 
 
-def test_what_is_held_is_bounded():
+@pytest.mark.parametrize("held", [1, 2, 6])
+def test_what_is_held_is_bounded(held):
     server = Server(bytes(100 * RANGE))
-    pieces = read(server, pace=Pace(50, 50))
+    pieces = read(server, pace=Pace(50, 50), held=held * RANGE)
     next(pieces)
     pieces.close()
-    assert max(start for start, _, _ in server.asked) < 8 * RANGE
+    assert max(start for start, _, _ in server.asked) < (held + 2) * RANGE
+
+
+def test_one_range_there_always_is():
+    server = Server(bytes(10 * RANGE + 3))
+    assert b"".join(read(server, pace=Pace(50, 50), held=1)) == bytes(10 * RANGE + 3)
 
 
 def test_nothing_is_asked_before_the_first_byte_is():

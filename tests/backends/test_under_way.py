@@ -16,6 +16,7 @@ from interrupting import SECONDS, interrupted
 from keystow.backends import loop as loops
 from keystow.backends.loop import Loop
 from keystow.backends.sending import in_flight as flights
+from keystow.backends.sending.budget import Budget
 from keystow.backends.sending.in_flight import in_flight, in_thread
 from keystow.backends.sending.lines import Lines
 from keystow.backends.sending.pace import Pace
@@ -68,8 +69,19 @@ def test_an_interrupt_at_any_step_leaves_the_loop_free(kind, loop):
     assert at > 10
 
 
-@pytest.mark.parametrize("most", [1, 2, 4])
-def test_answers_are_in_order_and_no_more_than_so_many_are_under_way(most):
+@pytest.mark.parametrize(
+    ("pace", "budget", "most"),
+    [
+        (1, Budget(), 1),
+        (2, Budget(), 2),
+        (4, Budget(), 4),
+        (4, Budget(memory=1), 1),
+        (4, Budget(memory=5), 2),
+        (2, Budget(memory=8), 2),
+    ],
+)
+def test_answers_are_in_order_and_no_more_than_so_many_are_under_way(pace, budget, most):
+    pieces = [2 * piece for piece in PIECES]
     lock, now, highest = threading.Lock(), 0, 0
 
     def send(number, piece, told):
@@ -88,7 +100,7 @@ def test_answers_are_in_order_and_no_more_than_so_many_are_under_way(most):
         in_thread(work, told)
         return bool
 
-    assert in_flight(PIECES, send, pace=Pace(most, most)) == list(enumerate(PIECES, 1))
+    assert in_flight(pieces, send, pace=Pace(pace, pace), budget=budget) == list(enumerate(pieces, 1))
     assert highest == most
 
 

@@ -305,7 +305,11 @@ def test_nothing_that_comes_back_holds_them(small, to, ours, seaweed, caplog) ->
 
 def test_access_shows_and_hands_on_nothing() -> None:
     access = Access(30, GIVEN, None)
-    assert repr(access) == f"{access}" == "Access(timeout=30, profile=None, requester_pays=None)"
+    assert (
+        repr(access)
+        == f"{access}"
+        == "Access(timeout=30, profile=None, requester_pays=None, budget=Budget(concurrency=None, memory=None))"
+    )
     with pytest.raises(TypeError, match="neither pickled nor copied"):
         pickle.dumps(access)
 

@@ -60,6 +60,7 @@ spec = PublisherSpec.parse("s3://bucket/key")
 result: PublishedResult = publish(Path("results"), spec, context, archive=True, if_exists="error", symlinks="inside")
 raw: PublishedResult = publish(BytesIO(b"42"), "s3://bucket/key.bin", raw=True)
 by_text: PublishedResult = publish("results", "s3://bucket/key", progress=lambda done, total: None)
+gently: PublishedResult = publish("results", "s3://bucket/key", concurrency=4, memory=16 << 20)
 by_callback: PublishedResult = publish("results", "s3://bucket/key", progress=Callback())
 outcome: Outcome = next(publish_many([("results", spec, context), (Path("r"), {"Type": "s3"}, None)], processes=2))
 either: tuple[PublishedResult | None, BaseException | None] = (outcome.result, outcome.error)
@@ -68,7 +69,7 @@ checksum: Checksum | None = result.checksum_sha256
 kept: str | None = result.store_checksum
 entry: dict[str, object] = result.to_input_source("/inputs")
 fetched: Fetched = fetch(result, Path("out"), verify=False)
-verified: Verified = verify("result.yaml", progress=print)
+verified: Verified = verify("result.yaml", progress=print, concurrency=1)
 url: str = presign(result.to_mapping(), expires=timedelta(hours=1), pin_version=False)
 
 least: Policy = policy(spec, role="publisher", context=context, if_exists="skip", with_abort=True, kms_key="alias/a")
@@ -105,7 +106,7 @@ def by_token(token: TokenCredential, awaited: AsyncTokenCredential) -> list[Stor
     return [open_store("az://container", credentials=token), open_store("az://container", credentials=awaited)]
 
 
-store: Store = open_store("memory://bucket")
+store: Store = open_store("memory://bucket", concurrency=4, memory=16 << 20)
 written: Written = store.write("key", [b"data"], if_absent=True, content_type="text/plain", metadata={"a": "b"})
 reported: str | None = written.checksum
 stats: Iterator[Stat] = store.list("prefix/")
