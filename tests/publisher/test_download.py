@@ -430,7 +430,6 @@ def test_what_is_replaced_meanwhile_is_no_mixture(liar, far, when, heeds):
 @pytest.mark.server
 def test_of_a_store_it_is_one_version_too(seaweed, bucket, login, far, monkeypatch):
     monkeypatch.setattr("keystow.backends.sending.ranges.RANGE", 1 << 18)
-    monkeypatch.setattr("keystow.backends.sending.ranges.MOST", 1 << 20)
     login(seaweed)
     with contextlib.closing(open_store(f"s3://{bucket}", endpoint=seaweed.endpoint)) as store:
         store.write("signed", [LARGE])
@@ -555,7 +554,6 @@ def test_the_bytes_are_those_of_one_stream_for_any_size_and_fault(liar, far, siz
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("keystow.backends.sending.ranges.RANGE", 500)
-        patch.setattr("keystow.backends.sending.ranges.MOST", 3000)
         server = liar(answer)
         try:
             assert content(url(server)) == data
