@@ -53,9 +53,9 @@ class CloudStore(ABC):
     """One bucket, which has the ``name`` for people; ``kind`` is its column in the table of options.
 
     A single request writes up to ``largest`` bytes, and one that is signed beforehand up to ``largest_permitted``, the
-    cloud's own limit. Of more, the part of that number has ``part_size(number)`` bytes. ``tells_of_absence`` says whether the cloud refuses to delete what
-    is not there; of one that does not, a 404 is not believed. What ``streams`` hands on content as it comes. What is
-    ``keyed`` was opened with a customer's key.
+    cloud's own limit. More is cut into parts of ``part_size(number)`` bytes. ``tells_of_absence`` says whether the
+    cloud refuses to delete what is not there; of one that does not, a 404 is not believed. What ``streams`` hands on
+    content as it comes. What is ``keyed`` was opened with a customer's key.
     """
 
     kind: str

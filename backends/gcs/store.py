@@ -21,8 +21,8 @@ from keystow.backends.texts import guard_logs
 
 from . import answers
 from .client import Bucket, Request
-from .settings import CREDENTIALS
 from .session import piece_size
+from .settings import CREDENTIALS
 from .upload import Upload
 
 _PAGE = 1000

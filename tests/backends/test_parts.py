@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from keystow.backends.sending.digest import PartsDigest
 from keystow.backends.gcs.session import piece_size
 from keystow.backends.gcs.store import GCSStore
+from keystow.backends.sending.digest import PartsDigest
 from keystow.backends.sending.parts import HELD, MIB, MOST_PARTS, Body, alone, begun, part_size, parts
 
 pytestmark = pytest.mark.slow
