@@ -43,7 +43,7 @@ class Session:
 
         ``total`` and ``checksum`` are known at the end.
         """
-        span = f"{start + sent}-{start + len(data) - 1}" if data else "*"
+        span = f"{start + sent}-{start + len(data) - 1}" if sent < len(data) else "*"
         headers = {"Content-Type": self._content_type} | self.bucket.keyed
         if checksum is not None:
             headers["X-Goog-Hash"] = f"crc32c={checksum}"
@@ -66,7 +66,7 @@ class Session:
 class Piece:
     """A piece of what a session takes, at ``start``; the last one has the ``total`` bytes and their ``checksum``.
 
-    An empty one is never asked after but sent again: that question would end the session too, without the checksum.
+    Where no bytes of it are left, the end is sent again and not asked after, which would end it without the checksum.
     """
 
     def __init__(
@@ -99,7 +99,7 @@ class Piece:
         if not self._requests_left:
             raise StoreError(f"{self._where}: the upload makes hardly any progress")
         self._requests_left -= 1
-        lost, self._lost = self._lost, bool(self._data)
+        lost, self._lost = self._lost, self._sent < len(self._data)
         if lost:
             answer = await self._session.ask(self._total)
         else:

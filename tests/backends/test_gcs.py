@@ -356,7 +356,8 @@ def test_a_missing_extra_is_named() -> None:
 class Sessions(Loopback):
     """One resumable upload at a time; ``script`` says what is done with each request to the session, then ``take``.
 
-    ``lose`` takes and does not answer, a number takes so many bytes only, ``503`` as text takes nothing.
+    ``lose`` takes and does not answer, a number takes so many bytes only, ``503`` as text takes nothing; ``hold`` takes
+    and does not end.
     """
 
     def __init__(self) -> None:
@@ -386,6 +387,10 @@ class SessionHandler(QuietHandler):
         order = self.server.script.pop(0) if self.server.script else "take"
         if order in {"404", "410", "503"}:
             self.reply(int(order), b"busy")
+            return
+        if order == "hold":
+            self.server.taken += body
+            self.reply(308, b"", {"Range": f"bytes=0-{len(self.server.taken) - 1}"})
             return
         answer = self._take(body, order if isinstance(order, int) else len(body))
         if order == "lose":
@@ -461,6 +466,8 @@ LAST = f"bytes {2 * PART}-{len(LARGE) - 1}/{len(LARGE)}"
         (["take", "take", "lose"], [f"bytes */{len(LARGE)}"]),
         (["take", "take", "lose", "lose"], [f"bytes */{len(LARGE)}"] * 2),
         (["take", 0], ["bytes */*", SECOND]),
+        (["take", "take", "hold"], [f"bytes */{len(LARGE)}"]),
+        (["take", "take", "hold", "503"], [f"bytes */{len(LARGE)}"] * 2),
     ],
     ids=str,
 )
