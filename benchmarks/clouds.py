@@ -5,7 +5,9 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 from benchmarks import jobs
 from benchmarks.bench import Bench, Check, Stage, Variables
@@ -31,6 +33,8 @@ _RCLONE = {
 }
 """As many requests at a time as it gains from."""
 
+Emulator = TypeVar("Emulator", FakeGCS, Azurite)
+
 
 @dataclass(frozen=True)
 class Cloud:
@@ -48,7 +52,7 @@ def files(bench: Bench) -> list[Section]:
     """One file of some size, and some small ones if they are several."""
     outcomes: list[Outcome] = []
     sources = [bench.data.cloud, *([bench.data.few] if bench.sizes.few_files > 1 else [])]
-    for opened in (_s3, _google, _azure):
+    for opened in (_s3, partial(_emulated, FakeGCS, _google), partial(_emulated, Azurite, _azure)):
         with opened(bench) as cloud, bench.place.beside(cloud.pid):
             for job in _jobs(cloud, sources):
                 with job.at(bench, cloud.variables, f"{cloud.name}, {named(FAR)}") as ready:
@@ -80,40 +84,39 @@ def _s3(bench: Bench) -> Iterator[Cloud]:
 
 
 @contextmanager
-def _google(bench: Bench) -> Iterator[Cloud]:
+def _emulated(emulator: type[Emulator], cloud: Callable[[Emulator, str], Cloud], bench: Bench) -> Iterator[Cloud]:
+    """The cloud whose ``emulator`` runs meanwhile, with the endpoint at which it is far."""
     with (
         tempfile.TemporaryDirectory() as directory,
-        FakeGCS(Path(directory)) as server,
+        emulator(Path(directory)) as server,
         away(bench, FAR, server.endpoint) as endpoint,
     ):
-        rclone = {
-            "RCLONE_CONFIG_PEER_TYPE": "google cloud storage",
-            "RCLONE_CONFIG_PEER_ENV_AUTH": "false",
-            "RCLONE_CONFIG_PEER_ANONYMOUS": "true",
-            "RCLONE_CONFIG_PEER_ENDPOINT": f"{endpoint}/storage/v1/",
-            "RCLONE_CONFIG_PEER_NO_CHECK_BUCKET": "true",
-        }
-        variables = {**server.environment(endpoint), **_RCLONE, **rclone}
-        yield Cloud("Google", "gs", "gcsfs", variables, lambda: nullcontext(server.make_bucket()), server.pid)
+        yield cloud(server, endpoint)
 
 
-@contextmanager
-def _azure(bench: Bench) -> Iterator[Cloud]:
-    with (
-        tempfile.TemporaryDirectory() as directory,
-        Azurite(Path(directory)) as server,
-        away(bench, FAR, server.endpoint) as endpoint,
-    ):
-        rclone = {
-            "RCLONE_CONFIG_PEER_TYPE": "azureblob",
-            "RCLONE_CONFIG_PEER_ENV_AUTH": "false",
-            "RCLONE_CONFIG_PEER_ACCOUNT": server.account_name,
-            "RCLONE_CONFIG_PEER_KEY": server.account_key,
-            "RCLONE_CONFIG_PEER_ENDPOINT": f"{endpoint}/{server.account_name}",
-            "RCLONE_CONFIG_PEER_NO_CHECK_CONTAINER": "true",
-        }
-        variables = {**server.environment(endpoint), **_RCLONE, **rclone}
-        yield Cloud("Azure", "az", "adlfs", variables, lambda: nullcontext(server.make_container()), server.pid)
+def _google(server: FakeGCS, endpoint: str) -> Cloud:
+    rclone = {
+        "RCLONE_CONFIG_PEER_TYPE": "google cloud storage",
+        "RCLONE_CONFIG_PEER_ENV_AUTH": "false",
+        "RCLONE_CONFIG_PEER_ANONYMOUS": "true",
+        "RCLONE_CONFIG_PEER_ENDPOINT": f"{endpoint}/storage/v1/",
+        "RCLONE_CONFIG_PEER_NO_CHECK_BUCKET": "true",
+    }
+    variables = {**server.environment(endpoint), **_RCLONE, **rclone}
+    return Cloud("Google", "gs", "gcsfs", variables, lambda: nullcontext(server.make_bucket()), server.pid)
+
+
+def _azure(server: Azurite, endpoint: str) -> Cloud:
+    rclone = {
+        "RCLONE_CONFIG_PEER_TYPE": "azureblob",
+        "RCLONE_CONFIG_PEER_ENV_AUTH": "false",
+        "RCLONE_CONFIG_PEER_ACCOUNT": server.account_name,
+        "RCLONE_CONFIG_PEER_KEY": server.account_key,
+        "RCLONE_CONFIG_PEER_ENDPOINT": f"{endpoint}/{server.account_name}",
+        "RCLONE_CONFIG_PEER_NO_CHECK_CONTAINER": "true",
+    }
+    variables = {**server.environment(endpoint), **_RCLONE, **rclone}
+    return Cloud("Azure", "az", "adlfs", variables, lambda: nullcontext(server.make_container()), server.pid)
 
 
 def _jobs(cloud: Cloud, sources: Sequence[Path]) -> Iterator[Job]:

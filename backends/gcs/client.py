@@ -43,7 +43,10 @@ Result = TypeVar("Result")
 
 
 class Request(NamedTuple):
-    """One request, for ``key`` or a prefix. ``seconds`` bound it where it has less time than a try has."""
+    """One request, for ``key`` or a prefix, with ``body`` from ``start`` on.
+
+    ``seconds`` bound it where it has less time than a try has.
+    """
 
     method: str
     url: str
@@ -52,6 +55,7 @@ class Request(NamedTuple):
     body: bytes = b""
     asked: Asked = "object"
     seconds: float | None = None
+    start: int = 0
 
 
 class Bucket:
@@ -123,7 +127,7 @@ class Bucket:
         return answer
 
     async def _whole(self, request: Request) -> Answer:
-        body = Body(request.body) if request.body else None
+        body = Body(request.body, request.start) if request.body else None
         seconds = self.bounds.still if request.seconds is None else request.seconds
         async with progressing(seconds, body), await self._begun(request, body) as response:
             return await _read(response)

@@ -6,6 +6,7 @@ one before failed, the session is asked first what it has, and only the rest is 
 
 from keystow.backends.answers import Stored
 from keystow.backends.errors import ConflictError, StoreError, StoreUnavailableError
+from keystow.backends.sending.parts import part_size
 
 from . import answers
 from .answers import Answer
@@ -14,6 +15,18 @@ from .client import Bucket, Request
 _QUANTUM = 256 << 10
 """Bytes of which a session takes a multiple, but at its end."""
 _SPARE = 16
+_DOUBLINGS = 2
+
+
+def piece_size(number: int) -> int:
+    """The bytes of piece ``number``, counted from 1: two of 8 MiB, one of 16, and from then on 32.
+
+    Nothing leaves before the second piece is there, so that one is small as well. Two of the largest are ``HELD``.
+
+    >>> [piece_size(number) >> 20 for number in range(1, 6)]
+    [8, 8, 16, 32, 32]
+    """
+    return part_size(1) << min(max(0, number - 2), _DOUBLINGS)
 
 
 class Session:
@@ -25,21 +38,25 @@ class Session:
         self._url = url
         self._content_type = content_type
 
-    async def put(self, data: bytes, start: int, total: int | None, checksum: str | None) -> Answer:
-        """The answer to ``data``, which stands at ``start``; ``total`` and ``checksum`` are known at the end."""
-        span = f"{start}-{start + len(data) - 1}" if data else "*"
+    async def put(self, data: bytes, sent: int, start: int, total: int | None, checksum: str | None) -> Answer:
+        """The answer to all of ``data`` but the ``sent`` bytes; it stands at ``start``.
+
+        ``total`` and ``checksum`` are known at the end.
+        """
+        span = f"{start + sent}-{start + len(data) - 1}" if sent < len(data) else "*"
         headers = {"Content-Type": self._content_type} | self.bucket.keyed
         if checksum is not None:
             headers["X-Goog-Hash"] = f"crc32c={checksum}"
-        return await self._post(f"{span}/{'*' if total is None else total}", headers, data)
+        return await self._post(f"{span}/{'*' if total is None else total}", headers, data, sent)
 
     async def ask(self, total: int | None) -> Answer:
         """The answer to the question of how far the session is."""
-        return await self._post(f"*/{'*' if total is None else total}", {}, b"")
+        return await self._post(f"*/{'*' if total is None else total}", {}, b"", 0)
 
-    async def _post(self, content_range: str, headers: dict[str, str], data: bytes) -> Answer:
+    async def _post(self, content_range: str, headers: dict[str, str], data: bytes, sent: int) -> Answer:
         headers["Content-Range"] = f"bytes {content_range}"
-        return await self.bucket.answer(Request("POST", self._url, self.key, headers, data, asked="session"))
+        request = Request("POST", self._url, self.key, headers, data, asked="session", start=sent)
+        return await self.bucket.answer(request)
 
     def end(self, seconds: float) -> Answer:
         """The answer to the end of a session, of which nothing is kept."""
@@ -47,13 +64,16 @@ class Session:
 
 
 class Piece:
-    """A piece of what a session takes, at ``start``; the last one has the ``total`` bytes and their ``checksum``."""
+    """A piece of what a session takes, at ``start``; the last one has the ``total`` bytes and their ``checksum``.
+
+    Where no bytes of it are left, the end is sent again and not asked after, which would end it without the checksum.
+    """
 
     def __init__(
         self, session: Session, data: bytes, start: int, total: int | None = None, checksum: str | None = None
     ) -> None:
         self._session = session
-        self._view = memoryview(data)
+        self._data = data
         self._start = start
         self._total = total
         self._checksum = checksum
@@ -63,7 +83,7 @@ class Piece:
 
     async def taken(self) -> None:
         """Has the session take the piece, of which it is not the last."""
-        while self._sent < len(self._view):
+        while self._sent < len(self._data):
             if await self._advance() is not None:
                 raise self._session.bucket.not_understood(self._session.key)
 
@@ -79,16 +99,15 @@ class Piece:
         if not self._requests_left:
             raise StoreError(f"{self._where}: the upload makes hardly any progress")
         self._requests_left -= 1
-        lost, self._lost = self._lost, True
+        lost, self._lost = self._lost, self._sent < len(self._data)
         if lost:
             answer = await self._session.ask(self._total)
         else:
-            rest = bytes(self._view[self._sent :])
-            answer = await self._session.put(rest, self._start + self._sent, self._total, self._checksum)
+            answer = await self._session.put(self._data, self._sent, self._start, self._total, self._checksum)
         if not answer.is_unfinished:
             return answer
         taken = self._session.bucket.understood(self._session.key, answers.taken, answer) - self._start
-        if not self._sent <= taken <= len(self._view):
+        if not self._sent <= taken <= len(self._data):
             changed = ConflictError(f"{self._where}: the upload was changed by somebody else")
             changed.passes = False
             raise changed

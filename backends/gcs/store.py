@@ -22,6 +22,7 @@ from keystow.backends.texts import guard_logs
 
 from . import answers
 from .client import Bucket, Request
+from .session import piece_size
 from .settings import CREDENTIALS
 from .upload import Upload
 
@@ -46,6 +47,7 @@ class GCSStore(CloudStore):
 
     kind = "gs"
     largest_permitted = 5 * 1024 * GIB
+    part_size = staticmethod(piece_size)
 
     def __init__(
         self,

@@ -2,8 +2,8 @@
 
 Strategy: what fits one part goes in one multipart request; more goes in a resumable session, whose precondition is
 checked when it begins and when it ends, and which needs no permission but to create objects. Pieces of a session go one
-after the other, the next produced meanwhile. Every write carries an id of its own, and the request that makes the
-object appear is settled by it (``sending/settling.py``).
+after the other, and grow (``session.py``); the next is produced meanwhile. Every write carries an id of its own, and
+the request that makes the object appear is settled by it (``sending/settling.py``).
 """
 
 import base64
@@ -26,7 +26,7 @@ from keystow.backends.sending.settling import MARK, decided, write_id
 
 from . import answers
 from .client import Bucket, Request
-from .session import Piece, Session
+from .session import Piece, Session, piece_size
 
 _ENDED = frozenset({"404", "410", "499"})
 """What a session is answered that is over (499 to its cancellation)."""
@@ -84,16 +84,18 @@ class Upload:
             raise
 
     def _send(self, session: Session, pieces: Iterator[bytes], arrived: Arrived | None) -> Stored:
-        """Sends each piece while the next is produced; the last one, when the others are taken."""
+        """Sends each piece while the next is produced; the last one, which may be empty, when the others are taken."""
         checksum = _Checksum()
         offset = 0
-        piece = next(pieces)
+        last = b""
 
-        def before_the_last() -> Iterator[bytes]:
-            nonlocal piece
-            for upcoming in pieces:
-                yield piece
-                piece = upcoming
+        def full() -> Iterator[bytes]:
+            nonlocal last
+            for number, piece in enumerate(pieces, 1):
+                if len(piece) < piece_size(number):
+                    last = piece
+                else:
+                    yield piece
 
         def send(_: int, piece: bytes, told: Told[None]) -> Cancel:
             nonlocal offset
@@ -102,10 +104,10 @@ class Upload:
             offset += len(piece)
             return self._bucket.loop.begin(retried_on_loop(taken, patience=self._bucket.bounds.patience), told)
 
-        in_flight(before_the_last(), send, pace=Pace(1, 1), arrived=arrived)
-        total, of_all = offset + len(piece), checksum.add(piece).text()
-        last = Piece(session, piece, offset, total, of_all)
-        return self._decided(lambda: self._bucket.loop.run(last.made()), total, of_all)
+        in_flight(full(), send, pace=Pace(1, 1), arrived=arrived)
+        total, of_all = offset + len(last), checksum.add(last).text()
+        end = Piece(session, last, offset, total, of_all)
+        return self._decided(lambda: self._bucket.loop.run(end.made()), total, of_all)
 
     def _request(self, query: Mapping[str, str], content_type: str, body: bytes) -> Request:
         url = f"{self._bucket.upload_url}?{urlencode({**query, **self._query})}"

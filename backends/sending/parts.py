@@ -16,14 +16,17 @@ _GROWTH = 6
 
 
 class Body(io.BytesIO):
-    """What is sent. aiohttp asks for its length by way of its buffer, and ``BytesIO`` would make a copy for that.
+    """What is sent: ``content`` from ``start`` on.
+
+    aiohttp asks for its length by way of its buffer, and ``BytesIO`` would make a copy for that.
 
     ``moved`` is called whenever more of it is asked for, as what was read before has been sent.
     """
 
-    def __init__(self, content: bytes) -> None:
+    def __init__(self, content: bytes, start: int = 0) -> None:
         super().__init__(content)
-        self._content = content
+        self.seek(start)
+        self._content, self._start = content, start
         self.moved: Callable[[], object] = bool
 
     def read(self, size: int | None = -1, /) -> bytes:
@@ -32,11 +35,11 @@ class Body(io.BytesIO):
         return super().read(size)
 
     def anew(self) -> "Body":
-        """The same content from its beginning: who sends it closes it."""
-        return Body(self._content)
+        """The same as it was in the beginning: who sends it closes it."""
+        return Body(self._content, self._start)
 
     def getbuffer(self) -> memoryview:
-        """The content itself."""
+        """The content itself, also before the start."""
         return memoryview(self._content)
 
 
@@ -51,10 +54,10 @@ def part_size(number: int) -> int:
     return (_SMALLEST + max(0, number - _CONSTANT) // _GROWTH) * MIB
 
 
-def parts(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """``chunks`` joined and cut into parts, each as long as ``part_size`` says, the last one shorter; none if empty."""
+def parts(chunks: Iterable[bytes], length: Callable[[int], int] = part_size) -> Iterator[bytes]:
+    """``chunks`` joined and cut into parts, each as long as ``length`` says, the last one up to that; none if empty."""
     number = 1
-    missing = size = part_size(number)
+    missing = size = length(number)
     pending = io.BytesIO()
     for chunk in chunks:
         rest = memoryview(chunk)
@@ -64,7 +67,7 @@ def parts(chunks: Iterable[bytes]) -> Iterator[bytes]:
             yield pending.getvalue()
             pending = io.BytesIO()
             number += 1
-            missing = size = part_size(number)
+            missing = size = length(number)
         if missing > size // 2 >= missing - len(rest):
             _extend(pending, size)
         missing -= pending.write(rest)

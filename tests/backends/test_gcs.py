@@ -149,6 +149,21 @@ def test_a_large_write_is_one_session(store, proxy, key, resource, if_absent) ->
     assert hashes == [None, None, f"crc32c={resource()['crc32c']}"]
 
 
+@pytest.mark.slow
+def test_the_pieces_of_a_session_grow_and_an_end_may_be_empty(store, proxy, key, resource) -> None:
+    store.write(key, [bytes(8 * PART)])
+    _, *pieces = proxy.requests
+    assert [one.headers["content-range"] for one in pieces] == [
+        f"bytes 0-{PART - 1}/*",
+        f"bytes {PART}-{2 * PART - 1}/*",
+        f"bytes {2 * PART}-{4 * PART - 1}/*",
+        f"bytes {4 * PART}-{8 * PART - 1}/*",
+        f"bytes */{8 * PART}",
+    ]
+    assert pieces[-1].headers["x-goog-hash"] == f"crc32c={resource()['crc32c']}"
+    assert resource()["size"] == str(8 * PART)
+
+
 def test_a_small_write_carries_its_checksum(store, proxy, key) -> None:
     bodies = []
 
@@ -341,7 +356,8 @@ def test_a_missing_extra_is_named() -> None:
 class Sessions(Loopback):
     """One resumable upload at a time; ``script`` says what is done with each request to the session, then ``take``.
 
-    ``lose`` takes and does not answer, a number takes so many bytes only, ``503`` as text takes nothing.
+    ``lose`` takes and does not answer, a number takes so many bytes only, ``503`` as text takes nothing; ``hold`` takes
+    and does not end.
     """
 
     def __init__(self) -> None:
@@ -371,6 +387,10 @@ class SessionHandler(QuietHandler):
         order = self.server.script.pop(0) if self.server.script else "take"
         if order in {"404", "410", "503"}:
             self.reply(int(order), b"busy")
+            return
+        if order == "hold":
+            self.server.taken += body
+            self.reply(308, b"", {"Range": f"bytes=0-{len(self.server.taken) - 1}"})
             return
         answer = self._take(body, order if isinstance(order, int) else len(body))
         if order == "lose":
@@ -446,6 +466,8 @@ LAST = f"bytes {2 * PART}-{len(LARGE) - 1}/{len(LARGE)}"
         (["take", "take", "lose"], [f"bytes */{len(LARGE)}"]),
         (["take", "take", "lose", "lose"], [f"bytes */{len(LARGE)}"] * 2),
         (["take", 0], ["bytes */*", SECOND]),
+        (["take", "take", "hold"], [f"bytes */{len(LARGE)}"]),
+        (["take", "take", "hold", "503"], [f"bytes */{len(LARGE)}"] * 2),
     ],
     ids=str,
 )
@@ -456,6 +478,15 @@ def test_a_session_that_stumbles_is_carried_on(sessions, upload, script, again) 
     assert (written.size, written.version_id) == (len(LARGE), "7")
     assert sorted(sessions.ranges) == sorted([f"bytes 0-{PART - 1}/*", SECOND, LAST, *again])
     assert (len(sessions.begun), sessions.ended) == (1, 0)
+
+
+@pytest.mark.parametrize("script", [[], ["503"], ["lose"], ["lose", "lose", "410"]], ids=str)
+def test_an_empty_end_makes_the_object(sessions, opened, script) -> None:
+    body = bytes(2 * PART)
+    sessions.script, sessions.crc32c = ["take", "take", *script], crc32c_of(body)
+    assert opened.write("a/key", [body], if_absent=True).size == len(body)
+    assert sessions.made == body
+    assert set(sessions.ranges[2:]) == {f"bytes */{len(body)}"}
 
 
 @pytest.mark.parametrize(

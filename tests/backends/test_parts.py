@@ -9,8 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from keystow.backends.gcs.session import piece_size
+from keystow.backends.gcs.store import GCSStore
 from keystow.backends.sending.digest import PartsDigest
-from keystow.backends.sending.parts import MIB, MOST_PARTS, alone, begun, part_size, parts
+from keystow.backends.sending.parts import HELD, MIB, MOST_PARTS, Body, alone, begun, part_size, parts
 
 pytestmark = pytest.mark.slow
 
@@ -51,6 +53,35 @@ def test_what_s3_reports_is_known_beforehand_however_the_stream_comes(cuts, end)
 @given(st.integers(1, MOST_PARTS - 1))
 def test_a_part_is_within_the_limits_of_s3_and_never_smaller_than_the_one_before(number) -> None:
     assert 5 * MIB <= part_size(number) <= part_size(number + 1) <= 5 << 30
+
+
+@given(st.lists(st.integers(1, 40), min_size=1), st.lists(st.binary(max_size=90), max_size=9))
+def test_parts_are_as_long_as_they_are_to_be(lengths, chunks) -> None:
+    made = list(parts(chunks, lambda number: lengths[(number - 1) % len(lengths)]))
+    wanted = list(itertools.islice(itertools.cycle(lengths), len(made)))
+    assert b"".join(made) == b"".join(chunks)
+    assert [len(part) for part in made[:-1]] == wanted[:-1]
+    assert all(0 < len(part) <= length for part, length in zip(made, wanted, strict=True))
+
+
+@given(st.integers(1, 1 << 40))
+def test_a_piece_is_what_google_takes_and_two_are_what_may_be_held(number) -> None:
+    """https://cloud.google.com/storage/docs/performing-resumable-uploads, "Chunked upload": 256 KiB times anything."""
+    assert piece_size(number) % (256 << 10) == 0
+    assert 8 * MIB <= piece_size(number) <= piece_size(number + 1)
+    assert piece_size(number) + piece_size(number + 1) <= HELD
+
+
+def test_the_first_piece_is_what_one_request_may_write() -> None:
+    assert piece_size(1) == GCSStore.largest
+
+
+@given(st.binary(max_size=99), st.data())
+def test_the_rest_of_a_body_is_sent(content, data) -> None:
+    start = data.draw(st.integers(0, len(content)))
+    body = Body(content, start)
+    assert len(body.getbuffer()) - body.tell() == len(content) - start
+    assert body.read() == body.anew().read() == content[start:]
 
 
 def test_the_parts_there_may_be_hold_the_largest_object_there_may_be() -> None:
