@@ -54,15 +54,14 @@ class CloudStore(ABC):
     """One bucket, which has the ``name`` for people; ``kind`` is its column in the table of options.
 
     A single request writes up to ``largest`` bytes, and one that is signed beforehand up to ``largest_permitted``, the
-    cloud's own limit. More is cut into parts of ``part_size(number)`` bytes. ``tells_of_absence`` says whether the
-    cloud refuses to delete what is not there; of one that does not, a 404 is not believed. What ``streams`` hands on
-    content as it comes. What is ``keyed`` was opened with a customer's key.
+    cloud's own limit. ``tells_of_absence`` says whether the cloud refuses to delete what is not there; of one that does
+    not, a 404 is not believed. What ``streams`` hands on content as it comes. What is ``keyed`` was opened with a
+    customer's key.
     """
 
     kind: str
     capabilities = Capabilities(versions=True, presign=True, metadata=True, options=True, arrivals=True)
     largest = part_size(1)
-    part_size = staticmethod(part_size)
     largest_permitted: int
     tells_of_absence = True
     streams = True
@@ -95,12 +94,16 @@ class CloudStore(ABC):
                 f"{self._name}: this endpoint ignores conditions: write unconditionally, under a unique key"
             )
         digest = Digest(chunks)
-        only, pieces = alone(parts(digest, self.part_size))
+        only, pieces = alone(parts(digest, self._part_size))
         if only is None or len(only) > self.largest:
             stored = upload.in_parts(pieces, arrived)
         else:
             stored = upload.single(only, digest.hexdigest())
         return Written(digest.size, digest.hexdigest(), **stored._asdict())
+
+    def _part_size(self, number: int) -> int:
+        """The bytes of part ``number``, counted from 1, of what is more than one request writes."""
+        return part_size(number)
 
     def _described(
         self, options: ObjectOptions | None, content_type: str | None, metadata: Mapping[str, str] | None

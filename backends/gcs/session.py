@@ -6,7 +6,7 @@ one before failed, the session is asked first what it has, and only the rest is 
 
 from keystow.backends.answers import Stored
 from keystow.backends.errors import ConflictError, StoreError, StoreUnavailableError
-from keystow.backends.sending.parts import part_size
+from keystow.backends.sending.parts import HELD, part_size
 
 from . import answers
 from .answers import Answer
@@ -18,15 +18,19 @@ _SPARE = 16
 _DOUBLINGS = 2
 
 
-def piece_size(number: int) -> int:
+def piece_size(number: int, held: int = HELD) -> int:
     """The bytes of piece ``number``, counted from 1: two of 8 MiB, one of 16, and from then on 32.
 
-    Nothing leaves before the second piece is there, so that one is small as well. Two of the largest are ``HELD``.
+    Nothing leaves before the second piece is there, so that one is small as well. Two of the largest are no more than
+    may be ``held``, unless that is less than two of the smallest.
 
     >>> [piece_size(number) >> 20 for number in range(1, 6)]
     [8, 8, 16, 32, 32]
+    >>> piece_size(5, held=32 << 20) >> 20
+    16
     """
-    return part_size(1) << min(max(0, number - 2), _DOUBLINGS)
+    fitting = (held // (2 * part_size(1))).bit_length() - 1
+    return part_size(1) << max(0, min(number - 2, fitting, _DOUBLINGS))
 
 
 class Session:

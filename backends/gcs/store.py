@@ -47,7 +47,6 @@ class GCSStore(CloudStore):
 
     kind = "gs"
     largest_permitted = 5 * 1024 * GIB
-    part_size = staticmethod(piece_size)
 
     def __init__(
         self,
@@ -74,6 +73,9 @@ class GCSStore(CloudStore):
     def endpoint(self) -> str | None:
         """The endpoint's URL; ``None`` for Google's own."""
         return self._bucket.endpoint
+
+    def _part_size(self, number: int) -> int:
+        return piece_size(number, self.budget.held)
 
     def _upload(self, key: str, if_absent: bool, options: ObjectOptions) -> Upload:
         return Upload(self._bucket, key, if_absent, options)

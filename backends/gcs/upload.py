@@ -92,7 +92,7 @@ class Upload:
         def full() -> Iterator[bytes]:
             nonlocal last
             for number, piece in enumerate(pieces, 1):
-                if len(piece) < piece_size(number):
+                if len(piece) < piece_size(number, self._bucket.bounds.budget.held):
                     last = piece
                 else:
                     yield piece

@@ -64,12 +64,13 @@ def test_parts_are_as_long_as_they_are_to_be(lengths, chunks) -> None:
     assert all(0 < len(part) <= length for part, length in zip(made, wanted, strict=True))
 
 
-@given(st.integers(1, 1 << 40))
-def test_a_piece_is_what_google_takes_and_two_are_what_may_be_held(number) -> None:
+@given(st.integers(1, 1 << 40), st.integers(1, HELD))
+def test_a_piece_is_what_google_takes_and_two_are_what_may_be_held(number, held) -> None:
     """https://cloud.google.com/storage/docs/performing-resumable-uploads, "Chunked upload": 256 KiB times anything."""
-    assert piece_size(number) % (256 << 10) == 0
-    assert 8 * MIB <= piece_size(number) <= piece_size(number + 1)
-    assert piece_size(number) + piece_size(number + 1) <= HELD
+    size, following = piece_size(number, held), piece_size(number + 1, held)
+    assert size % (256 << 10) == 0
+    assert 8 * MIB <= size <= following
+    assert size + following <= max(held, 16 * MIB)
 
 
 def test_the_first_piece_is_what_one_request_may_write() -> None:
