@@ -15,19 +15,19 @@ from .client import Bucket, Request
 _QUANTUM = 256 << 10
 """Bytes of which a session takes a multiple, but at its end."""
 _SPARE = 16
-_DOUBLINGS = 2
+_DOUBLINGS = 1
 
 
 def piece_size(number: int, held: int = HELD) -> int:
-    """The bytes of piece ``number``, counted from 1: two of 8 MiB, one of 16, and from then on 32.
+    """The bytes of piece ``number``, counted from 1: two of 8 MiB, and from then on 16.
 
     Nothing leaves before the second piece is there, so that one is small as well. Two of the largest are no more than
     may be ``held``, unless that is less than two of the smallest.
 
     >>> [piece_size(number) >> 20 for number in range(1, 6)]
-    [8, 8, 16, 32, 32]
-    >>> piece_size(5, held=32 << 20) >> 20
-    16
+    [8, 8, 16, 16, 16]
+    >>> piece_size(5, held=16 << 20) >> 20
+    8
     """
     fitting = (held // (2 * part_size(1))).bit_length() - 1
     return part_size(1) << max(0, min(number - 2, fitting, _DOUBLINGS))

@@ -14,6 +14,7 @@ from keystow.backends import StoreError, open_store
 from keystow.backends.cloud import CloudStore
 from keystow.backends.generic import GenericStore
 from keystow.backends.memory import _commit
+from keystow.backends.sending.budget import USUAL
 from keystow.backends.sending.forks import tell_in_children
 from keystow.backends.sending.lines import Lines
 from keystow.testing.servers import FaultProxy
@@ -203,7 +204,7 @@ def test_a_listing_goes_on_in_both():
     """Page by page: the one that was asked for ahead is asked for again, as the thread is not there."""
 
     class Listed:
-        asked = 0
+        budget = USUAL
 
         def _page(self, prefix, token, pages):
             number = int(token or 0)
