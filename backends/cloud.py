@@ -110,7 +110,7 @@ class CloudStore(ABC):
     ) -> ObjectOptions:
         """``options``, with the type and the metadata that stand below them. Raises ``StoreError`` for what is none."""
         try:
-            if options is None and not metadata:
+            if options is None and not metadata and isinstance(content_type, str | None):
                 return _of_type(content_type or None)
             options = options or ObjectOptions()
             return replace(

@@ -32,6 +32,7 @@ from .backends import (
 )
 from .backends.endpoints import origin
 from .backends.opening import timeout_for
+from .backends.sending.budget import USUAL, Budget
 from .backends.sending.continuing import Content
 from .backends.sending.limits import bounds
 from .backends.sending.ranges import in_ranges, pace
@@ -55,7 +56,8 @@ _MESSAGE = re.compile(rb"<Message>([^<\r\n]{1,300})")
 _RANGE = re.compile(r"bytes (\d{1,19})-(\d{1,19})/(\d{1,19})")
 _CHANGED = "it changed, or cannot be read on where it broke off: fetch it again"
 _NO_RANGE = {"206", "416"}
-"""What the first range was answered with, where that is no use: the object is empty, or the server knows no size."""
+"""What the first range was answered with, where that is no use: the object is empty, or the server knows no size, or
+gives less than was asked for."""
 
 
 class Download:
@@ -63,7 +65,7 @@ class Download:
 
     ``admit`` is asked before each server is called, and raises for one that may not be. ``address`` is where the
     content comes from, without its query, which holds the signature: after a redirect, another place than was asked.
-    ``timeout`` is ``open_store``'s.
+    ``timeout`` is ``open_store``'s, and the ``budget`` bounds what is under way at once.
 
     Raises ``ResultError`` for what is no URL; while it is read, ``StoreError`` and ``LimitExceededError``. No message
     repeats the query.
@@ -77,12 +79,13 @@ class Download:
         limited: bool = False,
         admit: Callable[[str], None] = lambda _: None,
         timeout: timedelta | float | None = None,
+        budget: Budget = USUAL,
     ) -> None:
         self._url = url.strip()
         self._most = most
         self._limited = limited
         self._admit = admit
-        self._bounds = bounds(timeout_for(timeout))
+        self._bounds = bounds(timeout_for(timeout), budget)
         self._end: int | None = None
         self._tls = cache(tls)
         self._last = self._url
@@ -97,7 +100,13 @@ class Download:
     def __iter__(self) -> Generator[bytes, None, None]:
         if self._url.lower().startswith("https:"):
             self._tls()  # it takes a while, in which nothing is learnt of how far the server is
-        content = in_ranges(self._opened, pace=pace(), patience=self._bounds.patience, until=_half_of_life(self._url))
+        content = in_ranges(
+            self._opened,
+            pace=pace(self._bounds.budget),
+            patience=self._bounds.patience,
+            until=_half_of_life(self._url),
+            held=self._bounds.budget.held,
+        )
         done = 0
         with contextlib.closing(content):
             for chunk in content:
@@ -122,7 +131,10 @@ class Download:
         return self._answered(self._url, 0, None, None)
 
     def _answered(self, url: str, start: int, stop: int | None, tag: str | None) -> Content:
-        watch = Watch(self._bounds.still)
+        try:
+            watch = Watch(self._bounds.still)
+        except RuntimeError as error:  # there is no room for another thread
+            raise StoreUnavailableError(f"{self.address}: {error}", hint="fetch again later") from None
         request = urllib.request.Request(url)  # noqa: S310  without_query admits http and https only
         if tag is not None or stop is not None:
             request.add_header("Range", f"bytes={start}-{'' if stop is None else stop - 1}")
@@ -150,8 +162,8 @@ class Download:
         ranged = _range(answer)
         if answer.status == 200:
             length = size = answer.length
-        elif stop is not None and ranged and ranged.start == 0:
-            length, size = min(stop, ranged.stop), ranged.size
+        elif stop is not None and ranged and ranged.start == 0 and ranged.stop >= min(stop, ranged.size):
+            length, size = min(stop, ranged.size), ranged.size
         else:
             said = f"{self.address}: HTTP {answer.status} is no answer to this"
             raise StoreUnavailableError(said, code=str(answer.status), hint=HINT)

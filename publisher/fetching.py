@@ -142,7 +142,14 @@ def fetch(
         from .download import Download
 
         most, limited = _room(target, limits)
-        download = Download(result, most=most, limited=limited, admit=partial(_admit_url, trust), timeout=timeout)
+        download = Download(
+            result,
+            most=most,
+            limited=limited,
+            admit=partial(_admit_url, trust),
+            timeout=timeout,
+            budget=access.budget,
+        )
         return _downloaded(download, directory, limits, expected, most, told=told)
     published = _expected(_admissible(result, trust), expected)
     with _opened(published, store, trust, proven=verify, access=access) as opened:

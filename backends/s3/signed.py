@@ -101,6 +101,7 @@ class _Exchange:
     def __init__(self, connection: socket.socket, asked: Form, line: Line) -> None:
         self.connection = connection
         self._line = line
+        self._broken: OSError | None = None
         self.response = _Response(connection, asked.method)
         try:
             line.ends(partial(_shut, connection))
@@ -140,8 +141,10 @@ class _Exchange:
     def piece(self) -> bytes:
         """The next of the body, up to ``_PIECE`` bytes; nothing at its end. Raises as ``whole`` does.
 
-        What came before it broke off is given first.
+        What came before it broke off is given first, and then nothing more is read.
         """
+        if self._broken is not None:
+            raise self._broken
         length = self.response.length
         size = _PIECE if length is None else min(_PIECE, length)
         room = roomy(size)
@@ -153,9 +156,10 @@ class _Exchange:
                     filled += came
                     if filled == size:
                         break
-            except OSError:
-                if not filled or length is None:  # without a length, the next try would take this for the end
+            except OSError as error:
+                if not filled:
                     raise
+                self._broken = error.with_traceback(None)  # it would hold the room
         if not filled:
             self._check_end()
         room.truncate(filled)

@@ -80,6 +80,7 @@ def in_flight(
         if arrived is not None:
             arrived(sizes[number - 1])
 
+    pace.resumed()
     try:
         for number, piece in enumerate(pieces, 1):
             most = min(pace.number, budget.parts(len(piece)))

@@ -54,6 +54,14 @@ class Pace:
         self._ended = 0
         self._begin(0)
 
+    def resumed(self) -> None:
+        """There are requests again: the time before them, in which there may have been none, is not measured."""
+        if self._measuring.acquire(blocking=False):
+            try:
+                self._begin(self._ended)
+            finally:
+                self._measuring.release()
+
     def ended(self) -> None:
         """A request has ended."""
         count = self._ended = next(self._count)
@@ -84,7 +92,7 @@ class Pace:
     def _begin(self, count: int) -> None:
         """Begins to measure, from the request on that ended as the ``count``-th: twice as long where it is compared."""
         self._since = count, self._clock(), self._processor()
-        is_compared = self._before is not None and not self._is_settling
+        is_compared = self._is_seeking and self._before is not None and not self._is_settling
         self._until = count + self.number * (2 if is_compared else 1)
 
     def _measure(self, count: int) -> None:
@@ -102,17 +110,19 @@ class Pace:
 
     def _fall(self) -> None:
         """Falls, once for all that were under way."""
-        self._begin(self._ended)
         if self._is_seeking:
             self._top = self.number
         self._is_seeking, self._is_settling, self._is_falling = False, False, True
+        self._begin(self._ended)
         self.number = max(1, int(self.number * _FALLS))
 
     def _seek(self, rate: float, busy: float) -> None:
         if self._before is not None and rate < _HELPS * self._before[1]:
             self.number = self._top = self._before[0]
             self._is_seeking = False
-        elif busy < _SPARE and self.number < self._most:
+        elif self.number == self._most:
+            self._is_seeking = False
+        elif busy < _SPARE:
             self._before = self.number, rate
             self.number = min(self._most, self.number * _TIMES)
             self._top, self._is_settling = self.number, True

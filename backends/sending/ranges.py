@@ -118,8 +118,7 @@ class _Reading:
                 else:
                     closed.pop_all()
                     yield from self._side_by_side(head, first, range(self.at, self.at + came.length), end)
-                    if self.at >= end:
-                        return
+                    return
         yield from continued(partial(self._opened, self._stop), self.at, patience=self._terms.patience)
 
     def _begun(self, limit: int, answers: list[Content], at: int, tag: str | None) -> Content:
@@ -138,7 +137,7 @@ class _Reading:
     def _side_by_side(
         self, head: list[bytes], first: Generator[bytes, None, None], begun: range, end: int
     ) -> Generator[bytes, None, None]:
-        """``head`` and ``first``, which are the range that has ``begun``, and those behind it that begin in time."""
+        """``head`` and ``first``, which are the range that has ``begun``, and all behind it."""
         ending = threading.Event()
 
         def check() -> None:
@@ -149,23 +148,26 @@ class _Reading:
             check()
             return self._opened(stop, at, tag)
 
-        def collected(span: range) -> list[bytes]:
-            """The pieces of a range, by whoever works on it."""
+        def collected(span: range) -> Iterator[bytes]:
+            """The pieces of a range, by whoever works on it; the rest has begun, and comes as it is taken."""
             others = continued(partial(opened, span.stop), span.start, patience=self._terms.patience)
-            found = list(head) if span is begun else []
+            found: list[bytes] = []
+            if span is begun:
+                found += head
+                head.clear()
+            elif len(span) > RANGE:
+                return _begun_with(list(itertools.islice(others, 1)), others)
             with closing(first if span is begun else others) as pieces:
                 for piece in pieces:
                     check()
                     found.append(piece)
-            return found
+            return _taken(found)
 
-        starts = itertools.takewhile(lambda _: time.monotonic() < self._terms.until, range(begun.stop, end, RANGE))
-        others = (range(at, min(at + RANGE, end)) for at in starts)
         found = in_order(
             collected,
-            itertools.chain((begun,), others),
+            self._spans(begun, end),
             pace=self._terms.pace,
-            weigh=len,
+            weigh=lambda span: min(len(span), RANGE),
             most=self._terms.held,
             batch=0,
             ending=ending,
@@ -173,6 +175,28 @@ class _Reading:
         with closing(found):
             for _, pieces in found:
                 yield from pieces
+
+    def _spans(self, begun: range, end: int) -> Iterator[range]:
+        """``begun``, the ranges behind it that are asked for in time, and the rest."""
+        yield begun
+        for at in range(begun.stop, end, RANGE):
+            if time.monotonic() >= self._terms.until:
+                yield range(at, end)
+                return
+            yield range(at, min(at + RANGE, end))
+
+
+def _begun_with(head: list[bytes], rest: Generator[bytes, None, None]) -> Iterator[bytes]:
+    with closing(rest):
+        yield from _taken(head)
+        yield from rest
+
+
+def _taken(pieces: list[bytes]) -> Iterator[bytes]:
+    """``pieces``, each of which is held no longer than until it is taken."""
+    pieces.reverse()
+    while pieces:
+        yield pieces.pop()
 
 
 def _up_to(end: int | None, at: int, pieces: Iterable[bytes]) -> Iterator[bytes]:

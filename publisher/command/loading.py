@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def uncollected() -> "Iterator[None]":
-    """Within this, modules are loaded, which all stay: the collector looks for garbage neither in between nor in them.
+    """Within this, modules are loaded, which all stay: the collector looks for garbage among them only afterwards.
 
     It would go through all of them again and again, which takes a tenth of the time until the first request.
     """
@@ -19,6 +19,5 @@ def uncollected() -> "Iterator[None]":
     try:
         yield
     finally:
-        gc.freeze()
         if was_enabled:
             gc.enable()

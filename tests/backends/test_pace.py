@@ -70,6 +70,28 @@ def test_it_ends_below_what_is_too_much_and_near_it():
     assert world.refused - refused < 0.05 * 6400
 
 
+@pytest.mark.parametrize("requests", [24, 200, 2000])
+def test_a_time_without_requests_says_nothing(requests):
+    world = World(0.05, 0.0001)
+    pace = world.pace()
+    world.rounds(pace, requests)
+    world.now += 600
+    pace.resumed()
+    assert world.rounds(pace, 1000) == 128
+
+
+def test_another_fall_waits_for_as_many_as_were_under_way():
+    world = World(0.05, 0.0001)
+    pace = world.pace()
+    world.rounds(pace, 300)
+    pace.pushed_back()
+    for expected in (102, 81):
+        assert pace.number == expected
+        for _ in range(128):
+            pace.ended()
+        pace.pushed_back()
+
+
 def test_of_those_that_were_sent_together_the_first_counts():
     pace = World(0.05, 0.0001).pace()
     for _ in range(24):

@@ -145,7 +145,20 @@ def test_of_a_store_that_is_near_the_rest_is_one_stream():
 def test_what_has_not_begun_in_time_is_one_stream():
     server = Server(bytes(10 * RANGE))
     assert b"".join(in_ranges(server.open_at, pace=Pace(2, 6), patience=60, near=0.0, until=0.0)) == bytes(10 * RANGE)
-    assert server.asked == [(0, RANGE, None), (RANGE, None, '"1"')]
+    assert server.asked == [(0, RANGE, None), (RANGE, 10 * RANGE, '"1"')]
+
+
+def test_the_rest_is_asked_for_in_time_and_not_once_all_before_it_is_taken(monkeypatch):
+    now, end = [0.0], 40 * RANGE
+    monkeypatch.setattr(ranges, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    server = Server(bytes(end))
+    reading = in_ranges(server.open_at, pace=Pace(4, 4), patience=60, near=0.0, until=1.0)
+    taken = len(next(reading))
+    now[0] = 2.0
+    while not (rest := [start for start, stop, _ in list(server.asked) if (stop or end) - start > RANGE]):
+        taken += len(next(reading))
+    assert taken < rest[0]
+    assert taken + sum(map(len, reading)) == end
 
 
 @settings(deadline=None)

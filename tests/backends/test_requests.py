@@ -4,6 +4,7 @@ import contextlib
 import datetime as dt
 import fcntl
 import logging
+import random
 import select
 import socket
 import ssl
@@ -31,9 +32,9 @@ from keystow.backends.s3.failures import proxy_variable
 from keystow.backends.s3.place import Place, frozen_keys
 from keystow.backends.s3.requests import Request, form
 from keystow.backends.s3.signature import signed
-from keystow.backends.s3.signed import Signed
+from keystow.backends.s3.signed import Signed, _Response
 from keystow.backends.s3.upload import Upload
-from keystow.backends.sending import repeating
+from keystow.backends.sending import continuing, repeating
 from keystow.backends.sending.in_flight import in_thread
 from keystow.backends.sending.limits import bounds
 from keystow.backends.sending.lines import LEAST
@@ -356,6 +357,27 @@ def test_a_refusal_is_read_though_the_body_was_not_taken():
         requests.asked(Request("upload_part", "key", {"PartNumber": 1}, bytes(16 * PART)))
 
 
+def resets(handler):
+    """Resets the connection once all that was sent has come."""
+    while any(fcntl.ioctl(handler.request, termios.TIOCOUTQ, bytes(4))):
+        time.sleep(0.01)
+    handler.close_connection = True
+    handler.request.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    handler.request.close()
+    handler.rfile.close()
+
+
+def announced(handler, content):
+    """Answers a request for ``content``, but for the body, and gives where that begins."""
+    start = int(handler.headers["Range"].removeprefix("bytes=").partition("-")[0])
+    handler.send_response(206)
+    handler.send_header("ETag", '"e"')
+    handler.send_header("Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}")
+    handler.send_header("Content-Length", str(len(content) - start))
+    handler.end_headers()
+    return start
+
+
 @pytest.mark.parametrize("is_reset", [False, True])
 def test_what_came_before_it_broke_off_is_not_asked_for_again(monkeypatch, is_reset):
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "id")
@@ -364,28 +386,60 @@ def test_what_came_before_it_broke_off_is_not_asked_for_again(monkeypatch, is_re
     starts = []
 
     def behave(handler):
-        start = int(handler.headers["Range"].removeprefix("bytes=").partition("-")[0])
+        start = announced(handler, content)
         starts.append(start)
-        handler.send_response(206)
-        handler.send_header("ETag", '"e"')
-        handler.send_header("Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}")
-        handler.send_header("Content-Length", str(len(content) - start))
-        handler.end_headers()
         is_first = len(starts) == 1
         handler.wfile.write(content[start : came if is_first else None])
         handler.close_connection = True
         if is_first and is_reset:
-            while any(fcntl.ioctl(handler.request, termios.TIOCOUTQ, bytes(4))):
-                time.sleep(0.01)
-            handler.request.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-            handler.request.close()
-            handler.rfile.close()
+            resets(handler)
 
     with Server(behave) as server, contextlib.closing(open_store("s3://bucket", endpoint=server.url)) as store:
         assert b"".join(store.read("key")) == content
     assert starts[0] == 0
     assert came - LEAST < starts[1] <= came
     assert len(starts) == 2
+
+
+def test_nothing_is_read_behind_what_an_interrupted_read_had_taken(monkeypatch):
+    """A handler of a signal may raise within a read, and the connection is as good as before."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "id")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    monkeypatch.setattr(repeating, "PAUSES", (0.0,))
+    content = random.Random(0).randbytes(300_000)
+    reads = iter(range(1, 10))
+    readinto = _Response.readinto
+
+    def interrupted(response, view):
+        came = readinto(response, view)
+        if next(reads, 0) == 2:
+            raise TimeoutError("the alarm")
+        return came
+
+    monkeypatch.setattr(_Response, "readinto", interrupted)
+    with (
+        Server(lambda handler: handler.wfile.write(content[announced(handler, content) :])) as server,
+        contextlib.closing(open_store("s3://bucket", endpoint=server.url)) as store,
+    ):
+        assert b"".join(store.read("key")) == content
+
+
+def test_what_broke_an_answer_off_is_told(monkeypatch):
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "id")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    monkeypatch.setattr(repeating, "PAUSES", ())
+    monkeypatch.setattr(continuing, "MOST_BREAKS", 0)
+
+    def behave(handler):
+        handler.wfile.write(bytes(300_000)[announced(handler, bytes(400_000)) :])
+        resets(handler)
+
+    with (
+        Server(behave) as server,
+        contextlib.closing(open_store("s3://bucket", endpoint=server.url)) as store,
+        pytest.raises(StoreUnavailableError, match="Connection reset by peer"),
+    ):
+        list(store.read("key"))
 
 
 def test_a_line_that_is_cut_ends_an_answer_that_does_not_come():

@@ -915,7 +915,7 @@ import gc, sys
 from keystow.command import main
 
 status = main(sys.argv[1:])
-print(status, gc.isenabled() and gc.get_freeze_count() > 0, *sys.modules)
+print(status, gc.isenabled(), *sys.modules)
 """
 
 

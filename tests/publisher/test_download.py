@@ -340,6 +340,19 @@ def asked_ranges(server):
     return [asked.headers.get("range") for asked in server.asked]
 
 
+def test_a_server_that_gives_less_than_a_range_is_asked_for_all_of_it(liar):
+    def answer(asked):
+        if "range" not in asked.headers:
+            return ranged(asked, LARGE)
+        start, stop = span(asked, len(LARGE))
+        least = f"bytes={start}-{min(stop, start + 1000) - 1}"
+        return ranged(asked._replace(headers={**asked.headers, "range": least}), LARGE)
+
+    server = liar(answer)
+    assert content(url(server)) == LARGE
+    assert asked_ranges(server) == [f"bytes=0-{RANGE - 1}", None]
+
+
 def test_a_large_object_of_a_server_that_is_far_comes_side_by_side(liar):
     together = threading.Barrier(4, timeout=60)
 

@@ -24,6 +24,7 @@ from keystow import (
 )
 from keystow.backends.sending.budget import Budget
 from keystow.command import main
+from keystow.download import Download
 
 pytestmark = pytest.mark.slow
 
@@ -89,6 +90,10 @@ def test_a_large_object(server, s3_place, engine, given, parts, ranges):
     with contextlib.closing(open_store(url, endpoint=server.url, engine=engine, **given)) as store:
         assert server.most_of(lambda: store.write(key, [content]))[1] == parts
         read, highest = server.most_of(lambda: b"".join(store.read(key)))
+        assert highest == ranges
+        assert read == content
+        download = Download(store.presign(key, expires=600), budget=Budget(**given))
+        read, highest = server.most_of(lambda: b"".join(download))
         assert highest == ranges
         assert read == content
 
