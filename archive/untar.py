@@ -46,7 +46,7 @@ def untar(chunks: Iterable[bytes]) -> Iterator[tuple[Entry, Iterator[bytes | mem
     The stream is read to its end. Raises ``CorruptArchiveError`` for what is no tar or is cut short,
     ``UnsafeArchiveError`` for a member of a kind that results do not consist of.
     """
-    stream = _Stream(chunks)
+    stream = Stream(chunks)
     common: dict[str, bytes] = {}
     pending: dict[str, bytes] = {}
     left = _MOST_RECORDS
@@ -74,7 +74,7 @@ def untar(chunks: Iterable[bytes]) -> Iterator[tuple[Entry, Iterator[bytes | mem
             stream.take(padding)
 
 
-class _Stream:
+class Stream:
     """A stream of chunks, read by length."""
 
     def __init__(self, chunks: Iterable[bytes]) -> None:
@@ -173,7 +173,7 @@ def _number(field: bytes, what: str) -> int:
     return int(text or b"0", 8)
 
 
-def _records(header: _Header, stream: _Stream) -> tuple[dict[str, bytes], int]:
+def _records(header: _Header, stream: Stream) -> tuple[dict[str, bytes], int]:
     """What a pax header or a GNU long name says about the members that follow, and how many records that took."""
     if header.size > _MOST_HEADER:
         raise UnsafeArchiveError(f"a tar header of {header.size} bytes is past the {_MOST_HEADER} that are read")
@@ -198,7 +198,7 @@ def _records(header: _Header, stream: _Stream) -> tuple[dict[str, bytes], int]:
 
 
 def _entry(header: _Header, records: dict[str, bytes]) -> Entry:
-    name = _name(records.get("path", header.name))
+    name = name_of(records.get("path", header.name))
     kind = _KINDS.get(header.kind)
     if kind is None:
         what = _REFUSED.get(header.kind, f"of an unknown kind {header.kind!r}")
@@ -217,7 +217,7 @@ def _entry(header: _Header, records: dict[str, bytes]) -> Entry:
     target = ""
     if kind in {"symlink", "hardlink"}:
         written = records.get("linkpath", header.target)
-        target = _name(written) if kind == "hardlink" else written.decode("utf-8", "surrogateescape")
+        target = name_of(written) if kind == "hardlink" else written.decode("utf-8", "surrogateescape")
         if not target or "\0" in target or len(written) > _LONGEST_PATH:
             raise UnsafeArchiveError(f"the link {shown(name)} has no usable target")
     return Entry(name, kind, size, mtime, bool(header.mode & 0o100), target)
@@ -230,7 +230,7 @@ def _matched(form: re.Pattern[bytes], number: bytes, name: str) -> re.Match[byte
     return matched
 
 
-def _name(written: bytes) -> str:
+def name_of(written: bytes) -> str:
     """The member's name as text, without ``./``; the root of the archive is ``""``."""
     if len(written) > _LONGEST_PATH:
         raise UnsafeArchiveError(f"the name {written[:80]!r}… is longer than {_LONGEST_PATH} bytes")

@@ -1,0 +1,433 @@
+"""The index of an archive, read: one member, or a list of all, without the rest of the archive.
+
+Strategy: no I/O of its own; whoever opens an index says how a range of the object is read. What is read is checked
+against what named it (result, root, page, block, member), so nothing is handed out that the root does not prove, and
+no number is used before it is found within bounds. The format, and what has to be checked, is docs/format.md.
+"""
+
+import hashlib
+import re
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import accumulate, pairwise
+from typing import NamedTuple
+
+from isal import isal_zlib
+
+from .carrier import FOOTER, PAGE, ROOT, Place, find_index, payload
+from .columns import DIGEST, MOST, Fields, inflated, unpacked
+from .errors import CorruptArchiveError, UnsafeArchiveError, shown
+from .indexing import HEADER, RECORD, TRAILER, padded, sort_key
+from .selection import Selection, State
+from .tree import Entry, Kind, parents
+from .untar import Stream, name_of, untar
+
+Read = Callable[[int, int], bytes]
+"""Gives the bytes of the object from one place up to another."""
+
+TAIL = 1 << 16
+"""What is read first, in bytes, as the root is hardly ever longer."""
+_AT_ONCE = 8 << 20  # bytes of a range, if it holds more than one page or block
+_GAP = 1 << 20  # bytes of tar between two members that are rather read than asked around
+_TOGETHER = 1000
+_HELD = 2
+_MOST_BLOCK = 1 << 20
+_MOST_PART = 1 << 24
+_MOST_RECORDS = 4096
+_LONGEST_PATH = 4095
+_END = 2 * RECORD
+_KINDS: dict[str, Kind] = {"0": "file", "1": "hardlink", "2": "symlink", "5": "directory"}
+_SHA256 = re.compile("[0-9a-f]{64}")
+_PAX_SIZE = re.compile(rb"[0-7]{11}")
+
+
+class Member(NamedTuple):
+    """An entry, the CRC-32 of its content, and where in the tar stream its header and its content begin."""
+
+    entry: Entry
+    crc32: int
+    at: int
+    content_at: int
+
+    @property
+    def end(self) -> int:
+        """Where its content ends."""
+        return self.content_at + self.entry.size
+
+
+class Block(NamedTuple):
+    """Where a block lies in the object, and its content in the tar stream; the SHA-256 digest of the former."""
+
+    start: int
+    stop: int
+    tar_start: int
+    tar_stop: int
+    sha256: bytes
+
+
+def open_index(read: Read, size: int, *, sha256: str | None = None) -> "Index | None":
+    """The index of an archive of ``size`` bytes, or ``None`` if it has none. It takes one range, or two.
+
+    Raises ``CorruptArchiveError`` for one that is not sound, or not the one whose SHA-256 is ``sha256``.
+    """
+    start = max(0, size - TAIL)
+    tail = _whole(read, start, size)
+    place = find_index(tail, size)
+    if place is None:
+        return None
+    if place.stop - place.start > _MOST_PART:
+        raise CorruptArchiveError(f"the root of the archive's index has {place.stop - place.start} bytes")
+    if place.start < start:
+        tail = _whole(read, place.start, start) + tail
+    return Index(read, size, tail, place, sha256)
+
+
+class Index:
+    """What an archive holds, found by as few ranges as that takes.
+
+    ``members`` counts them; ``tar_size`` and ``tar_sha256`` are of the tar stream, ``sha256`` is the index's own;
+    ``compressor`` and ``level`` say what made the blocks. ``is_sorted`` says that members are in the order of their
+    names, none of which is there twice. Each method raises ``CorruptArchiveError`` or ``UnsafeArchiveError`` for what
+    is not as it has to be.
+    """
+
+    def __init__(self, read: Read, size: int, tail: bytes, place: Place, sha256: str | None = None) -> None:
+        self._read = read
+        self._tail_at = size - len(tail)
+        self._tail = tail
+        self._held: dict[int, _Page] = {}
+        root = payload(ROOT, tail[place.start - self._tail_at : -FOOTER])
+        self.sha256 = _checked_digest(root, place.sha256, "root of the archive's index").hex()
+        if sha256 is not None and self.sha256 != sha256:
+            raise CorruptArchiveError("the archive's index is sound, and not the one that was published")
+        fields = unpacked(root, "root")
+        if fields.number("format") != 1:
+            raise CorruptArchiveError("the archive's index is of another format than its footer says")
+        self.compressor = fields.text("compressor")
+        self.level = fields.number("level", 9)
+        self.is_sorted = fields.flag("sorted")
+        self.members = fields.number("members")
+        self.tar_size = fields.fields("tar").number("size")
+        self.tar_sha256 = fields.fields("tar").text("sha256")
+        data = fields.number("data")
+        pages = fields.fields("pages")
+        count = pages.length("length")
+        lengths = pages.numbers("length", count, _MOST_PART, least=1)
+        compressed = pages.numbers("compressed", count, least=1)
+        sizes = pages.numbers("size", count, least=1)
+        self._digests = pages.digests("sha256", count)
+        self._blocks = pages.numbers("blocks", count, least=1)
+        self._members = pages.numbers("members", count)
+        self._first = pages.texts("first", count)
+        self._pages = list(accumulate(lengths, initial=data))
+        self._data = list(accumulate(compressed, initial=HEADER))
+        self._tar = list(accumulate(sizes, initial=0))
+        if (
+            self._pages[-1] != place.start
+            or self._data[-1] + TRAILER != data
+            or self._tar[-1] != self.tar_size
+            or sum(self._members) != self.members
+            or not _SHA256.fullmatch(self.tar_sha256)
+        ):
+            raise CorruptArchiveError("the root of the archive's index does not fit the archive")
+        self._begun = [page for page in range(count) if self._members[page]]
+        self._keys = _keys([self._first[page] for page in self._begun], self.is_sorted)
+
+    def find(self, name: str) -> Member | None:
+        """The member of that name; of several, the last, as it is the one that is left when all are unpacked.
+
+        Takes one range; or all pages, if the archive is not sorted.
+        """
+        if not self.is_sorted:
+            found = None
+            for _, page in self._all_pages():
+                for at, known in enumerate(page.names):
+                    found = page.member(at) if known == name else found
+            return found
+        try:
+            key = sort_key(name)
+        except UnicodeEncodeError:
+            return None
+        at = bisect_right(self._keys, key) - 1
+        if at < 0:
+            return None
+        page = self._page(self._begun[at])
+        return page.member(page.names.index(name)) if name in page.names else None
+
+    def __iter__(self) -> Iterator[Member]:
+        """All members in the order of the archive. Takes a range for each 8 MiB of pages."""
+        end = 0
+        for number, page in self._all_pages():
+            if page.names and page.at[0] != end:
+                raise CorruptArchiveError("a page of the archive's index does not begin where the one before it ends")
+            yield from map(page.member, range(len(page.names)))
+            end = page.end if page.names else end
+            if page.last_key and not page.last_key < self._next_key(number):
+                raise _unsorted()
+
+    def matching(self, selection: Selection) -> Iterator[Member]:
+        """The members that go along, in order; not the directories of which only what they hold does."""
+        states: dict[str, State] = {"": selection.root}
+        for member in self:
+            name = member.entry.name
+            above = ""
+            for directory in parents(name):
+                if directory not in states:
+                    states[directory] = _state(selection, directory, states[above], is_directory=True)
+                above = directory
+            is_directory = member.entry.kind == "directory"
+            state = _state(selection, name, states[above], is_directory=is_directory)
+            if is_directory:
+                states[name] = state
+            if state:
+                yield member
+
+    def blocks(self, start: int, stop: int) -> Iterator[Block]:
+        """The blocks that hold the tar stream from ``start`` up to ``stop``."""
+        if not 0 <= start <= stop <= self.tar_size:
+            raise ValueError(f"the tar stream has {self.tar_size} bytes, and not those from {start} to {stop}")
+        number = bisect_right(self._tar, start) - 1
+        while start < stop and number < len(self._blocks) and self._tar[number] < stop:
+            yield from self._page(number).blocks(start, stop)
+            number += 1
+
+    def read(self, start: int, stop: int) -> Iterator[bytes]:
+        """The tar stream from ``start`` up to ``stop``, block by block, each proved. One range, if it is short."""
+        for run in _runs(self.blocks(start, stop)):
+            begin = run[0].start
+            data = memoryview(self._range(begin, run[-1].stop))
+            for block in run:
+                content = inflate(block, data[block.start - begin : block.stop - begin])
+                yield content[max(0, start - block.tar_start) : stop - block.tar_start]
+
+    def contents(self, members: Iterable[Member]) -> Iterator[tuple[Entry, Iterator[bytes | memoryview]]]:
+        """Each of ``members`` with its content, which is to be read before the next is asked for: for ``extract``.
+
+        What lies near each other is read together. Raises also if a header is not what the index says of it, and once
+        a content is read if its CRC-32 is not.
+        """
+        for run in _near(members):
+            stream = Stream(self.read(run[0].at, run[-1].end))
+            at = run[0].at
+            for member in run:
+                for _ in stream.pieces(member.at - at):
+                    pass
+                _check_header(member, stream.take(member.content_at - member.at))
+                content = _proved(stream.pieces(member.entry.size), member)
+                yield member.entry, content
+                for _ in content:
+                    pass
+                at = member.end
+
+    def content(self, member: Member) -> Iterator[bytes | memoryview]:
+        """The content of one member, as ``contents`` gives it."""
+        for _, content in self.contents([member]):
+            yield from content
+
+    def _page(self, number: int) -> "_Page":
+        page = self._held.get(number)
+        if page is None:
+            page = self._parsed(number, self._range(self._pages[number], self._pages[number + 1]))
+            self._held[number] = page
+            if len(self._held) > _HELD:
+                del self._held[next(iter(self._held))]
+        return page
+
+    def _all_pages(self) -> Iterator[tuple[int, "_Page"]]:
+        start = 0
+        while start < len(self._blocks):
+            stop = max(start + 1, bisect_right(self._pages, self._pages[start] + _AT_ONCE) - 1)
+            begin = self._pages[start]
+            data = memoryview(self._range(begin, self._pages[stop]))
+            for number in range(start, stop):
+                yield number, self._parsed(number, data[self._pages[number] - begin : self._pages[number + 1] - begin])
+            start = stop
+
+    def _parsed(self, number: int, members: bytes | memoryview) -> "_Page":
+        found = payload(PAGE, bytes(members))
+        _checked_digest(found, self._digests[DIGEST * number : DIGEST * (number + 1)], "page of the archive's index")
+        page = _Page(
+            unpacked(found, "page"),
+            (self._data[number], self._data[number + 1]),
+            (self._tar[number], self._tar[number + 1]),
+            (self._blocks[number], self._members[number]),
+            self.is_sorted,
+        )
+        if page.names[:1] != [self._first[number]][: len(page.names)] or page.end > self.tar_size - _END:
+            raise CorruptArchiveError("a page of the archive's index does not fit its root")
+        return page
+
+    def _next_key(self, number: int) -> bytes:
+        """The least that a name behind those of a page can be."""
+        following = bisect_right(self._begun, number)
+        return self._keys[following] if following < len(self._keys) else b"\xff" * (_LONGEST_PATH + 1)
+
+    def _range(self, start: int, stop: int) -> bytes:
+        if start >= self._tail_at:
+            return self._tail[start - self._tail_at : stop - self._tail_at]
+        return _whole(self._read, start, stop)
+
+
+class _Page:
+    """The columns of a page, each of which was checked; ``data`` and ``tar`` are where its blocks begin and end."""
+
+    def __init__(
+        self, fields: Fields, data: tuple[int, int], tar: tuple[int, int], counts: tuple[int, int], is_sorted: bool
+    ) -> None:
+        blocks, members = fields.fields("blocks"), fields.fields("members")
+        compressed = blocks.numbers("compressed", counts[0], 2 * _MOST_BLOCK, least=1)
+        sizes = blocks.numbers("size", counts[0], _MOST_BLOCK, least=1)
+        self._digests = blocks.digests("sha256", counts[0])
+        self._data = list(accumulate(compressed, initial=data[0]))
+        self._tar = list(accumulate(sizes, initial=tar[0]))
+        count = counts[1]
+        self.names = members.texts("name", count)
+        self.last_key = _keys(self.names, is_sorted)[-1] if is_sorted and count else b""
+        self._kinds = members.letters("kind", count, "0125")
+        self._modes = members.numbers("mode", count, 0o7777)
+        self._sizes = members.numbers("size", count)
+        self._times = members.numbers("time", count, least=-MOST - 1)
+        self._crc32 = members.numbers("crc32", count, (1 << 32) - 1)
+        links = [at for at, kind in enumerate(self._kinds) if kind in "12"]
+        self._targets = members.some("target", links)
+        records = members.numbers("head", count, _MOST_RECORDS, least=1)
+        before = fields.number("before")
+        lengths = [head * RECORD + padded(size) for head, size in zip(records, self._sizes, strict=True)]
+        self.at = list(accumulate(lengths, initial=tar[0] + before))
+        """Where each header begins, and behind the last, what follows."""
+        self.end = self.at[-1]
+        self._content_at = [at + head * RECORD for at, head in zip(self.at, records, strict=False)]
+        if (
+            self._data[-1] != data[1]
+            or self._tar[-1] != tar[1]
+            or (before if not count or not tar[0] else self.at[0] % RECORD)
+            or (count and self.at[count - 1] >= tar[1])
+            or any(size for kind, size in zip(self._kinds, self._sizes, strict=True) if kind != "0")
+        ):
+            raise CorruptArchiveError("a page of the archive's index does not agree with itself, or with the root")
+        if not is_sorted:
+            _keys(self.names, is_sorted=False)
+        for at in links:
+            _check_target(self.names[at], self._kinds[at], self._targets[at])
+
+    def blocks(self, start: int, stop: int) -> Iterator[Block]:
+        """Those of the page's blocks that hold any of the tar stream from ``start`` up to ``stop``."""
+        number = max(0, bisect_right(self._tar, start) - 1)
+        while number + 1 < len(self._tar) and self._tar[number] < stop:
+            digest = self._digests[DIGEST * number : DIGEST * (number + 1)]
+            yield Block(*self._data[number : number + 2], *self._tar[number : number + 2], digest)
+            number += 1
+
+    def member(self, at: int) -> Member:
+        """The member at that place of the columns."""
+        entry = Entry(
+            self.names[at],
+            _KINDS[self._kinds[at]],
+            self._sizes[at],
+            self._times[at],
+            bool(self._modes[at] & 0o100),
+            self._targets.get(at, ""),
+        )
+        return Member(entry, self._crc32[at], self.at[at], self._content_at[at])
+
+
+def inflate(block: Block, data: bytes | memoryview) -> bytes:
+    """The content of a block that lies in the object as ``data``. Raises ``CorruptArchiveError`` if it is not that."""
+    _checked_digest(data, block.sha256, "block of the archive")
+    content, ended = inflated(data, block.tar_stop - block.tar_start)
+    if ended or len(content) != block.tar_stop - block.tar_start:
+        raise CorruptArchiveError("a block of the archive is not as long as its index says")
+    return content
+
+
+def _whole(read: Read, start: int, stop: int) -> bytes:
+    found = read(start, stop)
+    if len(found) != stop - start:
+        raise CorruptArchiveError(f"{stop - start} bytes of the archive were asked for, and {len(found)} came")
+    return found
+
+
+def _checked_digest(data: bytes | memoryview, digest: bytes, what: str) -> bytes:
+    if hashlib.sha256(data).digest() != digest:
+        raise CorruptArchiveError(f"the {what} is damaged: its SHA-256 is another one")
+    return digest
+
+
+def _keys(names: Sequence[str], is_sorted: bool) -> list[bytes]:
+    """The sort keys of names. Refuses a name that a tar could not hold so, and names that are not sorted as said."""
+    keys = []
+    for name in names:
+        try:
+            written = name.encode("utf-8", "surrogateescape")
+        except UnicodeEncodeError:
+            written = b""
+        if name_of(written) != name:
+            raise UnsafeArchiveError(f"the archive's index holds the name {shown(name)}, and no member is named so")
+        keys.append(written.replace(b"/", b"\0"))
+    if is_sorted and any(not before < behind for before, behind in pairwise(keys)):
+        raise _unsorted()
+    return keys
+
+
+def _unsorted() -> CorruptArchiveError:
+    return CorruptArchiveError("the archive's index says that its members are sorted, and they are not")
+
+
+def _check_target(name: str, kind: str, target: str) -> None:
+    try:
+        written = target.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        written = b""
+    if not written or len(written) > _LONGEST_PATH or "\0" in target or (kind == "1" and name_of(written) != target):
+        raise UnsafeArchiveError(f"the link {shown(name)} has no usable target")
+
+
+def _state(selection: Selection, name: str, within: State, *, is_directory: bool) -> State:
+    return False if within is False else selection.state(name, within=within, is_directory=is_directory)
+
+
+def _runs(blocks: Iterable[Block]) -> Iterator[list[Block]]:
+    """Blocks that lie one behind the other, in runs that are read by one range."""
+    run: list[Block] = []
+    for block in blocks:
+        if run and block.stop - run[0].start > _AT_ONCE:
+            yield run
+            run = []
+        run.append(block)
+    if run:
+        yield run
+
+
+def _near(members: Iterable[Member]) -> Iterator[list[Member]]:
+    """Members in runs of which each begins soon behind the one before it."""
+    run: list[Member] = []
+    for member in members:
+        if run and (not 0 <= member.at - run[-1].end <= _GAP or len(run) == _TOGETHER):
+            yield run
+            run = []
+        run.append(member)
+    if run:
+        yield run
+
+
+def _check_header(member: Member, header: bytes) -> None:
+    """Refuses a header that is not the member's: one, or a pax header and one, and nothing left over."""
+    entry = member.entry
+    records = iter([header[at : at + RECORD] for at in range(0, len(header), RECORD)])
+    found = next(untar(records), None)
+    is_alone = len(header) == RECORD or (
+        header[156:157] == b"x"
+        and _PAX_SIZE.fullmatch(header, 124, 135)
+        and len(header) == 2 * RECORD + padded(int(header[124:135], 8))
+    )
+    if found is None or not is_alone or next(records, None) is not None or found[0] != entry:
+        raise CorruptArchiveError(f"the member {shown(entry.name)} is not what the archive's index says of it")
+
+
+def _proved(pieces: Iterator[memoryview], member: Member) -> Iterator[bytes | memoryview]:
+    checksum = 0
+    for piece in pieces:
+        checksum = isal_zlib.crc32(piece, checksum)
+        yield piece
+    if checksum != member.crc32:
+        raise CorruptArchiveError(f"the content of {shown(member.entry.name)} has another CRC-32 than the index says")

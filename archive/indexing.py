@@ -1,0 +1,205 @@
+"""The index of an archive, made while the archive is: which member begins where, and in which block that is.
+
+Strategy: nothing is read again, and nothing is kept longer than needed. Members and blocks are told as they become
+known, in order; a page is compressed once its last block and the members that begin in it are known. Where pages end
+follows from what is in them, so the same archive gives the same index. The format is docs/format.md.
+"""
+
+import hashlib
+from collections import deque
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from .carrier import PAGE, ROOT, carried, footer
+from .columns import packed, text_of
+from .tree import Entry
+
+HEADER, TRAILER = 10, 10
+"""The bytes of the data's gzip member before the first block and behind the last."""
+RECORD = 512
+_MOST_MEMBERS = 2000
+_MOST_BLOCKS = 1000
+_MOST_TEXT = 1 << 17
+
+
+class Indexed(NamedTuple):
+    """The gzip members to write behind the data, in order, and the SHA-256 of the index: of its root's payload."""
+
+    pieces: Sequence[bytes]
+    sha256: str
+
+
+class _Member(NamedTuple):
+    at: int
+    entry: Entry
+    kind: str
+    mode: int
+    records: int
+    crc32: int
+
+
+class _Block(NamedTuple):
+    compressed: int
+    size: int
+    sha256: bytes
+
+
+class IndexWriter:
+    """Makes the index of one archive. Members are told in order, blocks too, and either may be ahead of the other.
+
+    What is held are the blocks whose members are not known yet, some 200 bytes for each block that a file has, and
+    the compressed pages.
+    """
+
+    def __init__(self) -> None:
+        self._at = self._settled = 0
+        self._members: deque[_Member] = deque()
+        self._blocks: deque[_Block] = deque()
+        self._last = b""
+        self._sorted = True
+        self._page = _Page(0)
+        self._pages = _Pages()
+
+    def member(self, entry: Entry, header: bytes, crc32: int) -> None:
+        """Tells of the next member: ``entry`` with the time that was written, the header with a pax header before it.
+
+        ``crc32`` is that of the content.
+        """
+        key = sort_key(entry.name)
+        self._sorted = self._sorted and key > self._last
+        self._last = key
+        own = header[-RECORD:]
+        kind = own[156:157].decode("ascii")
+        self._members.append(_Member(self._at, entry, kind, int(own[100:107], 8), len(header) // RECORD, crc32))
+        self._at += len(header) + padded(entry.size)
+        if self._blocks:
+            self._settle(self._at)
+
+    def block(self, compressed: int, size: int, sha256: bytes) -> None:
+        """Tells of the next block: its bytes as they lie in the archive, those of content, the digest of the former."""
+        self._blocks.append(_Block(compressed, size, sha256))
+        self._settle(self._at)
+
+    def finish(self, data: int, tar_sha256: str, *, compressor: str, level: int) -> Indexed:
+        """The index, once all is told. ``data`` are the bytes of the gzip member that holds the tar stream.
+
+        ``compressor`` and ``level`` say what the blocks were compressed by. Raises ``ValueError`` if what was told
+        does not agree.
+        """
+        self._settle(None)
+        if self._page.blocks:
+            self._pages.add(self._page)
+        pages = self._pages
+        if self._members or HEADER + sum(pages.compressed) + TRAILER != data:
+            raise ValueError(f"the blocks that were told are not those of {data} bytes with all their members")
+        root = packed(
+            {
+                "format": 1,
+                "compressor": compressor,
+                "level": level,
+                "sorted": self._sorted,
+                "data": data,
+                "members": sum(pages.members),
+                "tar": {"size": sum(pages.size), "sha256": tar_sha256},
+                "pages": {
+                    "length": pages.length,
+                    "sha256": text_of(pages.sha256),
+                    "blocks": pages.blocks,
+                    "compressed": pages.compressed,
+                    "size": pages.size,
+                    "members": pages.members,
+                    "first": pages.first,
+                },
+            }
+        )
+        digest = hashlib.sha256(root)
+        written = carried(ROOT, root)
+        return Indexed([*pages.pieces, written, footer(len(written), digest.digest())], digest.hexdigest())
+
+    def _settle(self, known: int | None) -> None:
+        """Puts blocks into pages: those in which no member begins that is not told, up to ``known`` bytes of tar."""
+        while self._blocks and (known is None or self._settled + self._blocks[0].size <= known):
+            block = self._blocks.popleft()
+            self._settled += block.size
+            self._page.blocks.append(block)
+            while self._members and self._members[0].at < self._settled:
+                self._page.take(self._members.popleft())
+            if self._page.is_full:
+                self._pages.add(self._page)
+                self._page = _Page(self._settled)
+
+
+class _Page:
+    def __init__(self, start: int) -> None:
+        self.start = start
+        self.blocks: list[_Block] = []
+        self.members: list[_Member] = []
+        self._text = 0
+
+    def take(self, member: _Member) -> None:
+        self.members.append(member)
+        self._text += len(member.entry.name) + len(member.entry.target)
+
+    @property
+    def is_full(self) -> bool:
+        return len(self.members) >= _MOST_MEMBERS or len(self.blocks) >= _MOST_BLOCKS or self._text >= _MOST_TEXT
+
+    def packed(self) -> bytes:
+        members = self.members
+        return packed(
+            {
+                "blocks": {
+                    "compressed": [block.compressed for block in self.blocks],
+                    "size": [block.size for block in self.blocks],
+                    "sha256": text_of(b"".join(block.sha256 for block in self.blocks)),
+                },
+                "before": members[0].at - self.start if members else 0,
+                "members": {
+                    "name": [member.entry.name for member in members],
+                    "kind": "".join(member.kind for member in members),
+                    "mode": [member.mode for member in members],
+                    "size": [member.entry.size for member in members],
+                    "time": [member.entry.mtime for member in members],
+                    "head": [member.records for member in members],
+                    "crc32": [member.crc32 for member in members],
+                    "target": {
+                        str(at): member.entry.target for at, member in enumerate(members) if member.kind in "12"
+                    },
+                },
+            }
+        )
+
+
+class _Pages:
+    """The pages so far: what carries them, and what the root says of them."""
+
+    def __init__(self) -> None:
+        self.pieces: list[bytes] = []
+        self.length: list[int] = []
+        self.sha256 = bytearray()
+        self.blocks: list[int] = []
+        self.compressed: list[int] = []
+        self.size: list[int] = []
+        self.members: list[int] = []
+        self.first: list[str] = []
+
+    def add(self, page: _Page) -> None:
+        payload = page.packed()
+        self.pieces.append(carried(PAGE, payload))
+        self.length.append(len(self.pieces[-1]))
+        self.sha256 += hashlib.sha256(payload).digest()
+        self.blocks.append(len(page.blocks))
+        self.compressed.append(sum(block.compressed for block in page.blocks))
+        self.size.append(sum(block.size for block in page.blocks))
+        self.members.append(len(page.members))
+        self.first.append(page.members[0].entry.name if page.members else "")
+
+
+def sort_key(name: str) -> bytes:
+    """What orders names as ``tree.order`` does, as long as there is no NUL in them."""
+    return name.encode("utf-8", "surrogateescape").replace(b"/", b"\0")
+
+
+def padded(size: int) -> int:
+    """``size``, filled up to whole records."""
+    return size + -size % RECORD

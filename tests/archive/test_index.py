@@ -1,0 +1,266 @@
+"""What is told to the writer of an index is what its reader finds, by few ranges, in whatever order it was told."""
+
+import hashlib
+from dataclasses import replace
+from unittest import mock
+
+import pytest
+from archive_strategies import lay, seen, trees
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from index_reader import Archive
+from indexed import MIB, Ranges, archive, cut, data_and_index, told
+
+from keystow.archive import Entry, Selection, Tree, extract, gunzip, scan, selection, tar
+from keystow.archive.carrier import PAGE, ROOT, carried, find_index, payload
+from keystow.archive.errors import CorruptArchiveError
+from keystow.archive.index import TAIL, open_index
+from keystow.archive.indexing import IndexWriter
+from keystow.archive.selection import included
+
+MANY = Tree.of({f"{n % 7}/{n:04}": bytes([n % 251]) * (n % 700) for n in range(3000)} | {"8": b"x" * 700_000}, mtime=7)
+
+
+def small_pages():
+    """Pages of few members and blocks, so that a small tree has many."""
+    limits = {"_MOST_MEMBERS": 3, "_MOST_BLOCKS": 4, "_MOST_TEXT": 500}
+    return mock.patch.multiple("keystow.archive.indexing", **limits)
+
+
+def as_written(entry):
+    """An entry as its header tells it."""
+    return replace(entry, origin=None, executable=entry.executable or entry.kind in {"directory", "symlink"})
+
+
+@st.composite
+def packed_trees(draw):
+    """A tree with what is on the disk of none, and how its tar stream is cut."""
+    nodes = draw(trees())
+    entries = []
+    contents = {}
+    kinds = {type(None): "directory", bytes: "file"}
+    for name, node in nodes.items():
+        kind = kinds.get(type(node), "symlink" if isinstance(node, str) else "file")
+        mtime = draw(st.integers(-(2**40), 2**40))
+        target = str(node) if kind == "symlink" else ""
+        contents[name] = node if kind == "file" else b""
+        entries.append(Entry(name, kind, len(contents[name]), mtime, draw(st.booleans()) and kind == "file", target))
+    entries.sort(key=lambda entry: [part.encode("utf-8", "surrogateescape") for part in entry.name.split("/")])
+    if draw(st.integers(0, 4)) == 0:
+        entries = draw(st.permutations(entries))
+    tree = Tree(tuple(entries), lambda entry: iter([contents[entry.name]]))
+    return tree, draw(st.lists(st.sampled_from([512, 513, 1000, 4096, 20_000]), max_size=80)), contents
+
+
+@given(packed_trees(), st.integers(0, 90))
+@settings(max_examples=150)
+def test_every_member_is_found_with_its_content(packed, blocks_first):
+    tree, sizes, contents = packed
+    with small_pages():
+        made = archive(tree, sizes=sizes, blocks_first=blocks_first)
+    index = open_index(Ranges(made), len(made))
+    found = list(index)
+    assert [member.entry for member in found] == [as_written(entry) for entry in tree.entries]
+    assert [(entry.name, b"".join(content)) for entry, content in index.contents(found)] == [
+        (entry.name, contents[entry.name]) for entry in tree.entries
+    ]
+    other = Archive(Ranges(made), len(made))
+    for member in found:
+        name = member.entry.name
+        assert index.find(name) == member
+        assert b"".join(index.content(member)) == contents[name] == other.content(other.find(name))
+        assert index.find(f"{name}-") == other.find(f"{name}-") == None or f"{name}-" in contents  # noqa: E711
+    assert index.find("\ud800") is None
+    stream = b"".join(tar(tree))
+    assert b"".join(index.read(0, len(stream))) == stream == b"".join(gunzip([made]))
+    assert (index.members, index.tar_size, index.tar_sha256) == (
+        len(tree.entries),
+        len(stream),
+        hashlib.sha256(stream).hexdigest(),
+    )
+
+
+@given(packed_trees(), st.integers(0, 90), st.integers(0, 90))
+@settings(max_examples=50)
+def test_when_blocks_are_told_makes_no_difference(packed, early, late):
+    tree, sizes, _ = packed
+    with small_pages():
+        assert data_and_index(tree, sizes=sizes, blocks_first=early) == data_and_index(
+            tree, sizes=sizes, blocks_first=late
+        )
+
+
+@given(packed_trees(), st.data())
+@settings(max_examples=50)
+def test_any_range_of_the_tar_stream_is_read(packed, data):
+    tree, sizes, _ = packed
+    with small_pages():
+        made = archive(tree, sizes=sizes)
+    stream = b"".join(tar(tree))
+    start, stop = sorted(data.draw(st.lists(st.integers(0, len(stream)), min_size=2, max_size=2)))
+    index = open_index(Ranges(made), len(made))
+    assert b"".join(index.read(start, stop)) == stream[start:stop]
+    for block in index.blocks(start, stop):
+        assert block.tar_start < stop
+        assert block.tar_stop > start
+    with pytest.raises(ValueError, match="the tar stream has"):
+        list(index.blocks(start, len(stream) + 1))
+
+
+def far(made):
+    """The archive behind a reader that keeps nothing of the tail but the root, as in a large one."""
+    return mock.patch("keystow.archive.index.TAIL", len(made) - find_index(made, len(made)).start + 74)
+
+
+def test_one_small_member_takes_three_ranges():
+    made = archive(MANY, sizes=[100_000] * 30)
+    with far(made):
+        for name in ("0/0007", "3/0010", "6/2995", "8"):
+            ranges = Ranges(made)
+            index = open_index(ranges, len(made))
+            member = index.find(name)
+            content = b"".join(index.content(member))
+            assert content == b"".join(MANY.read(next(entry for entry in MANY.entries if entry.name == name)))
+            assert len(ranges.asked) == 3, name
+            if name != "8":
+                assert sum(stop - start for start, stop in ranges.asked) < len(made) / 2
+
+
+def test_all_members_are_listed_by_two_ranges():
+    made = archive(MANY)
+    with far(made):
+        ranges = Ranges(made)
+        assert len(list(open_index(ranges, len(made)))) == len(MANY.entries)
+    assert len(ranges.asked) == 2
+
+
+def test_a_small_archive_takes_one_range():
+    tree = Tree.of({"a": b"1", "b/c": b"2"})
+    made = archive(tree)
+    ranges = Ranges(made)
+    index = open_index(ranges, len(made))
+    assert [b"".join(content) for _, content in index.contents(index)] == [b"1", b"", b"2"]
+    assert ranges.asked == [(0, len(made))]
+
+
+def test_a_root_that_is_longer_than_the_tail_takes_one_range_more():
+    with small_pages(), mock.patch("keystow.archive.indexing._MOST_MEMBERS", 1):
+        made = archive(MANY, sizes=[1024] * 4000)
+    ranges = Ranges(made)
+    assert open_index(ranges, len(made)).members == len(MANY.entries)
+    assert ranges.asked[0] == (len(made) - TAIL, len(made))
+    assert len(ranges.asked) == 2
+
+
+def test_members_near_each_other_are_read_together():
+    made = archive(MANY, sizes=[4096] * 1000)
+    ranges = Ranges(made)
+    index = open_index(ranges, len(made))
+    chosen = [member for member in index if member.entry.name.startswith("3/")]
+    before = len(ranges.asked)
+    assert len(list(index.contents(chosen))) == len(chosen) > 400
+    assert len(ranges.asked) - before < 5
+
+
+def test_what_a_name_stands_for_twice_is_the_last_one():
+    entries = (Entry("b", "file", 1), Entry("a", "file", 1), Entry("b", "file", 2, 5))
+    tree = Tree(entries, lambda entry: iter([b"x" * entry.size]))
+    with small_pages(), mock.patch("keystow.archive.indexing._MOST_MEMBERS", 1):
+        made = archive(tree, sizes=[1024] * 10)
+    index = open_index(Ranges(made), len(made))
+    assert not index.is_sorted
+    assert index.find("b").entry == entries[2]
+    assert index.find("a").entry == entries[1]
+    assert b"".join(index.content(index.find("b"))) == b"xx"
+
+
+@given(trees(), st.lists(st.sampled_from(["a", "*b", "a/", "b/**", "[!a]", "/c", "ä"]), min_size=1, max_size=3))
+@settings(max_examples=60)
+def test_members_match_as_a_scan_selects(tmp_path_factory, nodes, patterns):
+    source = lay(tmp_path_factory.mktemp("tree"), nodes)
+    made = archive(scan(source))
+    index = open_index(Ranges(made), len(made))
+    for lines, only in ((patterns, False), ([included(pattern) for pattern in patterns], True)):
+        chosen = Selection(lines, only=only)
+        files = {member.entry.name for member in index.matching(chosen) if member.entry.kind != "directory"}
+        try:
+            expected = scan(source, selection=chosen)
+        except Exception:  # noqa: BLE001  # there is nothing left
+            assert not any(index.find(name).entry.kind == "file" for name in files)
+            continue
+        assert files == {entry.name for entry in expected.entries if entry.kind != "directory"}
+
+
+def test_what_matches_is_extracted(tmp_path):
+    nodes = {"a/x.csv": b"1", "a/y.txt": b"2", "b/c/z.csv": b"3", "old/w.csv": b"4"}
+    made = archive(scan(lay(tmp_path / "source", nodes)))
+    index = open_index(Ranges(made), len(made))
+    extract(index.contents(index.matching(selection(["*.csv"], ["old/"]))), tmp_path / "some")
+    assert {name for name, what in seen(tmp_path / "some").items() if what[0] == "file"} == {"a/x.csv", "b/c/z.csv"}
+    extract(index.contents(index), tmp_path / "all")
+    assert seen(tmp_path / "all") == seen(tmp_path / "source")
+
+
+def test_an_archive_without_an_index_has_none():
+    data, _ = data_and_index(MANY)
+    for made in (data, b"", b"\x1f\x8b", bytes(1000)):
+        assert open_index(lambda start, stop, made=made: made[start:stop], len(made)) is None
+
+
+def test_an_index_of_another_format_is_none():
+    made = archive(MANY)
+    place = len(made) - 74 + 16 + 7
+    assert made[place] == 1
+    other = made[:place] + b"\x02" + made[place + 1 :]
+    assert open_index(Ranges(other), len(other)) is None
+
+
+def test_the_digest_of_an_index_is_compared():
+    data, index = data_and_index(MANY)
+    made = data + b"".join(index.pieces)
+    assert open_index(Ranges(made), len(made), sha256=index.sha256).sha256 == index.sha256
+    with pytest.raises(CorruptArchiveError, match="not the one that was published"):
+        open_index(Ranges(made), len(made), sha256="0" * 64)
+
+
+def test_a_page_longer_than_a_gzip_member_is_carried_by_several():
+    tree = Tree.of(
+        {"".join(hashlib.sha256(b"%d" % (n + k)).hexdigest() for k in range(60)): b"" for n in range(0, 9900, 100)}
+    )
+    made = archive(tree)
+    index = open_index(Ranges(made), len(made))
+    assert index._pages[1] - index._pages[0] > 150_000
+    assert [member.entry for member in index] == list(tree.entries)
+    assert b"".join(gunzip([made])) == b"".join(tar(tree))
+    assert Archive(Ranges(made), len(made)).find(tree.entries[-1].name)["name"] == tree.entries[-1].name
+
+
+@given(st.binary(min_size=1, max_size=100), st.sampled_from([PAGE, ROOT]))
+def test_what_is_carried_is_had_back(some, kind):
+    with mock.patch("keystow.archive.carrier._MOST", 7):
+        assert payload(kind, carried(kind, some)) == some
+
+
+def test_a_writer_that_was_told_too_little_says_so():
+    stream = b"".join(tar(MANY))
+    blocks = cut(stream)
+    for data, count in ((20 + len(blocks), len(blocks) - 1), (21 + len(blocks), len(blocks)), (20, 0)):
+        writer = IndexWriter()
+        for member in told(MANY, stream):
+            writer.member(*member)
+        for content in blocks[:count]:
+            writer.block(1, len(content), bytes(32))
+        with pytest.raises(ValueError, match="blocks that were told"):
+            writer.finish(data, "0" * 64, compressor="", level=2)
+
+
+def test_a_page_is_made_before_the_end():
+    """What is held of an archive does not grow by all that was told of it."""
+    writer = IndexWriter()
+    header = b"".join(tar(Tree.of({"a": b""})))[:512]
+    for number in range(10_000):
+        writer.member(Entry(f"{number:09}", "file", 1000), header, 0)
+        writer.block(1000, 1536, bytes(32))
+    assert len(writer._pages.pieces) == 10
+    assert len(writer._page.members) + len(writer._members) + len(writer._blocks) < 1000
+    assert sum(map(len, writer._pages.pieces)) < MIB
