@@ -12,7 +12,7 @@ from itertools import repeat
 
 MOST = 1 << 20
 """The bytes of the longest block."""
-LARGE = 1 << 18
+LARGE = 1 << 17
 """From this size on, with its padding, the content of a file has blocks of its own."""
 NEAR = 96 << 10
 """Of two members that begin less than this apart, one at the most begins a block."""

@@ -1,9 +1,10 @@
 """gzip as streams: one RFC 1952 member, made of blocks that are compressed side by side.
 
-Strategy: the input is cut into blocks of 1 MiB whatever its chunking; each is deflated on its own and ends on a byte
-boundary (RFC 1951, section 3.2.4: an empty stored block), so that the blocks can be joined in order and the bytes do
-not depend on the number of threads. Memory is bounded by threads x block. A stream that is read back is inflated by one
-thread, a few MiB ahead of the one that does something with the content.
+Strategy: the input is cut into blocks of 1 MiB, or of the lengths that a grid gives, whatever its chunking. Each is
+deflated on its own and ends on a byte boundary (RFC 1951, section 3.2.4: an empty stored block), so that the blocks can
+be joined in order, and the bytes of one depend neither on the number of threads nor on what stands before it. Memory is
+bounded by threads x block. A stream that is read back is inflated by one thread, a few MiB ahead of the one that does
+something with the content.
 """
 
 import io
@@ -50,10 +51,8 @@ def gzip(chunks: Iterable[bytes], *, level: int = LEVEL, threads: int = 2) -> It
     return (piece for piece, _ in pieces(chunks, repeat(MOST), level=level, threads=threads))
 
 
-def pieces(
-    chunks: Iterable[bytes], lengths: Iterator[int], *, level: int, threads: int
-) -> Iterator[tuple[bytes, int]]:
-    """``gzip`` of blocks of these ``lengths``, with each piece how many bytes are in all that came so far."""
+def pieces(chunks: Iterable[bytes], lengths: Iterator[int], *, level: int, threads: int) -> Iterator[tuple[bytes, int]]:
+    """``gzip`` in blocks of these ``lengths``, with each how many bytes of ``chunks`` are in all that came so far."""
     check_level(level)
     if threads < 1:
         raise ValueError(f"threads={threads}: use 1 or more")

@@ -10,8 +10,9 @@ from .tree import Entry, Tree
 
 
 def pack(tree: Tree, *, level: int = LEVEL, threads: int = 2, mtime: int | None = None) -> Iterator[bytes]:
-    """``gzip(tar(tree))``: the same bytes for the same tree, with memory bounded by threads x 1 MiB, not by the tree.
+    """``tar(tree)`` as gzip: the same bytes for the same tree, with memory bounded by threads x 1 MiB, not by the tree.
 
+    Where a block begins depends on the members nearby, so that what a change leaves as it is keeps most of its bytes.
     Raises what reading the tree raises (``SourceChangedError``, ``SourceError``).
 
     >>> import gzip, io, tarfile
