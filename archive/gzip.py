@@ -1,9 +1,10 @@
 """gzip as streams: one RFC 1952 member, made of blocks that are compressed side by side.
 
-Strategy: the input is cut into blocks of 1 MiB whatever its chunking; each is deflated on its own and ends on a byte
-boundary (RFC 1951, section 3.2.4: an empty stored block), so that the blocks can be joined in order and the bytes do
-not depend on the number of threads. Memory is bounded by threads x block. A stream that is read back is inflated by one
-thread, a few MiB ahead of the one that does something with the content.
+Strategy: the input is cut into blocks of 1 MiB, or of the lengths that a grid gives, whatever its chunking. Each is
+deflated on its own and ends on a byte boundary (RFC 1951, section 3.2.4: an empty stored block), so that the blocks can
+be joined in order, and the bytes of one depend neither on the number of threads nor on what stands before it. Memory is
+bounded by threads x block. A stream that is read back is inflated by one thread, a few MiB ahead of the one that does
+something with the content.
 """
 
 import io
@@ -12,15 +13,15 @@ import zlib
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator
 from functools import partial
-from itertools import chain, islice
+from itertools import chain, islice, repeat
 from typing import NamedTuple
 
 from isal import igzip_lib, isal_zlib
 
 from .errors import CorruptArchiveError
+from .grid import MOST
 from .threads import Called, Threads
 
-BLOCK = 1 << 20
 LEVEL = 2
 _HEADER = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
 _LAST_BLOCK = b"\x03\x00"
@@ -47,15 +48,15 @@ def gzip(chunks: Iterable[bytes], *, level: int = LEVEL, threads: int = 2) -> It
     another release of the libraries, or ISA-L's code for another processor, may give other bytes for the same content.
     Raises ``ValueError`` for a level or a number of threads that there is not.
     """
-    return (piece for piece, _ in pieces(chunks, level=level, threads=threads))
+    return (piece for piece, _ in pieces(chunks, repeat(MOST), level=level, threads=threads))
 
 
-def pieces(chunks: Iterable[bytes], *, level: int, threads: int) -> Iterator[tuple[bytes, int]]:
-    """``gzip``, with each piece how many bytes of ``chunks`` are in all that came so far."""
+def pieces(chunks: Iterable[bytes], lengths: Iterator[int], *, level: int, threads: int) -> Iterator[tuple[bytes, int]]:
+    """``gzip`` in blocks of these ``lengths``, with each how many bytes of ``chunks`` are in all that came so far."""
     check_level(level)
     if threads < 1:
         raise ValueError(f"threads={threads}: use 1 or more")
-    return _pieces(chunks, level, threads)
+    return _pieces(chunks, lengths, level, threads)
 
 
 def check_level(level: int) -> None:
@@ -64,11 +65,11 @@ def check_level(level: int) -> None:
         raise ValueError(f"level={level} is no gzip level: use 0 to 9")
 
 
-def _pieces(chunks: Iterable[bytes], level: int, threads: int) -> Iterator[tuple[bytes, int]]:
+def _pieces(chunks: Iterable[bytes], lengths: Iterator[int], level: int, threads: int) -> Iterator[tuple[bytes, int]]:
     yield _HEADER, 0
     checksum = length = 0
     spare = [io.BytesIO() for _ in range(threads + 1)]
-    blocks = _blocks(chunks, spare)
+    blocks = _blocks(chunks, lengths, spare)
     first = list(islice(blocks, 2))
     if len(first) < 2:
         deflated = (_deflate(block, level) for block in first)  # to start a thread would take as long
@@ -99,26 +100,25 @@ def _side_by_side(
                 spare.append(block)
 
 
-def _blocks(chunks: Iterable[bytes], spare: list[io.BytesIO]) -> Iterator[io.BytesIO]:
-    """``chunks`` cut into blocks, which are filled into ``spare`` buffers: new memory for each would be slower."""
+def _blocks(chunks: Iterable[bytes], lengths: Iterator[int], spare: list[io.BytesIO]) -> Iterator[io.BytesIO]:
+    """``chunks`` cut into blocks, each up to where a ``spare`` buffer stands: new memory for each would be slower."""
     block = spare.pop()
-    have = 0
+    room = next(lengths)
     for chunk in chunks:
         rest = memoryview(chunk)
-        while len(rest) >= (room := BLOCK - have):
+        while len(rest) >= room:
             block.write(rest[:room])
             yield block
             block = spare.pop()
             block.seek(0)
-            rest, have = rest[room:], 0
-        have += block.write(rest)
-    if have:
-        block.truncate()
+            rest, room = rest[room:], next(lengths)
+        room -= block.write(rest)
+    if block.tell():
         yield block
 
 
 def _deflate(block: io.BytesIO, level: int) -> _Deflated:
-    with block.getbuffer() as content:
+    with block.getbuffer() as buffer, buffer[: block.tell()] as content:
         compressed = _compressed(content, min(level, _FAST)) if level else b""
         if not compressed or len(compressed) > len(content):
             compressed = _stored(content)

@@ -4,14 +4,15 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import replace
 
-from .gzip import LEVEL, gzip, pieces
-from .tar import tar
+from .gzip import LEVEL, pieces
+from .tar import tar_in_blocks
 from .tree import Entry, Tree
 
 
 def pack(tree: Tree, *, level: int = LEVEL, threads: int = 2, mtime: int | None = None) -> Iterator[bytes]:
-    """``gzip(tar(tree))``: the same bytes for the same tree, with memory bounded by threads x 1 MiB, not by the tree.
+    """``tar(tree)`` as gzip: the same bytes for the same tree, with memory bounded by threads x 1 MiB, not by the tree.
 
+    Where a block begins depends on the members nearby, so that what a change leaves as it is keeps most of its bytes.
     Raises what reading the tree raises (``SourceChangedError``, ``SourceError``).
 
     >>> import gzip, io, tarfile
@@ -19,7 +20,8 @@ def pack(tree: Tree, *, level: int = LEVEL, threads: int = 2, mtime: int | None 
     >>> tarfile.open(fileobj=io.BytesIO(archive)).getnames()
     ['a', 'a/b.txt']
     """
-    return gzip(tar(tree, mtime=mtime), level=level, threads=threads)
+    chunks, lengths = tar_in_blocks(tree, mtime=mtime)
+    return (piece for piece, _ in pieces(chunks, lengths, level=level, threads=threads))
 
 
 def pack_counted(
@@ -41,15 +43,16 @@ def pack_counted(
 
     def noted() -> Iterator[bytes]:
         end = before = 0
-        for chunk in tar(replace(tree, read=counted), mtime=mtime):
+        for chunk in chunks:
             end += len(chunk)
             if read > before:
                 before = read
                 ahead.append((end, read))
             yield chunk
 
+    chunks, lengths = tar_in_blocks(replace(tree, read=counted), mtime=mtime)
     content = 0
-    for piece, packed in pieces(noted(), level=level, threads=threads):
+    for piece, packed in pieces(noted(), lengths, level=level, threads=threads):
         while ahead and ahead[0][0] <= packed:
             _, content = ahead.popleft()
         yield piece, content

@@ -7,8 +7,10 @@ Owner 0/0 and no names, modes 0644/0755, whole seconds: the same tree gives the 
 """
 
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import tee
 
+from .grid import Member, lengths
 from .tree import Entry, Kind, Tree
 
 BLOCK = 512
@@ -29,13 +31,32 @@ def tar(tree: Tree, *, mtime: int | None = None) -> Iterator[bytes]:
 
     Raises what reading the tree raises, and ``ValueError`` if a file's content is not as long as its entry says.
     """
+    return _stream(tree, _headers(tree, mtime))
+
+
+def tar_in_blocks(tree: Tree, *, mtime: int | None = None) -> tuple[Iterator[bytes], Iterator[int]]:
+    """``tar``, and the lengths of the blocks that its grid cuts it into."""
+    headers, ahead = tee(_headers(tree, mtime))
+    return _stream(tree, headers), lengths(_members(ahead))
+
+
+def _headers(tree: Tree, mtime: int | None) -> Iterator[tuple[Entry, bytes]]:
+    return ((entry, _member(entry, entry.mtime if mtime is None else mtime)) for entry in tree.entries)
+
+
+def _members(headers: Iterable[tuple[Entry, bytes]]) -> Iterator[Member]:
+    for entry, header in headers:
+        size = entry.size if entry.kind == "file" else 0
+        yield _encoded(entry.name), len(header), size + -size % BLOCK
+
+
+def _stream(tree: Tree, headers: Iterable[tuple[Entry, bytes]]) -> Iterator[bytes]:
     written = 0
     padding = b""
-    for entry in tree.entries:
-        header = padding + _member(entry, entry.mtime if mtime is None else mtime)
+    for entry, header in headers:
+        written += len(padding) + len(header)
+        yield padding + header
         padding = b""
-        written += len(header)
-        yield header
         if entry.kind != "file":
             continue
         length = 0

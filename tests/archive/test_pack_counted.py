@@ -7,13 +7,13 @@ import zlib
 import pytest
 
 from keystow.archive import Tree, pack, pack_counted
-from keystow.archive.gzip import BLOCK
+from keystow.archive.grid import MOST
 
 TREES = {
     "nothing": {},
     "an empty file": {"a": b""},
     "small files": {f"d/{number}": b"x" * number for number in range(3000)},
-    "large files": {"a": bytes(3 * BLOCK + 1), "b": bytes(range(256)) * 9000, "c": b"end"},
+    "large files": {"a": bytes(3 * MOST + 1), "b": bytes(range(256)) * 9000, "c": b"end"},
 }
 
 
