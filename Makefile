@@ -41,10 +41,10 @@ test-stores:
 	$(BIN)/pytest tests/backends tests/sessions tests/keys
 
 test-promises:
-	$(BIN)/pytest tests/conformance tests/faults tests/testing tests/archive
+	$(BIN)/pytest tests/conformance tests/faults tests/testing tests/archive tests/lowest tests/test_*.py
 
 test-face:
-	$(BIN)/pytest tests/publisher tests/lowest tests/test_*.py
+	$(BIN)/pytest tests/publisher
 
 # Without servers and without what is slow, in two parts side by side.
 FAST := $(BIN)/pytest -m "not slow and not server" -x --hypothesis-profile=fast

@@ -52,9 +52,14 @@ def check_endpoint(endpoint: str, source: str = "") -> str:
     return endpoint
 
 
+def is_region(name: str) -> bool:
+    """Whether ``name`` can be that of a region."""
+    return _REGION.fullmatch(name) is not None
+
+
 def check_region(region: str, source: str = "") -> str:
     """Gives ``region`` back if it can be the name of one. Raises ``ValueError``."""
-    if not _REGION.fullmatch(region):
+    if not is_region(region):
         where = f"{source}: " if source else ""
         raise ValueError(f"{where}{region!r} is no region: use a name such as us-east-1")
     return region

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from benchmarks.data import Data, Sizes
 from benchmarks.profiling import explained
 from benchmarks.race import Aim, Contestant, Outcome, Race, Run
-from benchmarks.section import Section
+from benchmarks.section import Section, paragraphs
 from benchmarks.workplace import Command, Workplace
 
 Variables = Mapping[str, str]
@@ -77,7 +77,7 @@ def section(
     listed = "\n".join(f"- {name}: `{command.text}`" for name, command in (commands or {}).items())
     return Section(
         title=outcome.job,
-        body="\n\n".join(filter(None, (outcome.table(), note, listed))),
+        body=paragraphs((outcome.table(), note, listed)),
         verdicts=verdicts,
         bars=outcome.bars() if charted else (),
         explanation="\n\n".join((outcome.split(), explain())) if unmet and explain is not None else "",

@@ -11,7 +11,7 @@ from benchmarks.data import content_size
 from benchmarks.job import Job
 from benchmarks.markdown import seconds, size, table
 from benchmarks.race import Outcome
-from benchmarks.section import Section, Verdict
+from benchmarks.section import Section, Verdict, paragraphs
 from benchmarks.workplace import s3_at
 from keystow.testing.servers import Distance, Relay
 
@@ -50,7 +50,7 @@ def races(bench: Bench) -> list[Section]:
     found = raced(bench)
     verdicts = [verdict for each in found for verdict in each.outcome.verdicts()]
     body = f"{_through(FAR)}\n\n{summary([each.outcome for each in found])}\n\n{_commands(found)}"
-    explanation = "\n\n".join(each.explanation for each in found if each.explanation)
+    explanation = paragraphs(each.explanation for each in found)
     return [Section(f"S3 {named(FAR)}", body, verdicts, explanation=explanation)]
 
 
@@ -64,8 +64,7 @@ def raced(bench: Bench) -> Sequence[Raced]:
 def _raced(bench: Bench, job: Job, endpoint: str) -> Raced:
     with job.at(bench, s3_at(endpoint), named(FAR)) as ready:
         outcome = ready.raced()
-        met = all(verdict.met for verdict in outcome.verdicts())
-        return Raced(job, outcome, "" if met else f"**{outcome.job}**\n\n{outcome.split()}")
+        return Raced(job, outcome, ready.explained(outcome, outcome.verdicts()))
 
 
 def summary(outcomes: Sequence[Outcome]) -> str:
@@ -151,19 +150,20 @@ def _far_and_near(bench: Bench, job: Job, endpoint: str) -> Outcome:
 def link(bench: Bench) -> list[Section]:
     """A link that is narrow: how much of it is filled, from the start of the command to its end."""
     rate = NARROW.rate or 0
-    rows, verdicts = [], []
+    alone = bench.sizes.far_bytes / rate
+    rows, verdicts, explanations = [], [], []
     with away(bench, NARROW) as endpoint:
         for job in jobs.of_one_file(bench.data.far):
             with job.at(bench, s3_at(endpoint), f"over {size(rate)} a second") as ready:
                 outcome = ready.raced(list(job.peers)[:1])
-            alone = bench.sizes.far_bytes / rate
-            filled = alone / outcome.seconds(outcome.ours)
-            each = [alone / run.wall for run in outcome.runs[outcome.ours]]
-            measured = f"{filled:.1%} ({min(each):.1%} to {max(each):.1%})"
-            verdicts.append(
-                Verdict(outcome.job, "the link", f"{_FILLED:.0%} of it", measured, round(filled, 3) >= _FILLED)
-            )
+                filled = alone / outcome.seconds(outcome.ours)
+                each = [alone / run.wall for run in outcome.runs[outcome.ours]]
+                measured = f"{filled:.1%} ({min(each):.1%} to {max(each):.1%})"
+                met = round(filled, 3) >= _FILLED
+                verdicts.append(Verdict(outcome.job, "the link", f"{_FILLED:.0%} of it", measured, met))
+                explanations.append(ready.explained(outcome, verdicts[-1:]))
             theirs = [outcome.fastest, f"{alone / outcome.seconds(outcome.fastest):.1%}"]
             rows.append([job.title, seconds(alone), outcome.spread(outcome.ours), measured, *theirs])
     head = ["job", "the bytes alone", "keystow", "of the link", "a peer", "of the link"]
-    return [Section(f"a link of {size(rate)} a second", f"{_through(NARROW)}\n\n{table(head, rows)}", verdicts)]
+    body = f"{_through(NARROW)}\n\n{table(head, rows)}"
+    return [Section(f"a link of {size(rate)} a second", body, verdicts, explanation=paragraphs(explanations))]

@@ -1,12 +1,14 @@
 """A job that is done at a store, wherever that is: what we run, what the peers run, and what stands ready for it."""
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.bench import Bench, Check, Stage, Variables
+from benchmarks.profiling import explained_functions
 from benchmarks.race import Aim, Contestant, Outcome
+from benchmarks.section import Verdict
 from benchmarks.workplace import Command, ours
 
 _MOST_SECONDS = 300.0
@@ -56,6 +58,13 @@ class Ready:
         names = [name for name in self.job.commands if not among or name not in self.job.peers or name in among]
         aim = Aim(tuple(name for name in names if name in self.job.peers))
         return self.bench.outcome(self.title, {n: self.contestant(n) for n in names}, [aim], at_most=at_most)
+
+    def explained(self, outcome: Outcome, verdicts: Sequence[Verdict]) -> str:
+        """Where the time of ours went in a race, if one of its aims was not met."""
+        if all(verdict.met for verdict in verdicts):
+            return ""
+        functions = explained_functions(self.bench.place, self.job.commands[outcome.ours], self.stage)
+        return f"**{outcome.job}**\n\n{outcome.split()}\n\n{functions}"
 
 
 def peers(commands: Mapping[str, str], installed: str = "peers") -> dict[str, Command]:

@@ -18,18 +18,26 @@ _IMPORT = re.compile(r"import time:\s+(\d+) \|\s+(\d+) \| +(\S+)")
 def explained(
     place: Workplace, command: Command, stage: Callable[[], AbstractContextManager[Mapping[str, str]]]
 ) -> str:
+    """What `explained_functions` says of a command that is a Python program, and the modules that it imports."""
+    functions = explained_functions(place, command, stage)
+    with stage() as variables:
+        imports = explained_imports(place, command, **variables)
+    return f"{functions}\n\n{imports}"
+
+
+def explained_functions(
+    place: Workplace, command: Command, stage: Callable[[], AbstractContextManager[Mapping[str, str]]]
+) -> str:
     """The functions of a command that is a Python program, by the CPU seconds that each had itself."""
     with stage() as variables:
         run = place.run(_under(f"profiled.py {_REPORT}", command), **variables)
-    with stage() as variables:
-        imports = explained_imports(place, command, **variables)
     functions = json.loads((place.directory / _REPORT).read_text("utf-8"))
     seen = sum(own for own, *_ in functions)
     told = (
         f"Under a profiler it took {run.wall:.2f} s and {run.cpu:.2f} CPU seconds of its own. The profiler sees "
         f"{seen:.2f} of them, those in Python's functions and in what they call in their own thread:"
     )
-    return f"{told}\n\n{_functions(functions)}\n\n{imports}"
+    return f"{told}\n\n{_functions(functions)}"
 
 
 def explained_call(call: Callable[[], object]) -> str:

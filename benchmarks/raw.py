@@ -12,7 +12,7 @@ from benchmarks.distance import FAR, away, named
 from benchmarks.job import Job, Ready
 from benchmarks.markdown import size, table
 from benchmarks.race import Aim, Contestant, Outcome, Run
-from benchmarks.section import Section
+from benchmarks.section import Section, paragraphs
 from benchmarks.workplace import Command, s3_at
 
 _CONNECTIONS = 16
@@ -48,24 +48,28 @@ def plain(bench: Bench) -> list[Section]:
     total = size(bench.sizes.large_bytes)
     with away(bench, FAR) as endpoint:
         client = bench.place.server.client(endpoint=endpoint)
-        outcomes = [
+        raced = [
             _raced(
                 bench, jobs.publish_file(source), endpoint, lambda bucket: puts(client, bucket, source, _CONNECTIONS)
             ),
             _raced(bench, jobs.fetch_file(source), endpoint, lambda bucket: gets(client, bucket, _CONNECTIONS)),
         ]
+    outcomes = [outcome for outcome, _ in raced]
     head = ["job", "who", "median", "a second", "CPU own", "CPU server", "of all processors"]
     rows = [_row(bench, outcome, name) for outcome in outcomes for name in outcome.runs]
     notes = "\n".join(filter(None, map(_limit, outcomes)))
+    explanation = paragraphs(each for _, each in raced)
     verdicts = [verdict for outcome in outcomes for verdict in outcome.verdicts()]
-    body = "\n\n".join(filter(None, (table(head, rows), notes)))
-    return [Section(f"one plain file of {total} {named(FAR)}", body, verdicts)]
+    body = paragraphs((table(head, rows), notes))
+    return [Section(f"one plain file of {total} {named(FAR)}", body, verdicts, explanation=explanation)]
 
 
-def _raced(bench: Bench, job: Job, endpoint: str, requests: Requests) -> Outcome:
+def _raced(bench: Bench, job: Job, endpoint: str, requests: Requests) -> tuple[Outcome, str]:
+    """The outcome, and where the time of ours goes if it was not fast enough."""
     with job.at(bench, s3_at(endpoint), named(FAR)) as ready:
         contestants = {"keystow": ready.contestant(), _RAW: connected(ready, requests, _CONNECTIONS)}
-        return bench.outcome(ready.title, contestants, [Aim((_RAW,), _ENOUGH)])
+        outcome = bench.outcome(ready.title, contestants, [Aim((_RAW,), _ENOUGH)])
+        return outcome, ready.explained(outcome, outcome.verdicts())
 
 
 def _row(bench: Bench, outcome: Outcome, name: str) -> list[str]:

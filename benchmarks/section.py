@@ -1,6 +1,6 @@
 """What a benchmark hands to the report."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 
@@ -30,6 +30,11 @@ class Curves:
 
     title: str
     lines: Mapping[str, Sequence[tuple[float, float]]]
+
+
+def paragraphs(texts: Iterable[str]) -> str:
+    """Those of the texts that are not empty, one below the other."""
+    return "\n\n".join(filter(None, texts))
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from benchmarks.job import Job
 from benchmarks.markdown import table
 from benchmarks.race import Aim, Contestant, Outcome, Run
 from benchmarks.raw import Requests, connected, gets, puts
-from benchmarks.section import Section
+from benchmarks.section import Section, paragraphs
 from benchmarks.workplace import s3_at
 
 _PROGRAM = Path(__file__).with_name("programs") / "slowdown.py"
@@ -72,7 +72,7 @@ def files(bench: Bench) -> list[Section]:
     """Many small files: they all arrive, and not much later than if as many had been sent as are let through."""
     source = bench.data.slowed
     count, _ = content_size(source)
-    rows, verdicts = [], []
+    rows, verdicts, explanations = [], [], []
     with slowed(bench) as proxy, away(bench, FAR, proxy.url) as endpoint:
         client = bench.place.server.client(endpoint=endpoint)
         raced = (
@@ -80,8 +80,9 @@ def files(bench: Bench) -> list[Section]:
             (jobs.fetch_files(source), lambda bucket: gets(client, bucket, 1)),
         )
         for job, requests in raced:
-            outcome, refusals = _raced(bench, job, endpoint, requests, proxy)
+            outcome, refusals, explanation = _raced(bench, job, endpoint, requests, proxy)
             verdicts += outcome.verdicts()
+            explanations.append(explanation)
             for name in outcome.runs:
                 passed, refused = (statistics.median(each) for each in zip(*refusals[name], strict=True))
                 rate = f"{count / outcome.seconds(name):,.0f} a second"
@@ -93,13 +94,13 @@ def files(bench: Bench) -> list[Section]:
     )
     head = ["job", "who", "median", "files", "let through", "refused"]
     title = f"a server that lets {LIMIT} requests through, {FAR.round_trip * 1000:g} ms away"
-    return [Section(title, f"{note}\n\n{table(head, rows)}", verdicts)]
+    return [Section(title, f"{note}\n\n{table(head, rows)}", verdicts, explanation=paragraphs(explanations))]
 
 
 def _raced(
     bench: Bench, job: Job, endpoint: str, requests: Requests, proxy: SlowDown
-) -> tuple[Outcome, dict[str, list[tuple[int, int]]]]:
-    """The outcome, and for each run of each contestant what was let through and refused."""
+) -> tuple[Outcome, dict[str, list[tuple[int, int]]], str]:
+    """The outcome; for each run of each contestant what was let through and refused; where the time of ours goes."""
     refusals: dict[str, list[tuple[int, int]]] = {"keystow": [], _RAW: []}
 
     def counting(name: str, contestant: Contestant) -> Contestant:
@@ -114,4 +115,5 @@ def _raced(
     with job.at(bench, s3_at(endpoint), f"{LIMIT} requests at a time") as ready:
         contestants = {"keystow": ready.contestant(), _RAW: connected(ready, requests, LIMIT)}
         counted = {name: counting(name, contestant) for name, contestant in contestants.items()}
-        return bench.outcome(ready.title, counted, [Aim((_RAW,), _ENOUGH)]), refusals
+        outcome = bench.outcome(ready.title, counted, [Aim((_RAW,), _ENOUGH)])
+        return outcome, refusals, ready.explained(outcome, outcome.verdicts())

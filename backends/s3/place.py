@@ -1,4 +1,4 @@
-"""Where the bucket is, and who asks: found in the environment alone if that has it all, or else by botocore.
+"""Where the bucket is, and who asks: found in the environment and in simple files if these have it all, or by botocore.
 
 botocore, which would find the same, takes long to load.
 """
@@ -8,10 +8,11 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
-from keystow.backends.endpoints import check_endpoint, check_region, region_of
+from keystow.backends.endpoints import check_endpoint, check_region, is_region, region_of
 from keystow.backends.sending.limits import CONNECT
 from keystow.backends.texts import keep_secret
 
+from .profile import simple_profile
 from .provided import Provided
 from .settings import (
     CA_BUNDLES,
@@ -22,7 +23,6 @@ from .settings import (
     ca_file_for,
     check_ca_file,
     check_keys,
-    configuration_files,
     configured,
     endpoint_of,
     no_credentials,
@@ -30,16 +30,12 @@ from .settings import (
     renewal_errors,
     set_in,
     setting_errors,
+    takes_botocore,
 )
 
 _TRUE = {"1", "true", "yes", "on"}
-_TAKES_BOTOCORE = (
-    "AWS_PROFILE",
-    "AWS_DEFAULT_PROFILE",
-    "AWS_SECURITY_TOKEN",
-    "AWS_CREDENTIAL_EXPIRATION",
-    "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS",
-)
+_ROLE = ("AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_ROLE_ARN")
+"""The variables of a role that comes before the keys in a file."""
 
 
 class Options(NamedTuple):
@@ -89,19 +85,22 @@ def address(bucket: str, where: Place, addressing: str | None) -> str:
 
 
 def from_environment(options: Options) -> Place | None:
-    """The settings, if the environment has them all: botocore, which would find the same, takes long to load."""
+    """The settings, if the environment and simple files have them all: botocore, which would find the same, is slow."""
     environment = {name: value for name, value in os.environ.items() if value}
-    if any(map(environment.get, _TAKES_BOTOCORE)) or configuration_files(environment):
+    profile = None if takes_botocore(environment) else simple_profile(environment)
+    if profile is None or (profile.region and not is_region(profile.region)):
         return None
-    keys = {name: environment.get(variable) for name, variable in KEYS.items()}
+    keys: Mapping[str, Any] = {name: environment.get(variable) for name, variable in KEYS.items()}
     if options.credentials is None:
+        if not keys["access_key_id"] and profile.keys and not any(map(environment.get, _ROLE)):
+            keys = profile.keys
         if not keys["access_key_id"] or not keys["secret_access_key"]:
             return None
         check_keys(keys)
     given = options.endpoint
     where = check_endpoint(given) if given else _checked(set_in(environment, ENDPOINTS), check_endpoint)
     named = options.region or region_of(where)
-    named = check_region(named) if named else _checked(set_in(environment, REGIONS), check_region)
+    named = check_region(named) if named else _checked(set_in(environment, REGIONS), check_region) or profile.region
     special = [name for name in ("fips", "dualstack") if _is_true(environment.get(f"AWS_USE_{name}_ENDPOINT".upper()))]
     return Place(
         where,

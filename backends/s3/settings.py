@@ -15,6 +15,8 @@ from keystow.backends.endpoints import check_endpoint, check_region, region_of
 from keystow.backends.errors import CredentialsError, StoreError, raise_alone
 from keystow.backends.texts import guard_logs, keep_secret, presentable
 
+from .profile import configuration_files, simple_profile
+
 DEFAULT_REGION = "us-east-1"
 ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
 REGIONS = ("AWS_REGION", "AWS_DEFAULT_REGION")
@@ -25,6 +27,14 @@ KEYS = {
     "token": "AWS_SESSION_TOKEN",
 }
 """The variables that hold credentials, by the names that the code has for them."""
+_IGNORED = "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS"
+_TAKES_BOTOCORE = (
+    "AWS_PROFILE",
+    "AWS_DEFAULT_PROFILE",
+    "AWS_SECURITY_TOKEN",
+    "AWS_CREDENTIAL_EXPIRATION",
+    _IGNORED,
+)
 _METADATA_SECONDS = 0.5
 _MOST_CERTIFICATES = 64 << 20
 _CERTIFICATE = re.compile(rb"-----BEGIN CERTIFICATE-----(.*?)-----END CERTIFICATE-----", re.DOTALL)
@@ -75,9 +85,6 @@ _LOGGERS = (
     "urllib3.util.retry",
 )
 """All that record while a store works: requests with their headers, what is signed, answers, credentials."""
-
-
-_FILES = {"AWS_CONFIG_FILE": "~/.aws/config", "AWS_SHARED_CREDENTIALS_FILE": "~/.aws/credentials"}
 
 
 def check_bucket(name: str) -> str:
@@ -194,7 +201,8 @@ def configured_endpoints(environment: Mapping[str, str], profile: str | None = N
     """
     found = set_in(environment, ENDPOINTS)
     named = (check_endpoint(found[1], found[0]),) if found else ()
-    if not configuration_files(environment) and not environment.get("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS"):
+    is_simple = not profile and not takes_botocore(environment) and simple_profile(environment) is not None
+    if is_simple or not (configuration_files(environment) or environment.get(_IGNORED)):
         return named
     try:
         from botocore.exceptions import BotoCoreError
@@ -208,10 +216,9 @@ def configured_endpoints(environment: Mapping[str, str], profile: str | None = N
     return (used,) if used else ()
 
 
-def configuration_files(environment: Mapping[str, str]) -> list[str]:
-    """Those of AWS's two configuration files that there are: botocore makes one of them."""
-    paths = (environment.get(name) or usual for name, usual in _FILES.items())
-    return list(filter(os.path.exists, (os.path.expanduser(os.path.expandvars(path)) for path in paths)))
+def takes_botocore(environment: Mapping[str, str]) -> bool:
+    """Whether a variable is set of which botocore has to make something."""
+    return any(map(environment.get, _TAKES_BOTOCORE))
 
 
 def region_for(given: str | None, endpoint: str | None, session: Any) -> str | None:

@@ -21,6 +21,7 @@ from keystow.backends import (
 from keystow.backends.opening import engine_for
 from keystow.backends.s3.carriers import Carriers
 from keystow.backends.s3.place import Options, from_botocore, from_environment
+from keystow.backends.s3.settings import configured_endpoints
 from keystow.backends.sending.parts import part_size
 from keystow.testing.servers import FaultProxy, free_ports
 
@@ -303,12 +304,112 @@ def test_what_takes_botocore_is_left_to_it(monkeypatch, variable):
     assert from_environment(OPTIONS) is None
 
 
-@pytest.mark.parametrize("name", ["config", "credentials"])
-def test_files_of_aws_are_left_to_botocore(monkeypatch, tmp_path, name):
+SETTINGS = {
+    "region": ["eu-north-1", "eu-west-3"],
+    "aws_access_key_id": ["AKIDFILE", "AKIDOTHER"],
+    "aws_secret_access_key": ["secret-of-file", "secret-of-other"],
+    "aws_session_token": ["token-of-file"],
+    "output": ["json"],
+    "s3": ["\n  use_dualstack_endpoint = true"],
+    "endpoint_url": ["http://four:4"],
+    "use_fips_endpoint": ["true"],
+}
+SECTIONS = st.dictionaries(
+    st.sampled_from(["default", "profile other", "other", "DEFAULT", "profile default", "preview"]),
+    st.fixed_dictionaries({}, optional={name: st.sampled_from(values) for name, values in SETTINGS.items()}),
+)
+
+
+def ini(sections):
+    lines = (f"[{name}]\n" + "".join(f"{k} = {v}\n" for k, v in said.items()) for name, said in sections.items())
+    return "".join(lines)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=150, deadline=None)
+@given(
+    config=SECTIONS,
+    credentials=SECTIONS,
+    environment=st.fixed_dictionaries(
+        {},
+        optional={
+            "AWS_ACCESS_KEY_ID": st.just("AKIDENV"),
+            "AWS_SECRET_ACCESS_KEY": st.just("secret-of-environment"),
+            "AWS_SESSION_TOKEN": st.just("token-of-environment"),
+            "AWS_DEFAULT_REGION": st.just("sa-east-1"),
+        },
+    ),
+)
+def test_simple_files_are_read_as_botocore_reads_them(tmp_path, config, credentials, environment):
+    (tmp_path / "config").write_text(ini(config))
+    (tmp_path / "credentials").write_text(ini(credentials))
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_EC2_METADATA_DISABLED"):
+            patch.delenv(name, raising=False)
+        patch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+        patch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
+        for name, value in environment.items():
+            patch.setenv(name, value)
+        options = OPTIONS._replace(endpoint=None)
+        short = from_environment(options)
+        if short is None:
+            return
+        long = from_botocore(options)
+        assert configured_endpoints(os.environ) == ()
+    assert short._replace(credentials=None) == long._replace(credentials=None)
+    kept = {"access_key_id", "secret_access_key", "token"}
+    assert {k: short.credentials()[k] for k in kept} == {k: long.credentials()[k] for k in kept}
+
+
+@pytest.mark.parametrize(
+    ("config", "credentials"),
+    [
+        ("[default]\nregion = eu-north-1\n", "[default]\naws_access_key_id = a\naws_secret_access_key = b\n"),
+        ("[default]\nregion = eu-north-1\naws_access_key_id = a\naws_secret_access_key = b\n", ""),
+        ("[profile other]\ns3 =\n  multipart_chunksize = 4GB\n[default]\nregion = eu-north-1\n", None),
+    ],
+)
+def test_simple_files_take_no_botocore(monkeypatch, tmp_path, config, credentials):
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert from_environment(OPTIONS) is not None
     (tmp_path / ".aws").mkdir()
-    (tmp_path / ".aws" / name).write_text("[default]\nregion = eu-north-1\n")
+    (tmp_path / ".aws" / "config").write_text(config)
+    if credentials is not None:
+        (tmp_path / ".aws" / "credentials").write_text(credentials)
+        monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+        monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    found = from_environment(OPTIONS)
+    assert found is not None
+    assert found.region == "eu-north-1"
+    assert credentials is None or found.credentials()["secret_access_key"] == "b"
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        "[default]\nregion = eu north\n",
+        "[default]\nendpoint_url = http://four:4\n",
+        "[default]\nsso_session = corp\nregion = eu-north-1\n",
+        "[default]\ncredential_process = give-me-keys\n",
+        "[default]\naws_access_key_id = a\n",
+        "[profile 'default']\nregion = eu-north-1\n",
+        "region = eu-north-1\n",
+        b"[default]\nregion = \xff\n",
+    ],
+)
+def test_files_that_say_more_are_left_to_botocore(monkeypatch, tmp_path, config):
+    (tmp_path / "config").write_bytes(config if isinstance(config, bytes) else config.encode())
+    assert from_environment(OPTIONS) is not None
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    assert from_environment(OPTIONS) is None
+
+
+@pytest.mark.parametrize("role", ["AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_ROLE_ARN"])
+def test_a_role_comes_before_the_keys_in_a_file(monkeypatch, tmp_path, role):
+    (tmp_path / "credentials").write_text("[default]\naws_access_key_id = a\naws_secret_access_key = b\n")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    assert from_environment(OPTIONS) is not None
+    monkeypatch.setenv(role, "/token")
     assert from_environment(OPTIONS) is None
 
 
