@@ -18,7 +18,7 @@ from .errors import (
 )
 from .gzip import gunzip, gzip
 from .limits import Limits
-from .pack import pack, pack_counted
+from .pack import Packed, Proof, pack, packed
 from .scan import scan
 from .selection import Selection, selection
 from .tar import tar
@@ -33,6 +33,8 @@ __all__ = [
     "Entry",
     "LimitExceededError",
     "Limits",
+    "Packed",
+    "Proof",
     "Selection",
     "SourceChangedError",
     "SourceError",
@@ -46,7 +48,7 @@ __all__ = [
     "gunzip",
     "gzip",
     "pack",
-    "pack_counted",
+    "packed",
     "scan",
     "selection",
     "tar",

@@ -7,6 +7,7 @@ bounded by threads x block. A stream that is read back is inflated by one thread
 something with the content.
 """
 
+import hashlib
 import io
 import struct
 import zlib
@@ -16,6 +17,7 @@ from functools import partial
 from itertools import chain, islice, repeat
 from typing import NamedTuple
 
+import isal
 from isal import igzip_lib, isal_zlib
 
 from .errors import CorruptArchiveError
@@ -34,10 +36,17 @@ _OUT = 1 << 20
 _AHEAD = 2 * _OUT
 
 
+class Piece(NamedTuple):
+    """A piece of a gzip stream: a block of so many bytes of content, and its SHA-256 digest; or what is around them."""
+
+    data: bytes
+    size: int = 0
+    sha256: bytes = b""
+
+
 class _Deflated(NamedTuple):
-    compressed: bytes
+    piece: Piece
     checksum: int
-    length: int
 
 
 def gzip(chunks: Iterable[bytes], *, level: int = LEVEL, threads: int = 2) -> Iterator[bytes]:
@@ -48,11 +57,11 @@ def gzip(chunks: Iterable[bytes], *, level: int = LEVEL, threads: int = 2) -> It
     another release of the libraries, or ISA-L's code for another processor, may give other bytes for the same content.
     Raises ``ValueError`` for a level or a number of threads that there is not.
     """
-    return (piece for piece, _ in pieces(chunks, repeat(MOST), level=level, threads=threads))
+    return (piece.data for piece in pieces(chunks, repeat(MOST), level=level, threads=threads))
 
 
-def pieces(chunks: Iterable[bytes], lengths: Iterator[int], *, level: int, threads: int) -> Iterator[tuple[bytes, int]]:
-    """``gzip`` in blocks of these ``lengths``, with each how many bytes of ``chunks`` are in all that came so far."""
+def pieces(chunks: Iterable[bytes], lengths: Iterator[int], *, level: int, threads: int) -> Iterator[Piece]:
+    """``gzip`` in blocks of these ``lengths``."""
     check_level(level)
     if threads < 1:
         raise ValueError(f"threads={threads}: use 1 or more")
@@ -65,8 +74,18 @@ def check_level(level: int) -> None:
         raise ValueError(f"level={level} is no gzip level: use 0 to 9")
 
 
-def _pieces(chunks: Iterable[bytes], lengths: Iterator[int], level: int, threads: int) -> Iterator[tuple[bytes, int]]:
-    yield _HEADER, 0
+def compressor(level: int) -> str:
+    """The libraries, with their releases, that make the same bytes again.
+
+    >>> compressor(2).split()[0], compressor(9).split()[0]
+    ('isal', 'zlib')
+    """
+    fast = f"isal {isal.__version__}"
+    return fast if level <= _FAST else f"zlib {zlib.ZLIB_RUNTIME_VERSION}, {fast}"
+
+
+def _pieces(chunks: Iterable[bytes], lengths: Iterator[int], level: int, threads: int) -> Iterator[Piece]:
+    yield Piece(_HEADER)
     checksum = length = 0
     spare = [io.BytesIO() for _ in range(threads + 1)]
     blocks = _blocks(chunks, lengths, spare)
@@ -75,11 +94,11 @@ def _pieces(chunks: Iterable[bytes], lengths: Iterator[int], level: int, threads
         deflated = (_deflate(block, level) for block in first)  # to start a thread would take as long
     else:
         deflated = _side_by_side(chain(first, blocks), spare, level, threads)
-    for compressed, block_checksum, block_length in deflated:
-        checksum = isal_zlib.crc32_combine(checksum, block_checksum, block_length)
-        length += block_length
-        yield compressed, length
-    yield _LAST_BLOCK + struct.pack("<II", checksum, length & 0xFFFFFFFF), length
+    for piece, block_checksum in deflated:
+        checksum = isal_zlib.crc32_combine(checksum, block_checksum, piece.size)
+        length += piece.size
+        yield piece
+    yield Piece(_LAST_BLOCK + struct.pack("<II", checksum, length & 0xFFFFFFFF))
 
 
 def _side_by_side(
@@ -124,7 +143,8 @@ def _deflate(block: io.BytesIO, level: int) -> _Deflated:
             compressed = _stored(content)
         elif level > _FAST:
             compressed = _compressed(content, level)
-        return _Deflated(compressed, isal_zlib.crc32(content), len(content))
+        digest = hashlib.sha256(compressed).digest()
+        return _Deflated(Piece(compressed, len(content), digest), isal_zlib.crc32(content))
 
 
 def _compressed(content: memoryview, level: int) -> bytes:

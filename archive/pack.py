@@ -1,18 +1,40 @@
-"""A tree as a ``.tar.gz`` stream."""
+"""A tree as a ``.tar.gz`` stream, with an index at its end."""
 
+import hashlib
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import NamedTuple
 
-from .gzip import LEVEL, pieces
+from .gzip import LEVEL, compressor, pieces
+from .indexing import IndexWriter
 from .tar import tar_in_blocks
 from .tree import Entry, Tree
+
+
+class Proof(NamedTuple):
+    """The SHA-256 of an archive's tar stream and of its index, as lower-case hex."""
+
+    tar_sha256: str
+    index_sha256: str
+
+
+class Packed(NamedTuple):
+    """A piece of an archive; ``content`` are the bytes of files that are, whole, in all that came so far.
+
+    The last one has the ``proof`` of the archive.
+    """
+
+    data: bytes
+    content: int
+    proof: Proof | None = None
 
 
 def pack(tree: Tree, *, level: int = LEVEL, threads: int = 2, mtime: int | None = None) -> Iterator[bytes]:
     """``tar(tree)`` as gzip: the same bytes for the same tree, with memory bounded by threads x 1 MiB, not by the tree.
 
     Where a block begins depends on the members nearby, so that what a change leaves as it is keeps most of its bytes.
+    Behind them is an index, which readers of gzip pass over (docs/format.md); of it, some bytes for each member are held.
     Raises what reading the tree raises (``SourceChangedError``, ``SourceError``).
 
     >>> import gzip, io, tarfile
@@ -20,20 +42,20 @@ def pack(tree: Tree, *, level: int = LEVEL, threads: int = 2, mtime: int | None 
     >>> tarfile.open(fileobj=io.BytesIO(archive)).getnames()
     ['a', 'a/b.txt']
     """
-    chunks, lengths = tar_in_blocks(tree, mtime=mtime)
-    return (piece for piece, _ in pieces(chunks, lengths, level=level, threads=threads))
+    return (piece.data for piece in packed(tree, level=level, threads=threads, mtime=mtime))
 
 
-def pack_counted(
-    tree: Tree, *, level: int = LEVEL, threads: int = 2, mtime: int | None = None
-) -> Iterator[tuple[bytes, int]]:
-    """``pack``, with each piece how many bytes of the files' content are, whole, in all that came so far.
+def packed(tree: Tree, *, level: int = LEVEL, threads: int = 2, mtime: int | None = None) -> Iterator[Packed]:
+    """``pack``, with what is known of each piece.
 
-    >>> [content for _, content in pack_counted(Tree.of({"a/b.txt": b"hello"}))]
-    [0, 5, 5]
+    >>> *_, last = packed(Tree.of({"a/b.txt": b"hello"}))
+    >>> last.content, len(last.proof.index_sha256)
+    (5, 64)
     """
     read = 0
     ahead: deque[tuple[int, int]] = deque()
+    sha256 = hashlib.sha256()
+    index = IndexWriter()
 
     def counted(entry: Entry) -> Iterator[bytes]:
         nonlocal read
@@ -44,15 +66,29 @@ def pack_counted(
     def noted() -> Iterator[bytes]:
         end = before = 0
         for chunk in chunks:
+            sha256.update(chunk)
             end += len(chunk)
             if read > before:
                 before = read
                 ahead.append((end, read))
             yield chunk
 
-    chunks, lengths = tar_in_blocks(replace(tree, read=counted), mtime=mtime)
-    content = 0
-    for piece, packed in pieces(noted(), lengths, level=level, threads=threads):
-        while ahead and ahead[0][0] <= packed:
-            _, content = ahead.popleft()
-        yield piece, content
+    def packing() -> Iterator[Packed]:
+        content = data = done = 0
+        for piece in compressed:
+            data += len(piece.data)
+            done += piece.size
+            if piece.size:
+                index.block(len(piece.data), piece.size, piece.sha256)
+            while ahead and ahead[0][0] <= done:
+                _, content = ahead.popleft()
+            yield Packed(piece.data, content)
+        indexed = index.finish(data, sha256.hexdigest(), compressor=compressor(level), level=level)
+        proof = Proof(sha256.hexdigest(), indexed.sha256)
+        *first, last = indexed.pieces
+        yield from (Packed(piece, content) for piece in first)
+        yield Packed(last, content, proof)
+
+    chunks, lengths = tar_in_blocks(replace(tree, read=counted), mtime=mtime, told=index.member)
+    compressed = pieces(noted(), lengths, level=level, threads=threads)
+    return packing()

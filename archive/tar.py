@@ -7,11 +7,17 @@ Owner 0/0 and no names, modes 0644/0755, whole seconds: the same tree gives the 
 """
 
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from itertools import tee
+
+from isal import isal_zlib
 
 from .grid import Member, lengths
 from .tree import Entry, Kind, Tree
+
+Told = Callable[[Entry, bytes, int], object]
+"""Is told of a member that has passed, as it was written: its entry, its header, and the CRC-32 of its content."""
 
 BLOCK = 512
 _RECORD = 20 * BLOCK
@@ -34,14 +40,18 @@ def tar(tree: Tree, *, mtime: int | None = None) -> Iterator[bytes]:
     return _stream(tree, _headers(tree, mtime))
 
 
-def tar_in_blocks(tree: Tree, *, mtime: int | None = None) -> tuple[Iterator[bytes], Iterator[int]]:
-    """``tar``, and the lengths of the blocks that its grid cuts it into."""
+def tar_in_blocks(
+    tree: Tree, *, mtime: int | None = None, told: Told | None = None
+) -> tuple[Iterator[bytes], Iterator[int]]:
+    """``tar``, and the lengths of the blocks that its grid cuts it into; ``told`` hears of each member."""
     headers, ahead = tee(_headers(tree, mtime))
-    return _stream(tree, headers), lengths(_members(ahead))
+    return _stream(tree, headers, told), lengths(_members(ahead))
 
 
 def _headers(tree: Tree, mtime: int | None) -> Iterator[tuple[Entry, bytes]]:
-    return ((entry, _member(entry, entry.mtime if mtime is None else mtime)) for entry in tree.entries)
+    if mtime is None:
+        return ((entry, _member(entry, entry.mtime)) for entry in tree.entries)
+    return ((replace(entry, mtime=mtime), _member(entry, mtime)) for entry in tree.entries)
 
 
 def _members(headers: Iterable[tuple[Entry, bytes]]) -> Iterator[Member]:
@@ -50,23 +60,26 @@ def _members(headers: Iterable[tuple[Entry, bytes]]) -> Iterator[Member]:
         yield _encoded(entry.name), len(header), size + -size % BLOCK
 
 
-def _stream(tree: Tree, headers: Iterable[tuple[Entry, bytes]]) -> Iterator[bytes]:
+def _stream(tree: Tree, headers: Iterable[tuple[Entry, bytes]], told: Told | None = None) -> Iterator[bytes]:
     written = 0
     padding = b""
     for entry, header in headers:
         written += len(padding) + len(header)
         yield padding + header
         padding = b""
-        if entry.kind != "file":
-            continue
-        length = 0
-        for chunk in tree.read(entry):
-            length += len(chunk)
-            yield chunk
-        if length != entry.size:
-            raise ValueError(f"{entry.name!r} gave {length} bytes where {entry.size} were announced")
-        written += length
-        padding = bytes(-length % BLOCK)
+        length = checksum = 0
+        if entry.kind == "file":
+            for chunk in tree.read(entry):
+                length += len(chunk)
+                if told is not None:
+                    checksum = isal_zlib.crc32(chunk, checksum)
+                yield chunk
+            if length != entry.size:
+                raise ValueError(f"{entry.name!r} gave {length} bytes where {entry.size} were announced")
+            written += length
+            padding = bytes(-length % BLOCK)
+        if told is not None:
+            told(entry, header, checksum)
     end = padding + bytes(2 * BLOCK)
     yield end + bytes(-(written + len(end)) % _RECORD)
 

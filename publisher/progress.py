@@ -10,6 +10,8 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple, Protocol, TypeVar
 
+from .archive import Packed, Proof
+
 _MOST_AHEAD = 10_000
 """So many pieces of an archive, of a MiB of the source at most, are told apart until they arrive: a store may not tell."""
 
@@ -162,15 +164,16 @@ class Share:
     def __init__(self, meter: Meter) -> None:
         self._meter = meter
         self.is_watched = meter.is_watched
+        self.proof: Proof | None = None
         self._ahead: deque[tuple[int, int]] | None = None
         self._arrived = self._moved = 0
 
-    def packed(self, pieces: Iterable[tuple[bytes, int]]) -> Iterator[bytes]:
-        """The pieces of an archive, each of which is given with the bytes of the source in all that came so far."""
+    def packed(self, pieces: Iterable[Packed]) -> Iterator[bytes]:
+        """The bytes of an archive, whose ``proof`` is known once all of its pieces came."""
         ahead: deque[tuple[int, int]] = deque()
         self._ahead = ahead
         end = before = 0
-        for piece, content in pieces:
+        for piece, content, self.proof in pieces:
             end += len(piece)
             if content > before:
                 before = content

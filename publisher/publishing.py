@@ -17,7 +17,7 @@ from os import PathLike
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Unpack
 
 from . import surroundings
-from .archive import Entry, Selection, SourceError, Tree, dereference, pack, pack_counted, scan, selection
+from .archive import Entry, Packed, Proof, Selection, SourceError, Tree, dereference, packed, scan, selection
 from .archive.gzip import LEVEL, check_level
 from .archive.scan import Special, Symlinks, check_choices
 from .archive.selection import sensitive
@@ -393,21 +393,22 @@ def sent(
     manner: Manner,
     *,
     told: Tell | None = None,
-    packed: Iterator[tuple[bytes, int]] | None = None,
+    archive: Iterator[Packed] | None = None,
 ) -> Sent:
     """What came of publishing ``tree``, where that was ``foreseen``. The store is opened meanwhile.
 
-    An archive is ``packed`` already, if that is given: the pieces that ``packed_counted`` gives.
+    The ``archive`` is packed already, if that is given: what ``packed_for`` gives.
     """
     meter = _meter(tree, foreseen, told)
     meter.begin()
     opening = opened.begin()
     if foreseen.encoding == "gzip":
         share = Share(meter)
-        pieces = _packed(tree, manner, share) if packed is None else share.packed(packed)
+        pieces = share.packed(packed_for(tree, manner) if archive is None else archive)
         _, chunks = begun(pieces, lambda size: size >= _AHEAD or opening.done())
         store = opening.result()
         done = _publish_object(store, located(foreseen, store), chunks, "application/gzip", manner, share=share)
+        done = done._replace(result=_proved(done.result, share.proof))
     elif foreseen.encoding == "plain":
         store = opening.result()
         done = _publish_files(store, located(foreseen, store), tree, manner, meter)
@@ -427,16 +428,16 @@ def _meter(tree: Tree, foreseen: PublishedResult, told: Tell | None) -> Meter:
     return Meter(told, tree.size, len(tree.files) if foreseen.encoding == "plain" else 1, known=not is_stream(tree))
 
 
-def _packed(tree: Tree, manner: Manner, share: Share) -> Iterator[bytes]:
-    """The archive, of which ``share`` knows what of the source is in it, where somebody wants to know."""
-    if share.is_watched:
-        return share.packed(packed_counted(tree, manner))
-    return pack(tree, level=_level(manner), threads=processors(), mtime=manner.mtime)
+def packed_for(tree: Tree, manner: Manner) -> Iterator[Packed]:
+    """The archive in pieces."""
+    return packed(tree, level=_level(manner), threads=processors(), mtime=manner.mtime)
 
 
-def packed_counted(tree: Tree, manner: Manner) -> Iterator[tuple[bytes, int]]:
-    """The archive in pieces, each with the bytes of the source that are in all that came so far."""
-    return pack_counted(tree, level=_level(manner), threads=processors(), mtime=manner.mtime)
+def _proved(result: PublishedResult, proof: Proof | None) -> PublishedResult:
+    """``result`` with what proves parts of it, where it is this very archive."""
+    if proof is None or result.checksum_sha256 is None:
+        return result
+    return replace(result, tar_sha256=Checksum(proof.tar_sha256), index_sha256=Checksum(proof.index_sha256))
 
 
 def _level(manner: Manner) -> int:
@@ -490,7 +491,11 @@ def _publish_object(
         if standing is not None and standing.is_same:
             found, checksum = standing.found, Checksum(ours.hexdigest())
             result = replace(
-                result, version_id=found.version_id, checksum_sha256=checksum, store_checksum=found.checksum
+                result,
+                version_id=found.version_id,
+                checksum_sha256=checksum,
+                store_checksum=found.checksum,
+                size=found.size,
             )
         if manner.if_exists == "skip":
             check_same(standing, error)
@@ -526,7 +531,13 @@ def _written(
 
 def _whole(result: PublishedResult, written: Written) -> PublishedResult:
     checksum = Checksum(written.sha256)
-    return replace(result, version_id=written.version_id, checksum_sha256=checksum, store_checksum=written.checksum)
+    return replace(
+        result,
+        version_id=written.version_id,
+        checksum_sha256=checksum,
+        store_checksum=written.checksum,
+        size=written.size,
+    )
 
 
 def _publish_files(store: Store, result: PublishedResult, tree: Tree, manner: Manner, meter: Meter) -> Sent:

@@ -1,8 +1,9 @@
 """What was published, and where: enough for anybody to fetch and verify it (specification, "Published Result Spec")."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Self
+from typing import Any, Self
 
 from .bacalhau import Source, is_input, read_input, written_input
 from .checksum import Checksum
@@ -14,6 +15,7 @@ from .places import ENCODINGS, check_name, check_place, check_type
 
 WRAPPER = "PublishedResult"
 _LONGEST_VERSION = 1024  # https://docs.aws.amazon.com/AmazonS3/latest/userguide/versioning-workflows.html
+_SIZE = re.compile(r"[0-9]{1,19}")
 _NAMES = {
     "Bucket": "bucket",
     "Key": "key",
@@ -22,7 +24,11 @@ _NAMES = {
     "ChecksumSHA256": "checksum_sha256",
     "VersionID": "version_id",
     "Encoding": "encoding",
+    "Size": "size",
+    "TarSHA256": "tar_sha256",
+    "IndexSHA256": "index_sha256",
 }
+_CHECKSUMS = {"ChecksumSHA256", "TarSHA256", "IndexSHA256"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +41,8 @@ class PublishedResult:
     names' bytes. It may be given as hex, as hex after ``0x``, or as base64. ``version_id`` is ``None`` where the store
     keeps no versions. ``store_checksum`` is the SHA-256 that S3 keeps of the object, as it reports it; it is known of
     what was just published, stands in no mapping but an input source's, and makes no difference between results.
+    ``size`` are the bytes of an object. Of an archive, ``tar_sha256`` is the SHA-256 of its tar stream, which is the
+    same whatever compressed it, and ``index_sha256`` that of its index, which proves each part of it (docs/format.md).
     ``claimed`` says that a mapping was read, whose author may be anybody: what it names is used only as far as
     ``keystow.trust`` admits it. Raises ``ResultError`` for values that cannot be.
     """
@@ -49,6 +57,9 @@ class PublishedResult:
     encoding: str = "gzip"
     store_checksum: str | None = field(default=None, compare=False)
     claimed: bool = field(default=False, compare=False, repr=False)
+    size: int | None = None
+    tar_sha256: Checksum | None = None
+    index_sha256: Checksum | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "type", check_type(self.type, ResultError))
@@ -64,8 +75,11 @@ class PublishedResult:
                 f"{WRAPPER}.Params.VersionID is {self.version_id[:80]!r}, which no store gives: "
                 f"it has 1 to {_LONGEST_VERSION} characters that can be printed"
             )
-        if self.checksum_sha256 is not None:
-            object.__setattr__(self, "checksum_sha256", Checksum(self.checksum_sha256))
+        for name in ("checksum_sha256", "tar_sha256", "index_sha256"):
+            if (value := getattr(self, name)) is not None:
+                object.__setattr__(self, name, Checksum(value))
+        if self.size is not None and (type(self.size) is not int or self.size < 0):
+            raise ResultError(f"{WRAPPER}.Params.Size is {self.size!r}: write a number of bytes")
 
     @property
     def url(self) -> str:
@@ -86,15 +100,11 @@ class PublishedResult:
         kind, values = read_params(
             mapping, wrapper=WRAPPER, names=_NAMES, required=("Bucket", "Key"), error=ResultError
         )
-        checksum = values.pop("ChecksumSHA256", None)
-        encoding = values.pop("Encoding", "gzip").lower()
-        return cls(
-            type=kind,
-            **{_NAMES[name]: value for name, value in values.items()},
-            encoding=encoding,
-            checksum_sha256=None if checksum is None else Checksum(checksum),
-            claimed=True,
-        )
+        said: dict[str, Any] = {_NAMES[name]: value for name, value in values.items()}
+        said["encoding"] = said.get("encoding", "gzip").lower()
+        if "size" in said:
+            said["size"] = _size(said["size"])
+        return cls(type=kind, **said, claimed=True)
 
     @classmethod
     def parse(cls, text: str) -> Self:
@@ -165,7 +175,7 @@ class PublishedResult:
         params = {}
         for name, attribute in _NAMES.items():
             value = getattr(self, attribute)
-            if name == "ChecksumSHA256" and value is not None:
+            if name in _CHECKSUMS and value is not None:
                 value = f"0x{value}"
             if value is not None and (name, value) != ("Encoding", "gzip"):
                 params[name] = str(value)
@@ -177,6 +187,12 @@ def _check_file(key: str) -> None:
         file_key(key)
     except KeyRuleError as error:
         raise ResultError(str(error)) from None
+
+
+def _size(text: str) -> int:
+    if not _SIZE.fullmatch(text):
+        raise ResultError(f"{WRAPPER}.Params.Size is {text[:80]!r}: write a number of bytes")
+    return int(text)
 
 
 def _is_version(text: str) -> bool:

@@ -12,13 +12,13 @@ from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import cache, partial
-from operator import itemgetter
+from operator import attrgetter
 from os import PathLike
 from queue import Empty, SimpleQueue
 from typing import Literal, NamedTuple, Unpack
 
 from . import surroundings
-from .archive import Tree
+from .archive import Packed, Tree
 from .archive.scan import Special, Symlinks
 from .backends import Credentials, Store
 from .backends.options import CustomerKey
@@ -30,7 +30,7 @@ from .ending import Ending, ended_by
 from .errors import SpecError
 from .keys import Context
 from .progress import Tell
-from .publishing import Destination, IfExists, Manner, Sent, Source, packed_counted, selected, sent, tree_of
+from .publishing import Destination, IfExists, Manner, Sent, Source, packed_for, selected, sent, tree_of
 from .raw import is_stream
 from .result import PublishedResult
 from .root import KeystowError
@@ -187,8 +187,8 @@ def sent_each(trees: Sequence[Tree], ways: Sequence[Way]) -> Iterator[tuple[int,
         way = ways[number]
         try:
             with closing(Opened(partial(store, number))) as opened:
-                tree, packed = passed.to(number)
-                return sent(tree, way.foreseen, opened, way.manner, told=way.told, packed=packed)
+                tree, archive = passed.to(number)
+                return sent(tree, way.foreseen, opened, way.manner, told=way.told, archive=archive)
         finally:
             passed.leave(number)
 
@@ -229,22 +229,22 @@ class _Passed:
         takers = [number for number, way in enumerate(ways) if self._is_stream or way.to.encoding == "gzip"]
         self._places = {number: place for place, number in enumerate(takers)}
         pieces = self._pieces(ways, takers[0]) if takers else iter(())
-        self._shared = Shared(pieces, len(takers), _AHEAD, lambda piece: len(piece[0]))
+        self._shared = Shared(pieces, len(takers), _AHEAD, lambda piece: len(piece.data))
 
-    def _pieces(self, ways: Sequence[Way], number: int) -> Iterator[tuple[bytes, int]]:
+    def _pieces(self, ways: Sequence[Way], number: int) -> Iterator[Packed]:
         tree = self._trees[number]
         if not self._is_stream:
-            return packed_counted(tree, ways[number].manner)
-        return ((piece, 0) for piece in tree.read(tree.files[0]))
+            return packed_for(tree, ways[number].manner)
+        return (Packed(piece, 0) for piece in tree.read(tree.files[0]))
 
-    def to(self, number: int) -> tuple[Tree, Iterator[tuple[bytes, int]] | None]:
+    def to(self, number: int) -> tuple[Tree, Iterator[Packed] | None]:
         """The tree for that destination, and its archive if it takes one."""
         tree, place = self._trees[number], self._places.get(number)
         if place is None:
             return tree, None
         pieces = self._shared.reader(place)
         if self._is_stream:
-            return replace(tree, read=lambda _: map(itemgetter(0), pieces)), None
+            return replace(tree, read=lambda _: map(attrgetter("data"), pieces)), None
         return tree, pieces
 
     def leave(self, number: int) -> None:
