@@ -61,7 +61,9 @@ def data_and_index(
     end = struct.pack("<II", zlib.crc32(stream), len(stream) & 0xFFFFFFFF)
     data = HEADER + b"".join(blocks) + b"\x03\x00" + end
     writer = IndexWriter()
-    tellings = [(len(each), len(content), hashlib.sha256(each).digest()) for each, content in zip(blocks, contents, strict=True)]
+    tellings = [
+        (len(each), len(content), hashlib.sha256(each).digest()) for each, content in zip(blocks, contents, strict=True)
+    ]
     for telling in tellings[:blocks_first]:
         writer.block(*telling)
     for member in told(tree, stream, mtime):
