@@ -13,7 +13,7 @@ from typing import NamedTuple, Protocol, TypeVar
 from .archive import Packed, Proof
 
 _MOST_AHEAD = 10_000
-"""So many pieces of an archive, of a MiB of the source at most, are told apart until they arrive: a store may not tell."""
+"""So many pieces of an archive, each of 1 MiB of the source or less, are told apart until they arrive."""
 
 Piece = TypeVar("Piece", bytes, memoryview)
 
