@@ -28,8 +28,9 @@ LEVEL = 2
 _HEADER = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
 _LAST_BLOCK = b"\x03\x00"
 _FIRST_IN = 1 << 14  # of each member, as what lies behind each of many tiny ones is copied
-_FAST = 3
+_FAST = 2
 """Up to here the levels are ISA-L's, by which it is found out first whether a block shrinks at all."""
+_ZLIB = 4  # zlib's 3 is hardly faster, and of tables and logs it makes more than ISA-L's 2
 _MOST_STORED = 0xFFFF
 _IN = 1 << 19
 _OUT = 1 << 20
@@ -52,10 +53,12 @@ class _Deflated(NamedTuple):
 def gzip(chunks: Iterable[bytes], *, level: int = LEVEL, threads: int = 2) -> Iterator[bytes]:
     """``chunks`` compressed, with no name and no time in the header.
 
-    Level 0 stores, 1 to 3 are ISA-L's (fast; 2 is the default), 4 to 9 are zlib's (smaller, and many times slower). A
-    block that does not shrink is stored at any level. The bytes are the same for any ``threads`` and any chunking;
-    another release of the libraries, or ISA-L's code for another processor, may give other bytes for the same content.
-    Raises ``ValueError`` for a level or a number of threads that there is not.
+    Level 0 stores, 1 and 2 are ISA-L's (fast; 2 is the default), 4 to 9 are zlib's (smaller, and many times slower),
+    and 3 is 4. A block that does not shrink is stored at any level.
+
+    The bytes are the same for any ``threads`` and any chunking, and on every x86-64 processor with SSE4.2: at 0 with
+    any release of the libraries, at 1 and 2 with the same release of isal, from 3 on with the same of isal and zlib.
+    On ARM, 1 and 2 give others. Raises ``ValueError`` for a level or a number of threads that there is not.
     """
     return (piece.data for piece in pieces(chunks, repeat(MOST), level=level, threads=threads))
 
@@ -148,7 +151,7 @@ def _deflate(block: io.BytesIO, level: int) -> _Deflated:
 
 
 def _compressed(content: memoryview, level: int) -> bytes:
-    library = isal_zlib if level <= _FAST else zlib
+    library, level = (isal_zlib, level) if level <= _FAST else (zlib, max(level, _ZLIB))
     compressor = library.compressobj(level, zlib.DEFLATED, -zlib.MAX_WBITS)
     compressed: bytes = compressor.compress(content) + compressor.flush(zlib.Z_FULL_FLUSH)
     return compressed

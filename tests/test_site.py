@@ -82,7 +82,7 @@ def test_a_folder_of_pages_is_spelt_out_and_left_out_where_there_is_none(tmp_pat
 
 
 def test_the_picture_is_what_a_session_shows():
-    """If this fails, run `make help-files`. Checksums and sizes are passed over: compression is a processor's own."""
+    """If this fails, run `make help-files`. Sums and sizes are passed over: each release may compress otherwise."""
     played = subprocess.run(
         [sys.executable, "-c", "from share.picture import drawn, played; print(drawn(played()), end='')"],
         cwd=ROOT,
