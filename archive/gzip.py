@@ -12,7 +12,7 @@ import io
 import struct
 import zlib
 from collections import deque
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from functools import partial
 from itertools import chain, islice, repeat
 from typing import NamedTuple
@@ -38,7 +38,10 @@ _AHEAD = 2 * _OUT
 
 
 class Piece(NamedTuple):
-    """A piece of a gzip stream: a block of so many bytes of content, and its SHA-256 digest; or what is around them."""
+    """A piece of a gzip stream: a block of so many bytes of content, and its SHA-256 digest; or what is around them.
+
+    The last one has the digest of all the content.
+    """
 
     data: bytes
     size: int = 0
@@ -90,8 +93,9 @@ def compressor(level: int) -> str:
 def _pieces(chunks: Iterable[bytes], lengths: Iterator[int], level: int, threads: int) -> Iterator[Piece]:
     yield Piece(_HEADER)
     checksum = length = 0
+    sha256 = hashlib.sha256()
     spare = [io.BytesIO() for _ in range(threads + 1)]
-    blocks = _blocks(chunks, lengths, spare)
+    blocks = _hashed(_blocks(chunks, lengths, spare), sha256.update)
     first = list(islice(blocks, 2))
     if len(first) < 2:
         deflated = (_deflate(block, level) for block in first)  # to start a thread would take as long
@@ -101,7 +105,7 @@ def _pieces(chunks: Iterable[bytes], lengths: Iterator[int], level: int, threads
         checksum = isal_zlib.crc32_combine(checksum, block_checksum, piece.size)
         length += piece.size
         yield piece
-    yield Piece(_LAST_BLOCK + struct.pack("<II", checksum, length & 0xFFFFFFFF))
+    yield Piece(_LAST_BLOCK + struct.pack("<II", checksum, length & 0xFFFFFFFF), sha256=sha256.digest())
 
 
 def _side_by_side(
@@ -136,6 +140,13 @@ def _blocks(chunks: Iterable[bytes], lengths: Iterator[int], spare: list[io.Byte
             rest, room = rest[room:], next(lengths)
         room -= block.write(rest)
     if block.tell():
+        yield block
+
+
+def _hashed(blocks: Iterable[io.BytesIO], update: Callable[[memoryview], object]) -> Iterator[io.BytesIO]:
+    for block in blocks:
+        with block.getbuffer() as buffer:
+            update(buffer[: block.tell()])
         yield block
 
 

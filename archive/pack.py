@@ -1,6 +1,5 @@
 """A tree as a ``.tar.gz`` stream, with an index at its end."""
 
-import hashlib
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import replace
@@ -34,8 +33,8 @@ def pack(tree: Tree, *, level: int = LEVEL, threads: int = 2, mtime: int | None 
     """``tar(tree)`` as gzip: the same bytes for the same tree, with memory bounded by threads x 1 MiB, not by the tree.
 
     Where a block begins depends on the members nearby, so that what a change leaves as it is keeps most of its bytes.
-    Behind them is an index, which readers of gzip pass over (docs/format.md); of it, some bytes for each member are held.
-    Raises what reading the tree raises (``SourceChangedError``, ``SourceError``).
+    Behind the blocks is an index, which readers of gzip pass over (docs/format.md). Of each member some bytes of it are
+    held. Raises what reading the tree raises (``SourceChangedError``, ``SourceError``).
 
     >>> import gzip, io, tarfile
     >>> archive = b"".join(pack(Tree.of({"a/b.txt": b"hello"})))
@@ -54,7 +53,6 @@ def packed(tree: Tree, *, level: int = LEVEL, threads: int = 2, mtime: int | Non
     """
     read = 0
     ahead: deque[tuple[int, int]] = deque()
-    sha256 = hashlib.sha256()
     index = IndexWriter()
 
     def counted(entry: Entry) -> Iterator[bytes]:
@@ -66,7 +64,6 @@ def packed(tree: Tree, *, level: int = LEVEL, threads: int = 2, mtime: int | Non
     def noted() -> Iterator[bytes]:
         end = before = 0
         for chunk in chunks:
-            sha256.update(chunk)
             end += len(chunk)
             if read > before:
                 before = read
@@ -83,8 +80,9 @@ def packed(tree: Tree, *, level: int = LEVEL, threads: int = 2, mtime: int | Non
             while ahead and ahead[0][0] <= done:
                 _, content = ahead.popleft()
             yield Packed(piece.data, content)
-        indexed = index.finish(data, sha256.hexdigest(), compressor=compressor(level), level=level)
-        proof = Proof(sha256.hexdigest(), indexed.sha256)
+        tar_sha256 = piece.sha256.hex()
+        indexed = index.finish(data, tar_sha256, compressor=compressor(level), level=level)
+        proof = Proof(tar_sha256, indexed.sha256)
         *first, last = indexed.pieces
         yield from (Packed(piece, content) for piece in first)
         yield Packed(last, content, proof)

@@ -1,13 +1,15 @@
 """What is said to be in the first pieces of an archive can be unpacked from them."""
 
+import hashlib
 import io
 import tarfile
 import zlib
 
 import pytest
 
-from keystow.archive import Tree, pack, pack_counted
+from keystow.archive import Tree, gunzip, pack, packed
 from keystow.archive.grid import MOST
+from keystow.archive.index import open_index
 
 TREES = {
     "nothing": {},
@@ -34,12 +36,25 @@ def content(archive):
 @pytest.mark.parametrize("tree", TREES.values(), ids=TREES)
 @pytest.mark.parametrize("threads", [1, 3])
 def test_so_much_content_is_in_what_came(tree, threads):
-    pieces = list(pack_counted(Tree.of(tree), threads=threads))
-    assert b"".join(piece for piece, _ in pieces) == b"".join(pack(Tree.of(tree)))
-    told = [count for _, count in pieces]
+    pieces = list(packed(Tree.of(tree), threads=threads))
+    assert b"".join(piece.data for piece in pieces) == b"".join(pack(Tree.of(tree)))
+    told = [piece.content for piece in pieces]
     assert told == sorted(told)
     assert told[-1] == sum(map(len, tree.values()))
     archive = b""
-    for piece, count in pieces:
-        archive += piece
-        assert count <= content(archive)
+    for piece in pieces:
+        archive += piece.data
+        assert piece.content <= content(archive)
+
+
+@pytest.mark.parametrize("tree", TREES.values(), ids=TREES)
+@pytest.mark.parametrize("level", [0, 2, 6])
+def test_the_last_piece_proves_the_archive(tree, level):
+    *pieces, last = packed(Tree.of(tree), level=level)
+    archive = b"".join(piece.data for piece in [*pieces, last])
+    index = open_index(lambda start, stop: archive[start:stop], len(archive), sha256=last.proof.index_sha256)
+    assert not any(piece.proof for piece in pieces)
+    assert last.proof.tar_sha256 == index.tar_sha256 == hashlib.sha256(b"".join(gunzip([archive]))).hexdigest()
+    assert index.level == level
+    found = {member.entry.name: b"".join(index.content(member)) for member in index if member.entry.kind == "file"}
+    assert found == tree
