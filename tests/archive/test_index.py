@@ -201,6 +201,15 @@ def test_what_matches_is_extracted(tmp_path):
     assert seen(tmp_path / "all") == seen(tmp_path / "source")
 
 
+def test_a_page_may_hold_nothing_but_the_end():
+    with small_pages():
+        made = archive(Tree.of({}), sizes=[512] * 20)
+    index = open_index(Ranges(made), len(made))
+    assert len(index._blocks) == 5
+    assert list(index) == []
+    assert b"".join(index.read(0, index.tar_size)) == bytes(10240)
+
+
 def test_an_archive_without_an_index_has_none():
     data, _ = data_and_index(MANY)
     for made in (data, b"", b"\x1f\x8b", bytes(1000)):

@@ -33,7 +33,7 @@ PROGRAMS = {
     "busybox": ["busybox", "gunzip", "-c"],
     "bsdcat": ["bsdcat"],
     "zstd": ["zstd", "-dc", "--format=gzip"],
-    "7z": ["7z", "e", "-si", "-so", "-tgzip"],
+    "7z": ["7zz", "e", "-si", "-so", "-tgzip"],
     "perl": ["perl", "-e", PERL],
     "node": ["node", "-e", NODE],
     "rapidgzip": ["rapidgzip", "-dc"],
