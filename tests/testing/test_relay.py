@@ -154,6 +154,23 @@ def test_what_was_carried_is_counted():
     assert (relay.connections, relay.carried) == (2, (8, 18))
 
 
+def test_a_count_that_was_interrupted_is_not_taken_for_the_next(monkeypatch):
+    with listening(Distance(0)) as (listener, relay), connect(relay) as client, accept(listener) as server:
+        with monkeypatch.context() as patch:
+            patch.setattr(relay, "_next_line", interrupted)
+            with pytest.raises(KeyboardInterrupt):
+                _ = relay.carried
+        client.sendall(b"question")
+        assert server.recv(100) == b"question"
+        assert relay.carried == (8, 0)
+
+
+def interrupted(process):
+    """When the answer is there, which is left unread."""
+    assert select.select([process.stdout], [], [], 60)[0]
+    raise KeyboardInterrupt
+
+
 # -- the time
 
 
@@ -398,6 +415,42 @@ def test_the_command_prints_its_url_and_ends_with_its_input():
             assert command.stdout.readline() == "1 8 0\n"
             command.stdin.close()
             assert command.wait(60) == 0
+
+
+@contextlib.contextmanager
+def with_files(most, listener, *limits):
+    """The command, which may have so many files open, and the address for its clients."""
+    program = ["sh", "-c", f'ulimit -n {most} && exec "$@"', "sh", *COMMAND, endpoint_of(listener), *limits]
+    with subprocess.Popen(program, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1) as command:
+        url = urlsplit(command.stdout.readline().strip())
+        with command.stdin:
+            yield command, (url.hostname, url.port)
+
+
+def test_connections_for_which_there_are_no_files_wait_until_others_end():
+    with contextlib.ExitStack() as ends:
+        listener = ends.enter_context(socket.create_server((LOOPBACK, 0)))
+        command, address = ends.enter_context(with_files(40, listener, "--round-trip=0"))
+        clients = [ends.enter_context(socket.create_connection(address, 60)) for _ in range(12)]
+        for number, client in enumerate(clients):
+            client.sendall(b"number %02d" % number)
+            with accept(listener) as server:
+                assert server.recv(100) == b"number %02d" % number
+            client.close()
+        command.stdin.write("asked\n")
+        assert command.stdout.readline() == "asked 12 108 0\n"
+
+
+def test_bytes_for_which_there_is_no_pipe_wait_until_others_have_arrived():
+    content = random.Random(0).randbytes(3 << 20)
+    with contextlib.ExitStack() as ends:
+        listener = ends.enter_context(socket.create_server((LOOPBACK, 0)))
+        _, address = ends.enter_context(with_files(12, listener))
+        client = ends.enter_context(socket.create_connection(address))
+        server = ends.enter_context(accept(listener))
+        pouring = in_background(send_all, client, [content])
+        assert all_of(server) == content
+        pouring.join()
 
 
 @pytest.mark.parametrize(

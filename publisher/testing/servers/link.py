@@ -2,9 +2,9 @@
 
 Strategy: the bytes stay in the kernel. ``splice`` moves them from a socket into a pipe when they are sent, and from the
 pipe into the other socket when they are due; what is held here is when, and how many. The delay is the same for all, so
-what was sent first is due first. When is asked after a read and a write, never before, so that no byte is early. After
-each round the thread rests for a multiple of the time that the round took: what comes meanwhile is moved at once, and
-the processor is left to those who are measured.
+what was sent first is due first, and a round looks at nothing but what is due and who sends. When is asked after a read
+and a write, never before, so that no byte is early. After each round the thread rests for a multiple of the time that
+the round took: what comes meanwhile is moved at once, and the processor is left to those who are measured.
 
 Not modelled: packets that are lost, and the slow start of TCP. A connection has its whole window from its beginning.
 """
@@ -19,7 +19,7 @@ import socket
 import struct
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 _RESTS, _LONGEST_REST = 9, (0.0002, 0.002)
 """How many times as long as a round a rest is; how many seconds at most, of a short and of a long round trip."""
@@ -31,6 +31,8 @@ _PIPE = 1 << 20
 """The size of a large pipe: what any user may ask for (``/proc/sys/fs/pipe-max-size``)."""
 _BUFFER = 1 << 20
 """The buffers of a socket, which count for no window: smaller than the kernel would let them become."""
+_FILES = 8
+"""How many a connection has: two sockets, two pipes of two ends, and one that is added to them."""
 _HOW = os.SPLICE_F_NONBLOCK | os.SPLICE_F_MOVE
 FIN, RESET = 0, -1
 """In place of a size: the sender sends no more, and the connection is no more."""
@@ -47,12 +49,6 @@ class Pipe:
         """Make it a large one, unless this user has too many of them."""
         with contextlib.suppress(OSError):
             fcntl.fcntl(self.inlet, fcntl.F_SETPIPE_SZ, _PIPE)
-
-    def is_full(self) -> bool:
-        """Whether it takes no more; how many bytes that are depends on how they came."""
-        poll = select.poll()
-        poll.register(self.inlet, select.POLLOUT)
-        return not poll.poll(0)
 
     def close(self) -> None:
         """Drop what it holds."""
@@ -72,8 +68,18 @@ class Link:
         """Whether it left bytes behind, and so sends all the time until it is looked at again."""
         self.carried = 0
         """How many bytes have arrived."""
-        self.lanes: dict[Lane, None] = {}
-        """Those that have something to do, in the order of their turns."""
+        self.lanes = 0
+        """How many there are."""
+        self.waiting: dict[Lane, None] = {}
+        """Those that have something to send, in the order of their turns."""
+        self.opening: deque[tuple[float, Lane, int]] = deque()
+        """When which connection is made, and its window."""
+        self.flight: deque[tuple[float, Lane, int]] = deque()
+        """When what is under way arrives, and its size."""
+        self.acknowledged: deque[tuple[float, Lane, int]] = deque()
+        """When which sender learns of how many bytes that they were received."""
+        self.arriving: dict[Lane, None] = {}
+        """Those that have something to deliver, to a receiver that takes it."""
 
     def arrival(self, size: int) -> float:
         """When so many bytes arrive that are sent now, behind all else."""
@@ -83,32 +89,39 @@ class Link:
     def work(self) -> None:
         """Send and deliver what can be by now."""
         now = time.monotonic()
-        for lane in self.lanes:
-            lane.settle(now)
+        for line in (self.opening, self.acknowledged):
+            for lane, size in _until(now, line):
+                lane.room += size
         if self.free <= now:
             self._send(now)
-        now = time.monotonic()
-        for lane in list(self.lanes):
-            lane.deliver(now)
-        self.is_waited_for = any(lane.wants_to_send(now) for lane in self.lanes)
+        for lane, size in _until(time.monotonic(), self.flight):
+            lane.arrive(size)
+        for lane in self.arriving:
+            lane.deliver()
+        self.arriving.clear()
 
     def _send(self, now: float) -> None:
         """Give each that waits a turn, until it is booked."""
         if not self.is_waited_for:
             self.free = now
-        waiting = [lane for lane in self.lanes if lane.wants_to_send(now)]
-        share = self.rate * (now + _AHEAD - self.free) / max(len(waiting), 1)
+        able = [lane for lane in self.waiting if lane.may_send()]
+        share = self.rate * (now + _AHEAD - self.free) / max(len(able), 1)
         turn = min(max(share, _PACKET, min(_TURN, self.rate * _AHEAD)), _RUN)
-        for lane in waiting:
+        for lane in able:
             if self.free < now + _AHEAD:
-                lane.send(math.ceil(turn))
-                self.lanes[lane] = self.lanes.pop(lane)  # whose turn is the last now
+                del self.waiting[lane]
+                if lane.send(math.ceil(turn)):
+                    self.waiting[lane] = None  # whose turn is the last now
 
-    def due(self, now: float) -> float:
+    def due(self) -> float:
         """When there is more to do, unless a socket says so before."""
-        due = [(lane, lane.due(now)) for lane in self.lanes]
-        self.lanes = {lane: None for lane, when in due if when < math.inf}
-        return min((when for _, when in due), default=math.inf)
+        self.is_waited_for = any(lane.may_send() for lane in self.waiting)
+        due = [line[0][0] for line in (self.opening, self.flight) if line]
+        if self.is_waited_for:
+            due.append(self.free)
+        elif self.waiting and self.acknowledged:
+            due.append(self.acknowledged[0][0])
+        return min(due, default=math.inf)
 
 
 class Lane:
@@ -117,108 +130,105 @@ class Lane:
     back: "Lane"
     """The other direction."""
 
-    def __init__(self, source: socket.socket, sink: socket.socket, link: Link, window: int, opens: float) -> None:
+    def __init__(self, source: socket.socket, sink: socket.socket, link: Link) -> None:
         self.source, self.sink, self.link = source, sink, link
-        self.readable = self.writable = False
-        """What the kernel said last: of the source, and of the sink."""
+        self.writable = False
+        """What the kernel said last of the sink."""
         self.sending = self.delivering = True
         self.room = 0
         """How many bytes more may be under way."""
-        self.acknowledged = deque([(opens, window)])
-        """When how much room there is again: all of it once the connection is made."""
-        self.flight: deque[tuple[float, int]] = deque()
-        """When what is under way arrives, and its size."""
+        self.arrived = 0
+        """How many bytes are there that the receiver has not taken."""
+        self.ending: int | None = None
+        """The end that has arrived behind them."""
         self.pipes = deque([Pipe()])
+        self.link.lanes += 1
+        self._unread = select.poll()
+        self._unread.register(source, select.POLLIN)
 
-    def settle(self, now: float) -> None:
-        """Take note of what the receiver has acknowledged by now."""
-        while self.acknowledged and self.acknowledged[0][0] <= now:
-            self.room += self.acknowledged.popleft()[1]
+    def may_send(self) -> bool:
+        """Whether there is room for what it has to send; the room ends where the receiver takes no more."""
+        return self.room > 0 and not self.arrived
 
-    def wants_to_send(self, now: float) -> bool:
-        """Whether there is something to send, and room for it; the room ends where the receiver takes no more."""
-        return self.readable and self.sending and self.room > 0 and not self._is_blocked(now)
-
-    def due(self, now: float) -> float:
-        """When there is more to do, unless a socket says so before."""
-        when = math.inf
-        if self.flight and not self._is_blocked(self.flight[0][0]):
-            when = self.flight[0][0]
-        if self.readable and self.sending and not self._is_blocked(now):
-            if self.room:
-                when = min(when, self.link.free)
-            elif self.acknowledged:
-                when = min(when, self.acknowledged[0][0])
-        return when
-
-    def _is_blocked(self, now: float) -> bool:
-        """Whether bytes have arrived that the receiver does not take."""
-        return bool(self.flight) and not self.writable and self.flight[0][0] <= now and self.flight[0][1] > 0
-
-    def send(self, most: int) -> None:
-        """Send what there is, up to so many bytes."""
-        size, ending = self._read(min(most, self.room))
-        if size:
-            self.room -= size
-            self.flight.append((self.link.arrival(size), size))
-        if ending is not None:
-            self.end(ending)
-
-    def _read(self, most: int) -> tuple[int, int | None]:
-        """How many bytes went into the pipes, and what came behind them."""
-        size = 0
-        while size < most and self.readable:
+    def send(self, most: int) -> bool:
+        """Send what there is, up to so many bytes; whether there is more."""
+        size, most = 0, min(most, self.room)
+        ending, more = None, True
+        while size < most and more:
+            pipe = self.pipes[-1]
             try:
-                moved = os.splice(self.source.fileno(), self.pipes[-1].inlet, most - size, flags=_HOW)
+                moved = os.splice(self.source.fileno(), pipe.inlet, most - size, None, None, _HOW)
             except BlockingIOError:
-                if self.pipes[-1].is_full():
-                    self.pipes.append(Pipe())
-                    self.pipes[-1].enlarge()
-                else:
-                    self.readable = False
+                more = self._has_more()
+                if more and pipe.held and not self._add_pipe():
+                    break
             except OSError:
-                return size, RESET
+                ending, more = RESET, False
             else:
                 if not moved:
-                    return size, FIN
-                self.pipes[-1].held += moved
+                    ending, more = FIN, False
+                pipe.held += moved
                 size += moved
-        return size, None
+                more = more and (size == most or self._has_more())
+        if size:
+            self.room -= size
+            self.link.flight.append((self.link.arrival(size), self, size))
+        if ending is not None:
+            self.end(ending)
+        return more
+
+    def _add_pipe(self) -> bool:
+        """Have another, behind one that is full; how many bytes that are depends on how they came. Whether there is."""
+        try:
+            self.pipes.append(Pipe())
+        except OSError:
+            return False  # as too many files are open
+        self.pipes[-1].enlarge()
+        return True
+
+    def _has_more(self) -> bool:
+        """Whether there is something to be read, be it the end; what comes later, the kernel will say."""
+        return bool(self._unread.poll(0))
 
     def end(self, how: int) -> None:
         """Send nothing more but the end, behind the last bytes."""
         self.sending = False
-        self.flight.append((self.link.arrival(0), how))
-        self.link.lanes[self] = None
+        self.link.waiting.pop(self, None)
+        self.link.flight.append((self.link.arrival(0), self, how))
 
-    def deliver(self, now: float) -> None:
+    def arrive(self, size: int) -> None:
+        """Have so many bytes to deliver, or an end, unless the connection is no more."""
+        if self.pipes:
+            if size > 0:
+                self.arrived += size
+            else:
+                self.ending = size
+            self.link.arriving[self] = None
+
+    def deliver(self) -> None:
         """Write what has arrived, as far as the receiver takes it."""
-        while self.flight and self.flight[0][0] <= now and not self._is_blocked(now):
-            arrived, size = self.flight.popleft()
-            if size <= 0:
-                self._deliver_end(size)
-            elif rest := size - self._write(size):
-                self.flight.appendleft((arrived, rest))
-
-    def _write(self, size: int) -> int:
-        """How many bytes the receiver took, of those that have arrived together."""
-        pipe = self.pipes[0]
-        try:
-            written = os.splice(pipe.outlet, self.sink.fileno(), min(size, pipe.held), flags=_HOW)
-        except BlockingIOError:
-            self.writable = False
-            return 0
-        except OSError:
-            self.back.end(RESET)
-            return size
-        pipe.held -= written
-        if not pipe.held and len(self.pipes) > 1:
-            self.pipes.popleft().close()
-        self.link.carried += written
-        self.acknowledged.append((time.monotonic() + self.link.delay, written))
-        return written
+        while self.arrived and self.writable:
+            pipe = self.pipes[0]
+            try:
+                written = os.splice(pipe.outlet, self.sink.fileno(), min(self.arrived, pipe.held), None, None, _HOW)
+            except BlockingIOError:
+                self.writable = False
+                return
+            except OSError:
+                self.back.end(RESET)
+                self.arrived = 0
+                break
+            pipe.held -= written
+            if not pipe.held and len(self.pipes) > 1:
+                self.pipes.popleft().close()
+            self.arrived -= written
+            self.link.carried += written
+            self.link.acknowledged.append((time.monotonic() + self.link.delay, self, written))
+        if self.ending is not None and not self.arrived:
+            self._deliver_end(self.ending)
 
     def _deliver_end(self, how: int) -> None:
+        self.ending = None
         if how == RESET:
             self.sink.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         else:
@@ -228,52 +238,70 @@ class Lane:
             if self.back.delivering:
                 return
         for lane in (self, self.back):
+            lane.link.lanes -= 1
+            lane.link.waiting.pop(lane, None)
             lane.sending = False
-            lane.flight.clear()
+            lane.arrived, lane.ending = 0, None
             lane.source.close()
-            for pipe in lane.pipes:
-                pipe.close()
+            while lane.pipes:
+                lane.pipes.pop().close()
+
+
+def _until(now: float, line: deque[tuple[float, Lane, int]]) -> Iterator[tuple[Lane, int]]:
+    """Those of the line whose time has come."""
+    while line and line[0][0] <= now:
+        yield line.popleft()[1:]
 
 
 class Passage:
     """A listening socket on ``host``, behind which there is a server at a distance.
 
-    ``address`` is the server's, ``round_trip`` in seconds, ``window`` in bytes, ``rate`` in bytes per second.
+    ``address`` is the server's, ``round_trip`` in seconds, ``window`` in bytes, ``rate`` in bytes per second, ``files``
+    how many may be open. Connections that would be too many wait until others have ended.
     """
 
     def __init__(
-        self, host: str, address: tuple[str, int], *, round_trip: float, window: int | None, rate: float | None
+        self,
+        host: str,
+        address: tuple[str, int],
+        *,
+        round_trip: float,
+        window: int | None,
+        rate: float | None,
+        files: int,
     ) -> None:
         self._listener = socket.create_server((host, 0), backlog=socket.SOMAXCONN)
         self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER)  # of those that it accepts, too
         self._listener.setblocking(False)
         self.port: int = self._listener.getsockname()[1]
-        self.connections = 0
-        """How many it has accepted."""
+        self._accepted = 0
         self.there, self.back = Link(round_trip / 2, rate), Link(round_trip / 2, rate)
         self._server = socket.getaddrinfo(address[0], address[1], type=socket.SOCK_STREAM)[0]
         self._half, self._window = round_trip / 2, window or 1 << 62
         self._rest = min(max(round_trip / 25, _LONGEST_REST[0]), _LONGEST_REST[1])
+        self._most = files // _FILES
         self._connecting: deque[tuple[float, socket.socket]] = deque()
         """When the server learns of a connection, and the client's end of it."""
         self._lanes: dict[int, Lane] = {}
         """By the file descriptor of its source."""
         self._epoll = select.epoll()
 
-    def run(self, control: int, asked: Callable[[], object]) -> None:
-        """Carry bytes until the file ``control`` ends; ``asked()`` is called for each line in it."""
-        due, listener = math.inf, self._listener.fileno()
+    def run(self, control: int, asked: Callable[[bytes], object]) -> None:
+        """Carry bytes until the file ``control`` ends; ``asked`` is called with each line in it."""
+        due, said, epoll, listener = math.inf, b"", self._epoll.fileno(), self._listener.fileno()
         while True:
             rested = time.monotonic()
             wait = None if due == math.inf else max(due - rested, 0)
-            ready, _, _ = select.select([control, listener, self._epoll.fileno()], [], [], wait)
+            files = [control, epoll, listener] if self._has_room() else [control, epoll]
+            ready, _, _ = select.select(files, [], [], wait)
             began = time.monotonic()
             if control in ready:
-                said = os.read(control, 1 << 10)
-                if not said:
+                more = os.read(control, 1 << 10)
+                if not more:
                     return
-                for _ in range(said.count(b"\n")):
-                    asked()
+                *lines, said = (said + more).split(b"\n")
+                for line in lines:
+                    asked(line)
             if listener in ready:
                 self._accept()
             if self._hear() or listener in ready or due <= began:
@@ -281,17 +309,21 @@ class Passage:
             rest = _RESTS * (time.monotonic() - began) - (began - rested)
             time.sleep(min(max(rest, 0), self._rest))
 
+    def counts(self) -> tuple[int, int, int]:
+        """How many connections it has accepted, and how many bytes have arrived at the server, and from it."""
+        return self._accepted, self.there.carried, self.back.carried
+
     def _hear(self) -> bool:
         """Take note of what the kernel says of the sockets; whether any of it is new."""
         is_new = False
         for descriptor, events in self._epoll.poll(0):
             lane = self._lanes[descriptor]
-            if events & ~select.EPOLLOUT and not lane.readable:
-                lane.readable = is_new = True
-                lane.link.lanes[lane] = None
+            if events & ~select.EPOLLOUT and lane.sending and lane not in lane.link.waiting:
+                lane.link.waiting[lane] = None
+                is_new = True
             if events & ~select.EPOLLIN and not lane.back.writable:
                 lane.back.writable = is_new = True
-                lane.back.link.lanes[lane.back] = None
+                lane.back.link.arriving[lane.back] = None
         return is_new
 
     def _work(self) -> float:
@@ -302,24 +334,28 @@ class Passage:
             self._hear()
         self.there.work()
         self.back.work()
-        now = time.monotonic()
         connecting = self._connecting[0][0] if self._connecting else math.inf
-        return min(connecting, self.there.due(now), self.back.due(now))
+        return min(connecting, self.there.due(), self.back.due())
+
+    def _has_room(self) -> bool:
+        """Whether one connection more has its files."""
+        return self.there.lanes + len(self._connecting) < self._most
 
     def _accept(self) -> None:
         with contextlib.suppress(BlockingIOError):
-            while True:
+            while self._has_room():
                 client, _ = self._listener.accept()
-                self.connections += 1
+                self._accepted += 1
                 self._connecting.append((time.monotonic() + self._half, client))
 
     def _connect(self, now: float, client: socket.socket) -> None:
         """Make a connection of the two of it; what the client sends leaves when it has heard of that."""
         server = socket.socket(self._server[0], socket.SOCK_STREAM)
         server.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER)
-        there = Lane(client, server, self.there, self._window, now + self._half)
-        back = Lane(server, client, self.back, self._window, now)
+        there, back = Lane(client, server, self.there), Lane(server, client, self.back)
         there.back, back.back = back, there
+        self.there.opening.append((now + self._half, there, self._window))
+        self.back.opening.append((now, back, self._window))
         for lane in (there, back):
             lane.source.setblocking(False)
             lane.source.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

@@ -51,7 +51,8 @@ class Relay:
     It moves bytes and reads none: clients that speak TLS, sign the Host header or keep connections do so through it.
     Each connection has its own window and delay, ends as the other side ends it, half a round trip later, and shares
     the rate with the others in turns. A server that is not there resets the connections. No packet is lost, and a
-    connection has its whole window at once, without TCP's slow start.
+    connection has its whole window at once, without TCP's slow start. Connections for which it may not have the files
+    open wait until others have ended.
 
     Raises ``ValueError`` for what is no endpoint.
     """
@@ -61,7 +62,7 @@ class Relay:
         self.endpoint, self.distance = endpoint, distance
         self._process: subprocess.Popen[bytes] | None = None
         self._url = ""
-        self._counted = (0, 0, 0)
+        self._asked, self._counted = 0, (0, 0, 0)
         self._lock = threading.Lock()
 
     def __enter__(self) -> Self:
@@ -136,9 +137,13 @@ class Relay:
         with self._lock:
             if self._process is not None:
                 assert self._process.stdin is not None
+                self._asked += 1
                 with contextlib.suppress(BrokenPipeError):
-                    self._process.stdin.write(b"\n")
-                connections, there, back = map(int, self._next_line(self._process).split())
+                    self._process.stdin.write(b"%d\n" % self._asked)
+                answer: list[int] = []
+                while len(answer) != 4 or answer[0] != self._asked:  # what answers one that was interrupted
+                    answer = [int(word) for word in self._next_line(self._process).split()]
+                _, connections, there, back = answer
                 self._counted = connections, there, back
             return self._counted
 
@@ -154,7 +159,7 @@ class Relay:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Relay until the input ends. Each line of it is answered by a line: connections, bytes there and bytes back."""
+    """Relay until the input ends. A line of it is answered by its own words, connections, bytes there, bytes back."""
     usual = Distance()
     parser = argparse.ArgumentParser(prog="python -m keystow.testing.servers.relay", description=_DESCRIPTION)
     parser.add_argument("endpoint", help="the server's, such as http://127.0.0.1:8333")
@@ -173,11 +178,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     from .link import Passage
 
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # six files a connection
-    passage = Passage(_HOST, (host, port), round_trip=far.round_trip, window=far.window, rate=far.rate)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    passage = Passage(_HOST, (host, port), round_trip=far.round_trip, window=far.window, rate=far.rate, files=most)
     _say(f"{scheme}://{_HOST}:{passage.port}")
     with contextlib.suppress(KeyboardInterrupt):
-        passage.run(sys.stdin.fileno(), lambda: _say(passage.connections, passage.there.carried, passage.back.carried))
+        passage.run(sys.stdin.fileno(), lambda line: _say(*line.decode(errors="replace").split(), *passage.counts()))
 
 
 def _say(*words: object) -> None:
