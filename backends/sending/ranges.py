@@ -210,7 +210,11 @@ class _Reading:
             if span is begun:
                 others = first
                 if came is not None:
-                    next(first)
+                    try:
+                        next(first)
+                    except BaseException:
+                        came.put(True)  # and nothing else is asked for
+                        raise
                     came.put(self._is_near)
                     if self._is_near:
                         return first
