@@ -17,7 +17,7 @@ import threading
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import CancelledError
-from contextlib import ExitStack, closing, suppress
+from contextlib import ExitStack, closing
 from functools import partial
 from queue import Empty, SimpleQueue
 from typing import NamedTuple
@@ -121,6 +121,7 @@ class _Reading:
 
     def pieces(self) -> Generator[bytes, None, None]:
         """The rest of it."""
+        self._ending = threading.Event()
         answers: list[Content] = []
         first = continued(partial(self._begun, self.at + RANGE, answers), self.at, patience=self._terms.patience)
         if self._known is not None:
@@ -141,16 +142,33 @@ class _Reading:
                 else:
                     closed.pop_all()
                     begun = range(self.at, self.at + came.length)
-                    yield from self._side_by_side(first, begun, self._spans(begun, end))
+                    yield from self._side_by_side(partial(self._collected, first), begun, self._spans(begun, end))
                     return
         yield from self._rest()
 
     def _at_once(self, first: Generator[bytes, None, None], end: int) -> Generator[bytes, None, None]:
         """``first``, which has not begun, and all behind it; if the store is near, one after the other."""
         came: SimpleQueue[bool] = SimpleQueue()
+        decision = threading.Lock()
+        decides = partial(decision.acquire, blocking=False)
+
+        def begin() -> Iterator[bytes]:
+            is_near = True  # if it fails, nothing else is asked for
+            try:
+                next(first)
+                is_near = self._is_near and decides()
+            finally:
+                came.put(is_near)
+            return first if is_near else self._collected(first)
+
+        def is_near() -> bool:
+            try:
+                return came.get(timeout=self._terms.near)
+            except Empty:
+                return not decides()
+
         begun = range(self.at, min(self.at + RANGE, end))
-        spans = _unless_told(came, self._terms.near, self._spans(begun, end))
-        yield from self._side_by_side(first, begun, spans, came)
+        yield from self._side_by_side(begin, begun, _unless(is_near, self._spans(begun, end)))
         if self.at < end:
             yield from self._rest()
 
@@ -169,7 +187,7 @@ class _Reading:
         is_whole = bool(answers) and (answers[0].length is None or answers[0].length > RANGE)
         stop = self._stop if is_whole or (self._stop is not None and self._stop < limit) else limit
         since = time.monotonic()
-        content = self._opened(stop, at, tag)
+        content = self._ranged(stop, at, tag)
         answers.append(content)
         if len(answers) > 1:
             return content
@@ -184,63 +202,50 @@ class _Reading:
     def _opened(self, stop: int | None, at: int, tag: str | None) -> Content:
         return self._open_at(at, stop, tag or self._tag)
 
+    def _ranged(self, stop: int | None, at: int, tag: str | None) -> Content:
+        """The same, as long as there is somebody to take it."""
+        self._check()
+        return self._opened(stop, at, tag)
+
+    def _check(self) -> None:
+        if self._ending.is_set():
+            raise CancelledError
+
     def _side_by_side(
-        self,
-        first: Generator[bytes, None, None],
-        begun: range,
-        spans: Iterator[range],
-        came: "SimpleQueue[bool] | None" = None,
+        self, begin: Callable[[], Iterator[bytes]], begun: range, spans: Iterator[range]
     ) -> Generator[bytes, None, None]:
-        """The ``spans``, of which that which has ``begun`` comes from ``first``.
+        """The content of the ``spans``, in order; that of the one that has ``begun`` is what ``begin`` gives."""
 
-        If that has not, ``came`` is told once it has, and whether the store is near; if it is, it comes as it is taken.
-        """
-        ending = threading.Event()
-
-        def check() -> None:
-            if ending.is_set():
-                raise CancelledError
-
-        def opened(stop: int, at: int, tag: str | None) -> Content:
-            check()
-            return self._opened(stop, at, tag)
-
-        def collected(span: range) -> Iterator[bytes]:
-            """The pieces of a range, by whoever works on it; the rest has begun, and comes as it is taken."""
+        def work(span: range) -> Iterator[bytes]:
+            """The pieces of a range; the rest has begun, and comes as it is taken."""
             if span is begun:
-                others = first
-                if came is not None:
-                    try:
-                        next(first)
-                    except BaseException:
-                        came.put(True)  # and nothing else is asked for
-                        raise
-                    came.put(self._is_near)
-                    if self._is_near:
-                        return first
-            else:
-                others = continued(partial(opened, span.stop), span.start, patience=self._terms.patience)
-                if len(span) > RANGE:
-                    return _begun_with(list(itertools.islice(others, 1)), others)
-            found: list[bytes] = []
-            with closing(others) as pieces:
-                for piece in pieces:
-                    check()
-                    found.append(piece)
-            return _taken(found)
+                return begin()
+            pieces = continued(partial(self._ranged, span.stop), span.start, patience=self._terms.patience)
+            if len(span) > RANGE:
+                return _begun_with(list(itertools.islice(pieces, 1)), pieces)
+            return self._collected(pieces)
 
         found = in_order(
-            collected,
+            work,
             spans,
             pace=self._terms.pace,
             weigh=lambda span: min(len(span), RANGE),
             most=self._terms.held,
             batch=0,
-            ending=ending,
+            ending=self._ending,
         )
         with closing(found):
             for _, pieces in found:
                 yield from pieces
+
+    def _collected(self, pieces: Generator[bytes, None, None]) -> Iterator[bytes]:
+        """All ``pieces``, by whoever works on them."""
+        found: list[bytes] = []
+        with closing(pieces):
+            for piece in pieces:
+                self._check()
+                found.append(piece)
+        return _taken(found)
 
     def _spans(self, begun: range, end: int) -> Iterator[range]:
         """``begun``, the ranges behind it that are asked for in time, and the rest."""
@@ -252,13 +257,11 @@ class _Reading:
             yield range(at, min(at + RANGE, end))
 
 
-def _unless_told(came: "SimpleQueue[bool]", seconds: float, spans: Iterator[range]) -> Iterator[range]:
-    """The first of the ``spans``, and the others unless ``came`` says within so many ``seconds`` that it is near."""
+def _unless(is_alone: Callable[[], bool], spans: Iterator[range]) -> Iterator[range]:
+    """The first of the ``spans``, and then the others unless it ``is_alone``."""
     yield next(spans)
-    with suppress(Empty):
-        if came.get(timeout=seconds):
-            return
-    yield from spans
+    if not is_alone():
+        yield from spans
 
 
 def _after_nothing(pieces: Generator[bytes, None, None]) -> Generator[bytes, None, None]:

@@ -304,7 +304,7 @@ def test_what_was_named_is_asked_for_at_once_and_of_that_version(server, store, 
     list(store.list())
     server.answer = lambda asked: honest(kind, asked)
     assert b"".join(store.read("key")) == DATA
-    assert pins(server) == (2 if near and kind == "gs" else 3) * [['7'] if kind == "gs" else '"7"']
+    assert pins(server) == (2 if near and kind == "gs" else 3) * [["7"] if kind == "gs" else '"7"']
 
 
 def test_what_was_replaced_since_it_was_named_is_read_as_it_is_now(server, store, kind, monkeypatch) -> None:

@@ -243,6 +243,32 @@ def test_of_what_is_known_and_near_the_rest_is_one_stream():
     assert server.asked == [(0, RANGE, '"1"'), (RANGE, None, '"1"')]
 
 
+def test_what_came_too_late_for_a_store_that_is_near_is_no_request_more(monkeypatch):
+    """Who waits and who asks measure by clocks of their own, and have to agree: here to the one it came at once."""
+    monkeypatch.setattr(ranges, "time", SimpleNamespace(monotonic=lambda: 0.0))
+    server = Server(bytes(12 * RANGE), chance=Halves())
+    others, taken = threading.Event(), []
+    whole = server.open_at
+
+    def open_at(start, stop, tag):
+        content = whole(start, stop, tag)
+        if start:
+            others.set()
+            return content
+        assert others.wait(60)
+        return content._replace(pieces=counted(content.pieces))
+
+    def counted(pieces):
+        for piece in pieces:
+            taken.append(len(piece))
+            yield piece
+
+    reading = in_ranges(open_at, pace=Pace(2, 2), patience=60, near=0.01, known=named(12 * RANGE))
+    next(reading)
+    assert sum(taken) == RANGE
+    assert len(b"".join(reading)) == 12 * RANGE - taken[0]
+
+
 @pytest.mark.parametrize(("near", "ahead"), [(0.0, 8 * RANGE), (60.0, 0)])
 def test_of_what_is_known_no_more_is_held(near, ahead):
     server = Server(bytes(100 * RANGE))
