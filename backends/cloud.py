@@ -3,12 +3,14 @@
 Strategy: the order of things stands here: what is checked first, what goes in one request and what in parts, how
 reading goes on, what is no error. Each cloud brings what makes one request, repeats it by its own rules, and
 understands its answer.
+
+What a listing or a look has named is remembered of large objects until they are read, so that all their ranges are
+asked for at once. It is a hint alone: what is read is what is there then.
 """
 
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
 from functools import lru_cache, partial
@@ -33,6 +35,7 @@ from .sending.budget import Budget
 from .sending.continuing import Content
 from .sending.digest import Digest
 from .sending.in_flight import ahead
+from .sending.known import Known, Version
 from .sending.limits import Bounds
 from .sending.parts import alone, part_size, parts
 from .sending.ranges import NEAR, in_ranges
@@ -69,6 +72,7 @@ class CloudStore(ABC):
     def __init__(self, name: str, bounds: Bounds, *, keyed: bool) -> None:
         self._name, self._bounds, self._is_keyed = name, bounds, keyed
         self._reading = ranges.pace(bounds.budget)
+        self._known = Known()
 
     @property
     def budget(self) -> Budget:
@@ -137,6 +141,7 @@ class CloudStore(ABC):
             patience=self._bounds.patience,
             near=NEAR if self.streams else 0.0,
             held=self.budget.held,
+            known=self._known.take(key, version_id),
         )
 
     def _opened(self, key: str, version_id: str | None, start: int, stop: int | None, tag: str | None) -> Content:
@@ -155,8 +160,7 @@ class CloudStore(ABC):
                 raise
             return Content(_nothing(), None)
         if tag not in {None, content.tag}:
-            with closing(content.pieces) as pieces:
-                next(pieces, None)  # what has not begun does nothing when it is closed
+            content.pieces.close()
             raise self._replaced(key)
         return content
 
@@ -165,7 +169,12 @@ class CloudStore(ABC):
 
     def stat(self, key: str, *, version_id: str | None = None) -> Stat:
         self._check(key)
-        return self._found(key, version_id)
+        return self._noted(self._found(key, version_id), version_id)
+
+    def _noted(self, found: Stat, version_id: str | None = None) -> Stat:
+        if found.size > ranges.RANGE and (tag := self._tag(found)) is not None:
+            self._known.add(found.key, version_id, Version(found.size, tag))
+        return found
 
     def list(self, prefix: str = "") -> Iterator[Stat]:
         check_text(prefix)
@@ -174,13 +183,13 @@ class CloudStore(ABC):
         while token is not None:
             following = partial(self._page, prefix, token, pages)
             came = following if self.budget.concurrency == 1 else ahead(following)
-            yield from objects
+            yield from map(self._noted, objects)
             if process == os.getpid():
                 objects, token = came()
             else:  # this process was forked, and the thread is not here
                 pages, process = Pages(), os.getpid()
                 objects, token = self._page(prefix, token, pages)
-        yield from objects
+        yield from map(self._noted, objects)
 
     def delete(self, key: str) -> None:
         self._check(key)
@@ -235,6 +244,10 @@ class CloudStore(ABC):
     @abstractmethod
     def _content(self, key: str, version_id: str | None, stop: int | None, start: int, tag: str | None) -> Content:
         """The content of an object from ``start`` on, asked for once; with a ``tag``, of that object alone."""
+
+    @abstractmethod
+    def _tag(self, found: Stat) -> str | None:
+        """What tells the version that was ``found`` from others, as ``Content.tag`` does; ``None`` if nothing does."""
 
     @abstractmethod
     def _found(self, key: str, version_id: str | None) -> Stat:

@@ -33,7 +33,7 @@ from .backends import (
 from .backends.endpoints import origin
 from .backends.opening import timeout_for
 from .backends.sending.budget import USUAL, Budget
-from .backends.sending.continuing import Content
+from .backends.sending.continuing import Content, begun
 from .backends.sending.limits import bounds
 from .backends.sending.ranges import in_ranges, pace
 from .backends.sending.repeating import UNAVAILABLE, retry_after
@@ -155,7 +155,7 @@ class Download:
             watch.end()
             answer.close()
             raise
-        return Content(self._pieces(answer, watch, announced.length), *announced)
+        return Content(begun(self._pieces(answer, watch, announced.length)), *announced)
 
     def _announced(self, answer: http.client.HTTPResponse, stop: int | None) -> "_Announced":
         """What is said by the first answer, to a request for all up to ``stop``; from here on that is what holds."""
@@ -189,6 +189,7 @@ class Download:
         """The bytes of a body, of which ``left`` are to come, if that is known."""
         process = os.getpid()
         try:
+            yield b""
             while left is None or left > 0:
                 if process != os.getpid():
                     raise StoreUnavailableError(f"{self.address}: it is read by the process that this was forked off")

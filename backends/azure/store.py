@@ -95,6 +95,9 @@ class AzureStore(CloudStore):
         size = self._container.understood(key, lambda: natural(said.content_range.rpartition("/")[2]))
         return Content((piece for piece in [content]), said.etag, len(content), size)
 
+    def _tag(self, found: Stat) -> str | None:
+        return f'"{found.etag}"'
+
     def _found(self, key: str, version_id: str | None) -> Stat:
         blob = self._container.blob(key)
         named = self._container.keyed | ({"version_id": version_id} if version_id is not None else {})

@@ -23,7 +23,7 @@ from keystow.backends.errors import (
 )
 from keystow.backends.loop import Loop
 from keystow.backends.options import CustomerKey, check_way
-from keystow.backends.sending.continuing import Content
+from keystow.backends.sending.continuing import Content, begun
 from keystow.backends.sending.limits import Bounds
 from keystow.backends.sending.parts import Body
 from keystow.backends.sending.progress import Progressing, may_have_left, progressing
@@ -145,7 +145,7 @@ class Bucket:
         except BaseException:
             self.loop.soon(response.close)
             raise
-        return Content(self._pieces(response, announced.length, request.key), tag, *announced)
+        return Content(begun(self._pieces(response, announced.length, request.key)), tag, *announced)
 
     async def _opened(self, request: Request) -> tuple[Any, Answer]:
         """An answer whose body is still to be read, but where it refuses."""
@@ -159,6 +159,7 @@ class Bucket:
     def _pieces(self, response: Any, left: int, key: str) -> Generator[bytes, None, None]:
         content = Progressing(Bounded(response.content, left), self.bounds.still)
         try:
+            yield b""
             while chunk := self.loop.run(self._sound(key, content.read(_CHUNK))):
                 left -= len(chunk)
                 yield chunk

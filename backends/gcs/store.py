@@ -89,6 +89,9 @@ class GCSStore(CloudStore):
         request = self._about(key, generation, alt="media")._replace(headers=headers)
         return self._bucket.content(request, answers.content, start, stop, generation)
 
+    def _tag(self, found: Stat) -> str | None:
+        return found.version_id
+
     def _about(self, key: str, generation: str | None, **query: str) -> Request:
         """A GET of an object's resource."""
         if generation is not None:

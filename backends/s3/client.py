@@ -17,6 +17,7 @@ from keystow.backends.endpoints import is_aws
 from keystow.backends.errors import StoreError, raise_alone
 from keystow.backends.loop import Loop
 from keystow.backends.sending.budget import MOST
+from keystow.backends.sending.continuing import begun
 from keystow.backends.sending.lines import LEAST, Line
 from keystow.backends.sending.parts import Body
 from keystow.backends.texts import keep_secret
@@ -26,7 +27,7 @@ from .client_http import ANSWER, careful_session, hand_on
 from .failures import unanswered
 from .place import Options
 from .provided import Provided, end_of
-from .requests import Answer, Request, begun
+from .requests import Answer, Request
 from .settings import (
     DEFAULT_REGION,
     ca_file_for,

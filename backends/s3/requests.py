@@ -87,12 +87,6 @@ class Answer(NamedTuple):
     content: Generator[bytes, None, None] | None = None
 
 
-def begun(content: Generator[bytes, None, None]) -> Generator[bytes, None, None]:
-    """``content``, past a first, empty piece: a generator that has not begun does nothing when it is closed."""
-    next(content)
-    return content
-
-
 class Form(NamedTuple):
     """A request as HTTP has it: ``query`` is encoded, and sorted as it is to be signed."""
 

@@ -25,6 +25,7 @@ from urllib.parse import urlsplit
 
 from keystow.backends.answers import MOST
 from keystow.backends.errors import CredentialsError, StoreUnavailableError, raise_alone
+from keystow.backends.sending.continuing import begun
 from keystow.backends.sending.forks import Alive, tell_in_children
 from keystow.backends.sending.in_flight import in_thread
 from keystow.backends.sending.limits import CONNECT
@@ -34,7 +35,7 @@ from keystow.backends.sending.parts import roomy
 from .answers import strange
 from .failures import unanswered
 from .place import Place
-from .requests import Answer, Form, Request, begun, form
+from .requests import Answer, Form, Request, form
 from .signature import signed
 
 if TYPE_CHECKING:

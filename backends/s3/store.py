@@ -23,7 +23,7 @@ from keystow.backends.errors import (
 from keystow.backends.options import CustomerKey, ObjectOptions, check_way
 from keystow.backends.permits import GIB, InParts, Permit, SignedRequest, Terms, parts_for
 from keystow.backends.sending.budget import USUAL, Budget
-from keystow.backends.sending.continuing import Content
+from keystow.backends.sending.continuing import Content, begun
 from keystow.backends.sending.limits import bounds
 from keystow.backends.sending.lines import Line
 
@@ -118,19 +118,19 @@ class S3Store(CloudStore):
                 return opened(start, stop, answer)
 
             found = self._bucket.once(request, line, understood)
-            strong = None if found.etag.startswith("W/") else found.etag
             pieces = self._exactly(found.announced.length, contents[0], key, line, stack.pop_all())
-            return Content(pieces, strong, *found.announced)
+            return Content(begun(pieces), _strong(found.etag), *found.announced)
 
     def _exactly(
         self, size: int, content: Generator[bytes, None, None], key: str, line: Line, until: ExitStack
     ) -> Generator[bytes, None, None]:
         """``content``, which has to have the ``size`` that was announced; then what ``until`` holds ends.
 
-        Whoever takes its pieces may take any time for it.
+        Whoever takes its pieces, of which the first is empty, may take any time for it.
         """
         with until:
             until.callback(content.close)
+            yield b""
             left = size
             for piece in content:
                 line.waits()
@@ -145,6 +145,9 @@ class S3Store(CloudStore):
             if left:
                 at = f" ({self.endpoint})" if self.endpoint else ""
                 raise StoreUnavailableError(f"{self._bucket.where(key)}: the content broke off{at}")
+
+    def _tag(self, found: Stat) -> str | None:
+        return None if found.etag is None else _strong(found.etag)
 
     def _found(self, key: str, version_id: str | None) -> Stat:
         params = {"VersionId": version_id} if version_id is not None else {}
@@ -192,8 +195,8 @@ class S3Store(CloudStore):
             )
         if most > 5 << 40:
             raise UnsupportedError(f"{self._bucket.where(key)}: an object of over 5 TiB cannot be stored")
-        begun: Begun = self._bucket.asked(Request("create_multipart_upload", key, said))
-        upload = {"UploadId": begun.upload_id}
+        made: Begun = self._bucket.asked(Request("create_multipart_upload", key, said))
+        upload = {"UploadId": made.upload_id}
         try:
             parts = [
                 self._request("upload_part", key, upload | {"PartNumber": number}, terms.seconds)
@@ -220,6 +223,10 @@ class S3Store(CloudStore):
         if not key:
             raise InvalidKeyError(f"s3://{self._bucket.name}: the key is empty")
         check_text(key)
+
+
+def _strong(etag: str) -> str | None:
+    return None if etag.startswith("W/") else etag
 
 
 def _is_header(value: str) -> bool:

@@ -24,13 +24,20 @@ class Content(NamedTuple):
     """The content of one answer, in pieces, of ``length`` bytes in all, of an object that has ``size``.
 
     ``tag`` tells this version of the object from others (a strong ETag, a generation); without one, content that
-    breaks off does not go on. Without a size, the pieces are all that there is.
+    breaks off does not go on. Without a size, the pieces are all that there is. They have ``begun``: to close them ends
+    the answer.
     """
 
     pieces: Generator[bytes, None, None]
     tag: str | None
     length: int | None = None
     size: int | None = None
+
+
+def begun(content: Generator[bytes, None, None]) -> Generator[bytes, None, None]:
+    """``content``, past a first, empty piece: a generator that has not begun does nothing when it is closed."""
+    next(content)
+    return content
 
 
 def continued(

@@ -4,6 +4,10 @@ Strategy: the first request asks for the first range alone, which is all there i
 the others and which version this is. If its answer came at once, the store is near, where one stream carries as much as
 many: the rest is one. Else each of the other ranges is asked for by itself, in a thread that collects it, and goes on
 where it breaks off. What is held is bounded in bytes.
+
+Where size and version are known before, only as long is waited for the first answer as a store that is near takes for
+it; then the other ranges are asked for, too, all of them of that version. If it is no longer there, nothing was handed
+on yet, and the object is read as if nothing had been known.
 """
 
 import itertools
@@ -15,12 +19,14 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import CancelledError
 from contextlib import ExitStack, closing
 from functools import partial
+from queue import Empty, SimpleQueue
 from typing import NamedTuple
 
-from keystow.backends.errors import ConflictError, StoreError
+from keystow.backends.errors import ConflictError, StoreError, StoreUnavailableError
 
 from .budget import USUAL, Budget
 from .continuing import Content, continued
+from .known import Version
 from .pace import Pace
 from .parts import HELD
 from .workers import in_order
@@ -51,16 +57,17 @@ def in_ranges(
     near: float = NEAR,
     until: float = math.inf,
     held: int = HELD,
+    known: Version | None = None,
 ) -> Generator[bytes, None, None]:
     """The content from ``start`` up to ``stop``, as ``continued`` gives it, several ranges at once if it is large.
 
     Those that are under way, or have come and are not yet taken, are ``held`` bytes at most, but for one alone that is
     more. What takes less than ``near`` seconds to begin comes in one stream from its second range on, and so does what
-    is left at the time ``until``, by ``time.monotonic()``. In a process that was forked meanwhile the rest is asked for
-    anew.
+    is left at the time ``until``, by ``time.monotonic()``. ``known`` is the version that the object has, as far as
+    somebody was told. In a process that was forked meanwhile the rest is asked for anew.
     """
     process = os.getpid()
-    reading = _Reading(open_at, start, stop, _Terms(pace, patience, near, until, held))
+    reading = _Reading(open_at, start, stop, _Terms(pace, patience, near, until, held), known)
     while True:
         try:
             with closing(reading.pieces()) as pieces:
@@ -68,9 +75,12 @@ def in_ranges(
                     reading.at += len(piece)
                     yield piece
         except StoreError as error:
-            if process == os.getpid() or isinstance(error, ConflictError) or not reading.goes_on:
+            if process != os.getpid():
+                if isinstance(error, ConflictError) or not reading.goes_on:
+                    raise
+                process = os.getpid()
+            elif isinstance(error, StoreUnavailableError) or not reading.forgets():
                 raise
-            process = os.getpid()
         else:
             return
 
@@ -88,10 +98,13 @@ class _Terms(NamedTuple):
 class _Reading:
     """An object that is read, up to where it is read ``at``."""
 
-    def __init__(self, open_at: Open, start: int, stop: int | None, terms: _Terms) -> None:
+    def __init__(
+        self, open_at: Open, start: int, stop: int | None, terms: _Terms, known: Version | None = None
+    ) -> None:
         self._open_at, self.at, self._stop, self._terms = open_at, start, stop, terms
         self._start = start
-        self._tag: str | None = None
+        self._known = known if known is not None and self._end(known.size) - start > RANGE else None
+        self._tag = None if self._known is None else self._known.tag
         self._is_near = False
 
     @property
@@ -99,82 +112,140 @@ class _Reading:
         """Whether what is asked for anew is of the same version as what came."""
         return self._tag is not None or self.at == self._start
 
+    def forgets(self) -> bool:
+        """Whether a version was known, and nothing is read of it; from then on, none is known."""
+        if self._known is None or self.at != self._start:
+            return False
+        self._known = self._tag = None
+        return True
+
     def pieces(self) -> Generator[bytes, None, None]:
         """The rest of it."""
+        self._ending = threading.Event()
         answers: list[Content] = []
         first = continued(partial(self._begun, self.at + RANGE, answers), self.at, patience=self._terms.patience)
+        if self._known is not None:
+            yield from self._at_once(first, self._end(self._known.size))
+            return
         with ExitStack() as closed:
             closed.callback(first.close)
-            head = list(itertools.islice(first, 1))
+            next(first)
             came, end = answers[0], self._stop
             if came.size is not None:
-                end = came.size if end is None else min(came.size, end)
+                end = self._end(came.size)
             if came.length is None or end is None or self.at + came.length >= end:
-                yield from _up_to(end, self.at, itertools.chain(head, first))
+                yield from _up_to(end, self.at, first)
                 return
             if came.tag is not None:
                 if self._is_near:
-                    yield from itertools.chain(head, first)
+                    yield from first
                 else:
                     closed.pop_all()
-                    yield from self._side_by_side(head, first, range(self.at, self.at + came.length), end)
+                    begun = range(self.at, self.at + came.length)
+                    yield from self._side_by_side(partial(self._collected, first), begun, self._spans(begun, end))
                     return
-        yield from continued(partial(self._opened, self._stop), self.at, patience=self._terms.patience)
+        yield from self._rest()
+
+    def _at_once(self, first: Generator[bytes, None, None], end: int) -> Generator[bytes, None, None]:
+        """``first``, which has not begun, and all behind it; if the store is near, one after the other."""
+        came: SimpleQueue[bool] = SimpleQueue()
+        decision = threading.Lock()
+        decides = partial(decision.acquire, blocking=False)
+
+        def begin() -> Iterator[bytes]:
+            is_near = True  # if it fails, nothing else is asked for
+            try:
+                next(first)
+                is_near = self._is_near and decides()
+            finally:
+                came.put(is_near)
+            return first if is_near else self._collected(first)
+
+        def is_near() -> bool:
+            try:
+                return came.get(timeout=self._terms.near)
+            except Empty:
+                return not decides()
+
+        begun = range(self.at, min(self.at + RANGE, end))
+        yield from self._side_by_side(begin, begun, _unless(is_near, self._spans(begun, end)))
+        if self.at < end:
+            yield from self._rest()
+
+    def _end(self, size: int) -> int:
+        return size if self._stop is None else min(size, self._stop)
+
+    def _rest(self) -> Generator[bytes, None, None]:
+        """All that is left, in one stream."""
+        return continued(partial(self._opened, self._stop), self.at, patience=self._terms.patience)
 
     def _begun(self, limit: int, answers: list[Content], at: int, tag: str | None) -> Content:
-        """The content up to ``limit``, or all of it if that is what the first of the ``answers`` was."""
+        """The content up to ``limit``, or all of it if that is what the first of the ``answers`` was.
+
+        A first, empty piece of that comes once it is known what comes.
+        """
         is_whole = bool(answers) and (answers[0].length is None or answers[0].length > RANGE)
         stop = self._stop if is_whole or (self._stop is not None and self._stop < limit) else limit
         since = time.monotonic()
-        answers.append(self._opened(stop, at, tag))
-        self._tag = self._tag or answers[-1].tag
+        content = self._ranged(stop, at, tag)
+        answers.append(content)
+        if len(answers) > 1:
+            return content
         self._is_near = time.monotonic() - since < self._terms.near
-        return answers[-1]
+        known = self._known
+        if known is not None and (content.size, content.length) != (known.size, min(limit, self._end(known.size)) - at):
+            content.pieces.close()
+            raise ConflictError("it has another size than it was said to have")
+        self._tag = self._tag or content.tag
+        return content._replace(pieces=_after_nothing(content.pieces))
 
     def _opened(self, stop: int | None, at: int, tag: str | None) -> Content:
         return self._open_at(at, stop, tag or self._tag)
 
+    def _ranged(self, stop: int | None, at: int, tag: str | None) -> Content:
+        """The same, as long as there is somebody to take it."""
+        self._check()
+        return self._opened(stop, at, tag)
+
+    def _check(self) -> None:
+        if self._ending.is_set():
+            raise CancelledError
+
     def _side_by_side(
-        self, head: list[bytes], first: Generator[bytes, None, None], begun: range, end: int
+        self, begin: Callable[[], Iterator[bytes]], begun: range, spans: Iterator[range]
     ) -> Generator[bytes, None, None]:
-        """``head`` and ``first``, which are the range that has ``begun``, and all behind it."""
-        ending = threading.Event()
+        """The content of the ``spans``, in order; that of the one that has ``begun`` is what ``begin`` gives."""
 
-        def check() -> None:
-            if ending.is_set():
-                raise CancelledError
-
-        def opened(stop: int, at: int, tag: str | None) -> Content:
-            check()
-            return self._opened(stop, at, tag)
-
-        def collected(span: range) -> Iterator[bytes]:
-            """The pieces of a range, by whoever works on it; the rest has begun, and comes as it is taken."""
-            others = continued(partial(opened, span.stop), span.start, patience=self._terms.patience)
-            found: list[bytes] = []
+        def work(span: range) -> Iterator[bytes]:
+            """The pieces of a range; the rest has begun, and comes as it is taken."""
             if span is begun:
-                found += head
-                head.clear()
-            elif len(span) > RANGE:
-                return _begun_with(list(itertools.islice(others, 1)), others)
-            with closing(first if span is begun else others) as pieces:
-                for piece in pieces:
-                    check()
-                    found.append(piece)
-            return _taken(found)
+                return begin()
+            pieces = continued(partial(self._ranged, span.stop), span.start, patience=self._terms.patience)
+            if len(span) > RANGE:
+                return _begun_with(list(itertools.islice(pieces, 1)), pieces)
+            return self._collected(pieces)
 
         found = in_order(
-            collected,
-            self._spans(begun, end),
+            work,
+            spans,
             pace=self._terms.pace,
             weigh=lambda span: min(len(span), RANGE),
             most=self._terms.held,
             batch=0,
-            ending=ending,
+            ending=self._ending,
         )
         with closing(found):
             for _, pieces in found:
                 yield from pieces
+
+    def _collected(self, pieces: Generator[bytes, None, None]) -> Iterator[bytes]:
+        """All ``pieces``, by whoever works on them."""
+        found: list[bytes] = []
+        with closing(pieces):
+            for piece in pieces:
+                self._check()
+                found.append(piece)
+        return _taken(found)
 
     def _spans(self, begun: range, end: int) -> Iterator[range]:
         """``begun``, the ranges behind it that are asked for in time, and the rest."""
@@ -184,6 +255,19 @@ class _Reading:
                 yield range(at, end)
                 return
             yield range(at, min(at + RANGE, end))
+
+
+def _unless(is_alone: Callable[[], bool], spans: Iterator[range]) -> Iterator[range]:
+    """The first of the ``spans``, and then the others unless it ``is_alone``."""
+    yield next(spans)
+    if not is_alone():
+        yield from spans
+
+
+def _after_nothing(pieces: Generator[bytes, None, None]) -> Generator[bytes, None, None]:
+    with closing(pieces):
+        yield b""
+        yield from pieces
 
 
 def _begun_with(head: list[bytes], rest: Generator[bytes, None, None]) -> Iterator[bytes]:

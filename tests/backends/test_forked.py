@@ -211,6 +211,9 @@ def test_a_listing_goes_on_in_both():
             following = pages.after(str(number + 1), objects=1) if number < 4 else None
             return [number], following
 
+        def _noted(self, found):
+            return found
+
     found = CloudStore.list(Listed(), "")
     assert next(found) == 0
     child = forked(lambda: list(found))

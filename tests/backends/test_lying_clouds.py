@@ -281,6 +281,41 @@ def test_content_that_breaks_off_is_that_of_one_version(faulty, store, kind) -> 
         list(store.read("key"))
 
 
+def named(kind):
+    """A listing, by which the object is of version 7."""
+    size = str(len(DATA)).encode()
+    said = LISTED[kind].body.replace(b'"size": "1"', b'"size": "%b", "generation": "7"' % size)
+    return LISTED[kind]._replace(body=said.replace(b">1<", b">%b<" % size).replace(b">0x1<", b">7<"))
+
+
+def pins(server):
+    """What each request for content was bound to."""
+    return [
+        asked.headers.get("if-match") or urllib.parse.parse_qs(asked.path.partition("?")[2]).get("generation")
+        for asked in server.asked
+        if asked.headers.get("x-ms-range") or asked.headers.get("range")
+    ]
+
+
+@pytest.mark.parametrize("near", [0.0, 60.0])
+def test_what_was_named_is_asked_for_at_once_and_of_that_version(server, store, kind, near, monkeypatch) -> None:
+    monkeypatch.setattr("keystow.backends.cloud.NEAR", near)
+    server.answer = lambda asked: named(kind)
+    list(store.list())
+    server.answer = lambda asked: honest(kind, asked)
+    assert b"".join(store.read("key")) == DATA
+    assert pins(server) == (2 if near and kind == "gs" else 3) * [["7"] if kind == "gs" else '"7"']
+
+
+def test_what_was_replaced_since_it_was_named_is_read_as_it_is_now(server, store, kind, monkeypatch) -> None:
+    monkeypatch.setattr("keystow.backends.cloud.NEAR", 0.0)
+    server.answer = lambda asked: named(kind)
+    list(store.list())
+    server.answer = lambda asked: honest(kind, asked, version="8")
+    assert b"".join(store.read("key")) == DATA
+    assert pins(server).count(None) == 1
+
+
 @pytest.mark.parametrize("fault", list(FAULTS.values()), ids=list(FAULTS))
 def test_a_fault_that_passes_is_survived(faulty, store, kind, fault) -> None:
     faulty([fault], lambda kind, asked: LISTED[kind])

@@ -428,3 +428,58 @@ def test_an_answer_of_another_version_than_was_asked_for_is_none(lied_to, engine
     with pytest.raises(ConflictError, match="replaced while it was read"):
         list(store.read("key"))
     assert store._bucket.lines._lines == set()
+
+
+def large(version, size=3 * RANGE):
+    """A server whose ``version`` of the object is the current one, but not to its listing."""
+
+    def answer(asked):
+        if asked.method == "HEAD":
+            return Lie(200, OBJECT | {"Content-Length": str(size)})
+        if "list-type" in asked.path:
+            return page(found(Key="key", Size=str(size), ETag="&quot;e&quot;"))
+        if asked.headers.get("if-match", version) != version:
+            return Lie(412, {}, b"<Error><Code>PreconditionFailed</Code></Error>")
+        start, last = asked.headers["range"].removeprefix("bytes=").split("-")
+        last = min(int(last or size), size - 1)
+        said = OBJECT | {"ETag": version, "Content-Range": f"bytes {start}-{last}/{size}"}
+        return Lie(206, said, bytes(last + 1 - int(start)))
+
+    return answer
+
+
+@pytest.mark.parametrize("look", [lambda store: list(store.list()), lambda store: store.stat("key")])
+def test_what_was_named_is_asked_for_at_once_and_of_that_version(lied_to, engine, look, monkeypatch):
+    monkeypatch.setattr("keystow.backends.cloud.NEAR", 0.0)
+    store, liar = lied_to(large('"e"'), engine)
+    look(store)
+    assert b"".join(store.read("key")) == bytes(3 * RANGE)
+    assert [asked.headers["if-match"] for asked in liar.asked[1:]] == 3 * ['"e"']
+
+
+@pytest.mark.parametrize("near", [0.0, 60.0])
+def test_what_was_replaced_since_it_was_named_is_read_as_it_is_now(lied_to, engine, near, monkeypatch):
+    """And nothing that was refused is looked after any more."""
+    monkeypatch.setattr("keystow.backends.cloud.NEAR", near)
+    store, liar = lied_to(large('"f"'), engine)
+    list(store.list())
+    assert b"".join(store.read("key")) == bytes(3 * RANGE)
+    assert {asked.headers.get("if-match") for asked in liar.asked[1:]} == {'"e"', None, '"f"'}
+    assert store._bucket.lines._lines == set()
+
+
+def test_a_small_object_is_asked_for_without_a_condition_whatever_was_named(lied_to, engine):
+    store, liar = lied_to(large('"f"', size=RANGE), engine)
+    list(store.list())
+    assert b"".join(store.read("key")) == bytes(RANGE)
+    assert [asked.headers.get("if-match") for asked in liar.asked[1:]] == [None]
+
+
+def test_whoever_stops_at_once_leaves_nothing_to_be_looked_after(lied_to, engine, monkeypatch):
+    monkeypatch.setattr("keystow.backends.cloud.NEAR", 0.0)
+    store, _ = lied_to(large('"e"'), engine)
+    list(store.list())
+    pieces = store.read("key")
+    next(pieces)
+    pieces.close()
+    assert store._bucket.lines._lines == set()

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from keystow.backends.errors import ConflictError, NotFoundError, StoreError, StoreUnavailableError
 from keystow.backends.sending import ranges
 from keystow.backends.sending.continuing import Content
+from keystow.backends.sending.known import Version
 from keystow.backends.sending.pace import Pace
 from keystow.backends.sending.ranges import in_ranges
 
@@ -79,13 +80,21 @@ class Server:
                 self.open -= 1
 
 
-def read(server, start=0, stop=None, pace=None, near=0.0, held=6 * RANGE):
-    return in_ranges(server.open_at, start, stop, pace=pace or Pace(2, 6), patience=60, near=near, held=held)
+def read(server, start=0, stop=None, pace=None, near=0.0, held=6 * RANGE, known=None):
+    return in_ranges(
+        server.open_at, start, stop, pace=pace or Pace(2, 6), patience=60, near=near, held=held, known=known
+    )
+
+
+def named(size, version=1):
+    """What was said of an object."""
+    return Version(size, f'"{version}"')
 
 
 CONTENTS = st.binary(max_size=20 * RANGE)
 CHANCES = st.integers(0, 1 << 32).map(random.Random)
 """Not hypothesis' own, as several threads draw."""
+NEARS = st.sampled_from([0.0, 0.001, 60.0])
 
 
 @settings(deadline=None)
@@ -95,6 +104,22 @@ def test_the_bytes_are_those_of_one_stream_for_any_size_range_and_fault(content,
     stop = data.draw(st.none() | st.integers(start, len(content) + 2 * RANGE))
     server = Server(content, chance=chance, faults=faults, heeds=heeds)
     assert b"".join(read(server, start, stop, near=near)) == content[start:stop]
+    assert not server.open
+
+
+@settings(deadline=None)
+@given(
+    *(CONTENTS, st.data(), CHANCES, st.floats(0, 0.3), st.booleans(), NEARS),
+    *(st.none() | st.integers(0, 25 * RANGE), st.integers(1, 2)),
+)
+def test_they_are_so_whatever_was_said_of_the_object_before(
+    content, data, chance, faults, heeds, near, size, version
+) -> None:
+    start = data.draw(st.integers(0, len(content)))
+    stop = data.draw(st.none() | st.integers(start, len(content) + 2 * RANGE))
+    server = Server(content, chance=chance, faults=faults, heeds=heeds)
+    known = named(len(content) if size is None else size, version)
+    assert b"".join(read(server, start, stop, near=near, known=known)) == content[start:stop]
     assert not server.open
 
 
@@ -109,13 +134,15 @@ def test_without_a_tag_it_is_one_stream(content, chance):
 @settings(deadline=None)
 @given(
     *(st.integers(1, 20), st.integers(0, 20), st.integers(0, 60)),
-    *(st.floats(0, 0.2), CHANCES, st.sampled_from([0.0, 60.0])),
+    *(st.floats(0, 0.2), CHANCES, NEARS, st.booleans()),
 )
-def test_an_object_that_is_replaced_meanwhile_is_an_error_and_never_a_mixture(count, other, when, faults, chance, near):
+def test_an_object_that_is_replaced_meanwhile_is_an_error_and_never_a_mixture(
+    count, other, when, faults, chance, near, is_known
+):
     server = Server(b"a" * count * RANGE, chance=chance, faults=faults)
     came = b""
     with contextlib.suppress(ConflictError):
-        for number, piece in enumerate(read(server, near=near)):
+        for number, piece in enumerate(read(server, near=near, known=named(count * RANGE) if is_known else None)):
             if number == when:
                 server.replace(b"b" * other * RANGE)
             came += piece
@@ -195,6 +222,128 @@ def test_so_many_are_under_way_as_the_pace_says():
     assert b"".join(in_ranges(open_at, pace=Pace(3, 3), patience=60, near=0.0)) == bytes(12 * RANGE)
 
 
+def test_of_what_is_known_all_are_asked_for_at_once_and_of_that_version():
+    server = Server(bytes(12 * RANGE))
+    three = threading.Barrier(3, timeout=60)
+    whole = server.open_at
+
+    def open_at(start, stop, tag):
+        if start in {0, RANGE, 2 * RANGE}:
+            three.wait()
+        return whole(start, stop, tag)
+
+    reading = in_ranges(open_at, pace=Pace(3, 3), patience=60, near=0.01, known=named(12 * RANGE))
+    assert b"".join(reading) == bytes(12 * RANGE)
+    assert sorted(server.asked) == [(at, at + RANGE, '"1"') for at in range(0, 12 * RANGE, RANGE)]
+
+
+def test_of_what_is_known_and_near_the_rest_is_one_stream():
+    server = Server(bytes(10 * RANGE))
+    assert b"".join(read(server, near=60.0, known=named(10 * RANGE))) == bytes(10 * RANGE)
+    assert server.asked == [(0, RANGE, '"1"'), (RANGE, None, '"1"')]
+
+
+def test_what_came_too_late_for_a_store_that_is_near_is_no_request_more(monkeypatch):
+    """Who waits and who asks measure by clocks of their own, and have to agree: here to the one it came at once."""
+    monkeypatch.setattr(ranges, "time", SimpleNamespace(monotonic=lambda: 0.0))
+    server = Server(bytes(12 * RANGE), chance=Halves())
+    others, taken = threading.Event(), []
+    whole = server.open_at
+
+    def open_at(start, stop, tag):
+        content = whole(start, stop, tag)
+        if start:
+            others.set()
+            return content
+        assert others.wait(60)
+        return content._replace(pieces=counted(content.pieces))
+
+    def counted(pieces):
+        for piece in pieces:
+            taken.append(len(piece))
+            yield piece
+
+    reading = in_ranges(open_at, pace=Pace(2, 2), patience=60, near=0.01, known=named(12 * RANGE))
+    next(reading)
+    assert sum(taken) == RANGE
+    assert len(b"".join(reading)) == 12 * RANGE - taken[0]
+
+
+@pytest.mark.parametrize(("near", "ahead"), [(0.0, 8 * RANGE), (60.0, 0)])
+def test_of_what_is_known_no_more_is_held(near, ahead):
+    server = Server(bytes(100 * RANGE))
+    pieces = read(server, pace=Pace(50, 50), near=near, known=named(100 * RANGE))
+    next(pieces)
+    pieces.close()
+    assert max(start for start, _, _ in server.asked) <= ahead
+    assert not server.open
+
+
+@pytest.mark.parametrize("near", [0.0, 60.0])
+@pytest.mark.parametrize("size", [2 * RANGE, 20 * RANGE])
+def test_what_was_replaced_since_it_was_named_is_read_as_it_is_now(near, size):
+    server = Server(b"a" * 10 * RANGE)
+    server.replace(b"b" * size)
+    assert b"".join(read(server, near=near, known=named(10 * RANGE))) == b"b" * size
+    assert (0, RANGE, None) in server.asked
+
+
+@pytest.mark.parametrize("near", [0.0, 60.0])
+@pytest.mark.parametrize("size", [2, 9, 11])
+def test_whoever_names_another_size_is_not_believed(near, size):
+    server = Server(bytes(10 * RANGE))
+    assert b"".join(read(server, near=near, known=named(size * RANGE))) == bytes(10 * RANGE)
+    assert not server.open
+
+
+def test_what_is_small_is_asked_for_once_whatever_was_named():
+    server = Server(bytes(RANGE))
+    assert b"".join(read(server, known=named(RANGE, version=2))) == bytes(RANGE)
+    assert server.asked == [(0, RANGE, None)]
+
+
+def test_a_store_that_is_unavailable_is_not_asked_again_as_if_nothing_was_known(monkeypatch):
+    monkeypatch.setattr("keystow.backends.sending.repeating.PAUSES", (0.0,))
+    asked = []
+
+    def open_at(start, stop, tag):
+        asked.append((start, tag))
+        raise StoreUnavailableError("503")
+
+    with pytest.raises(StoreUnavailableError, match="2 tries"):
+        list(in_ranges(open_at, pace=Pace(1, 1), patience=60, near=60.0, known=named(10 * RANGE)))
+    assert (0, None) not in asked
+
+
+def test_what_is_not_there_any_more_is_told_as_if_nothing_was_known():
+    def open_at(start, stop, tag):
+        raise ConflictError("replaced") if tag else NotFoundError("gone")
+
+    with pytest.raises(NotFoundError, match="gone"):
+        list(in_ranges(open_at, pace=Pace(2, 6), patience=60, near=0.0, known=named(10 * RANGE)))
+
+
+@pytest.mark.parametrize("known", [None, named(12 * RANGE)])
+def test_the_others_are_asked_for_before_anything_of_the_first_has_come(known):
+    server = Server(bytes(12 * RANGE))
+    others = threading.Event()
+    whole = server.open_at
+
+    def open_at(start, stop, tag):
+        content = whole(start, stop, tag)
+        if start:
+            others.set()
+            return content
+        return content._replace(pieces=late(content.pieces))
+
+    def late(pieces):
+        assert others.wait(60)
+        yield from pieces
+
+    reading = in_ranges(open_at, pace=Pace(2, 2), patience=60, near=0.0, known=known)
+    assert b"".join(reading) == bytes(12 * RANGE)
+
+
 @pytest.mark.parametrize("held", [1, 2, 6])
 def test_what_is_held_is_bounded(held):
     server = Server(bytes(100 * RANGE))
@@ -238,9 +387,11 @@ def test_an_error_of_any_range_is_raised():
     assert not server.open
 
 
-def test_in_a_process_that_was_forked_it_goes_on_too():
+@pytest.mark.parametrize("near", [0.0, 60.0])
+@pytest.mark.parametrize("known", [None, named(30 * RANGE)])
+def test_in_a_process_that_was_forked_it_goes_on_too(near, known):
     content = os.urandom(30 * RANGE)
-    pieces = read(Server(content))
+    pieces = read(Server(content), near=near, known=known)
     first = next(pieces)
 
     def rest():
