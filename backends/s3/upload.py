@@ -17,7 +17,7 @@ from keystow.backends.errors import ConflictError, NotFoundError, StoreError, St
 from keystow.backends.options import ObjectOptions
 from keystow.backends.sending.in_flight import Cancel, Told, in_flight, in_thread
 from keystow.backends.sending.lines import Line
-from keystow.backends.sending.parts import LEAST, MOST_PARTS
+from keystow.backends.sending.parts import FEW, MOST_PARTS
 from keystow.backends.sending.repeating import retried
 from keystow.backends.sending.settling import MARK, decided, write_id
 
@@ -59,7 +59,7 @@ class Upload:
 
     def in_parts(self, pieces: Iterable[bytes], arrived: Arrived | None = None) -> Stored:
         """UploadPart for each piece, some under way at once, and CompleteMultipartUpload."""
-        self._bucket.ready("upload_part", min(self._bucket.pace.number, LEAST) - 1)  # what begins it takes one more
+        self._bucket.ready("upload_part", min(self._bucket.pace.number, FEW) - 1)  # what begins it takes one more
         upload = {"UploadId": self._begun().upload_id}
         try:
             sent = in_flight(

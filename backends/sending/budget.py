@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from .pace import Pace
-from .parts import HELD, LEAST
+from .parts import FEW, HELD
 
 MOST = 128
 """How many requests are under way at once, at most."""
@@ -51,7 +51,7 @@ class Budget:
         >>> Budget(memory=16 << 20).parts(8 << 20), Budget(memory=1).parts(8 << 20), Budget().parts(1 << 30)
         (2, 1, 4)
         """
-        return max(LEAST if self.memory is None else 1, self.held // max(1, size))
+        return max(FEW if self.memory is None else 1, self.held // max(1, size))
 
 
 def _check(name: str, given: object, what: str) -> None:

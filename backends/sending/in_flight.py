@@ -15,7 +15,10 @@ from typing import Generic, NamedTuple, TypeVar, cast
 
 from .budget import USUAL, Budget
 from .pace import Pace
-from .parts import LEAST, part_size
+from .parts import part_size
+
+LEAST = 16
+"""How many parts of one upload are sent at once, to begin with, if the budget allows as many."""
 
 Answer = TypeVar("Answer")
 
@@ -57,7 +60,7 @@ def in_flight(
 ) -> list[Answer]:
     """The answers to ``send(number, piece, told)``, in order, with as many requests under way as the ``pace`` says.
 
-    They are no more bytes than the ``budget`` allows, but for one, or for ``LEAST`` where nobody bounds that.
+    They are no more bytes than the ``budget`` allows, but for one, or for ``FEW`` where nobody bounds that.
     Pieces are numbered from 1; one more is held ready. When a piece cannot be had or any answer is an error, nothing
     more is sent, and the requests that are under way are cancelled: nobody waits for the others first. ``arrived`` is
     told the bytes of each piece that has an answer, by the caller's thread.

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable, Iterator
 
 MIB = 1 << 20
 MOST_PARTS = 10_000
-LEAST = 4
-"""How many parts of one upload are sent at once."""
+FEW = 4
+"""So many parts of one upload are sent at once, however large they are."""
 HELD = 64 * MIB
 """The bytes of so many more."""
 _SMALLEST = 8

@@ -22,7 +22,7 @@ def span(pace):
 
 
 def test_without_one_the_numbers_are_the_usual_ones():
-    assert [span(objects_pace()), span(parts_pace()), span(ranges.pace())] == [(24, 128), (4, 8), (8, 16)]
+    assert [span(objects_pace()), span(parts_pace()), span(ranges.pace())] == [(24, 128), (8, 8), (8, 16)]
     assert USUAL.held == 64 * MIB
 
 
@@ -39,12 +39,12 @@ def test_no_pace_is_above_what_is_allowed_nor_below_one(concurrency, memory):
     ("budget", "spans"),
     [
         (Budget(1), [(1, 1), (1, 1), (1, 1)]),
-        (Budget(30), [(24, 30), (4, 8), (8, 16)]),
-        (Budget(500), [(24, 500), (4, 8), (8, 16)]),
+        (Budget(30), [(24, 30), (8, 8), (8, 16)]),
+        (Budget(500), [(24, 500), (8, 8), (8, 16)]),
         (Budget(memory=1), [(24, 128), (1, 1), (1, 1)]),
         (Budget(memory=24 * MIB), [(24, 128), (3, 3), (6, 6)]),
-        (Budget(memory=1 << 30), [(24, 128), (4, 128), (8, 128)]),
-        (Budget(500, 1 << 30), [(24, 500), (4, 128), (8, 256)]),
+        (Budget(memory=1 << 30), [(24, 128), (16, 128), (8, 128)]),
+        (Budget(500, 1 << 30), [(24, 500), (16, 128), (8, 256)]),
     ],
 )
 def test_a_smaller_one_allows_fewer_and_a_larger_one_more(budget, spans):
