@@ -3,7 +3,7 @@
 import base64
 import re
 from collections.abc import Generator, Sequence
-from contextlib import ExitStack
+from contextlib import closing
 from dataclasses import replace
 from functools import partial
 from typing import Any, Literal
@@ -25,9 +25,8 @@ from keystow.backends.permits import GIB, InParts, Permit, SignedRequest, Terms,
 from keystow.backends.sending.budget import USUAL, Budget
 from keystow.backends.sending.continuing import Content
 from keystow.backends.sending.limits import bounds
-from keystow.backends.sending.lines import Line
 
-from .answers import Begun, Found, listed, opened, strange
+from .answers import Begun, Found, Opened, listed, opened, strange
 from .bucket import Bucket
 from .carriers import Carriers
 from .checks import REFUSALS
@@ -109,42 +108,40 @@ class S3Store(CloudStore):
     def _content(self, key: str, version_id: str | None, stop: int | None, start: int, tag: str | None) -> Content:
         given = {"VersionId": version_id, "Range": range_header(start, stop), "IfMatch": tag}
         request = Request("get_object", key, {name: value for name, value in given.items() if value is not None})
-        with ExitStack() as stack:
-            line = stack.enter_context(self._bucket.lines.line())
-            contents: list[Generator[bytes, None, None]] = []
+        pieces = self._answered(request, start, stop)
+        found: Opened = next(pieces)
+        strong = None if found.etag.startswith("W/") else found.etag
+        return Content(pieces, strong, *found.announced)
 
-            def understood(answer: Any) -> Any:
-                contents.append(answer.content)
-                return opened(start, stop, answer)
-
-            found = self._bucket.once(request, line, understood)
-            strong = None if found.etag.startswith("W/") else found.etag
-            pieces = self._exactly(found.announced.length, contents[0], key, line, stack.pop_all())
-            return Content(pieces, strong, *found.announced)
-
-    def _exactly(
-        self, size: int, content: Generator[bytes, None, None], key: str, line: Line, until: ExitStack
-    ) -> Generator[bytes, None, None]:
-        """``content``, which has to have the ``size`` that was announced; then what ``until`` holds ends.
+    def _answered(self, request: Request, start: int, stop: int | None) -> Generator[Any, None, None]:
+        """What is promised, and then the content, which has to have the length that was announced.
 
         Whoever takes its pieces may take any time for it.
         """
-        with until:
-            until.callback(content.close)
-            left = size
-            for piece in content:
-                line.waits()
-                if len(piece) > left:
-                    yield piece[:left]
-                    raise strange(self._bucket.where(key), self.endpoint)
-                left -= len(piece)
-                yield piece
-                if not left:
-                    return
-                line.moved()
-            if left:
-                at = f" ({self.endpoint})" if self.endpoint else ""
-                raise StoreUnavailableError(f"{self._bucket.where(key)}: the content broke off{at}")
+        contents: list[Generator[bytes, None, None]] = []
+
+        def understood(answer: Any) -> Any:
+            contents.append(answer.content)
+            return opened(start, stop, answer)
+
+        with self._bucket.lines.line() as line:
+            found: Opened = self._bucket.once(request, line, understood)
+            with closing(contents[0]) as content:
+                yield found
+                left = found.announced.length
+                for piece in content:
+                    line.waits()
+                    if len(piece) > left:
+                        yield piece[:left]
+                        raise strange(self._bucket.where(request.key), self.endpoint)
+                    left -= len(piece)
+                    yield piece
+                    if not left:
+                        return
+                    line.moved()
+                if left:
+                    at = f" ({self.endpoint})" if self.endpoint else ""
+                    raise StoreUnavailableError(f"{self._bucket.where(request.key)}: the content broke off{at}")
 
     def _found(self, key: str, version_id: str | None) -> Stat:
         params = {"VersionId": version_id} if version_id is not None else {}

@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import CancelledError
-from contextlib import ExitStack, closing
+from contextlib import closing
 from functools import partial
 from typing import NamedTuple
 
@@ -103,22 +103,20 @@ class _Reading:
         """The rest of it."""
         answers: list[Content] = []
         first = continued(partial(self._begun, self.at + RANGE, answers), self.at, patience=self._terms.patience)
-        with ExitStack() as closed:
-            closed.callback(first.close)
-            head = list(itertools.islice(first, 1))
-            came, end = answers[0], self._stop
-            if came.size is not None:
-                end = came.size if end is None else min(came.size, end)
-            if came.length is None or end is None or self.at + came.length >= end:
+        head = list(itertools.islice(first, 1))
+        came, end = answers[0], self._stop
+        if came.size is not None:
+            end = came.size if end is None else min(came.size, end)
+        if came.length is None or end is None or self.at + came.length >= end:
+            with closing(first):
                 yield from _up_to(end, self.at, itertools.chain(head, first))
-                return
+            return
+        if came.tag is not None and not self._is_near:
+            yield from self._side_by_side(head, first, range(self.at, self.at + came.length), end)
+            return
+        with closing(first):
             if came.tag is not None:
-                if self._is_near:
-                    yield from itertools.chain(head, first)
-                else:
-                    closed.pop_all()
-                    yield from self._side_by_side(head, first, range(self.at, self.at + came.length), end)
-                    return
+                yield from itertools.chain(head, first)
         yield from continued(partial(self._opened, self._stop), self.at, patience=self._terms.patience)
 
     def _begun(self, limit: int, answers: list[Content], at: int, tag: str | None) -> Content:
