@@ -171,6 +171,8 @@ def _checked(pattern: str) -> str:
 
 def without_empty(entries: Sequence[Entry], undecided: Collection[str]) -> tuple[Entry, ...]:
     """``entries`` but for the ``undecided`` directories that hold nothing that goes along."""
+    if not undecided:
+        return tuple(entries)
     held = {parent for entry in entries if entry.name not in undecided for parent in parents(entry.name)}
     return tuple(entry for entry in entries if entry.name not in undecided or entry.name in held)
 

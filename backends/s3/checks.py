@@ -74,7 +74,9 @@ class Verification:
         answer, checks = self._fitting(ask)
         if checks.sha256 is None:
             self._learn(Checks(sha256=answer.checksum is not None, md5=True))
-        return answer._replace(confirmed="checksum" if checks.sha256 is not False or checks.md5 else "response")
+        if checks.sha256 is False and not checks.md5:
+            return answer
+        return Stored(answer.etag, answer.version_id, answer.checksum, "checksum")
 
     def _fitting(self, ask: Callable[[Checks], Result]) -> tuple[Result, Checks]:
         """What ``ask`` gives with the most checks that the endpoint does not refuse, and those."""

@@ -104,10 +104,10 @@ def form(request: Request) -> Form:
     ('PUT', '/a%20b', 'partNumber=1&uploadId=u')
     """
     params = request.params
-    query = {name: str(params[given]) for given, name in _QUERY.items() if given in params}
+    query = {_QUERY[given]: str(value) for given, value in params.items() if given in _QUERY}
     query |= _FIXED.get(request.operation, {})
     encoded = sorted((quote(name, safe=""), quote(value, safe="")) for name, value in query.items())
-    headers = {name: params[given] for given, name in _HEADERS.items() if given in params}
+    headers = {_HEADERS[given]: value for given, value in params.items() if given in _HEADERS}
     headers |= {f"{METADATA}{name}": value for name, value in params.get("Metadata", {}).items()}
     return Form(
         _METHODS[request.operation],

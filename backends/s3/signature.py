@@ -24,7 +24,7 @@ def signed(
     ``sha256`` is that of the body, in hex; ``keys`` are the credentials, under the names of ``settings.KEYS``; ``now``
     is in seconds since 1970.
     """
-    moment = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(now))
+    moment = _moment(int(time.time() if now is None else now))
     sent = {**asked.headers, "Host": host, "x-amz-content-sha256": sha256, "x-amz-date": moment}
     if keys["token"]:
         sent["x-amz-security-token"] = keys["token"]
@@ -41,8 +41,11 @@ def signed(
     ]
     scope = f"{moment[:8]}/{region}/s3/aws4_request"
     digest = hashlib.sha256("\n".join(lines).encode()).hexdigest()
-    key = _key(keys["secret_access_key"], *scope.split("/"))
-    signature = hmac.digest(key, f"{_ALGORITHM}\n{moment}\n{scope}\n{digest}".encode(), "sha256").hex()
+    begun = _begun(keys["secret_access_key"], scope)
+    inner, outer = begun[0].copy(), begun[1].copy()
+    inner.update(f"{_ALGORITHM}\n{moment}\n{scope}\n{digest}".encode())
+    outer.update(inner.digest())
+    signature = outer.hexdigest()
     credential = f"{keys['access_key_id']}/{scope}"
     return {
         **sent,
@@ -50,9 +53,20 @@ def signed(
     }
 
 
+@functools.lru_cache(maxsize=1)
+def _moment(seconds: int) -> str:
+    return time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(seconds))
+
+
 @functools.lru_cache(maxsize=8)
-def _key(secret: str, *scope: str) -> bytes:
+def _begun(secret: str, scope: str) -> tuple["hashlib._Hash", "hashlib._Hash"]:
+    """The inner and the outer hash of an HMAC (RFC 2104), past the key.
+
+    To look for OpenSSL's functions each time, as ``hmac`` does, takes 5 % of a small request's processor time.
+    """
     key = f"AWS4{secret}".encode()
-    for part in scope:
+    for part in scope.split("/"):
         key = hmac.digest(key, part.encode(), "sha256")
-    return key
+    padded = key.ljust(64, b"\0")
+    inner, outer = (hashlib.sha256(bytes(byte ^ pad for byte in padded)) for pad in (0x36, 0x5C))
+    return inner, outer

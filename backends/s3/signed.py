@@ -9,18 +9,20 @@ processor time, of 0.9 ms with the server's, and ``http.client`` takes 0.19 (Sea
 
 import functools
 import hashlib
-import http
 import http.client
+import io
 import logging
 import os
+import re
 import socket
 import ssl
 import time
 import weakref
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple
+from types import SimpleNamespace
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from keystow.backends.answers import MOST
@@ -38,9 +40,6 @@ from .place import Place
 from .requests import Answer, Form, Request, form
 from .signature import signed
 
-if TYPE_CHECKING:
-    from typing import IO
-
 _log = logging.getLogger("keystow")
 _PIECE = 1 << 20
 _ROOM = 1 << 14
@@ -48,6 +47,8 @@ _ROOM = 1 << 14
 _LONGEST_LINE = 1 << 16
 _MOST_HEADERS = 100
 """Both as ``http.client`` has them."""
+_CONTINUE = 100
+_STATUS = re.compile(r"HTTP/1\.([0-9]) +([1-9][0-9]{2})(?:\s|$)")
 
 
 class _Response(http.client.HTTPResponse):
@@ -57,20 +58,18 @@ class _Response(http.client.HTTPResponse):
     """The headers, with names in lower case."""
 
     def __init__(self, connection: socket.socket, method: str) -> None:
-        super().__init__(connection, method=method)
-        self.fp.close()
-        self.fp = connection.makefile("rb", _ROOM)  # type: ignore[assignment]
+        roomy = partial(connection.makefile, buffering=_ROOM)
+        super().__init__(SimpleNamespace(makefile=roomy), method=method)  # type: ignore[arg-type]  # it asks no more
 
     def begin(self) -> None:
         """Reads the head (RFC 9112, sections 4 and 6). Raises ``HTTPException`` for what is none."""
-        status = http.HTTPStatus.CONTINUE
-        while status == http.HTTPStatus.CONTINUE:
-            version, status, self.reason = self._read_status()  # type: ignore[attr-defined]
-            self.said = _headers(self.fp)
+        status = _CONTINUE
+        while status == _CONTINUE:
+            first, *lines = _head(self.fp)
+            version, status = _status(first)
+            self.said = _headers(lines)
         self.code = self.status = status
-        if not version.startswith("HTTP/1."):
-            raise http.client.UnknownProtocol(version)
-        self.version = 10 if version == "HTTP/1.0" else 11
+        self.version = version
         self.headers = self.msg = self.said  # type: ignore[assignment]  # of which it only asks for names in lower case
         self.chunked = self.said.get("transfer-encoding", "").lower() == "chunked"
         self.chunk_left = None
@@ -81,19 +80,53 @@ class _Response(http.client.HTTPResponse):
         self.will_close = self._check_close() or (self.length is None and not self.chunked)  # type: ignore[attr-defined]
 
 
-def _headers(lines: "IO[bytes]") -> dict[str, str]:
-    found: dict[str, str] = {}
-    for _ in range(_MOST_HEADERS + 1):
-        line = lines.readline(_LONGEST_LINE + 1)
+def _head(stream: io.BufferedReader) -> list[str]:
+    """The lines of a head, without the blank one that ends it; one has come at least."""
+    came = stream.peek()
+    end = came.find(b"\n\r\n") + 1
+    is_there = end and b"\n\n" not in came[:end]
+    head = stream.read(end + 2)[:end] if is_there else b"".join(_one_by_one(stream))
+    if not head:
+        raise http.client.RemoteDisconnected("the connection was closed without an answer")
+    return head.decode("latin-1").removesuffix("\n").split("\n")
+
+
+def _one_by_one(stream: io.BufferedReader) -> Iterator[bytes]:
+    for _ in range(_MOST_HEADERS + 2):
+        line = stream.readline(_LONGEST_LINE + 1)
         if len(line) > _LONGEST_LINE:
             raise http.client.LineTooLong("header line")
         if line in {b"\r\n", b"\n", b""}:
-            return found
-        name, colon, value = line.decode("latin-1").partition(":")
-        if not colon or not name.isprintable() or name != name.strip():
+            return
+        yield line
+
+
+@functools.lru_cache
+def _status(line: str) -> tuple[int, int]:
+    """The version, as ``http.client`` has it, and the status."""
+    found = _STATUS.match(line)
+    if found is None:
+        raise http.client.BadStatusLine(line)
+    return 10 if found[1] == "0" else 11, int(found[2])
+
+
+def _headers(lines: Sequence[str]) -> dict[str, str]:
+    if len(lines) > _MOST_HEADERS:
+        raise http.client.HTTPException(f"more than {_MOST_HEADERS} headers")
+    found: dict[str, str] = {}
+    for line in lines:
+        name, colon, value = line.partition(":")
+        if not colon:
             raise http.client.HTTPException("a header line that is none")
-        found[name.lower()] = value.strip()
-    raise http.client.HTTPException(f"more than {_MOST_HEADERS} headers")
+        found[_name(name)] = value.strip()
+    return found
+
+
+@functools.lru_cache
+def _name(written: str) -> str:
+    if not written.isprintable() or written != written.strip():
+        raise http.client.HTTPException("a header line that is none")
+    return written.lower()
 
 
 class _Exchange:
@@ -118,7 +151,7 @@ class _Exchange:
         """Whether the server took all of the request; if not, it may have said why."""
         target = f"{asked.path}?{asked.query}" if asked.query else asked.path
         lines = [f"{asked.method} {target} HTTP/1.1", *(f"{name}: {value}" for name, value in asked.headers.items())]
-        if not all(map(str.isprintable, lines)):
+        if not "".join(lines).isprintable():
             raise ValueError("a line break in a header")
         head = "\r\n".join([*lines, "", ""]).encode("ascii")
         try:
@@ -367,10 +400,15 @@ def _close(connections: list[socket.socket]) -> None:
 
 def _is_silent(connection: socket.socket) -> bool:
     """Whether the other side has sent and closed nothing since it was read; what TLS says of itself is nothing."""
-    connection.settimeout(0)
     try:
+        if not isinstance(connection, ssl.SSLSocket):
+            connection.recv(1, socket.MSG_DONTWAIT)  # one call in place of three, each of which lets others go ahead
+            return False
+        connection.settimeout(0)
         connection.recv(1)
-    except (BlockingIOError, ssl.SSLWantReadError):
+    except BlockingIOError:
+        return True
+    except ssl.SSLWantReadError:
         connection.settimeout(None)
         return True
     except OSError:

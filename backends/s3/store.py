@@ -3,7 +3,7 @@
 import base64
 import re
 from collections.abc import Generator, Sequence
-from contextlib import ExitStack
+from contextlib import closing
 from dataclasses import replace
 from functools import partial
 from typing import Any, Literal
@@ -23,11 +23,10 @@ from keystow.backends.errors import (
 from keystow.backends.options import CustomerKey, ObjectOptions, check_way
 from keystow.backends.permits import GIB, InParts, Permit, SignedRequest, Terms, parts_for
 from keystow.backends.sending.budget import USUAL, Budget
-from keystow.backends.sending.continuing import Content, begun
+from keystow.backends.sending.continuing import Content
 from keystow.backends.sending.limits import bounds
-from keystow.backends.sending.lines import Line
 
-from .answers import Begun, Found, listed, opened, strange
+from .answers import Begun, Found, Opened, listed, opened, strange
 from .bucket import Bucket
 from .carriers import Carriers
 from .checks import REFUSALS
@@ -109,42 +108,39 @@ class S3Store(CloudStore):
     def _content(self, key: str, version_id: str | None, stop: int | None, start: int, tag: str | None) -> Content:
         given = {"VersionId": version_id, "Range": range_header(start, stop), "IfMatch": tag}
         request = Request("get_object", key, {name: value for name, value in given.items() if value is not None})
-        with ExitStack() as stack:
-            line = stack.enter_context(self._bucket.lines.line())
-            contents: list[Generator[bytes, None, None]] = []
+        pieces = self._answered(request, start, stop)
+        found: Opened = next(pieces)
+        return Content(pieces, _strong(found.etag), *found.announced)
 
-            def understood(answer: Any) -> Any:
-                contents.append(answer.content)
-                return opened(start, stop, answer)
+    def _answered(self, request: Request, start: int, stop: int | None) -> Generator[Any, None, None]:
+        """What is promised, and then the content, which has to have the length that was announced.
 
-            found = self._bucket.once(request, line, understood)
-            pieces = self._exactly(found.announced.length, contents[0], key, line, stack.pop_all())
-            return Content(begun(pieces), _strong(found.etag), *found.announced)
-
-    def _exactly(
-        self, size: int, content: Generator[bytes, None, None], key: str, line: Line, until: ExitStack
-    ) -> Generator[bytes, None, None]:
-        """``content``, which has to have the ``size`` that was announced; then what ``until`` holds ends.
-
-        Whoever takes its pieces, of which the first is empty, may take any time for it.
+        Whoever takes its pieces may take any time for it.
         """
-        with until:
-            until.callback(content.close)
-            yield b""
-            left = size
-            for piece in content:
-                line.waits()
-                if len(piece) > left:
-                    yield piece[:left]
-                    raise strange(self._bucket.where(key), self.endpoint)
-                left -= len(piece)
-                yield piece
-                if not left:
-                    return
-                line.moved()
-            if left:
-                at = f" ({self.endpoint})" if self.endpoint else ""
-                raise StoreUnavailableError(f"{self._bucket.where(key)}: the content broke off{at}")
+        contents: list[Generator[bytes, None, None]] = []
+
+        def understood(answer: Any) -> Any:
+            contents.append(answer.content)
+            return opened(start, stop, answer)
+
+        with self._bucket.lines.line() as line:
+            found: Opened = self._bucket.once(request, line, understood)
+            with closing(contents[0]) as content:
+                yield found
+                left = found.announced.length
+                for piece in content:
+                    line.waits()
+                    if len(piece) > left:
+                        yield piece[:left]
+                        raise strange(self._bucket.where(request.key), self.endpoint)
+                    left -= len(piece)
+                    yield piece
+                    if not left:
+                        return
+                    line.moved()
+                if left:
+                    at = f" ({self.endpoint})" if self.endpoint else ""
+                    raise StoreUnavailableError(f"{self._bucket.where(request.key)}: the content broke off{at}")
 
     def _tag(self, found: Stat) -> str | None:
         return None if found.etag is None else _strong(found.etag)

@@ -115,6 +115,8 @@ class Lines:
 
     def add(self, line: Line) -> None:
         """From now on, the line is looked after."""
+        if line in self._lines:
+            return
         with self._lock:
             self._lines.add(line)
             if self._watcher is None or not self._watcher.is_alive():  # as it is if it could not be started

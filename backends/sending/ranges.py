@@ -17,7 +17,7 @@ import threading
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import CancelledError
-from contextlib import ExitStack, closing
+from contextlib import closing
 from functools import partial
 from queue import Empty, SimpleQueue
 from typing import NamedTuple
@@ -127,23 +127,21 @@ class _Reading:
         if self._known is not None:
             yield from self._at_once(first, self._end(self._known.size))
             return
-        with ExitStack() as closed:
-            closed.callback(first.close)
-            next(first)
-            came, end = answers[0], self._stop
-            if came.size is not None:
-                end = self._end(came.size)
-            if came.length is None or end is None or self.at + came.length >= end:
+        next(first)
+        came, end = answers[0], self._stop
+        if came.size is not None:
+            end = self._end(came.size)
+        if came.length is None or end is None or self.at + came.length >= end:
+            with closing(first):
                 yield from _up_to(end, self.at, first)
-                return
+            return
+        if came.tag is not None and not self._is_near:
+            begun = range(self.at, self.at + came.length)
+            yield from self._side_by_side(partial(self._collected, first), begun, self._spans(begun, end))
+            return
+        with closing(first):
             if came.tag is not None:
-                if self._is_near:
-                    yield from first
-                else:
-                    closed.pop_all()
-                    begun = range(self.at, self.at + came.length)
-                    yield from self._side_by_side(partial(self._collected, first), begun, self._spans(begun, end))
-                    return
+                yield from first
         yield from self._rest()
 
     def _at_once(self, first: Generator[bytes, None, None], end: int) -> Generator[bytes, None, None]:

@@ -634,3 +634,18 @@ def test_a_head_of_a_hundred_lines_is_read():
     with Server(lambda handler: handler.wfile.write(head)) as server, requests_to(server.url) as requests:
         found = requests.asked(Request("head_object", "key"))
     assert (found.etag, found.size) == ("e", 5)
+
+
+@pytest.mark.parametrize("end", [b"\r\n", b"\n"], ids=["CRLF", "LF"])
+@pytest.mark.parametrize("size", [1000, 7], ids=["at once", "in pieces"])
+def test_an_answer_is_read_however_its_head_comes(end, size):
+    body = b"1\n\r\n2"
+    sent = end.join([b"HTTP/1.1 100 Continue", b"", b"HTTP/1.1 200 OK", b"ETag: e", b"Content-Length: 5", b"", body])
+
+    def answer(handler):
+        for start in range(0, len(sent), size):
+            handler.wfile.write(sent[start : start + size])
+            time.sleep(0.001)
+
+    with Server(answer) as server, requests_to(server.url) as requests:
+        assert requests.asked(Request("get_object", "key"), lambda found: b"".join(found.content)) == body

@@ -924,6 +924,11 @@ def test_a_collector_that_is_off_stays_off(small, tmp_path):
     assert run(sys.executable, "-c", code, "publish", small, f"file://{tmp_path}/k", "-q").out.endswith("\nFalse\n")
 
 
+def test_what_is_loaded_is_not_looked_through_for_garbage(small, tmp_path):
+    code = "import gc, sys; from keystow.command import main; main(sys.argv[1:]); print(gc.get_freeze_count() > 10_000)"
+    assert run(sys.executable, "-c", code, "publish", small, f"file://{tmp_path}/k", "-q").out.endswith("\nTrue\n")
+
+
 COMMANDS = {"publish", "get", "verify", "url", "ls", "key", "policy", "ticket", "doctor"}
 LOADED = """
 import sys
