@@ -1,6 +1,7 @@
 """What is told to the writer of an index is what its reader finds, by few ranges, in whatever order it was told."""
 
 import hashlib
+import zlib
 from dataclasses import replace
 from unittest import mock
 
@@ -9,7 +10,8 @@ from archive_strategies import lay, seen, trees
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from index_reader import Archive
-from indexed import MIB, Ranges, archive, cut, data_and_index, told
+from indexed import MIB, Ranges, archive, compressed, cut, data_and_index, told
+from isal import isal_zlib
 
 from keystow.archive import Entry, Selection, Tree, extract, gunzip, scan, selection, tar
 from keystow.archive.carrier import PAGE, ROOT, carried, find_index, payload
@@ -253,6 +255,24 @@ def test_mtime_stands_in_for_every_time():
     index = open_index(Ranges(made), len(made))
     assert {member.entry.mtime for member in index} == {-5}
     assert len(list(index.contents(index))) == len(MANY.entries)
+
+
+def test_a_block_full_of_the_longest_names_fits_a_page():
+    """Each of their bytes is no text, and takes six in JSON."""
+    names = [bytes([255 - n % 60, 200 + n // 60]) + hashlib.sha512(b"%d" % n).digest() * 64 for n in range(390)]
+    names = [bytes(byte | 0x80 for byte in name)[:4095].decode("utf-8", "surrogateescape") for name in names]
+    tree = Tree.of(dict.fromkeys(names, b""))
+    made = archive(tree)
+    index = open_index(Ranges(made), len(made))
+    assert [member.entry for member in index] == list(tree.entries)
+    assert b"".join(gunzip([made])) == b"".join(tar(tree))
+
+
+@pytest.mark.parametrize(("library", "level"), [(zlib, 0), (zlib, 1), (zlib, 9), (isal_zlib, 0), (isal_zlib, 3)])
+def test_blocks_of_any_compressor_are_read(library, level):
+    made = archive(MANY, block=lambda content: compressed(content, library, level))
+    index = open_index(Ranges(made), len(made))
+    assert b"".join(index.read(0, index.tar_size)) == b"".join(tar(MANY))
 
 
 @given(st.binary(min_size=1, max_size=100), st.sampled_from([PAGE, ROOT]))
