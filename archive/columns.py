@@ -19,7 +19,7 @@ _T = TypeVar("_T")
 DIGEST = 32
 MOST = (1 << 63) - 1
 _LEVEL = 2
-_MOST_TEXT = 1 << 24
+_MOST_TEXT = 1 << 23
 
 
 def packed(value: Mapping[str, object]) -> bytes:
@@ -45,7 +45,7 @@ def inflated(data: bytes | memoryview, size: int) -> tuple[bytes, bool]:
 
 
 def unpacked(data: bytes, what: str) -> "Fields":
-    """What ``packed`` was given, of at most 16 MiB of JSON. Raises ``CorruptArchiveError``."""
+    """What ``packed`` was given, of at most 8 MiB of JSON. Raises ``CorruptArchiveError``."""
     text, ended = inflated(data, _MOST_TEXT)
     if not ended or len(text) > _MOST_TEXT:
         raise CorruptArchiveError(f"the {what} of the archive's index is cut short, or too long")

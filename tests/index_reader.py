@@ -30,7 +30,7 @@ def carried(kind, members):
 def opened(payload, digest):
     need(hashlib.sha256(payload).digest() == digest)
     inflater = zlib.decompressobj(-15)
-    text = inflater.decompress(payload, 1 << 24)
+    text = inflater.decompress(payload, 1 << 23)
     need(inflater.eof and not inflater.unused_data)
     return json.loads(text.decode("ascii"))
 

@@ -1,6 +1,7 @@
 """What is told to the writer of an index is what its reader finds, by few ranges, in whatever order it was told."""
 
 import hashlib
+import zlib
 from dataclasses import replace
 from unittest import mock
 
@@ -9,7 +10,8 @@ from archive_strategies import lay, seen, trees
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from index_reader import Archive
-from indexed import MIB, Ranges, archive, cut, data_and_index, told
+from indexed import MIB, Ranges, archive, compressed, cut, data_and_index, told
+from isal import isal_zlib
 
 from keystow.archive import Entry, Selection, Tree, extract, gunzip, scan, selection, tar
 from keystow.archive.carrier import PAGE, ROOT, carried, find_index, payload
@@ -52,8 +54,9 @@ def packed_trees(draw):
     return tree, draw(st.lists(st.sampled_from([512, 513, 1000, 4096, 20_000]), max_size=80)), contents
 
 
+@pytest.mark.slow
 @given(packed_trees(), st.integers(0, 90))
-@settings(max_examples=150)
+@settings(max_examples=100)
 def test_every_member_is_found_with_its_content(packed, blocks_first):
     tree, sizes, contents = packed
     with small_pages():
@@ -80,6 +83,7 @@ def test_every_member_is_found_with_its_content(packed, blocks_first):
     )
 
 
+@pytest.mark.slow
 @given(packed_trees(), st.integers(0, 90), st.integers(0, 90))
 @settings(max_examples=50)
 def test_when_blocks_are_told_makes_no_difference(packed, early, late):
@@ -90,6 +94,7 @@ def test_when_blocks_are_told_makes_no_difference(packed, early, late):
         )
 
 
+@pytest.mark.slow
 @given(packed_trees(), st.data())
 @settings(max_examples=50)
 def test_any_range_of_the_tar_stream_is_read(packed, data):
@@ -174,6 +179,7 @@ def test_what_a_name_stands_for_twice_is_the_last_one():
     assert b"".join(index.content(index.find("b"))) == b"xx"
 
 
+@pytest.mark.slow
 @given(trees(), st.lists(st.sampled_from(["a", "*b", "a/", "b/**", "[!a]", "/c", "ä"]), min_size=1, max_size=3))
 @settings(max_examples=60)
 def test_members_match_as_a_scan_selects(tmp_path_factory, nodes, patterns):
@@ -242,6 +248,31 @@ def test_a_page_longer_than_a_gzip_member_is_carried_by_several():
     assert [member.entry for member in index] == list(tree.entries)
     assert b"".join(gunzip([made])) == b"".join(tar(tree))
     assert Archive(Ranges(made), len(made)).find(tree.entries[-1].name)["name"] == tree.entries[-1].name
+
+
+def test_mtime_stands_in_for_every_time():
+    made = archive(MANY, mtime=-5)
+    index = open_index(Ranges(made), len(made))
+    assert {member.entry.mtime for member in index} == {-5}
+    assert len(list(index.contents(index))) == len(MANY.entries)
+
+
+def test_a_block_full_of_the_longest_names_fits_a_page():
+    """Each of their bytes is no text, and takes six in JSON."""
+    names = [bytes([255 - n % 60, 200 + n // 60]) + hashlib.sha512(b"%d" % n).digest() * 64 for n in range(390)]
+    names = [bytes(byte | 0x80 for byte in name)[:4095].decode("utf-8", "surrogateescape") for name in names]
+    tree = Tree.of(dict.fromkeys(names, b""))
+    made = archive(tree)
+    index = open_index(Ranges(made), len(made))
+    assert [member.entry for member in index] == list(tree.entries)
+    assert b"".join(gunzip([made])) == b"".join(tar(tree))
+
+
+@pytest.mark.parametrize(("library", "level"), [(zlib, 0), (zlib, 1), (zlib, 9), (isal_zlib, 0), (isal_zlib, 3)])
+def test_blocks_of_any_compressor_are_read(library, level):
+    made = archive(MANY, block=lambda content: compressed(content, library, level))
+    index = open_index(Ranges(made), len(made))
+    assert b"".join(index.read(0, index.tar_size)) == b"".join(tar(MANY))
 
 
 @given(st.binary(min_size=1, max_size=100), st.sampled_from([PAGE, ROOT]))

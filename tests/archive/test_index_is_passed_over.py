@@ -101,7 +101,7 @@ def test_python_and_isal_inflate_it(tree):
             assert opened.read() == stream
 
 
-@pytest.mark.parametrize("size", [1, 7, 1000, 65_536, 1 << 20, 1 << 24])
+@pytest.mark.parametrize("size", [1, 100, 65_536, 1 << 20, 1 << 24])
 def test_keystow_inflates_it_in_any_pieces(tree, size):
     made, stream = made_of(tree)
     if size == 1:
