@@ -14,11 +14,10 @@ _FOOTER = b"F"
 _FORMAT = b"keystow\x01"
 _MOST = (1 << 14) - 4
 """The longest payload of one member: busybox reads no extra field of more than 32 KiB."""
-_HEAD = struct.Struct("<10sHcc")
+_HEAD = struct.Struct("<10sHccH")
 _BEGIN = b"\x1f\x8b\x08\x04\x00\x00\x00\x00\x00\xff"
 _END = b"\x03\x00" + bytes(8)
-_LENGTH = struct.Struct("<H")
-_AROUND = _HEAD.size + _LENGTH.size + len(_END)
+_AROUND = _HEAD.size + len(_END)
 _PLACE = struct.Struct("<8sQ32s")
 FOOTER = _AROUND + _PLACE.size
 """The bytes of a footer, which are the last of the object."""
@@ -39,8 +38,7 @@ def carried(kind: bytes, payload: bytes) -> bytes:
 
 
 def _carrier(kind: bytes, piece: bytes) -> bytes:
-    head = _HEAD.pack(_BEGIN, 4 + len(piece), b"K", kind)
-    return b"".join((head, _LENGTH.pack(len(piece)), piece, _END))
+    return b"".join((_HEAD.pack(_BEGIN, 4 + len(piece), b"K", kind, len(piece)), piece, _END))
 
 
 def payload(kind: bytes, members: bytes) -> bytes:
@@ -53,7 +51,7 @@ def payload(kind: bytes, members: bytes) -> bytes:
 
 def _pieces(members: bytes) -> Iterator[bytes]:
     for at in range(0, len(members), _AROUND + _MOST):
-        yield members[at + _AROUND - len(_END) : min(at + _AROUND + _MOST, len(members)) - len(_END)]
+        yield members[at : at + _AROUND + _MOST][_HEAD.size : -len(_END)]
 
 
 def footer(root: int, sha256: bytes) -> bytes:

@@ -5,22 +5,21 @@ against what named it (result, root, page, block, member), so nothing is handed 
 no number is used before it is found within bounds. The format, and what has to be checked, is docs/format.md.
 """
 
-import hashlib
 import re
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import accumulate, pairwise
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Iterator
+from itertools import accumulate
 
 from isal import isal_zlib
 
 from .carrier import FOOTER, PAGE, ROOT, Place, find_index, payload
-from .columns import DIGEST, MOST, Fields, inflated, unpacked
-from .errors import CorruptArchiveError, UnsafeArchiveError, shown
+from .columns import DIGEST, unpacked
+from .errors import CorruptArchiveError, shown
 from .indexing import HEADER, RECORD, TRAILER, padded, sort_key
+from .page import Block, Member, Page, check_digest, checked_keys, inflate, unsorted
 from .selection import Selection, State
-from .tree import Entry, Kind, parents
-from .untar import Stream, name_of, untar
+from .tree import Entry, parents
+from .untar import Stream, untar
 
 Read = Callable[[int, int], bytes]
 """Gives the bytes of the object from one place up to another."""
@@ -31,38 +30,10 @@ _AT_ONCE = 8 << 20  # bytes of a range, if it holds more than one page or block
 _GAP = 1 << 20  # bytes of tar between two members that are rather read than asked around
 _TOGETHER = 1000
 _HELD = 2
-_MOST_BLOCK = 1 << 20
 _MOST_PART = 1 << 23
-_MOST_RECORDS = 4096
-_LONGEST_PATH = 4095
 _END = 2 * RECORD
-_KINDS: dict[str, Kind] = {"0": "file", "1": "hardlink", "2": "symlink", "5": "directory"}
 _SHA256 = re.compile("[0-9a-f]{64}")
 _PAX_SIZE = re.compile(rb"[0-7]{11}")
-
-
-class Member(NamedTuple):
-    """An entry, the CRC-32 of its content, and where in the tar stream its header and its content begin."""
-
-    entry: Entry
-    crc32: int
-    at: int
-    content_at: int
-
-    @property
-    def end(self) -> int:
-        """Where its content ends."""
-        return self.content_at + self.entry.size
-
-
-class Block(NamedTuple):
-    """Where a block lies in the object, and its content in the tar stream; the SHA-256 digest of the former."""
-
-    start: int
-    stop: int
-    tar_start: int
-    tar_stop: int
-    sha256: bytes
 
 
 def open_index(read: Read, size: int, *, sha256: str | None = None) -> "Index | None":
@@ -70,6 +41,8 @@ def open_index(read: Read, size: int, *, sha256: str | None = None) -> "Index | 
 
     Raises ``CorruptArchiveError`` for one that is not sound, or not the one whose SHA-256 is ``sha256``.
     """
+    if size < FOOTER:
+        return None
     start = max(0, size - TAIL)
     tail = _whole(read, start, size)
     place = find_index(tail, size)
@@ -95,9 +68,10 @@ class Index:
         self._read = read
         self._tail_at = size - len(tail)
         self._tail = tail
-        self._held: dict[int, _Page] = {}
+        self._held: dict[int, Page] = {}
         root = payload(ROOT, tail[place.start - self._tail_at : -FOOTER])
-        self.sha256 = _checked_digest(root, place.sha256, "root of the archive's index").hex()
+        check_digest(root, place.sha256, "root of the archive's index")
+        self.sha256 = place.sha256.hex()
         if sha256 is not None and self.sha256 != sha256:
             raise CorruptArchiveError("the archive's index is sound, and not the one that was published")
         fields = unpacked(root, "root")
@@ -131,7 +105,7 @@ class Index:
         ):
             raise CorruptArchiveError("the root of the archive's index does not fit the archive")
         self._begun = [page for page in range(count) if self._members[page]]
-        self._keys = _keys([self._first[page] for page in self._begun], self.is_sorted)
+        self._keys = checked_keys([self._first[page] for page in self._begun], self.is_sorted)
 
     def find(self, name: str) -> Member | None:
         """The member of that name; of several, the last, as it is the one that is left when all are unpacked.
@@ -162,8 +136,9 @@ class Index:
                 raise CorruptArchiveError("a page of the archive's index does not begin where the one before it ends")
             yield from map(page.member, range(len(page.names)))
             end = page.end if page.names else end
-            if page.last_key and not page.last_key < self._next_key(number):
-                raise _unsorted()
+            following = bisect_right(self._begun, number)
+            if page.last_key and following < len(self._keys) and page.last_key >= self._keys[following]:
+                raise unsorted()
 
     def matching(self, selection: Selection) -> Iterator[Member]:
         """The members that go along, in order; not the directories of which only what they hold does."""
@@ -224,16 +199,13 @@ class Index:
         for _, content in self.contents([member]):
             yield from content
 
-    def _page(self, number: int) -> "_Page":
+    def _page(self, number: int) -> "Page":
         page = self._held.get(number)
         if page is None:
             page = self._parsed(number, self._range(self._pages[number], self._pages[number + 1]))
-            self._held[number] = page
-            if len(self._held) > _HELD:
-                del self._held[next(iter(self._held))]
         return page
 
-    def _all_pages(self) -> Iterator[tuple[int, "_Page"]]:
+    def _all_pages(self) -> Iterator[tuple[int, "Page"]]:
         start = 0
         while start < len(self._blocks):
             stop = max(start + 1, bisect_right(self._pages, self._pages[start] + _AT_ONCE) - 1)
@@ -243,10 +215,10 @@ class Index:
                 yield number, self._parsed(number, data[self._pages[number] - begin : self._pages[number + 1] - begin])
             start = stop
 
-    def _parsed(self, number: int, members: bytes | memoryview) -> "_Page":
+    def _parsed(self, number: int, members: bytes | memoryview) -> "Page":
         found = payload(PAGE, bytes(members))
-        _checked_digest(found, self._digests[DIGEST * number : DIGEST * (number + 1)], "page of the archive's index")
-        page = _Page(
+        check_digest(found, self._digests[DIGEST * number : DIGEST * (number + 1)], "page of the archive's index")
+        page = Page(
             unpacked(found, "page"),
             (self._data[number], self._data[number + 1]),
             (self._tar[number], self._tar[number + 1]),
@@ -255,12 +227,11 @@ class Index:
         )
         if page.names[:1] != [self._first[number]][: len(page.names)] or page.end > self.tar_size - _END:
             raise CorruptArchiveError("a page of the archive's index does not fit its root")
+        self._held.pop(number, None)
+        self._held[number] = page
+        if len(self._held) > _HELD:
+            del self._held[next(iter(self._held))]
         return page
-
-    def _next_key(self, number: int) -> bytes:
-        """The least that a name behind those of a page can be."""
-        following = bisect_right(self._begun, number)
-        return self._keys[following] if following < len(self._keys) else b"\xff" * (_LONGEST_PATH + 1)
 
     def _range(self, start: int, stop: int) -> bytes:
         if start >= self._tail_at:
@@ -268,119 +239,11 @@ class Index:
         return _whole(self._read, start, stop)
 
 
-class _Page:
-    """The columns of a page, each of which was checked; ``data`` and ``tar`` are where its blocks begin and end."""
-
-    def __init__(
-        self, fields: Fields, data: tuple[int, int], tar: tuple[int, int], counts: tuple[int, int], is_sorted: bool
-    ) -> None:
-        blocks, members = fields.fields("blocks"), fields.fields("members")
-        compressed = blocks.numbers("compressed", counts[0], 2 * _MOST_BLOCK, least=1)
-        sizes = blocks.numbers("size", counts[0], _MOST_BLOCK, least=1)
-        self._digests = blocks.digests("sha256", counts[0])
-        self._data = list(accumulate(compressed, initial=data[0]))
-        self._tar = list(accumulate(sizes, initial=tar[0]))
-        count = counts[1]
-        self.names = members.texts("name", count)
-        self.last_key = _keys(self.names, is_sorted)[-1] if is_sorted and count else b""
-        self._kinds = members.letters("kind", count, "0125")
-        self._modes = members.numbers("mode", count, 0o7777)
-        self._sizes = members.numbers("size", count)
-        self._times = members.numbers("time", count, least=-MOST - 1)
-        self._crc32 = members.numbers("crc32", count, (1 << 32) - 1)
-        links = [at for at, kind in enumerate(self._kinds) if kind in "12"]
-        self._targets = members.some("target", links)
-        records = members.numbers("head", count, _MOST_RECORDS, least=1)
-        before = fields.number("before")
-        lengths = [head * RECORD + padded(size) for head, size in zip(records, self._sizes, strict=True)]
-        self.at = list(accumulate(lengths, initial=tar[0] + before))
-        """Where each header begins, and behind the last, what follows."""
-        self.end = self.at[-1] if count else 0
-        self._content_at = [at + head * RECORD for at, head in zip(self.at, records, strict=False)]
-        if (
-            self._data[-1] != data[1]
-            or self._tar[-1] != tar[1]
-            or (before if not count or not tar[0] else self.at[0] % RECORD)
-            or (count and self.at[count - 1] >= tar[1])
-            or any(size for kind, size in zip(self._kinds, self._sizes, strict=True) if kind != "0")
-        ):
-            raise CorruptArchiveError("a page of the archive's index does not agree with itself, or with the root")
-        if not is_sorted:
-            _keys(self.names, is_sorted=False)
-        for at in links:
-            _check_target(self.names[at], self._kinds[at], self._targets[at])
-
-    def blocks(self, start: int, stop: int) -> Iterator[Block]:
-        """Those of the page's blocks that hold any of the tar stream from ``start`` up to ``stop``."""
-        number = max(0, bisect_right(self._tar, start) - 1)
-        while number + 1 < len(self._tar) and self._tar[number] < stop:
-            digest = self._digests[DIGEST * number : DIGEST * (number + 1)]
-            (start_at, stop_at), (tar_start, tar_stop) = self._data[number : number + 2], self._tar[number : number + 2]
-            yield Block(start_at, stop_at, tar_start, tar_stop, digest)
-            number += 1
-
-    def member(self, at: int) -> Member:
-        """The member at that place of the columns."""
-        entry = Entry(
-            self.names[at],
-            _KINDS[self._kinds[at]],
-            self._sizes[at],
-            self._times[at],
-            bool(self._modes[at] & 0o100),
-            self._targets.get(at, ""),
-        )
-        return Member(entry, self._crc32[at], self.at[at], self._content_at[at])
-
-
-def inflate(block: Block, data: bytes | memoryview) -> bytes:
-    """The content of a block that lies in the object as ``data``. Raises ``CorruptArchiveError`` if it is not that."""
-    _checked_digest(data, block.sha256, "block of the archive")
-    content, ended = inflated(data, block.tar_stop - block.tar_start)
-    if ended or len(content) != block.tar_stop - block.tar_start:
-        raise CorruptArchiveError("a block of the archive is not as long as its index says")
-    return content
-
-
 def _whole(read: Read, start: int, stop: int) -> bytes:
     found = read(start, stop)
     if len(found) != stop - start:
         raise CorruptArchiveError(f"{stop - start} bytes of the archive were asked for, and {len(found)} came")
     return found
-
-
-def _checked_digest(data: bytes | memoryview, digest: bytes, what: str) -> bytes:
-    if hashlib.sha256(data).digest() != digest:
-        raise CorruptArchiveError(f"the {what} is damaged: its SHA-256 is another one")
-    return digest
-
-
-def _keys(names: Sequence[str], is_sorted: bool) -> list[bytes]:
-    """The sort keys of names. Refuses a name that a tar could not hold so, and names that are not sorted as said."""
-    keys = []
-    for name in names:
-        try:
-            written = name.encode("utf-8", "surrogateescape")
-        except UnicodeEncodeError:
-            written = b""
-        if name_of(written) != name:
-            raise UnsafeArchiveError(f"the archive's index holds the name {shown(name)}, and no member is named so")
-        keys.append(written.replace(b"/", b"\0"))
-    if is_sorted and any(not before < behind for before, behind in pairwise(keys)):
-        raise _unsorted()
-    return keys
-
-
-def _unsorted() -> CorruptArchiveError:
-    return CorruptArchiveError("the archive's index says that its members are sorted, and they are not")
-
-
-def _check_target(name: str, kind: str, target: str) -> None:
-    try:
-        written = target.encode("utf-8", "surrogateescape")
-    except UnicodeEncodeError:
-        written = b""
-    if not written or len(written) > _LONGEST_PATH or "\0" in target or (kind == "1" and name_of(written) != target):
-        raise UnsafeArchiveError(f"the link {shown(name)} has no usable target")
 
 
 def _state(selection: Selection, name: str, within: State, *, is_directory: bool) -> State:

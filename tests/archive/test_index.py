@@ -167,6 +167,17 @@ def test_members_near_each_other_are_read_together():
     assert len(ranges.asked) - before < 5
 
 
+def test_pages_are_not_read_again_for_what_is_read_while_they_are_listed():
+    made = archive(MANY, sizes=[100_000] * 30)
+    with far(made):
+        ranges = Ranges(made)
+        index = open_index(ranges, len(made))
+        assert len(list(index.contents(index))) == len(MANY.entries)
+    of_pages = [place for place in ranges.asked if place[0] >= index._pages[0]]
+    assert len(index._blocks) > 1
+    assert len(of_pages) == 2
+
+
 def test_what_a_name_stands_for_twice_is_the_last_one():
     entries = (Entry("b", "file", 1), Entry("a", "file", 1), Entry("b", "file", 2, 5))
     tree = Tree(entries, lambda entry: iter([b"x" * entry.size]))
