@@ -81,13 +81,13 @@ class _Response(http.client.HTTPResponse):
 
 
 def _head(stream: io.BufferedReader) -> list[str]:
-    """The lines of a head, without the blank one that ends it; one has come at least."""
+    """The lines of a head, at once if it has all come, without the blank one that ends it; there is one at least."""
     came = stream.peek()
     end = came.find(b"\n\r\n") + 1
     is_there = end and b"\n\n" not in came[:end]
     head = stream.read(end + 2)[:end] if is_there else b"".join(_one_by_one(stream))
     if not head:
-        raise http.client.RemoteDisconnected("the connection was closed without an answer")
+        raise http.client.RemoteDisconnected("Remote end closed connection without response")
     return head.decode("latin-1").removesuffix("\n").split("\n")
 
 
