@@ -10,23 +10,21 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import TypeVar, cast
 
-from isal import igzip_lib, isal_zlib
+from isal import igzip_lib
 
 from .errors import CorruptArchiveError
+from .gzip import deflated
 
 _T = TypeVar("_T")
 
 DIGEST = 32
 MOST = (1 << 63) - 1
-_LEVEL = 2
 _MOST_TEXT = 1 << 23
 
 
-def packed(value: Mapping[str, object]) -> bytes:
+def packed(value: Mapping[str, object], level: int) -> bytes:
     """``value`` as JSON in ASCII, deflated."""
-    compressor = isal_zlib.compressobj(_LEVEL, isal_zlib.DEFLATED, -isal_zlib.MAX_WBITS)
-    text = json.dumps(value, separators=(",", ":")).encode("ascii")
-    return bytes(compressor.compress(text) + compressor.flush())
+    return deflated(json.dumps(value, separators=(",", ":")).encode("ascii"), level)
 
 
 def text_of(digests: bytes | bytearray) -> str:

@@ -161,14 +161,19 @@ def _deflate(block: io.BytesIO, level: int) -> _Deflated:
         return _Deflated(Piece(compressed, len(content), digest), isal_zlib.crc32(content))
 
 
-def _compressed(content: memoryview, level: int) -> bytes:
+def deflated(content: bytes, level: int) -> bytes:
+    """``content`` as one stream of raw deflate, by the same libraries as blocks of that level."""
+    return (_compressed(content, level) if level else _stored(content)) + _LAST_BLOCK
+
+
+def _compressed(content: bytes | memoryview, level: int) -> bytes:
     library, level = (isal_zlib, level) if level <= _FAST else (zlib, max(level, _ZLIB))
     compressor = library.compressobj(level, zlib.DEFLATED, -zlib.MAX_WBITS)
     compressed: bytes = compressor.compress(content) + compressor.flush(zlib.Z_FULL_FLUSH)
     return compressed
 
 
-def _stored(content: memoryview) -> bytes:
+def _stored(content: bytes | memoryview) -> bytes:
     """``content`` as it is (RFC 1951, section 3.2.4)."""
     parts: list[bytes | memoryview] = []
     for start in range(0, len(content), _MOST_STORED):

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from .carrier import PAGE, ROOT, carried, footer
 from .columns import packed, text_of
+from .gzip import compressor
 from .tree import Entry
 
 HEADER, TRAILER = 10, 10
@@ -48,19 +49,20 @@ class _Block(NamedTuple):
 class IndexWriter:
     """Makes the index of one archive. Members are told in order, blocks too, and either may be ahead of the other.
 
-    ``mtime`` (seconds since 1970) stands in for the time of every entry, as it does in ``tar``. What is held are the
-    blocks whose members are not known yet, some 200 bytes for each block that a file has, and the compressed pages.
+    ``level`` is gzip's. ``mtime`` (seconds since 1970) stands in for the time of every entry, as it does in ``tar``.
+    What is held are the blocks whose members are not known yet, some 200 bytes for each block that a file has, and the
+    compressed pages.
     """
 
-    def __init__(self, *, mtime: int | None = None) -> None:
-        self._mtime = mtime
+    def __init__(self, level: int, *, mtime: int | None = None) -> None:
+        self._level, self._mtime = level, mtime
         self._at = self._settled = 0
         self._members: deque[_Member] = deque()
         self._blocks: deque[_Block] = deque()
         self._last = b""
         self._sorted = True
         self._page = _Page(0)
-        self._pages = _Pages()
+        self._pages = _Pages(level)
 
     def member(self, entry: Entry, header: bytes, crc32: int) -> None:
         """Tells of the next member: its header, with a pax header before it, and the CRC-32 of its content."""
@@ -80,11 +82,10 @@ class IndexWriter:
         self._blocks.append(_Block(compressed, size, sha256))
         self._settle(self._at)
 
-    def finish(self, data: int, tar_sha256: str, *, compressor: str, level: int) -> Indexed:
+    def finish(self, data: int, tar_sha256: str) -> Indexed:
         """The index, once all is told. ``data`` are the bytes of the gzip member that holds the tar stream.
 
-        ``compressor`` and ``level`` say what the blocks were compressed by. Raises ``ValueError`` if what was told
-        does not agree.
+        Raises ``ValueError`` if what was told does not agree.
         """
         self._settle(None)
         if self._page.blocks:
@@ -95,8 +96,8 @@ class IndexWriter:
         root = packed(
             {
                 "format": 1,
-                "compressor": compressor,
-                "level": level,
+                "compressor": compressor(self._level),
+                "level": self._level,
                 "sorted": self._sorted,
                 "data": data,
                 "members": sum(pages.members),
@@ -110,7 +111,8 @@ class IndexWriter:
                     "members": pages.members,
                     "first": pages.first,
                 },
-            }
+            },
+            self._level,
         )
         digest = hashlib.sha256(root)
         written = carried(ROOT, root)
@@ -144,7 +146,7 @@ class _Page:
     def is_full(self) -> bool:
         return len(self.members) >= _MOST_MEMBERS or len(self.blocks) >= _MOST_BLOCKS or self._text >= _MOST_TEXT
 
-    def packed(self) -> bytes:
+    def packed(self, level: int) -> bytes:
         members = self.members
         return packed(
             {
@@ -166,14 +168,16 @@ class _Page:
                         str(at): member.entry.target for at, member in enumerate(members) if member.kind in "12"
                     },
                 },
-            }
+            },
+            level,
         )
 
 
 class _Pages:
     """The pages so far: what carries them, and what the root says of them."""
 
-    def __init__(self) -> None:
+    def __init__(self, level: int) -> None:
+        self._level = level
         self.pieces: list[bytes] = []
         self.length: list[int] = []
         self.sha256 = bytearray()
@@ -184,7 +188,7 @@ class _Pages:
         self.first: list[str] = []
 
     def add(self, page: _Page) -> None:
-        payload = page.packed()
+        payload = page.packed(self._level)
         self.pieces.append(carried(PAGE, payload))
         self.length.append(len(self.pieces[-1]))
         self.sha256 += hashlib.sha256(payload).digest()

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import NamedTuple
 
-from .gzip import LEVEL, compressor, pieces
+from .gzip import LEVEL, pieces
 from .indexing import IndexWriter
 from .tar import tar_in_blocks
 from .tree import Entry, Tree
@@ -53,7 +53,7 @@ def packed(tree: Tree, *, level: int = LEVEL, threads: int = 2, mtime: int | Non
     """
     read = 0
     ahead: deque[tuple[int, int]] = deque()
-    index = IndexWriter()
+    index = IndexWriter(level, mtime=mtime)
 
     def counted(entry: Entry) -> Iterator[bytes]:
         nonlocal read
@@ -81,7 +81,7 @@ def packed(tree: Tree, *, level: int = LEVEL, threads: int = 2, mtime: int | Non
                 _, content = ahead.popleft()
             yield Packed(piece.data, content)
         tar_sha256 = piece.sha256.hex()
-        indexed = index.finish(data, tar_sha256, compressor=compressor(level), level=level)
+        indexed = index.finish(data, tar_sha256)
         proof = Proof(tar_sha256, indexed.sha256)
         *first, last = indexed.pieces
         yield from (Packed(piece, content) for piece in first)

@@ -8,7 +8,6 @@ Owner 0/0 and no names, modes 0644/0755, whole seconds: the same tree gives the 
 
 import zlib
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
 from itertools import tee
 
 from isal import isal_zlib
@@ -17,7 +16,7 @@ from .grid import Member, lengths
 from .tree import Entry, Kind, Tree
 
 Told = Callable[[Entry, bytes, int], object]
-"""Is told of a member that has passed, as it was written: its entry, its header, and the CRC-32 of its content."""
+"""Is told of a member that has passed: its entry, its header as it was written, and the CRC-32 of its content."""
 
 BLOCK = 512
 _RECORD = 20 * BLOCK
@@ -49,9 +48,7 @@ def tar_in_blocks(
 
 
 def _headers(tree: Tree, mtime: int | None) -> Iterator[tuple[Entry, bytes]]:
-    if mtime is None:
-        return ((entry, _member(entry, entry.mtime)) for entry in tree.entries)
-    return ((replace(entry, mtime=mtime), _member(entry, mtime)) for entry in tree.entries)
+    return ((entry, _member(entry, entry.mtime if mtime is None else mtime)) for entry in tree.entries)
 
 
 def _members(headers: Iterable[tuple[Entry, bytes]]) -> Iterator[Member]:

@@ -58,7 +58,7 @@ def data_and_index(
     blocks = [block(content) for content in contents]
     end = struct.pack("<II", zlib.crc32(stream), len(stream) & 0xFFFFFFFF)
     data = HEADER + b"".join(blocks) + b"\x03\x00" + end
-    writer = IndexWriter(mtime=mtime)
+    writer = IndexWriter(2, mtime=mtime)
     tellings = [
         (len(each), len(content), hashlib.sha256(each).digest()) for each, content in zip(blocks, contents, strict=True)
     ]
@@ -68,7 +68,7 @@ def data_and_index(
         writer.member(*member)
     for telling in tellings[blocks_first:]:
         writer.block(*telling)
-    return data, writer.finish(len(data), hashlib.sha256(stream).hexdigest(), compressor="isal", level=2)
+    return data, writer.finish(len(data), hashlib.sha256(stream).hexdigest())
 
 
 def archive(tree: Tree, **options) -> bytes:

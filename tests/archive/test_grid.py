@@ -155,7 +155,7 @@ def behind(members, start, distance):
 def packed(tree, **options):
     """The blocks of an archive, between its header and its trailer."""
     chunks, lengths = tar_in_blocks(tree)
-    return [piece for piece, _ in pieces(chunks, lengths, **{"level": 2, "threads": 2} | options)][1:-1]
+    return [piece.data for piece in pieces(chunks, lengths, **{"level": 2, "threads": 2} | options)][1:-1]
 
 
 NOISE = random.Random(0).randbytes

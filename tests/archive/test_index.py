@@ -296,18 +296,18 @@ def test_a_writer_that_was_told_too_little_says_so():
     stream = b"".join(tar(MANY))
     blocks = cut(stream)
     for data, count in ((20 + len(blocks), len(blocks) - 1), (21 + len(blocks), len(blocks)), (20, 0)):
-        writer = IndexWriter()
+        writer = IndexWriter(2)
         for member in told(MANY, stream):
             writer.member(*member)
         for content in blocks[:count]:
             writer.block(1, len(content), bytes(32))
         with pytest.raises(ValueError, match="blocks that were told"):
-            writer.finish(data, "0" * 64, compressor="", level=2)
+            writer.finish(data, "0" * 64)
 
 
 def test_a_page_is_made_before_the_end():
     """What is held of an archive does not grow by all that was told of it."""
-    writer = IndexWriter()
+    writer = IndexWriter(2)
     header = b"".join(tar(Tree.of({"a": b""})))[:512]
     for number in range(10_000):
         writer.member(Entry(f"{number:09}", "file", 1000), header, 0)

@@ -317,13 +317,13 @@ def test_a_header_for_all_members_is_refused():
     general[148:156] = b"        "
     general[148:156] = b"%06o\0 " % sum(general[:512])
     stream = bytes(general) + stream
-    writer = IndexWriter()
+    writer = IndexWriter(2)
     writer.member(Entry("elsewhere", "file", 1), stream[:1536], zlib.crc32(b"1"))
     block = compressed(stream)
     writer.block(len(block), len(stream), hashlib.sha256(block).digest())
     end = b"\x03\x00" + struct.pack("<II", zlib.crc32(stream), len(stream))
     data = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff" + block + end
-    made = data + b"".join(writer.finish(len(data), "0" * 64, compressor="", level=2).pieces)
+    made = data + b"".join(writer.finish(len(data), "0" * 64).pieces)
     index = open_index(Ranges(made), len(made))
     with pytest.raises(CorruptArchiveError, match="is not what"):
         b"".join(index.content(index.find("elsewhere")))

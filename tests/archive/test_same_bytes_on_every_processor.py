@@ -74,6 +74,9 @@ def test_level_3_of_isal_would_differ(sums):
 
 
 def test_without_sse4_2_they_are_others(sums):
-    """ISA-L's code for these hashes in another way, and the promise leaves them out."""
+    """ISA-L's code for these hashes in another way, and the promise leaves them out, but for what is stored.
+
+    From 3 on it decides what is compressed at all, of blocks that hardly shrink.
+    """
     here, there = sums(), sums("Conroe")
-    assert [level for level in LEVELS if there[level] != here[level]] == ["1", "2"]
+    assert [level for level in ("0", "1", "2") if there[level] != here[level]] == ["1", "2"]

@@ -12,6 +12,7 @@ from archive_strategies import OLD, Link, Program, cut, lay, member, pax, seen, 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import keystow.archive
 from keystow.archive import (
     ArchiveError,
     CorruptArchiveError,
@@ -25,6 +26,7 @@ from keystow.archive import (
     extract,
     pack,
     scan,
+    tar,
     unpack,
 )
 
@@ -368,7 +370,7 @@ SMALL = {"d/a": b"content", "d/l": Link("a"), "run": Program(b"")}
 @pytest.fixture(scope="module")
 def small(tmp_path_factory):
     source = lay(tmp_path_factory.mktemp("small") / "source", SMALL)
-    return b"".join(pack(scan(source))), seen(source)
+    return b"".join(keystow.archive.gzip(tar(scan(source)))), seen(source)
 
 
 def test_an_archive_cut_short_anywhere_is_refused(tmp_path, small):
@@ -377,6 +379,19 @@ def test_an_archive_cut_short_anywhere_is_refused(tmp_path, small):
         with pytest.raises(CorruptArchiveError):
             unpack([archive[:size]], tmp_path / "target")
     assert os.listdir(tmp_path) == []
+
+
+def test_of_an_archive_that_is_cut_short_in_its_index_nothing_is_missing(tmp_path, small):
+    data, found = small
+    archive = b"".join(pack(scan(lay(tmp_path / "source", SMALL))))
+    assert archive.startswith(data)
+    for size in range(len(data), len(archive)):
+        try:
+            unpack([archive[:size]], tmp_path / str(size))
+        except CorruptArchiveError:
+            assert not (tmp_path / str(size)).exists()
+        else:
+            assert seen(tmp_path / str(size)) == found
 
 
 def test_a_tar_cut_short_anywhere_is_refused(tmp_path, small):
