@@ -212,7 +212,7 @@ class Index:
             for member in run:
                 for _ in stream.pieces(member.at - at):
                     pass
-                _check_header(member, stream.take(member.content_at - member.at))
+                check_header(member, stream.take(member.content_at - member.at))
                 content = _proved(stream.pieces(member.entry.size), member)
                 yield member.entry, content
                 for _ in content:
@@ -410,8 +410,8 @@ def _near(members: Iterable[Member]) -> Iterator[list[Member]]:
         yield run
 
 
-def _check_header(member: Member, header: bytes) -> None:
-    """Refuses a header that is not the member's: one, or a pax header and one, and nothing left over."""
+def check_header(member: Member, header: bytes) -> None:
+    """Raises ``CorruptArchiveError`` for a header that is not the member's: one, or a pax header and one, no more."""
     entry = member.entry
     records = iter([header[at : at + RECORD] for at in range(0, len(header), RECORD)])
     found = next(untar(records), None)

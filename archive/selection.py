@@ -35,6 +35,7 @@ _CLASSES = {
     "upper": "A-Z",
     "xdigit": "0-9A-Fa-f",
 }
+_LITERAL = re.compile(r"/?[^/*?\[\\\s]+(?:/[^/*?\[\\\s]+)+|/[^/*?\[\\\s]+")
 _SENSITIVE = re.compile(r"\.env(?:\..*)?|.*\.pem|id_[^.]*|\.netrc|\.git|\.aws|\.ssh|\.gnupg|\.kube", re.DOTALL)
 
 
@@ -64,6 +65,48 @@ class Selection:
 
     def __reduce__(self) -> tuple[Callable[[], "Selection"], tuple[()]]:
         return partial(Selection, self._lines, only=self.root is None), ()
+
+
+class Choice:
+    """Members that patterns take in, each asked for by its name, in any order; of directories, what they hold, too.
+
+    A pattern is what ``--include`` takes. Raises ``ValueError`` for one that is none, and if there are none.
+
+    >>> choice = Choice(["plots/", "*.csv"])
+    >>> [choice.takes(name) for name in ("plots/a.png", "old/a.csv", "notes.txt")]
+    [True, True, False]
+    >>> choice.unmatched
+    []
+    """
+
+    def __init__(self, patterns: Iterable[str]) -> None:
+        given = (patterns,) if isinstance(patterns, str) else tuple(patterns)
+        if not given:
+            raise ValueError("no pattern says which members are meant: give one, such as '*.csv'")
+        self._each = [(pattern, Selection([included(pattern)], only=True), dict[str, State]()) for pattern in given]
+        self.unmatched = list(given)
+        """The patterns that have taken in nothing so far."""
+        names = [pattern.removeprefix("/") for pattern in given if _LITERAL.fullmatch(pattern)]
+        self.names = names if len(names) == len(given) else None
+        """The only names that are meant, and what lies below them; ``None`` if the patterns say more than that."""
+
+    def takes(self, name: str, *, is_directory: bool = False) -> bool:
+        """Whether that member goes along."""
+        found = [pattern for pattern, chosen, known in self._each if _state(chosen, known, name, is_directory)]
+        for pattern in found:
+            if pattern in self.unmatched:
+                self.unmatched.remove(pattern)
+        return bool(found)
+
+
+def _state(chosen: Selection, known: dict[str, State], name: str, is_directory: bool) -> State:
+    """What becomes of ``name``, if of directories what is ``known``, to which those above it are added."""
+    within = chosen.root
+    for directory in parents(name):
+        if directory not in known:
+            known[directory] = chosen.state(directory, within=within, is_directory=True)
+        within = known[directory]
+    return chosen.state(name, within=within, is_directory=is_directory)
 
 
 class _Pattern(NamedTuple):

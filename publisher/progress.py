@@ -13,7 +13,7 @@ from typing import NamedTuple, Protocol, TypeVar
 _MOST_AHEAD = 10_000
 """So many pieces of an archive, each of 1 MiB of the source, are told apart until they arrive: a store may not tell."""
 
-Piece = TypeVar("Piece", bytes, memoryview)
+Piece = TypeVar("Piece", bound=bytes | memoryview)
 
 
 class Callback(Protocol):

@@ -13,10 +13,11 @@ from .backends.endpoints import is_provider, is_same
 from .backends.options import CustomerKey
 from .backends.sending.budget import Budget
 from .errors import ResultError, SpecError
-from .fetching import Fetched, Result, Verified, read_result
+from .fetching import Fetched, Verified
 from .keys import Context
 from .progress import Progress, told_by
 from .publishing import Destination, IfExists, Manner, Source, published, selected
+from .reading import Result, read_result
 from .result import PublishedResult
 from .spec import PublisherSpec
 from .stored import Access, Opened

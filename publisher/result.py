@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Self
+from typing import Any, Self, cast
 
 from .bacalhau import Source, is_input, read_input, written_input
 from .checksum import Checksum
@@ -49,6 +49,9 @@ class PublishedResult:
     encoding: str = "gzip"
     store_checksum: str | None = field(default=None, compare=False)
     claimed: bool = field(default=False, compare=False, repr=False)
+    size: int | None = None
+    tar_sha256: Checksum | None = None
+    index_sha256: Checksum | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "type", check_type(self.type, ResultError))
@@ -90,7 +93,7 @@ class PublishedResult:
         encoding = values.pop("Encoding", "gzip").lower()
         return cls(
             type=kind,
-            **{_NAMES[name]: value for name, value in values.items()},
+            **cast("dict[str, Any]", {_NAMES[name]: value for name, value in values.items()}),
             encoding=encoding,
             checksum_sha256=None if checksum is None else Checksum(checksum),
             claimed=True,

@@ -55,7 +55,7 @@ def given_results(options: argparse.Namespace) -> "list[str | PublishedResult]":
     """What a file or stdin holds, a URL, or where a result lies; or that of ``--select``. Raises ``ResultError``."""
     with uncollected():
         from keystow.errors import ResultError
-        from keystow.fetching import is_reference, read_results
+        from keystow.reading import is_reference, read_results
         from keystow.result import PublishedResult
         from keystow.trust import is_url
         from keystow.yaml_files import MOST_BYTES, load_mappings

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from keystow import Context, PublishedResult, ResultError, fetch, publish, verify
-from keystow.fetching import read_result
+from keystow.reading import read_result
 from keystow.publishing import Destination
 from keystow.surroundings import job_context, with_instant
 from keystow.testing.servers import Moto
