@@ -117,7 +117,7 @@ bench: setup azurite bench-tools peers
 	$(BIN)/python -m benchmarks
 
 tools:
-	@sh tests/install.sh bsdtar:libarchive-tools curl:curl sshd:openssh-server groff:groff-base zsh:zsh fish:fish
+	@sh tests/install.sh bsdtar:libarchive-tools busybox:busybox curl:curl sshd:openssh-server groff:groff-base zsh:zsh fish:fish
 
 azurite: .venv/azurite/.installed
 

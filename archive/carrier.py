@@ -12,8 +12,8 @@ from .errors import CorruptArchiveError
 PAGE, ROOT = b"P", b"R"
 _FOOTER = b"F"
 _FORMAT = b"keystow\x01"
-_MOST = 0xFFFF - 4
-"""The longest payload of one member, as 16 bits count it and the head of its subfield."""
+_MOST = (1 << 14) - 4
+"""The longest payload of one member: busybox reads no extra field of more than 32 KiB."""
 _HEAD = struct.Struct("<10sHcc")
 _BEGIN = b"\x1f\x8b\x08\x04\x00\x00\x00\x00\x00\xff"
 _END = b"\x03\x00" + bytes(8)

@@ -295,7 +295,7 @@ class _Page:
         lengths = [head * RECORD + padded(size) for head, size in zip(records, self._sizes, strict=True)]
         self.at = list(accumulate(lengths, initial=tar[0] + before))
         """Where each header begins, and behind the last, what follows."""
-        self.end = self.at[-1]
+        self.end = self.at[-1] if count else 0
         self._content_at = [at + head * RECORD for at, head in zip(self.at, records, strict=False)]
         if (
             self._data[-1] != data[1]
@@ -315,7 +315,8 @@ class _Page:
         number = max(0, bisect_right(self._tar, start) - 1)
         while number + 1 < len(self._tar) and self._tar[number] < stop:
             digest = self._digests[DIGEST * number : DIGEST * (number + 1)]
-            yield Block(*self._data[number : number + 2], *self._tar[number : number + 2], digest)
+            (start_at, stop_at), (tar_start, tar_stop) = self._data[number : number + 2], self._tar[number : number + 2]
+            yield Block(start_at, stop_at, tar_start, tar_stop, digest)
             number += 1
 
     def member(self, at: int) -> Member:

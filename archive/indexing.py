@@ -32,6 +32,7 @@ class Indexed(NamedTuple):
 class _Member(NamedTuple):
     at: int
     entry: Entry
+    time: int
     kind: str
     mode: int
     records: int
@@ -47,11 +48,12 @@ class _Block(NamedTuple):
 class IndexWriter:
     """Makes the index of one archive. Members are told in order, blocks too, and either may be ahead of the other.
 
-    What is held are the blocks whose members are not known yet, some 200 bytes for each block that a file has, and
-    the compressed pages.
+    ``mtime`` (seconds since 1970) stands in for the time of every entry, as it does in ``tar``. What is held are the
+    blocks whose members are not known yet, some 200 bytes for each block that a file has, and the compressed pages.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, mtime: int | None = None) -> None:
+        self._mtime = mtime
         self._at = self._settled = 0
         self._members: deque[_Member] = deque()
         self._blocks: deque[_Block] = deque()
@@ -61,16 +63,14 @@ class IndexWriter:
         self._pages = _Pages()
 
     def member(self, entry: Entry, header: bytes, crc32: int) -> None:
-        """Tells of the next member: ``entry`` with the time that was written, the header with a pax header before it.
-
-        ``crc32`` is that of the content.
-        """
+        """Tells of the next member: its header, with a pax header before it, and the CRC-32 of its content."""
         key = sort_key(entry.name)
         self._sorted = self._sorted and key > self._last
         self._last = key
         own = header[-RECORD:]
         kind = own[156:157].decode("ascii")
-        self._members.append(_Member(self._at, entry, kind, int(own[100:107], 8), len(header) // RECORD, crc32))
+        time = entry.mtime if self._mtime is None else self._mtime
+        self._members.append(_Member(self._at, entry, time, kind, int(own[100:107], 8), len(header) // RECORD, crc32))
         self._at += len(header) + padded(entry.size)
         if self._blocks:
             self._settle(self._at)
@@ -159,7 +159,7 @@ class _Page:
                     "kind": "".join(member.kind for member in members),
                     "mode": [member.mode for member in members],
                     "size": [member.entry.size for member in members],
-                    "time": [member.entry.mtime for member in members],
+                    "time": [member.time for member in members],
                     "head": [member.records for member in members],
                     "crc32": [member.crc32 for member in members],
                     "target": {

@@ -21,10 +21,9 @@ def carried(kind, members):
     while members:
         extra, *subfield, length = struct.unpack_from("<HccH", members, 10)
         need(members[:10] == bytes.fromhex("1f8b08040000000000ff") and subfield == [b"K", kind])
-        need(1 <= length <= 65531 and extra == length + 4 and (length == 65531 or len(members) == length + 26))
+        need(1 <= length <= 16380 and extra == length + 4 and (length == 16380 or len(members) == length + 26))
         need(members[16 + length : 26 + length] == b"\x03\x00" + bytes(8))
-        payload += members[16 : 16 + length]
-        members = members[26 + length :]
+        payload, members = payload + members[16 : 16 + length], members[26 + length :]
     return payload
 
 
@@ -39,7 +38,7 @@ def opened(payload, digest):
 def digests(text, count):
     joined = base64.b64decode(text, validate=True)
     need(len(joined) == 32 * count)
-    return [joined[at : at + 32] for at in range(0, len(joined), 32)]
+    return [joined[at : at + 32] for at in range(0, 32 * count, 32)]
 
 
 class Archive:
@@ -47,8 +46,7 @@ class Archive:
 
     def __init__(self, read, size):
         self.read = read
-        footer = carried(b"F", read(size - 74, size))
-        name, length, digest = struct.unpack("<8sQ32s", footer)
+        name, length, digest = struct.unpack("<8sQ32s", carried(b"F", read(size - 74, size)))
         need(name == b"keystow\x01")
         self.digest = digest.hex()
         root = opened(carried(b"R", read(size - 74 - length, size - 74)), digest)
@@ -73,8 +71,8 @@ class Archive:
         columns = ("name", "kind", "mode", "size", "time", "head", "crc32")
         for place, values in enumerate(zip(*(members[column] for column in columns), strict=True)):
             member = dict(zip(columns, values, strict=True), at=at, target=members["target"].get(str(place), ""))
-            need(at % 512 == 0 and self.tar[number] <= at < self.tar[number + 1])
             member["content_at"] = at + 512 * member["head"]
+            need(at % 512 == 0 and self.tar[number] <= at < self.tar[number + 1])
             at = member["content_at"] + -(-member["size"] // 512) * 512
             need(at + 1024 <= self.tar_size)
             found.append(member)
@@ -83,9 +81,8 @@ class Archive:
 
     def find(self, name):
         """Section 7.2."""
-        names = [first.encode("utf-8", "surrogateescape").replace(b"/", b"\0") for first in self.first]
-        key = name.encode("utf-8", "surrogateescape").replace(b"/", b"\0")
-        begun = [page for page, first in enumerate(names) if self.counts[page] and (first <= key or not self.sorted)]
+        *firsts, key = [each.encode("utf-8", "surrogateescape").replace(b"/", b"\0") for each in [*self.first, name]]
+        begun = [page for page, first in enumerate(firsts) if self.counts[page] and (first <= key or not self.sorted)]
         for number in reversed(begun[-1:] if self.sorted else begun):
             for member in reversed(self.page(number)[1]):
                 if member["name"] == name:
@@ -112,8 +109,7 @@ class Archive:
         stream = self.stream(member["at"], member["content_at"] + member["size"])
         with tarfile.open(fileobj=io.BytesIO(stream + bytes(1536)), errors="surrogateescape") as tar:
             header = tar.next()
-        kind = member["kind"].encode()
-        need((header.name, header.type, header.mtime) == (member["name"], kind, member["time"]))
+        need((header.name, header.type, header.mtime) == (member["name"], member["kind"].encode(), member["time"]))
         need((header.size, header.linkname) == (member["size"], member["target"]))
         need(bool(header.mode & 0o100) == bool(member["mode"] & 0o100))
         need(header.offset_data == member["content_at"] - member["at"])

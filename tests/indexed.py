@@ -4,7 +4,6 @@ import hashlib
 import struct
 import zlib
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 
 from isal import isal_zlib
 
@@ -20,7 +19,7 @@ def compressed(content: bytes, library=isal_zlib, level: int = 2) -> bytes:
     return bytes(compressor.compress(content) + compressor.flush(zlib.Z_FULL_FLUSH))
 
 
-def told(tree: Tree, stream: bytes, mtime: int | None = None) -> list[tuple[Entry, bytes, int]]:
+def told(tree: Tree, stream: bytes) -> list[tuple[Entry, bytes, int]]:
     """What a writer is told of each member of a tar stream."""
     members = []
     at = 0
@@ -29,8 +28,7 @@ def told(tree: Tree, stream: bytes, mtime: int | None = None) -> list[tuple[Entr
         if stream[at + 156 : at + 157] == b"x":
             at += 512 + padded(int(stream[at + 124 : at + 135], 8))
         at += 512
-        written = replace(entry, mtime=entry.mtime if mtime is None else mtime, origin=None)
-        members.append((written, stream[begin:at], zlib.crc32(stream[at : at + entry.size])))
+        members.append((entry, stream[begin:at], zlib.crc32(stream[at : at + entry.size])))
         at += padded(entry.size)
     return members
 
@@ -60,11 +58,13 @@ def data_and_index(
     blocks = [block(content) for content in contents]
     end = struct.pack("<II", zlib.crc32(stream), len(stream) & 0xFFFFFFFF)
     data = HEADER + b"".join(blocks) + b"\x03\x00" + end
-    writer = IndexWriter()
-    tellings = [(len(each), len(content), hashlib.sha256(each).digest()) for each, content in zip(blocks, contents, strict=True)]
+    writer = IndexWriter(mtime=mtime)
+    tellings = [
+        (len(each), len(content), hashlib.sha256(each).digest()) for each, content in zip(blocks, contents, strict=True)
+    ]
     for telling in tellings[:blocks_first]:
         writer.block(*telling)
-    for member in told(tree, stream, mtime):
+    for member in told(tree, stream):
         writer.member(*member)
     for telling in tellings[blocks_first:]:
         writer.block(*telling)

@@ -52,8 +52,9 @@ def packed_trees(draw):
     return tree, draw(st.lists(st.sampled_from([512, 513, 1000, 4096, 20_000]), max_size=80)), contents
 
 
+@pytest.mark.slow
 @given(packed_trees(), st.integers(0, 90))
-@settings(max_examples=150)
+@settings(max_examples=100)
 def test_every_member_is_found_with_its_content(packed, blocks_first):
     tree, sizes, contents = packed
     with small_pages():
@@ -80,6 +81,7 @@ def test_every_member_is_found_with_its_content(packed, blocks_first):
     )
 
 
+@pytest.mark.slow
 @given(packed_trees(), st.integers(0, 90), st.integers(0, 90))
 @settings(max_examples=50)
 def test_when_blocks_are_told_makes_no_difference(packed, early, late):
@@ -90,6 +92,7 @@ def test_when_blocks_are_told_makes_no_difference(packed, early, late):
         )
 
 
+@pytest.mark.slow
 @given(packed_trees(), st.data())
 @settings(max_examples=50)
 def test_any_range_of_the_tar_stream_is_read(packed, data):
@@ -174,6 +177,7 @@ def test_what_a_name_stands_for_twice_is_the_last_one():
     assert b"".join(index.content(index.find("b"))) == b"xx"
 
 
+@pytest.mark.slow
 @given(trees(), st.lists(st.sampled_from(["a", "*b", "a/", "b/**", "[!a]", "/c", "ä"]), min_size=1, max_size=3))
 @settings(max_examples=60)
 def test_members_match_as_a_scan_selects(tmp_path_factory, nodes, patterns):
@@ -199,6 +203,15 @@ def test_what_matches_is_extracted(tmp_path):
     assert {name for name, what in seen(tmp_path / "some").items() if what[0] == "file"} == {"a/x.csv", "b/c/z.csv"}
     extract(index.contents(index), tmp_path / "all")
     assert seen(tmp_path / "all") == seen(tmp_path / "source")
+
+
+def test_a_page_may_hold_nothing_but_the_end():
+    with small_pages():
+        made = archive(Tree.of({}), sizes=[512] * 20)
+    index = open_index(Ranges(made), len(made))
+    assert len(index._blocks) == 5
+    assert list(index) == []
+    assert b"".join(index.read(0, index.tar_size)) == bytes(10240)
 
 
 def test_an_archive_without_an_index_has_none():
@@ -233,6 +246,13 @@ def test_a_page_longer_than_a_gzip_member_is_carried_by_several():
     assert [member.entry for member in index] == list(tree.entries)
     assert b"".join(gunzip([made])) == b"".join(tar(tree))
     assert Archive(Ranges(made), len(made)).find(tree.entries[-1].name)["name"] == tree.entries[-1].name
+
+
+def test_mtime_stands_in_for_every_time():
+    made = archive(MANY, mtime=-5)
+    index = open_index(Ranges(made), len(made))
+    assert {member.entry.mtime for member in index} == {-5}
+    assert len(list(index.contents(index))) == len(MANY.entries)
 
 
 @given(st.binary(min_size=1, max_size=100), st.sampled_from([PAGE, ROOT]))
