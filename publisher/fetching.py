@@ -182,9 +182,7 @@ def fetch(
             meter.begin()
             content = content_of(opened, published, check=verify)
             announced = meter.passing(_as_announced(content, stat, published.url))
-            unpacked = extract(
-                [(_member(published.key.rpartition("/")[2], stat), announced)], directory, limits=limits
-            )
+            unpacked = extract([(_member(published.key.rpartition("/")[2], stat), announced)], directory, limits=limits)
         else:
             meter = _sized(told, opened, published)
             content = content_of(opened, published, check=verify)

@@ -126,9 +126,12 @@ def _explained(ranges: Ranges | None, *, proven: bool) -> Iterator[None]:
         except VerificationError as found:
             raise found from error
         if proven:
-            said = f"what the store holds under {ranges.url!r} is not what was published: {error}"
-            raise VerificationError(said) from error
+            raise _not_published(ranges.url, error) from error
         raise
+
+
+def _not_published(url: str, error: CorruptArchiveError) -> VerificationError:
+    return VerificationError(f"what the store holds under {url!r} is not what was published: {error}")
 
 
 @contextmanager
@@ -223,8 +226,12 @@ def _in_parts(download: "Download") -> Ranges | None:
 
 def _index(ranges: Ranges, sha256: Checksum | None) -> Index | None:
     """The index, if there is one. Raises ``VerificationError`` if it is not the one whose digest is ``sha256``."""
-    with _explained(ranges, proven=sha256 is not None):
+    try:
         index = open_index(ranges, ranges.size)
+    except CorruptArchiveError as error:
+        if sha256 is None:
+            raise
+        raise _not_published(ranges.url, error) from error
     if sha256 is not None and (index is None or index.sha256 != sha256):
         found = "an archive without an index" if index is None else f"one whose index has the SHA-256 {index.sha256}"
         raise VerificationError(

@@ -1,0 +1,348 @@
+"""Members of an archive with an index, read without the rest of it: from a file, memory, and S3."""
+
+import io
+import os
+import stat
+
+import indexed
+import pytest
+from archive_strategies import seen
+
+import keystow
+from keystow import Checksum, MemberError, PublishedResult, VerificationError, fetch, open_archive, verify
+from keystow.archive import CorruptArchiveError, Entry, Tree
+from keystow.backends import open_store
+
+KEY = "results.tar.gz"
+PLOT = bytes(os.urandom(1 << 19)) * 7  # some MB in several blocks
+FILES = {
+    "a/first.csv": b"a,b\n1,2\n",
+    "a/plots/large.png": PLOT,
+    "a/plots/small.png": b"small",
+    "empty": b"",
+    "score.txt": b"42",
+}
+
+
+def tree_of(files, *others):
+    tree = Tree.of(files, mtime=1_700_000_000)
+    entries = sorted((*tree.entries, *others), key=lambda entry: entry.name.encode().split(b"/"))
+    return Tree(tuple(entries), tree.read)
+
+
+TREE = tree_of(
+    FILES,
+    Entry("hard", "hardlink", target="a/plots/small.png"),
+    Entry("soft", "symlink", target="a/first.csv"),
+)
+
+
+class Counting:
+    """A store that counts what is read of it."""
+
+    def __init__(self, store):
+        self.store, self.asked, self.bytes = store, [], 0
+
+    def __getattr__(self, name):
+        if name in {"stat", "list"}:
+            self.asked.append(name)
+        return getattr(self.store, name)
+
+    def read(self, key, **options):
+        self.asked.append("read")
+        for piece in self.store.read(key, **options):
+            self.bytes += len(piece)
+            yield piece
+
+
+@pytest.fixture(params=["file", "memory", "s3"])
+def place(request, tmp_path):
+    """A store, and where it is."""
+    if request.param == "s3":
+        seaweed = request.getfixturevalue("seaweed")
+        request.getfixturevalue("login")(seaweed)
+        options = {"endpoint": seaweed.endpoint, "region": "us-east-1"}
+        bucket = request.getfixturevalue("bucket")
+    else:
+        options = {}
+        bucket = str(tmp_path / "store") if request.param == "file" else f"members-{tmp_path.name}"
+        if request.param == "file":
+            os.mkdir(bucket)
+    with_store = open_store(f"{request.param}://{bucket}", **options)
+    yield with_store, PublishedResult(request.param, bucket, KEY, **options)
+    with_store.close()
+
+
+def put(place, data, index_sha256=None, *, key=KEY, **known):
+    """``data`` in the store, and its result."""
+    from dataclasses import replace
+
+    store, result = place
+    written = store.write(key, [data])
+    known = {"size": len(data), "checksum_sha256": Checksum(written.sha256)} | known
+    return replace(result, key=key, index_sha256=index_sha256, **known)
+
+
+def published(place, tree=TREE, **known):
+    data, index = indexed.data_and_index(tree)
+    return put(place, data + b"".join(index.pieces), Checksum(index.sha256), **known)
+
+
+@pytest.fixture
+def result(place):
+    return published(place)
+
+
+def test_an_archive_is_a_mapping_of_its_members(result):
+    with open_archive(result) as archive:
+        assert archive.verified
+        assert len(archive) == len(TREE.entries)
+        assert list(archive) == [entry.name for entry in TREE.entries]
+        assert [name for name, _ in archive.items()] == list(archive)
+        assert [entry.name for entry in archive.values()] == list(archive)
+        assert archive["a/first.csv"] == Entry("a/first.csv", "file", 8, 1_700_000_000)
+        assert archive["soft"].target == "a/first.csv"
+        assert "score.txt" in archive
+        assert "score.tx" not in archive
+        assert 7 not in archive
+        assert archive.get("nothing") is None
+        with pytest.raises(KeyError):
+            archive["nothing"]
+
+
+def test_a_file_of_it_is_read_and_sought_in(result):
+    with open_archive(result) as archive, archive.open("a/plots/large.png") as file:
+        assert file.readable()
+        assert file.seekable()
+        assert file.seek(-5, io.SEEK_END) == len(PLOT) - 5
+        assert file.read() == PLOT[-5:]
+        assert file.seek(1 << 20) == 1 << 20
+        assert file.read(100_000) == PLOT[1 << 20 :][:100_000]
+        assert file.seek(0) == 0
+        assert file.read() == PLOT
+        assert file.read() == b""
+        assert file.seek(len(PLOT) + 9) == len(PLOT) + 9
+        assert file.read(1) == b""
+
+
+def test_each_member_that_can_be_opened_has_its_content(result):
+    with open_archive(result) as archive:
+        for name, content in FILES.items():
+            with archive.open(name) as file:
+                assert file.read() == content
+        assert archive.open("hard").read() == b"small"
+        with pytest.raises(FileNotFoundError, match="nothing"):
+            archive.open("nothing")
+        with pytest.raises(IsADirectoryError):
+            archive.open("a/plots")
+        with pytest.raises(MemberError, match="'a/first.csv'"):
+            archive.open("soft")
+
+
+def test_a_closed_archive_is_not_read(result):
+    with open_archive(result) as archive:
+        file = archive.open("a/plots/large.png")
+    for read in (lambda: archive["empty"], lambda: archive.open("empty"), lambda: list(archive), file.read):
+        with pytest.raises(ValueError, match="closed"):
+            read()
+
+
+def test_one_member_takes_three_requests_and_little_of_the_archive(place, tmp_path):
+    files = {f"d{number % 100:02}/f{number:05}": os.urandom(10_000) for number in range(3000)}
+    files["large"] = os.urandom(30 << 20)
+    result = published(place, Tree.of(files))
+    for read in (
+        lambda store: open_archive(result, store=store).open("d07/f01207").read(),
+        lambda store: fetch(result, tmp_path / "one", store=store, members=["d07/f01207"]),
+        lambda store: verify(result, store=store, members=["/d07/f01207"]),
+    ):
+        store = Counting(place[0])
+        read(store)
+        assert set(store.asked) == {"read"}
+        assert len(store.asked) <= 3
+        assert store.bytes < 3 << 20
+    assert (tmp_path / "one/d07/f01207").read_bytes() == files["d07/f01207"]
+
+
+def test_what_lies_together_is_read_once(result, place):
+    store = Counting(place[0])
+    with open_archive(result, store=store) as archive, archive.open("a/plots/large.png") as file:
+        asked = len(store.asked)
+        while file.read(1000):
+            pass
+        for name in ("a/plots/small.png", "empty", "score.txt"):
+            archive.open(name).read()
+        assert len(store.asked) - asked <= 3
+
+
+def test_the_store_is_asked_how_long_it_is_if_the_result_does_not_say(place):
+    from dataclasses import replace
+
+    result = replace(published(place), size=None)
+    store = Counting(place[0])
+    assert open_archive(result, store=store).open("score.txt").read() == b"42"
+    assert store.asked[0] == "stat"
+    assert len(store.asked) <= 4
+
+
+def test_members_are_fetched_with_the_directories_above(result, tmp_path):
+    fetched = fetch(result, tmp_path / "some", members=["*.png", "/score.txt", "hard"])
+    assert {name for name, what in seen(tmp_path / "some").items() if what[0] == "file"} == {
+        "a/plots/large.png",
+        "a/plots/small.png",
+        "score.txt",
+        "hard",
+    }
+    assert (tmp_path / "some/a/plots/large.png").read_bytes() == PLOT
+    assert os.path.samefile(tmp_path / "some/hard", tmp_path / "some/a/plots/small.png")
+    assert fetched.verified
+    assert fetched.sha256 == result.index_sha256
+    assert fetched.bytes == len(PLOT) + 5 + 2
+
+
+def test_a_directory_is_fetched_with_what_it_holds(result, tmp_path):
+    fetch(result, tmp_path / "some", members=["a/plots"])
+    assert set(os.listdir(tmp_path / "some/a/plots")) == {"large.png", "small.png"}
+    assert not (tmp_path / "some/a/first.csv").exists()
+    assert os.stat(tmp_path / "some/a/plots").st_mtime == 1_700_000_000
+
+
+def test_a_hard_link_alone_is_a_file(result, tmp_path):
+    fetch(result, tmp_path / "some", members=["/hard"])
+    assert (tmp_path / "some/hard").read_bytes() == b"small"
+    assert stat.S_ISREG(os.lstat(tmp_path / "some/hard").st_mode)
+
+
+def test_a_pattern_that_matches_nothing_makes_nothing(result, tmp_path):
+    for patterns in (["*.txt", "*.jpg"], ["/nothing"], ["a/nothing"]):
+        with pytest.raises(FileNotFoundError, match="no member"):
+            fetch(result, tmp_path / "some", members=patterns)
+        with pytest.raises(FileNotFoundError, match="no member"):
+            verify(result, members=patterns)
+    assert not (tmp_path / "some").exists()
+    with pytest.raises(ValueError, match="pattern"):
+        fetch(result, tmp_path / "some", members=[])
+
+
+def test_members_are_verified(result):
+    verified = verify(result, members=["*.png"])
+    assert (verified.objects, verified.members, verified.size) == (1, 2, len(PLOT) + 5)
+    assert verified.sha256 == result.index_sha256
+    assert verify(result).members is None
+
+
+def damaged(place, result, at):
+    store = place[0]
+    data = bytearray(b"".join(store.read(result.key)))
+    data[at] ^= 1
+    store.write(result.key, [bytes(data)])
+
+
+def test_damage_to_a_block_is_its_members_alone(place, tmp_path):
+    files = {f"f{number}": os.urandom(1 << 20) for number in range(4)}
+    result = published(place, Tree.of(files))
+    damaged(place, result, 2_000_000)
+    with open_archive(result) as archive:
+        assert archive.open("f3").read() == files["f3"]
+        with pytest.raises(VerificationError, match="not what was published"):
+            archive.open("f1").read()
+    fetch(result, tmp_path / "sound", members=["f2", "f3"])
+    for call in (lambda: fetch(result, tmp_path / "not", members=["f*"]), lambda: verify(result, members=["f1"])):
+        with pytest.raises(VerificationError):
+            call()
+    assert not (tmp_path / "not").exists()
+    with open_archive(result, verify=False) as archive, pytest.raises(CorruptArchiveError):
+        archive.open("f1").read()
+
+
+def test_another_archive_in_its_place_is_an_error(place, tmp_path):
+    result = published(place)
+    published(place, tree_of(FILES | {"score.txt": b"43"}))
+    for call in (
+        lambda: open_archive(result),
+        lambda: fetch(result, tmp_path / "some", members=["*.txt"]),
+        lambda: verify(result, members=["*.txt"]),
+    ):
+        with pytest.raises(VerificationError, match="published"):
+            call()
+    assert not (tmp_path / "some").exists()
+
+
+def test_an_archive_that_is_replaced_while_it_is_read_is_an_error(place):
+    result = published(place, Tree.of({f"f{number}": os.urandom(1 << 20) for number in range(4)}))
+    with open_archive(result) as archive:
+        archive.open("f0").read()
+        published(place, Tree.of({f"f{number}": os.urandom(1 << 20) for number in range(4)}))
+        with pytest.raises(VerificationError, match="replaced"):
+            archive.open("f3").read()
+
+
+def test_a_shorter_object_is_not_the_archive(place):
+    result = published(place)
+    put(place, b"short")
+    with pytest.raises(VerificationError):
+        open_archive(result)
+
+
+def without_index(place, **known):
+    data, _ = indexed.data_and_index(TREE)
+    return put(place, data, **known)
+
+
+def test_an_archive_without_an_index_is_read_from_its_start(place, tmp_path):
+    result = without_index(place)
+    fetched = fetch(result, tmp_path / "some", members=["*.png", "hard"])
+    assert fetched.verified
+    assert fetched.sha256 == result.checksum_sha256
+    assert (tmp_path / "some/a/plots/large.png").read_bytes() == PLOT
+    verified = verify(result, members=["*.png"])
+    assert (verified.members, verified.size, verified.sha256) == (2, len(PLOT) + 5, result.checksum_sha256)
+    with pytest.raises(keystow.ResultError, match="members="):
+        open_archive(result)
+    with pytest.raises(keystow.ResultError, match="no index"):
+        open_archive(result, verify=False)
+    with pytest.raises(FileNotFoundError):
+        fetch(result, tmp_path / "none", members=["*.jpg"])
+    with pytest.raises(MemberError, match="hard link"):
+        fetch(result, tmp_path / "none", members=["hard"])
+    assert not (tmp_path / "none").exists()
+
+
+def test_what_is_read_from_its_start_is_verified_to_its_end(place, tmp_path):
+    result = without_index(place, checksum_sha256=Checksum("0" * 64))
+    for call in (
+        lambda: fetch(result, tmp_path / "some", members=["*.csv"]),
+        lambda: verify(result, members=["*.csv"]),
+    ):
+        with pytest.raises(VerificationError):
+            call()
+    assert not (tmp_path / "some").exists()
+
+
+def test_a_result_that_proves_only_the_whole_is_read_whole(place, tmp_path):
+    from dataclasses import replace
+
+    result = published(place)
+    known = replace(result, index_sha256=None)
+    assert fetch(known, tmp_path / "a", members=["*.csv"]).sha256 == result.checksum_sha256
+    assert (
+        fetch(result, tmp_path / "b", members=["*.csv"], sha256=result.checksum_sha256).sha256 == result.checksum_sha256
+    )
+    by_index = fetch(known, tmp_path / "c", members=["*.csv"], verify=False)
+    assert not by_index.verified
+    assert by_index.sha256 == result.index_sha256
+    unknown = replace(known, checksum_sha256=None)
+    with open_archive(unknown) as archive:
+        assert not archive.verified
+        assert archive.open("score.txt").read() == b"42"
+    with pytest.raises(keystow.ResultError, match="IndexSHA256"):
+        verify(unknown, members=["*.csv"])
+
+
+def test_what_is_no_archive_has_no_members(place):
+    from dataclasses import replace
+
+    result = published(place)
+    for other in (replace(result, encoding="raw"), replace(result, key="results/", encoding="plain")):
+        with pytest.raises(keystow.ResultError, match="members are an archive's"):
+            open_archive(other)
