@@ -14,18 +14,14 @@ from typing import TYPE_CHECKING, Self
 
 from isal import isal_zlib
 
-from . import surroundings
 from .archive import CorruptArchiveError, Entry
 from .archive.errors import shown
 from .archive.index import Index, Member, check_header
 from .backends import Credentials, Store
-from .backends.opening import timeout_for
 from .backends.options import CustomerKey
-from .backends.sending.budget import Budget
 from .errors import ResultError
-from .members import Source, entries, file_of, opened_source
+from .members import Source, entries, file_of, source_of
 from .reading import Result
-from .stored import Access
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -60,12 +56,23 @@ def open_archive(
     ``fetch(result, directory, members=…)`` reads from its start. Raises ``VerificationError`` if another archive is in
     the store, ``ArchiveError`` and ``StoreError``.
     """
-    trust = surroundings.trust(allow, allow_endpoints)
-    timeout_for(timeout)
-    access = Access(timeout, credentials, profile, customer_key, requester_pays, Budget(concurrency, memory))
-    access.check(store, ResultError)
     with ExitStack() as closing:
-        source = closing.enter_context(opened_source(result, store, trust, access, verify=verify))
+        source = closing.enter_context(
+            source_of(
+                result,
+                store=store,
+                verify=verify,
+                allow=allow,
+                allow_endpoints=allow_endpoints,
+                timeout=timeout,
+                concurrency=concurrency,
+                memory=memory,
+                credentials=credentials,
+                profile=profile,
+                customer_key=customer_key,
+                requester_pays=requester_pays,
+            )
+        )
         if source.index is None:
             why = "its result proves only all of it" if source.proven else "it has no index"
             raise ResultError(f"{source.url!r} cannot be read in parts, as {why}: fetch it, with members= perhaps")

@@ -5,14 +5,16 @@ digest of the index proves is all that can be proved so; of a result that holds 
 of an archive without an index, everything is read, from its start.
 """
 
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Collection, Generator, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from dataclasses import replace
+from datetime import timedelta
 from functools import partial
 from itertools import tee
 from tempfile import TemporaryFile
 from typing import TYPE_CHECKING
 
+from . import surroundings
 from .archive import CorruptArchiveError, Entry, Limits, UnsafeArchiveError
 from .archive.carrier import FOOTER
 from .archive.errors import shown
@@ -20,7 +22,10 @@ from .archive.gzip import gunzip_ahead
 from .archive.index import TAIL, Index, Member, Read, open_index
 from .archive.selection import Choice
 from .archive.untar import untar
-from .backends import AccessDeniedError, Store, StoreError, UnsupportedError
+from .backends import AccessDeniedError, Credentials, Store, StoreError, UnsupportedError
+from .backends.opening import timeout_for
+from .backends.options import CustomerKey
+from .backends.sending.budget import Budget
 from .checksum import Checksum
 from .ending import until
 from .errors import MemberError, MemberIsDirectoryError, MemberNotFoundError, ResultError, VerificationError
@@ -171,6 +176,33 @@ def opened_source(
             yield content_of(opened, published, check=verify)
 
         yield Source(published.url, whole, ranges, index, proven=proven)
+
+
+@contextmanager
+def source_of(
+    result: Result,
+    *,
+    store: Store | None = None,
+    sha256: str | None = None,
+    verify: bool = True,
+    allow: Collection[str] = (),
+    allow_endpoints: Collection[str] | None = None,
+    timeout: timedelta | float | None = None,
+    concurrency: int | None = None,
+    memory: int | None = None,
+    credentials: Credentials | None = None,
+    profile: str | None = None,
+    customer_key: bytes | str | CustomerKey | None = None,
+    requester_pays: bool | str | None = None,
+) -> Iterator[Source]:
+    """What ``result`` says, read as the caller allows it, whose arguments are those of ``fetch``."""
+    trust = surroundings.trust(allow, allow_endpoints)
+    timeout_for(timeout)
+    access = Access(timeout, credentials, profile, customer_key, requester_pays, Budget(concurrency, memory))
+    access.check(store, ResultError)
+    expected = Checksum(sha256) if verify and sha256 is not None else None
+    with opened_source(result, store, trust, access, expected=expected, verify=verify) as source:
+        yield source
 
 
 def _of_store(store: Store, published: PublishedResult) -> Ranges:

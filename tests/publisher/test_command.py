@@ -924,7 +924,7 @@ def test_a_collector_that_is_off_stays_off(small, tmp_path):
     assert run(sys.executable, "-c", code, "publish", small, f"file://{tmp_path}/k", "-q").out.endswith("\nFalse\n")
 
 
-COMMANDS = {"publish", "get", "verify", "url", "ls", "key", "policy", "ticket", "doctor"}
+COMMANDS = {"publish", "get", "cat", "verify", "url", "ls", "key", "policy", "ticket", "doctor"}
 LOADED = """
 import sys
 from keystow.command import main
