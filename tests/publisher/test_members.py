@@ -3,38 +3,21 @@
 import io
 import os
 import stat
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import indexed
 import pytest
 from archive_strategies import seen
+from forged import forged, parts
+from sample_tree import FILES, PLOT, TREE, tree_of
 
 import keystow
 from keystow import Checksum, MemberError, PublishedResult, VerificationError, fetch, open_archive, verify
-from keystow.archive import CorruptArchiveError, Entry, Tree
-from keystow.backends import open_store
+from keystow.archive import CorruptArchiveError, Entry, LimitExceededError, Limits, Tree, UnsafeArchiveError
+from keystow.backends import AccessDeniedError, open_store
 
 KEY = "results.tar.gz"
-PLOT = bytes(os.urandom(1 << 19)) * 7  # some MB in several blocks
-FILES = {
-    "a/first.csv": b"a,b\n1,2\n",
-    "a/plots/large.png": PLOT,
-    "a/plots/small.png": b"small",
-    "empty": b"",
-    "score.txt": b"42",
-}
-
-
-def tree_of(files, *others):
-    tree = Tree.of(files, mtime=1_700_000_000)
-    entries = sorted((*tree.entries, *others), key=lambda entry: entry.name.encode().split(b"/"))
-    return Tree(tuple(entries), tree.read)
-
-
-TREE = tree_of(
-    FILES,
-    Entry("hard", "hardlink", target="a/plots/small.png"),
-    Entry("soft", "symlink", target="a/first.csv"),
-)
 
 
 class Counting:
@@ -75,8 +58,6 @@ def place(request, tmp_path):
 
 def put(place, data, index_sha256=None, *, key=KEY, **known):
     """``data`` in the store, and its result."""
-    from dataclasses import replace
-
     store, result = place
     written = store.write(key, [data])
     known = {"size": len(data), "checksum_sha256": Checksum(written.sha256)} | known
@@ -176,8 +157,6 @@ def test_what_lies_together_is_read_once(result, place):
 
 
 def test_the_store_is_asked_how_long_it_is_if_the_result_does_not_say(place):
-    from dataclasses import replace
-
     result = replace(published(place), size=None)
     store = Counting(place[0])
     assert open_archive(result, store=store).open("score.txt").read() == b"42"
@@ -320,8 +299,6 @@ def test_what_is_read_from_its_start_is_verified_to_its_end(place, tmp_path):
 
 
 def test_a_result_that_proves_only_the_whole_is_read_whole(place, tmp_path):
-    from dataclasses import replace
-
     result = published(place)
     known = replace(result, index_sha256=None)
     assert fetch(known, tmp_path / "a", members=["*.csv"]).sha256 == result.checksum_sha256
@@ -340,9 +317,108 @@ def test_a_result_that_proves_only_the_whole_is_read_whole(place, tmp_path):
 
 
 def test_what_is_no_archive_has_no_members(place):
-    from dataclasses import replace
-
     result = published(place)
     for other in (replace(result, encoding="raw"), replace(result, key="results/", encoding="plain")):
         with pytest.raises(keystow.ResultError, match="members are an archive's"):
             open_archive(other)
+
+
+@pytest.fixture
+def memory(tmp_path):
+    return open_store(f"memory://hostile-{tmp_path.name}"), PublishedResult("memory", f"hostile-{tmp_path.name}", KEY)
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [("name", "../score.txt"), ("size", 1 << 62), ("size", 3), ("mode", True), ("crc32", 1), ("head", 2), ("time", 1)],
+)
+def test_a_forged_index_is_an_error_of_the_library_and_writes_nothing(memory, tmp_path, column, value):
+    data, root, pages = parts(indexed.archive(TREE))
+    pages[0]["members"][column][pages[0]["members"]["name"].index("score.txt")] = value
+    if column == "size":
+        root |= {"sorted": False}
+    result = replace(put(memory, forged(data, root, pages)), checksum_sha256=None)
+    for call in (
+        lambda: open_archive(result).open("score.txt").read(),
+        lambda: fetch(result, tmp_path / "out", members=["*.txt"]),
+        lambda: fetch(result, tmp_path / "out", members=["/score.txt"]),
+    ):
+        with pytest.raises(keystow.ArchiveError):
+            call()
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_link_that_leads_out_is_refused(memory, tmp_path):
+    result = published(memory, tree_of(FILES, Entry("out", "symlink", target="../../etc")))
+    with pytest.raises(UnsafeArchiveError, match="leads out"):
+        fetch(result, tmp_path / "some", members=["/out"])
+    fetch(result, tmp_path / "some", members=["*.txt"])
+
+
+def test_two_members_of_a_name_are_refused(memory, tmp_path):
+    twice = Tree((Entry("a", "file", 1), Entry("a", "file", 1)), lambda entry: iter([b"x"]))
+    result = published(memory, twice)
+    with open_archive(result) as archive, pytest.raises(UnsafeArchiveError, match="two members"):
+        list(archive)
+    with pytest.raises(UnsafeArchiveError, match="two members"):
+        fetch(result, tmp_path / "some", members=["a"])
+    assert not (tmp_path / "some").exists()
+
+
+def test_limits_hold_for_members(memory, tmp_path):
+    result = published(memory)
+    for limits in (Limits(bytes=1000), Limits(members=2)):
+        with pytest.raises(LimitExceededError):
+            fetch(result, tmp_path / "some", members=["*"], limits=limits)
+        with pytest.raises(LimitExceededError):
+            verify(result, members=["*"], limits=limits)
+    assert not (tmp_path / "some").exists()
+
+
+def test_a_stranger_names_a_file_only_with_a_digest_that_is_compared(tmp_path):
+    (tmp_path / "store").mkdir()
+    place = open_store(f"file://{tmp_path}/store"), PublishedResult("file", f"{tmp_path}/store", KEY)
+    result = replace(published(place), claimed=True)
+    assert fetch(result, tmp_path / "a", members=["*.txt"]).verified
+    for call in (
+        lambda: fetch(result, tmp_path / "b", members=["*.txt"], verify=False),
+        lambda: open_archive(replace(result, checksum_sha256=None, index_sha256=None)),
+        lambda: open_archive(result, verify=False),
+    ):
+        with pytest.raises(keystow.ResultError, match="allow"):
+            call()
+    assert open_archive(replace(result, checksum_sha256=None)).verified
+
+
+def test_a_version_that_may_not_be_read_is_the_current_object_if_it_is_the_same(memory):
+    class Denying(Counting):
+        def read(self, key, *, version_id=None, **options):
+            if version_id is not None:
+                raise AccessDeniedError("no versions")
+            yield from super().read(key, **options)
+
+    result = replace(published(memory), version_id="1")
+    with open_archive(result, store=Denying(memory[0])) as archive:
+        assert archive.open("score.txt").read() == b"42"
+    unproven = replace(result, index_sha256=None, checksum_sha256=None)
+    with pytest.raises(AccessDeniedError):
+        open_archive(unproven, store=Denying(memory[0]))
+
+
+def test_threads_may_read_one_archive(result):
+    with open_archive(result) as archive, ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda name: (name, archive.open(name).read()), [*FILES] * 5))
+    assert all(content == FILES[name] for name, content in found)
+
+
+def test_a_content_is_compared_with_its_checksum_once_it_is_read_in_order(memory):
+    data, root, pages = parts(indexed.archive(TREE))
+    members = pages[0]["members"]
+    members["crc32"][members["name"].index("a/plots/small.png")] ^= 1
+    result = replace(put(memory, forged(data, root, pages)), checksum_sha256=None)
+    with open_archive(result) as archive, archive.open("a/plots/small.png") as file:
+        file.seek(1)
+        assert file.read() == b"mall"
+        file.seek(0)
+        with pytest.raises(CorruptArchiveError, match="CRC-32"):
+            file.read()
