@@ -92,11 +92,19 @@ class Publisher:
         verify: bool = True,
         limits: Limits | None = None,
         progress: Progress | None = None,
+        members: Collection[str] | None = None,
     ) -> Fetched:
         """``keystow.fetch``, of what lies in this publisher's store. Raises ``ResultError`` for what does not."""
         found, store = self._ours(result, proven=verify, sha256=sha256)
         return fetching.fetch(
-            found, directory, store=store, sha256=sha256, verify=verify, limits=limits, progress=progress
+            found,
+            directory,
+            store=store,
+            sha256=sha256,
+            verify=verify,
+            limits=limits,
+            progress=progress,
+            members=members,
         )
 
     def verify(
@@ -106,10 +114,11 @@ class Publisher:
         sha256: str | None = None,
         limits: Limits | None = None,
         progress: Progress | None = None,
+        members: Collection[str] | None = None,
     ) -> Verified:
         """``keystow.verify``, of what lies in this publisher's store. Raises ``ResultError`` for what does not."""
         found, store = self._ours(result, sha256=sha256)
-        return fetching.verify(found, store=store, sha256=sha256, limits=limits, progress=progress)
+        return fetching.verify(found, store=store, sha256=sha256, limits=limits, progress=progress, members=members)
 
     def presign(self, result: Result, *, expires: timedelta | float, pin_version: bool = True) -> str:
         """``keystow.presign``, of what lies in this publisher's store. Raises ``ResultError`` for what does not."""

@@ -4,6 +4,7 @@ import io
 import os
 import stat
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import replace
 
 import indexed
@@ -38,7 +39,7 @@ class Counting:
             yield piece
 
 
-@pytest.fixture(params=["file", "memory", "s3"])
+@pytest.fixture(params=["file", "memory", pytest.param("s3", marks=pytest.mark.server)])
 def place(request, tmp_path):
     """A store, and where it is."""
     if request.param == "s3":
@@ -128,6 +129,7 @@ def test_a_closed_archive_is_not_read(result):
             read()
 
 
+@pytest.mark.slow
 def test_one_member_takes_three_requests_and_little_of_the_archive(place, tmp_path):
     files = {f"d{number % 100:02}/f{number:05}": os.urandom(10_000) for number in range(3000)}
     files["large"] = os.urandom(30 << 20)
@@ -143,6 +145,17 @@ def test_one_member_takes_three_requests_and_little_of_the_archive(place, tmp_pa
         assert len(store.asked) <= 3
         assert store.bytes < 3 << 20
     assert (tmp_path / "one/d07/f01207").read_bytes() == files["d07/f01207"]
+
+
+def test_s3_is_sent_no_other_requests(seaweed, bucket, login, proxy):
+    login(seaweed)
+    known = {"endpoint": proxy.url, "region": "us-east-1"}
+    with closing(open_store(f"s3://{bucket}", **known)) as store:
+        result = published((store, PublishedResult("s3", bucket, "of-proxy.tar.gz", **known)), key="of-proxy.tar.gz")
+        before = len(proxy.requests)
+        with open_archive(result, store=store) as archive:
+            assert archive.open("a/plots/small.png").read() == b"small"
+        assert [asked.method for asked in proxy.requests[before:]] in (["GET"] * 2, ["GET"] * 3)
 
 
 def test_what_lies_together_is_read_once(result, place):
