@@ -1,5 +1,6 @@
 """``keystow ls``: what was published to a destination, or the members of one published archive."""
 
+import os
 from datetime import UTC, datetime, timedelta
 
 from . import typed
@@ -105,18 +106,21 @@ def _is_result(options: "argparse.Namespace") -> bool:
     place = (named or "").partition(",opt=")[0]
     of_archives = "{" not in place and place.endswith(_ARCHIVE) and not options.plain and not options.raw
     is_result = named is not None and ("://" not in named or is_url(named) or of_archives)
+    if named is not None and named != "-" and "://" not in named and not os.path.exists(named):
+        advice = "write the one that was published to, as s3://bucket/{jobID}, or the file of a result"
+        raise SpecError(f"{named!r} is no DESTINATION: {advice}")
     if is_result:
         names = (*_FIELDS, "label", "since", "until", "plain", "raw", "spec")
-        given = [name for name in names if getattr(options, name) not in (None, False, [])]
-        wrong = [f"--{name.replace('_', '-')}" for name in given]
-        if wrong:
+        if wrong := [f"--{name.replace('_', '-')}" for name in names if _is_given(getattr(options, name))]:
             raise SpecError(f"{named!r} is a result, whose members are listed: leave {' and '.join(wrong)} out")
-    else:
-        wrong = [words for name, words in _OF_RESULTS.items() if getattr(options, name)]
-        if wrong:
-            what = "a file, -, a URL or s3://bucket/key.tar.gz"
-            raise SpecError(f"{' and '.join(wrong)}: what for? It goes with a RESULT, which is {what}")
+    elif wrong := [words for name, words in _OF_RESULTS.items() if _is_given(getattr(options, name))]:
+        what = "a file, -, a URL or s3://bucket/key.tar.gz"
+        raise SpecError(f"{' and '.join(wrong)}: what for? It goes with a RESULT, which is {what}")
     return is_result
+
+
+def _is_given(value: object) -> bool:
+    return value is not None and value is not False and value != []
 
 
 def _list_members(options: "argparse.Namespace") -> int:
@@ -150,7 +154,8 @@ def _list_published(options: "argparse.Namespace") -> int:
     given |= given_trust(options) | _window(options)
     archive = False if options.plain else None
     made = partial(list_published, archive=archive, raw=options.raw, labels=given_labels(options), **given)
-    (things,) = given_destinations(_destination(options.destination), options.spec, made)
+    destinations = [] if options.destination is None else [options.destination]
+    (things,) = given_destinations(destinations, options.spec, made)
     line = _as_json if options.output == "json" else _as_row
     is_empty = True
     for thing in things:
@@ -160,15 +165,6 @@ def _list_published(options: "argparse.Namespace") -> int:
         others = "" if options.plain or options.raw else "; --plain and --raw list what is no archive"
         note(f"nothing was found{others}")
     return 0
-
-
-def _destination(typed: str | None) -> list[str]:
-    """What was typed, if anything was."""
-    from keystow.errors import SpecError
-
-    if typed is not None and "://" not in typed:
-        raise SpecError(f"{typed!r} is no DESTINATION: write the one that was published to, as s3://bucket/{{jobID}}")
-    return [] if typed is None else [typed]
 
 
 def _window(options: "argparse.Namespace") -> "dict[str, datetime]":

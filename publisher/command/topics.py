@@ -81,7 +81,7 @@ TOPICS = {
         ),
     ),
     "results": Topic(
-        "what get, cat, verify, url and ls take: a file, -, a URL, or an object's name",
+        "what get, cat, verify and url take: a file, -, a URL, an object's name",
         (
             ("publish prints a PublishedResult: where the object is, its SHA-256 and its version. RESULT is one of:"),
             {
