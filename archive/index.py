@@ -18,8 +18,8 @@ from .carrier import FOOTER, PAGE, ROOT, Place, find_index, payload
 from .columns import DIGEST, MOST, Fields, inflated, unpacked
 from .errors import CorruptArchiveError, UnsafeArchiveError, shown
 from .indexing import HEADER, RECORD, TRAILER, padded, sort_key
-from .selection import Selection, State
-from .tree import Entry, Kind, parents
+from .selection import Decided, Selection
+from .tree import Entry, Kind
 from .untar import Stream, name_of, untar
 
 Read = Callable[[int, int], bytes]
@@ -167,19 +167,9 @@ class Index:
 
     def matching(self, selection: Selection) -> Iterator[Member]:
         """The members that go along, in order; not the directories of which only what they hold does."""
-        states: dict[str, State] = {"": selection.root}
+        decided = Decided(selection)
         for member in self:
-            name = member.entry.name
-            above = ""
-            for directory in parents(name):
-                if directory not in states:
-                    states[directory] = _state(selection, directory, states[above], is_directory=True)
-                above = directory
-            is_directory = member.entry.kind == "directory"
-            state = _state(selection, name, states[above], is_directory=is_directory)
-            if is_directory:
-                states[name] = state
-            if state:
+            if decided.state(member.entry.name, is_directory=member.entry.kind == "directory"):
                 yield member
 
     def blocks(self, start: int, stop: int) -> Iterator[Block]:
@@ -381,10 +371,6 @@ def _check_target(name: str, kind: str, target: str) -> None:
         written = b""
     if not written or len(written) > _LONGEST_PATH or "\0" in target or (kind == "1" and name_of(written) != target):
         raise UnsafeArchiveError(f"the link {shown(name)} has no usable target")
-
-
-def _state(selection: Selection, name: str, within: State, *, is_directory: bool) -> State:
-    return False if within is False else selection.state(name, within=within, is_directory=is_directory)
 
 
 def _runs(blocks: Iterable[Block]) -> Iterator[list[Block]]:

@@ -67,6 +67,26 @@ class Selection:
         return partial(Selection, self._lines, only=self.root is None), ()
 
 
+class Decided:
+    """What becomes of names, which are asked for in any order, of what their directories are."""
+
+    def __init__(self, selection: Selection) -> None:
+        self._selection = selection
+        self._directories: dict[str, State] = {}
+
+    def state(self, name: str, *, is_directory: bool) -> State:
+        """What becomes of ``name``."""
+        within = self._selection.root
+        for directory in parents(name):
+            if directory not in self._directories:
+                self._directories[directory] = self._one(directory, within, is_directory=True)
+            within = self._directories[directory]
+        return self._one(name, within, is_directory=is_directory)
+
+    def _one(self, name: str, within: State, *, is_directory: bool) -> State:
+        return False if within is False else self._selection.state(name, within=within, is_directory=is_directory)
+
+
 class Choice:
     """Members that patterns take in, each asked for by its name, in any order; of directories, what they hold, too.
 
@@ -83,7 +103,7 @@ class Choice:
         given = (patterns,) if isinstance(patterns, str) else tuple(patterns)
         if not given:
             raise ValueError("no pattern says which members are meant: give one, such as '*.csv'")
-        self._each = [(pattern, Selection([included(pattern)], only=True), dict[str, State]()) for pattern in given]
+        self._each = [(pattern, Decided(Selection([included(pattern)], only=True))) for pattern in given]
         self.unmatched = list(given)
         """The patterns that have taken in nothing so far."""
         names = [pattern.removeprefix("/") for pattern in given if _LITERAL.fullmatch(pattern)]
@@ -92,21 +112,11 @@ class Choice:
 
     def takes(self, name: str, *, is_directory: bool = False) -> bool:
         """Whether that member goes along."""
-        found = [pattern for pattern, chosen, known in self._each if _state(chosen, known, name, is_directory)]
+        found = [pattern for pattern, decided in self._each if decided.state(name, is_directory=is_directory)]
         for pattern in found:
             if pattern in self.unmatched:
                 self.unmatched.remove(pattern)
         return bool(found)
-
-
-def _state(chosen: Selection, known: dict[str, State], name: str, is_directory: bool) -> State:
-    """What becomes of ``name``, if of directories what is ``known``, to which those above it are added."""
-    within = chosen.root
-    for directory in parents(name):
-        if directory not in known:
-            known[directory] = chosen.state(directory, within=within, is_directory=True)
-        within = known[directory]
-    return chosen.state(name, within=within, is_directory=is_directory)
 
 
 class _Pattern(NamedTuple):

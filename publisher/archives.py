@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable, Collection, ItemsView, Iterator, Mapping, ValuesView
 from contextlib import ExitStack
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Self
 
 from isal import isal_zlib
@@ -74,8 +75,8 @@ def open_archive(
             )
         )
         if source.index is None:
-            why = "its result proves only all of it" if source.proven else "it has no index"
-            raise ResultError(f"{source.url!r} cannot be read in parts, as {why}: fetch it, with members= perhaps")
+            why = "its result proves only all of it" if source.proven else source.lack
+            raise ResultError(f"{source.url!r} cannot be read in parts, as {why}: fetch it, with members=")
         return Archive(source, source.index, closing.pop_all())
 
 
@@ -234,6 +235,9 @@ class _File(io.RawIOBase):
         if begin + offset != self._at:
             self._at = self._since = begin + offset
         return self._at
+
+    def readall(self) -> bytes:
+        return b"".join(iter(partial(self.read, _FIRST), b""))
 
     def readinto(self, buffer: "WriteableBuffer") -> int:
         if self.closed:

@@ -80,7 +80,7 @@ class Source:
     """An archive that is read: by its ``index``, or, if that is ``None``, from its start.
 
     ``proven`` says that a published digest proves what is read: the index's, or the whole object's once all of it is
-    read. ``address`` is where a URL leads, without its query.
+    read.
     """
 
     def __init__(
@@ -91,12 +91,22 @@ class Source:
         index: Index | None,
         *,
         proven: bool,
-        address: str | None = None,
+        address: Callable[[], str | None] = lambda: None,
     ) -> None:
-        self.url, self.address = url, address
+        self.url, self._address = url, address
         self.index, self.proven = index, proven
         self._whole, self._ranges = whole, ranges
         self._read = Hashed((), None, url)
+
+    @property
+    def address(self) -> str | None:
+        """Where a URL led in the end, without its query."""
+        return self._address()
+
+    @property
+    def lack(self) -> str:
+        """Why there is no index."""
+        return "it has no index" if self._address() is None else "it has no index, or its server gives no parts"
 
     @contextmanager
     def whole(self) -> Iterator[Hashed]:
@@ -226,6 +236,7 @@ def _of_url(url: str, trust: Trust, access: Access, expected: Checksum | None, m
 
     download = partial(Download, url, admit=partial(admit_server, trust), timeout=access.timeout, budget=access.budget)
     parts = download()
+    called = [parts]
     ranges = index = None
     if expected is None:
         ranges = _in_parts(parts)
@@ -235,10 +246,11 @@ def _of_url(url: str, trust: Trust, access: Access, expected: Checksum | None, m
 
     @contextmanager
     def whole() -> Iterator[Hashed]:
-        with closing(iter(download(most=most[0], limited=most[1]))) as chunks:
+        called.append(download(most=most[0], limited=most[1]))
+        with closing(iter(called[-1])) as chunks:
             yield Hashed(until(chunks), expected, "the URL")
 
-    return Source(parts.address, whole, ranges, index, proven=expected is not None, address=parts.address)
+    return Source(parts.address, whole, ranges, index, proven=expected is not None, address=lambda: called[-1].address)
 
 
 def _in_parts(download: "Download") -> Ranges | None:
@@ -251,7 +263,7 @@ def _in_parts(download: "Download") -> Ranges | None:
     def read(start: int, stop: int) -> bytes:
         if end is not None and start >= size - len(end) and stop <= size:
             return end[start - size + len(end) : stop - size + len(end)]
-        return download.part(start, stop)
+        return b"".join(until([download.part(start, stop)]))
 
     return Ranges("the URL", size, read)
 
