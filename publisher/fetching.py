@@ -26,7 +26,6 @@ from .backends.sending.workers import in_order, objects_pace
 from .checksum import Checksum
 from .ending import until
 from .errors import ResultError, VerificationError
-from .members import Source, chosen, opened_source
 from .progress import Meter, Progress, Tell, told_by
 from .reading import (
     Hashed,
@@ -47,6 +46,7 @@ from .trust import is_url
 
 if TYPE_CHECKING:
     from .download import Download
+    from .members import Source
 
 _SMALL = ranges.RANGE  # bytes of an object that is read ahead, as one range of it
 _NEAR = {"file", "memory"}  # nothing to wait for: threads cost several times what they could save
@@ -58,7 +58,8 @@ Answer = TypeVar("Answer")
 class Fetched:
     """What was fetched: the directory, its members, the bytes of their content.
 
-    ``verified`` says whether the content was compared with a published SHA-256, ``sha256`` is that of what was read.
+    ``verified`` says whether the content was compared with a published SHA-256, ``sha256`` is that of what was read; of
+    members that an index led to, it is the index's, whose digest was compared then.
     ``address`` is where the content of a pre-signed URL came from in the end, without its query. ``cleared`` names what
     an earlier run that was killed had left of the same directory, and is removed.
     """
@@ -149,6 +150,8 @@ def fetch(
     target, _ = check_destination(directory)
     expected = Checksum(sha256) if verify and sha256 is not None else None
     if members is not None:
+        from .members import opened_source
+
         room = _room(target, limits)
         with opened_source(result, store, trust, access, expected=expected, verify=verify, most=room) as source:
             return _fetched_members(source, Choice(members), directory, limits, told)
@@ -194,8 +197,10 @@ def fetch(
 
 
 def _fetched_members(
-    source: Source, choice: Choice, directory: str | PathLike[str], limits: Limits, told: Tell | None
+    source: "Source", choice: Choice, directory: str | PathLike[str], limits: Limits, told: Tell | None
 ) -> Fetched:
+    from .members import chosen
+
     meter = Meter(told, of=1, known=False)
     with chosen(source, choice) as members:
         unpacked = extract(((entry, meter.passing(content)) for entry, content in members), directory, limits=limits)
@@ -278,6 +283,8 @@ def verify(
     limits = limits or Limits()
     published = as_expected(admissible(result, trust), None if sha256 is None else Checksum(sha256))
     if members is not None:
+        from .members import opened_source
+
         with opened_source(published, store, trust, access) as source:
             return _verified_members(source, Choice(members), limits, told)
     if published.checksum_sha256 is None:
@@ -298,9 +305,11 @@ def verify(
         return Verified(1, size, content.checksum())
 
 
-def _verified_members(source: Source, choice: Choice, limits: Limits, told: Tell | None) -> Verified:
+def _verified_members(source: "Source", choice: Choice, limits: Limits, told: Tell | None) -> Verified:
     if not source.proven:
         raise ResultError("the result holds no IndexSHA256 and no ChecksumSHA256, so nothing proves a member of it")
+    from .members import chosen
+
     meter = Meter(told, of=1, known=False)
     count = size = 0
     with chosen(source, choice) as members:

@@ -11,7 +11,6 @@ from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from itertools import tee
-from tempfile import TemporaryFile
 from typing import TYPE_CHECKING
 
 from . import surroundings
@@ -417,6 +416,8 @@ def read_member(source: Source, name: str) -> Iterator[bytes | memoryview]:
 
 
 def _read_from_start(source: Source, name: str) -> Iterator[bytes | memoryview]:
+    from tempfile import TemporaryFile
+
     found: Entry | None = None
     with TemporaryFile() as held:
         with _members_from_start(source) as members:
