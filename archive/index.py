@@ -17,8 +17,8 @@ from .columns import DIGEST, unpacked
 from .errors import CorruptArchiveError, shown
 from .indexing import HEADER, RECORD, TRAILER, padded, sort_key
 from .page import Block, Member, Page, check_digest, checked_keys, inflate, unsorted
-from .selection import Selection, State
-from .tree import Entry, parents
+from .selection import Decided, Selection
+from .tree import Entry
 from .untar import Stream, untar
 
 Read = Callable[[int, int], bytes]
@@ -142,19 +142,9 @@ class Index:
 
     def matching(self, selection: Selection) -> Iterator[Member]:
         """The members that go along, in order; not the directories of which only what they hold does."""
-        states: dict[str, State] = {"": selection.root}
+        decided = Decided(selection)
         for member in self:
-            name = member.entry.name
-            above = ""
-            for directory in parents(name):
-                if directory not in states:
-                    states[directory] = _state(selection, directory, states[above], is_directory=True)
-                above = directory
-            is_directory = member.entry.kind == "directory"
-            state = _state(selection, name, states[above], is_directory=is_directory)
-            if is_directory:
-                states[name] = state
-            if state:
+            if decided.state(member.entry.name, is_directory=member.entry.kind == "directory"):
                 yield member
 
     def blocks(self, start: int, stop: int) -> Iterator[Block]:
@@ -187,7 +177,7 @@ class Index:
             for member in run:
                 for _ in stream.pieces(member.at - at):
                     pass
-                _check_header(member, stream.take(member.content_at - member.at))
+                check_header(member, stream.take(member.content_at - member.at))
                 content = _proved(stream.pieces(member.entry.size), member)
                 yield member.entry, content
                 for _ in content:
@@ -246,10 +236,6 @@ def _whole(read: Read, start: int, stop: int) -> bytes:
     return found
 
 
-def _state(selection: Selection, name: str, within: State, *, is_directory: bool) -> State:
-    return False if within is False else selection.state(name, within=within, is_directory=is_directory)
-
-
 def _runs(blocks: Iterable[Block]) -> Iterator[list[Block]]:
     """Blocks that lie one behind the other, in runs that are read by one range."""
     run: list[Block] = []
@@ -274,8 +260,8 @@ def _near(members: Iterable[Member]) -> Iterator[list[Member]]:
         yield run
 
 
-def _check_header(member: Member, header: bytes) -> None:
-    """Refuses a header that is not the member's: one, or a pax header and one, and nothing left over."""
+def check_header(member: Member, header: bytes) -> None:
+    """Raises ``CorruptArchiveError`` for a header that is not the member's: one, or a pax header and one, no more."""
     entry = member.entry
     records = iter([header[at : at + RECORD] for at in range(0, len(header), RECORD)])
     found = next(untar(records), None)

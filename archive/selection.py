@@ -35,6 +35,7 @@ _CLASSES = {
     "upper": "A-Z",
     "xdigit": "0-9A-Fa-f",
 }
+_LITERAL = re.compile(r"/?[^/*?\[\\\s]+(?:/[^/*?\[\\\s]+)+|/[^/*?\[\\\s]+")
 _SENSITIVE = re.compile(r"\.env(?:\..*)?|.*\.pem|id_[^.]*|\.netrc|\.git|\.aws|\.ssh|\.gnupg|\.kube", re.DOTALL)
 
 
@@ -64,6 +65,58 @@ class Selection:
 
     def __reduce__(self) -> tuple[Callable[[], "Selection"], tuple[()]]:
         return partial(Selection, self._lines, only=self.root is None), ()
+
+
+class Decided:
+    """What becomes of names, which are asked for in any order, of what their directories are."""
+
+    def __init__(self, selection: Selection) -> None:
+        self._selection = selection
+        self._directories: dict[str, State] = {}
+
+    def state(self, name: str, *, is_directory: bool) -> State:
+        """What becomes of ``name``."""
+        within = self._selection.root
+        for directory in parents(name):
+            if directory not in self._directories:
+                self._directories[directory] = self._one(directory, within, is_directory=True)
+            within = self._directories[directory]
+        return self._one(name, within, is_directory=is_directory)
+
+    def _one(self, name: str, within: State, *, is_directory: bool) -> State:
+        return False if within is False else self._selection.state(name, within=within, is_directory=is_directory)
+
+
+class Choice:
+    """Members that patterns take in, each asked for by its name, in any order; of directories, what they hold, too.
+
+    A pattern is what ``--include`` takes. Raises ``ValueError`` for one that is none, and if there are none.
+
+    >>> choice = Choice(["plots/", "*.csv"])
+    >>> [choice.takes(name) for name in ("plots/a.png", "old/a.csv", "notes.txt")]
+    [True, True, False]
+    >>> choice.unmatched
+    []
+    """
+
+    def __init__(self, patterns: Iterable[str]) -> None:
+        given = (patterns,) if isinstance(patterns, str) else tuple(patterns)
+        if not given:
+            raise ValueError("no pattern says which members are meant: give one, such as '*.csv'")
+        self._each = [(pattern, Decided(Selection([included(pattern)], only=True))) for pattern in given]
+        self.unmatched = list(given)
+        """The patterns that have taken in nothing so far."""
+        names = [pattern.removeprefix("/") for pattern in given if _LITERAL.fullmatch(pattern)]
+        self.names = names if len(names) == len(given) else None
+        """The only names that are meant, and what lies below them; ``None`` if the patterns say more than that."""
+
+    def takes(self, name: str, *, is_directory: bool = False) -> bool:
+        """Whether that member goes along."""
+        found = [pattern for pattern, decided in self._each if decided.state(name, is_directory=is_directory)]
+        for pattern in found:
+            if pattern in self.unmatched:
+                self.unmatched.remove(pattern)
+        return bool(found)
 
 
 class _Pattern(NamedTuple):

@@ -16,11 +16,21 @@ if TYPE_CHECKING:
     from typing import Any
 
     from .archive import ArchiveError, SourceError
+    from .archives import Archive, open_archive
     from .awaited import afetch, apublish, averify
     from .backends import AlreadyExistsError, S3Credentials, Store, StoreError, UnknownOutcomeError, open_store
     from .checksum import Checksum
     from .doctor import Finding, diagnose
-    from .errors import ResultError, SpecError, TicketError, VerificationError, WorkerLostError
+    from .errors import (
+        MemberError,
+        MemberIsDirectoryError,
+        MemberNotFoundError,
+        ResultError,
+        SpecError,
+        TicketError,
+        VerificationError,
+        WorkerLostError,
+    )
     from .fetching import Fetched, Verified, fetch, presign, verify
     from .keys import Context, Template
     from .listing import Listed, list_published
@@ -39,6 +49,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "AlreadyExistsError": "backends",
     "AlreadyPublishedError": "stored",
+    "Archive": "archives",
     "ArchiveError": "archive",
     "Checksum": "checksum",
     "Context": "keys",
@@ -47,6 +58,9 @@ _HOMES = {
     "Finding": "doctor",
     "KeystowError": "root",
     "Listed": "listing",
+    "MemberError": "errors",
+    "MemberIsDirectoryError": "errors",
+    "MemberNotFoundError": "errors",
     "Outcome": "many",
     "PartlyPublishedError": "several",
     "Policy": "policies",
@@ -74,6 +88,7 @@ _HOMES = {
     "issue_ticket": "tickets",
     "lifecycle": "policies",
     "list_published": "listing",
+    "open_archive": "archives",
     "open_store": "backends",
     "policy": "policies",
     "presign": "fetching",
@@ -87,6 +102,7 @@ _HOMES = {
 __all__ = [
     "AlreadyExistsError",
     "AlreadyPublishedError",
+    "Archive",
     "ArchiveError",
     "Checksum",
     "Context",
@@ -95,6 +111,9 @@ __all__ = [
     "Finding",
     "KeystowError",
     "Listed",
+    "MemberError",
+    "MemberIsDirectoryError",
+    "MemberNotFoundError",
     "Outcome",
     "PartlyPublishedError",
     "Policy",
@@ -122,6 +141,7 @@ __all__ = [
     "issue_ticket",
     "lifecycle",
     "list_published",
+    "open_archive",
     "open_store",
     "policy",
     "presign",

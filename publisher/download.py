@@ -17,7 +17,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Generator, Iterator
 from datetime import UTC, datetime, timedelta
-from functools import cache
+from functools import cache, partial
 from typing import IO, NamedTuple
 from urllib.parse import urljoin, urlsplit
 
@@ -28,6 +28,7 @@ from .backends import (
     NotFoundError,
     StoreError,
     StoreUnavailableError,
+    UnsupportedError,
     expiry_of,
 )
 from .backends.endpoints import origin
@@ -36,7 +37,7 @@ from .backends.sending.budget import USUAL, Budget
 from .backends.sending.continuing import Content, begun
 from .backends.sending.limits import bounds
 from .backends.sending.ranges import in_ranges, pace
-from .backends.sending.repeating import UNAVAILABLE, retry_after
+from .backends.sending.repeating import UNAVAILABLE, retried, retry_after
 from .errors import ResultError
 from .trust import is_url
 from .watched import Http, Https, Watch, tls
@@ -87,6 +88,7 @@ class Download:
         self._admit = admit
         self._bounds = bounds(timeout_for(timeout), budget)
         self._end: int | None = None
+        self._tag: str | None = None
         self._tls = cache(tls)
         self._last = self._url
         self.address = without_query(self._url)
@@ -130,14 +132,85 @@ class Download:
                 raise
         return self._answered(self._url, 0, None, None)
 
+    def end(self, most: int) -> bytes | None:
+        """The last ``most`` bytes, or all of fewer, by one answer; ``None`` if this server gives no such thing.
+
+        ``length`` is known then, if the server says it. It is what ``part`` reads on of.
+        """
+        try:
+            return self._part(f"-{most}", partial(self._ended, most))
+        except UnsupportedError:
+            return None
+        except ConflictError as error:
+            if error.code != "416":  # there is nothing in it
+                raise
+            return None
+
+    def part(self, start: int, stop: int) -> bytes:
+        """The bytes from ``start`` up to ``stop``, or the end, of the same content each time.
+
+        Raises ``UnsupportedError`` if the server gives no parts, ``ConflictError`` if it is another content by now.
+        """
+        return self._part(f"{start}-{stop - 1}", partial(self._parted, start, stop))
+
+    def _part(self, span: str, announced: "Callable[[http.client.HTTPResponse], _Announced]") -> bytes:
+        def asked() -> bytes:
+            if self._last != self._url:
+                with contextlib.suppress(AccessDeniedError):
+                    return read(self._last)
+            return read(self._url)
+
+        def read(url: str) -> bytes:
+            with contextlib.closing(self._asked(url, span, self._tag, announced).pieces) as pieces:
+                return b"".join(pieces)
+
+        return retried(asked, patience=self._bounds.patience)
+
+    def _ended(self, most: int, answer: http.client.HTTPResponse) -> "_Announced":
+        """What is said by an answer to a request for the last bytes."""
+        ranged = _range(answer)
+        self._last, self.address, self._tag = answer.url, without_query(answer.url), _strong(answer)
+        self._end = ranged.size if ranged else answer.length
+        is_whole = answer.status == 200 and answer.length is not None and answer.length <= most
+        is_end = ranged is not None and ranged.stop == ranged.size and ranged.start == max(0, ranged.size - most)
+        if not is_whole and not is_end:
+            raise UnsupportedError(f"{self.address}: its last bytes alone are not to be had")
+        return _Announced(self._tag, ranged.stop - ranged.start if ranged else answer.length, self._end)
+
+    def _parted(self, start: int, stop: int, answer: http.client.HTTPResponse) -> "_Announced":
+        """What is said by an answer to a request for a part."""
+        ranged = _range(answer)
+        if ranged is None or ranged.start != start:
+            raise UnsupportedError(f"{self.address}: HTTP {answer.status} is no part of it: fetch all of it")
+        tag = _strong(answer)
+        if ranged.size != self._end or (self._tag is not None and tag != self._tag):
+            raise ConflictError(f"{self.address}: {_CHANGED}")
+        self._tag = tag
+        return _Announced(tag, min(stop, ranged.stop) - start, ranged.size)
+
     def _answered(self, url: str, start: int, stop: int | None, tag: str | None) -> Content:
+        span = f"{start}-{'' if stop is None else stop - 1}" if tag is not None or stop is not None else None
+
+        def announced(answer: http.client.HTTPResponse) -> _Announced:
+            return self._continued(answer, start, stop, tag) if tag else self._announced(answer, stop)
+
+        return self._asked(url, span, tag, announced)
+
+    def _asked(
+        self,
+        url: str,
+        span: str | None,
+        tag: str | None,
+        announced: "Callable[[http.client.HTTPResponse], _Announced]",
+    ) -> Content:
+        """The content that ``url`` answers with, of which ``announced`` gives what is said, or raises."""
         try:
             watch = Watch(self._bounds.still)
         except RuntimeError as error:  # there is no room for another thread
             raise StoreUnavailableError(f"{self.address}: {error}", hint="fetch again later") from None
         request = urllib.request.Request(url)  # noqa: S310  without_query admits http and https only
-        if tag is not None or stop is not None:
-            request.add_header("Range", f"bytes={start}-{'' if stop is None else stop - 1}")
+        if span is not None:
+            request.add_header("Range", f"bytes={span}")
         if tag is not None:
             request.add_header("If-Match", tag)
         handlers = (Http(watch), Https(watch, self._tls), _Redirects(self._admit))
@@ -150,12 +223,12 @@ class Download:
         try:
             with self._errors(watch):
                 watch.check()  # a head that was cut looks whole
-            announced = self._continued(answer, start, stop, tag) if tag else self._announced(answer, stop)
+            said = announced(answer)
         except BaseException:
             watch.end()
             answer.close()
             raise
-        return Content(begun(self._pieces(answer, watch, announced.length)), *announced)
+        return Content(begun(self._pieces(answer, watch, said.length)), *said)
 
     def _announced(self, answer: http.client.HTTPResponse, stop: int | None) -> "_Announced":
         """What is said by the first answer, to a request for all up to ``stop``; from here on that is what holds."""

@@ -47,3 +47,24 @@ class WorkerLostError(KeystowError, RuntimeError):
 
     def __init__(self, message: str) -> None:
         super().__init__(presentable(message))
+
+
+class MemberError(KeystowError, OSError):
+    """The member of an archive is no file that could be opened: a directory, or a link."""
+
+    kind = "no_file"
+
+    def __init__(self, message: str) -> None:
+        super().__init__(presentable(message))
+
+
+class MemberNotFoundError(MemberError, FileNotFoundError):
+    """The archive has no member of that name, or none that the pattern matches."""
+
+    kind = "no_such_member"
+
+
+class MemberIsDirectoryError(MemberError, IsADirectoryError):
+    """The member of an archive is a directory, which cannot be opened."""
+
+    kind = "member_is_directory"

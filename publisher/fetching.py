@@ -4,21 +4,19 @@ Strategy: what is read is hashed on the way into a directory that has no name ye
 published SHA-256 gets one.
 """
 
-import hashlib
-import math
 import os
-import re
-from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping
-from contextlib import closing, contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from os import PathLike
-from typing import TYPE_CHECKING, Literal, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from . import surroundings
-from .archive import ArchiveError, Entry, LimitExceededError, Limits, Unpacked, check_destination, extract, unpack
-from .backends import AccessDeniedError, Credentials, NotFoundError, Stat, Store, StoreError, StoreUnavailableError
+from .archive import Entry, Limits, Unpacked, check_destination, extract, unpack
+from .archive.selection import Choice
+from .backends import Credentials, NotFoundError, Stat, Store, StoreError, StoreUnavailableError
 from .backends.opening import timeout_for
 from .backends.options import CustomerKey
 from .backends.sending import ranges
@@ -26,24 +24,33 @@ from .backends.sending.budget import Budget, budget_of
 from .backends.sending.digest import Digest
 from .backends.sending.workers import in_order, objects_pace
 from .checksum import Checksum
-from .ending import held, until
+from .ending import until
 from .errors import ResultError, VerificationError
 from .progress import Meter, Progress, Tell, told_by
+from .reading import (
+    Hashed,
+    Result,
+    admissible,
+    admit_server,
+    as_expected,
+    check_alone,
+    check_limit,
+    content_of,
+    explained,
+    opened_store,
+    stat_of,
+)
 from .result import PublishedResult
-from .stored import Access, listing_checksum, open_place
-from .trust import Trust, admit_url, is_url
-from .yaml_files import load_mapping_file, load_mappings_file
+from .stored import Access, listing_checksum
+from .trust import is_url
 
 if TYPE_CHECKING:
     from .download import Download
+    from .members import Source
 
 _SMALL = ranges.RANGE  # bytes of an object that is read ahead, as one range of it
-_ABSENT = "is no file with a published result, and no URL: give one of them"
-_REFERENCE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _NEAR = {"file", "memory"}  # nothing to wait for: threads cost several times what they could save
 
-Result = PublishedResult | Mapping[str, object] | str | PathLike[str]
-"""A published result, its mapping, or the path of a file that holds it."""
 Answer = TypeVar("Answer")
 
 
@@ -51,7 +58,8 @@ Answer = TypeVar("Answer")
 class Fetched:
     """What was fetched: the directory, its members, the bytes of their content.
 
-    ``verified`` says whether the content was compared with a published SHA-256, ``sha256`` is that of what was read.
+    ``verified`` says whether the content was compared with a published SHA-256, ``sha256`` is that of what was read; of
+    members that an index led to, it is the index's, whose digest was compared then.
     ``address`` is where the content of a pre-signed URL came from in the end, without its query. ``cleared`` names what
     an earlier run that was killed had left of the same directory, and is removed.
     """
@@ -67,11 +75,16 @@ class Fetched:
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """What was found in the store, and is what was published: ``size`` in bytes, over all ``objects``."""
+    """What was found in the store, and is what was published: ``size`` in bytes, over all ``objects``.
+
+    If ``members`` of an archive were verified, it is that of their content, and ``sha256`` is of what proves them: of
+    the index, or of the whole object.
+    """
 
     objects: int
     size: int
     sha256: Checksum
+    members: int | None = None
 
 
 def fetch(
@@ -92,6 +105,7 @@ def fetch(
     customer_key: bytes | str | CustomerKey | None = None,
     requester_pays: bool | str | None = None,
     progress: Progress | None = None,
+    members: Collection[str] | None = None,
 ) -> Fetched:
     """Fetches what was published into ``directory``, which is new or empty.
 
@@ -119,8 +133,13 @@ def fetch(
     other objects have been written into ``directory``, and how many there are; of a prefix, in what was listed so far.
     Who asks for it has the store asked for an object's size.
 
-    Raises ``VerificationError``, ``ArchiveError``, ``StoreError``, ``ResultError``, or ``DestinationExistsError``; then
-    ``directory`` is as it was.
+    ``members`` are patterns of gitignore's, and only what they match is fetched of an archive, with the directories
+    above. Of an archive with an index no more than that is read (``open_archive`` says what proves it then, and
+    ``Fetched.sha256`` is the index's); another one, and one of which only the SHA-256 of all is known, is read from
+    its start.
+
+    Raises ``VerificationError``, ``ArchiveError``, ``StoreError``, ``ResultError``, ``DestinationExistsError``, or
+    ``MemberError`` for ``members`` that are not there; then ``directory`` is as it was.
     """
     told = told_by(progress, ResultError)
     trust = surroundings.trust(allow, allow_endpoints)
@@ -130,15 +149,14 @@ def fetch(
     limits = limits or Limits()
     target, _ = check_destination(directory)
     expected = Checksum(sha256) if verify and sha256 is not None else None
+    if members is not None:
+        from .members import opened_source
+
+        room = _room(target, limits)
+        with opened_source(result, store, trust, access, expected=expected, verify=verify, most=room) as source:
+            return _fetched_members(source, Choice(members), directory, limits, told)
     if isinstance(result, str) and is_url(result):
-        if store is not None:
-            raise ResultError("a URL is read from its own server: leave store= out")
-        if credentials is not None or profile is not None:
-            raise ResultError("a URL is signed already, and read by nobody else: leave credentials= and profile= out")
-        if customer_key is not None:
-            raise ResultError("a URL takes no customer_key, which goes with a result: give that, or s3://bucket/key")
-        if requester_pays:
-            raise ResultError("a URL says by itself who pays: leave requester_pays out")
+        check_alone(store, access)
         from .download import Download
 
         most, limited = _room(target, limits)
@@ -146,37 +164,48 @@ def fetch(
             result,
             most=most,
             limited=limited,
-            admit=partial(_admit_url, trust),
+            admit=partial(admit_server, trust),
             timeout=timeout,
             budget=access.budget,
         )
         return _downloaded(download, directory, limits, expected, most, told=told)
-    published = _expected(_admissible(result, trust), expected)
-    with _opened(published, store, trust, proven=verify, access=access) as opened:
+    published = as_expected(admissible(result, trust), expected)
+    proven = verify and published.checksum_sha256 is not None
+    with opened_store(published, store, trust, proven=proven, access=access) as opened:
         if published.encoding == "plain":
             objects = _Objects(opened, published, limits, check=verify, meter=Meter(told, known=False))
             check = objects.verified if objects.expected is not None else None
-            with _explained(check), closing(objects.members()) as members:
-                unpacked = extract(members, directory, limits=limits)
+            with explained(check), closing(objects.members()) as found:
+                unpacked = extract(found, directory, limits=limits)
             objects.meter.end()
-            return _fetched(unpacked, objects.checksum(), verified=verify and published.checksum_sha256 is not None)
+            return _fetched(unpacked, objects.checksum(), verified=proven)
         if published.encoding == "raw":
-            found = _found(opened, published)
-            meter = Meter(told, found.size, 1)
+            stat = stat_of(opened, published)
+            meter = Meter(told, stat.size, 1)
             meter.begin()
-            content = _object(opened, published, check=verify)
-            announced = meter.passing(_as_announced(content, found, published.url))
-            unpacked = extract(
-                [(_member(published.key.rpartition("/")[2], found), announced)], directory, limits=limits
-            )
+            content = content_of(opened, published, check=verify)
+            announced = meter.passing(_as_announced(content, stat, published.url))
+            unpacked = extract([(_member(published.key.rpartition("/")[2], stat), announced)], directory, limits=limits)
         else:
             meter = _sized(told, opened, published)
-            content = _object(opened, published, check=verify)
+            content = content_of(opened, published, check=verify)
             drain = partial(content.drain, _room(target, limits)[0]) if content.expected is not None else None
-            with _explained(drain):
+            with explained(drain):
                 unpacked = unpack(meter.passing(content), directory, limits=limits)
         meter.end()
         return _fetched(unpacked, content.checksum(), verified=content.expected is not None)
+
+
+def _fetched_members(
+    source: "Source", choice: Choice, directory: str | PathLike[str], limits: Limits, told: Tell | None
+) -> Fetched:
+    from .members import chosen
+
+    meter = Meter(told, of=1, known=False)
+    with chosen(source, choice) as members:
+        unpacked = extract(((entry, meter.passing(content)) for entry, content in members), directory, limits=limits)
+    meter.end()
+    return _fetched(unpacked, source.checksum(), verified=source.proven, address=source.address)
 
 
 def _sized(told: Tell | None, store: Store, published: PublishedResult) -> Meter:
@@ -184,7 +213,7 @@ def _sized(told: Tell | None, store: Store, published: PublishedResult) -> Meter
     if told is None:
         return Meter(None)
     try:
-        meter = Meter(told, _found(store, published).size, 1)
+        meter = Meter(told, stat_of(store, published).size, 1)
     except StoreUnavailableError:
         raise  # after all tries: to read would take as many again
     except StoreError:  # whether what is published can be read will be seen
@@ -212,8 +241,8 @@ def _downloaded(
             yield chunk
 
     with closing(iter(download)) as chunks:
-        content = _Hashed(until(sized(chunks)), expected, "the URL")
-        with _explained(partial(content.drain, most) if expected else None):
+        content = Hashed(until(sized(chunks)), expected, "the URL")
+        with explained(partial(content.drain, most) if expected else None):
             unpacked = unpack(meter.passing(content), directory, limits=limits)
     meter.end()
     return _fetched(unpacked, content.checksum(), verified=expected is not None, address=download.address)
@@ -235,14 +264,16 @@ def verify(
     customer_key: bytes | str | CustomerKey | None = None,
     requester_pays: bool | str | None = None,
     progress: Progress | None = None,
+    members: Collection[str] | None = None,
 ) -> Verified:
     """Reads what was published and compares its SHA-256; nothing is written.
 
     ``limits`` (default: ``Limits()``) bound the objects of a prefix and the bytes that are read; ``store``,
     ``sha256``, ``allow``, ``allow_endpoints``, ``timeout``, ``concurrency``, ``memory``, ``credentials``, ``profile``,
     ``customer_key``, ``requester_pays`` and ``progress``, which is told of bytes that were read, are those of
-    ``fetch``. Raises ``VerificationError`` if it differs, ``ResultError`` for a result without a checksum,
-    ``LimitExceededError``, and ``StoreError``.
+    ``fetch``. So are ``members``: of an archive with an index, only what they match is read, and ``size`` is of their
+    content. Raises ``VerificationError`` if it differs, ``ResultError`` for a result without a checksum,
+    ``MemberNotFoundError``, ``LimitExceededError``, and ``StoreError``.
     """
     told = told_by(progress, ResultError)
     trust = surroundings.trust(allow, allow_endpoints)
@@ -250,23 +281,45 @@ def verify(
     access = Access(timeout, credentials, profile, customer_key, requester_pays, Budget(concurrency, memory))
     access.check(store, ResultError)
     limits = limits or Limits()
-    published = _expected(_admissible(result, trust), None if sha256 is None else Checksum(sha256))
+    published = as_expected(admissible(result, trust), None if sha256 is None else Checksum(sha256))
+    if members is not None:
+        from .members import opened_source
+
+        with opened_source(published, store, trust, access) as source:
+            return _verified_members(source, Choice(members), limits, told)
     if published.checksum_sha256 is None:
         raise ResultError("the result holds no ChecksumSHA256, so there is nothing to verify against: give sha256=")
-    with _opened(published, store, trust, proven=True, access=access) as opened:
+    with opened_store(published, store, trust, proven=published.checksum_sha256 is not None, access=access) as opened:
         if published.encoding == "plain":
             objects = _Objects(opened, published, limits, check=True, meter=Meter(told, known=False))
             verified = objects.verified()
             objects.meter.end()
             return verified
         meter = _sized(told, opened, published)
-        content = _object(opened, published, check=True)
+        content = content_of(opened, published, check=True)
         size = 0
         for chunk in meter.passing(content):
             size += len(chunk)
-            _check_limit("bytes", size, limits.bytes)
+            check_limit("bytes", size, limits.bytes)
         meter.end()
         return Verified(1, size, content.checksum())
+
+
+def _verified_members(source: "Source", choice: Choice, limits: Limits, told: Tell | None) -> Verified:
+    if not source.proven:
+        raise ResultError("the result holds no IndexSHA256 and no ChecksumSHA256, so nothing proves a member of it")
+    from .members import chosen
+
+    meter = Meter(told, of=1, known=False)
+    count = size = 0
+    with chosen(source, choice) as members:
+        for count, (_, content) in enumerate(members, 1):
+            check_limit("members", count, limits.members)
+            for piece in meter.passing(content):
+                size += len(piece)
+                check_limit("bytes", size, limits.bytes)
+    meter.end()
+    return Verified(1, size, source.checksum(), count)
 
 
 def presign(
@@ -293,42 +346,12 @@ def presign(
     trust = surroundings.trust(allow, allow_endpoints)
     access = Access(None, credentials, profile, customer_key, requester_pays)
     access.check(store, ResultError)
-    published = _admissible(result, trust)
+    published = admissible(result, trust)
     if published.encoding == "plain":
         raise ResultError(f"{published.key!r} is a prefix, and one URL names one object: publish an archive")
-    with _opened(published, store, trust, proven=True, access=access) as opened:
+    with opened_store(published, store, trust, proven=published.checksum_sha256 is not None, access=access) as opened:
         version_id = published.version_id if pin_version else None
         return opened.presign(published.key, expires=expires, version_id=version_id)
-
-
-@contextmanager
-def _opened(
-    published: PublishedResult,
-    given: Store | None,
-    trust: Trust,
-    *,
-    proven: bool,
-    access: Access,
-) -> Iterator[Store]:
-    """The ``given`` store, or that which ``published`` names, if it may; ``proven``: its checksum will have to hold."""
-    if given is not None:
-        yield held(given, given=True)
-        return
-    proven = proven and published.checksum_sha256 is not None
-    surroundings.admit_claimed(
-        published,
-        proven=proven,
-        trust=trust,
-        error=ResultError,
-        keyed=access.customer_key is not None,
-        profile=access.profile,
-    )
-    with closing(held(open_place(published, access), given=False)) as opened:
-        yield opened
-
-
-def _admit_url(trust: Trust, url: str) -> None:
-    admit_url(url, trust=trust, error=ResultError)
 
 
 def _room(directory: str, limits: Limits) -> tuple[int, bool]:
@@ -339,50 +362,6 @@ def _room(directory: str, limits: Limits) -> tuple[int, bool]:
     free = disk.f_bavail * disk.f_frsize
     useful = free if limits.bytes is None else min(free, 2 * limits.bytes + _SMALL)
     return useful, useful < free
-
-
-def _check_limit(what: Literal["members", "bytes"], used: int, most: int | None) -> None:
-    if most is not None and used > most:
-        raise LimitExceededError(f"there are more than {most} {what}: raise Limits({what}=…)", what)
-
-
-def _expected(published: PublishedResult, checksum: Checksum | None) -> PublishedResult:
-    """``published``, with the ``checksum`` that somebody else knows of it."""
-    known = published.checksum_sha256
-    if checksum is not None and known not in {None, checksum}:
-        raise VerificationError(f"the result says that the SHA-256 is {known}, and {checksum} is expected")
-    return published if checksum is None else replace(published, checksum_sha256=checksum)
-
-
-def read_result(result: Result) -> PublishedResult:
-    """``result`` itself, or what its mapping, a file or the place where it lies says. Raises ``ResultError``."""
-    if isinstance(result, PublishedResult):
-        return result
-    if isinstance(result, Mapping):
-        return PublishedResult.from_mapping(result)
-    path = os.fspath(result)
-    if is_url(path):
-        raise ResultError("a URL brings no checksum and can only be fetched: give the published result")
-    if is_reference(path):
-        return PublishedResult.parse(path)
-    return PublishedResult.from_mapping(load_mapping_file(path, ResultError, _ABSENT))
-
-
-def read_results(path: str) -> list[PublishedResult]:
-    """The results in a file that may hold several. Raises ``ResultError``."""
-    return [*map(PublishedResult.from_mapping, load_mappings_file(path, ResultError, _ABSENT))]
-
-
-def is_reference(text: str) -> bool:
-    """Whether ``text`` is meant as where something lies, for ``PublishedResult.parse``."""
-    return _REFERENCE.match(text) is not None
-
-
-def _admissible(result: Result, trust: Trust) -> PublishedResult:
-    """``read_result``; where servers are listed that may be called, the place in a text is one to be judged, too."""
-    found = read_result(result)
-    is_text = not isinstance(result, PublishedResult | Mapping)
-    return replace(found, claimed=True) if is_text and trust.endpoints is not None else found
 
 
 def _fetched(unpacked: Unpacked, checksum: Checksum, *, verified: bool, address: str | None = None) -> Fetched:
@@ -397,85 +376,8 @@ def _fetched(unpacked: Unpacked, checksum: Checksum, *, verified: bool, address:
     )
 
 
-@contextmanager
-def _explained(check: Callable[[], object] | None) -> Iterator[None]:
-    """What cannot be unpacked may not be what was published: ``check`` raises ``VerificationError`` if it is not."""
-    try:
-        yield
-    except LimitExceededError:
-        raise
-    except ArchiveError as error:
-        if check is not None:
-            try:
-                check()
-            except VerificationError as found:
-                raise found from error
-        raise
-
-
-class _Hashed:
-    """Passes chunks through, hashes them, and raises at the end if the hash is not the one expected of ``url``."""
-
-    def __init__(self, chunks: Iterable[bytes], expected: Checksum | None, url: str) -> None:
-        self._chunks = iter(chunks)
-        self._hash = hashlib.sha256()
-        self.expected = expected
-        self._url = url
-
-    def __iter__(self) -> Iterator[bytes]:
-        for chunk in self._chunks:
-            self._hash.update(chunk)
-            yield chunk
-        found = self.checksum()
-        if self.expected is not None and found != self.expected:
-            raise VerificationError(
-                f"what the store holds under {self._url!r} has the SHA-256 {found}, and {self.expected} was published"
-            )
-
-    def drain(self, most: float = math.inf) -> None:
-        """Reads what is left, up to ``most`` bytes of it, and compares if that was all."""
-        for chunk in self:
-            most -= len(chunk)
-            if most < 0:
-                return
-
-    def checksum(self) -> Checksum:
-        return Checksum(self._hash.hexdigest())
-
-
-def _found(store: Store, published: PublishedResult) -> Stat:
-    """What the store says of the object that ``_object`` reads."""
-    try:
-        return store.stat(published.key, version_id=published.version_id)
-    except AccessDeniedError:
-        if published.version_id is None or published.checksum_sha256 is None:
-            raise
-        return store.stat(published.key)
-
-
 def _member(name: str, found: Stat) -> Entry:
     return Entry(name, "file", found.size, int(found.modified.timestamp()) if found.modified else 0)
-
-
-def _object(store: Store, published: PublishedResult, *, check: bool) -> _Hashed:
-    """The published version's content, or the current object's where named versions may not be read."""
-    expected = published.checksum_sha256 if check else None
-    if published.version_id is None:
-        return _Hashed(store.read(published.key), expected, published.url)
-    named = store.read(published.key, version_id=published.version_id)
-    try:
-        first = next(named, b"")
-    except AccessDeniedError as error:
-        if published.checksum_sha256 is None:
-            error.add_note("the current object was not tried, as the result holds no checksum to compare it with")
-            raise
-        return _Hashed(store.read(published.key), published.checksum_sha256, published.url)
-    return _Hashed(_chained(first, named), expected, published.url)
-
-
-def _chained(first: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
-    yield first
-    yield from rest
 
 
 def _as_announced(chunks: Iterable[bytes], found: Stat, url: str) -> Iterator[bytes]:
@@ -523,7 +425,7 @@ class _Objects:
                 yield entry, (content,)
                 self.meter.move(len(content))
             else:
-                hashed = _Hashed(self._content(found), None, "")
+                hashed = Hashed(self._content(found), None, "")
                 yield entry, self.meter.passing(hashed)
                 self._digests[name] = hashed.checksum()
             self.meter.move(0, objects=1)
@@ -560,8 +462,8 @@ class _Objects:
             if not found.key.startswith(self._prefix) or found.size < 0:
                 raise StoreError(f"{self._url}: the listing makes no sense: it has {found.key!r} of {found.size} bytes")
             size += found.size
-            _check_limit("members", count, self._limits.members)
-            _check_limit("bytes", size, self._limits.bytes)
+            check_limit("members", count, self._limits.members)
+            check_limit("bytes", size, self._limits.bytes)
             self.meter.expect(found.size, objects=1)
             if before is not None:
                 yield before
@@ -585,7 +487,7 @@ class _Objects:
         if begun is not None:
             self.meter.move(found.size)
             return begun[1]
-        hashed = _Hashed(self._content(found), None, "")
+        hashed = Hashed(self._content(found), None, "")
         for _ in self.meter.passing(hashed):
             pass
         return hashed.checksum()

@@ -15,7 +15,7 @@ from .archive import Packed, Proof
 _MOST_AHEAD = 10_000
 """So many pieces of an archive, each of 1 MiB of the source or less, are told apart until they arrive."""
 
-Piece = TypeVar("Piece", bytes, memoryview)
+Piece = TypeVar("Piece", bound=bytes | memoryview)
 
 
 class Callback(Protocol):

@@ -13,10 +13,11 @@ from .backends.endpoints import is_provider, is_same
 from .backends.options import CustomerKey
 from .backends.sending.budget import Budget
 from .errors import ResultError, SpecError
-from .fetching import Fetched, Result, Verified, read_result
+from .fetching import Fetched, Verified
 from .keys import Context
 from .progress import Progress, told_by
 from .publishing import Destination, IfExists, Manner, Source, published, selected
+from .reading import Result, read_result
 from .result import PublishedResult
 from .spec import PublisherSpec
 from .stored import Access, Opened
@@ -91,11 +92,19 @@ class Publisher:
         verify: bool = True,
         limits: Limits | None = None,
         progress: Progress | None = None,
+        members: Collection[str] | None = None,
     ) -> Fetched:
         """``keystow.fetch``, of what lies in this publisher's store. Raises ``ResultError`` for what does not."""
         found, store = self._ours(result, proven=verify, sha256=sha256)
         return fetching.fetch(
-            found, directory, store=store, sha256=sha256, verify=verify, limits=limits, progress=progress
+            found,
+            directory,
+            store=store,
+            sha256=sha256,
+            verify=verify,
+            limits=limits,
+            progress=progress,
+            members=members,
         )
 
     def verify(
@@ -105,10 +114,11 @@ class Publisher:
         sha256: str | None = None,
         limits: Limits | None = None,
         progress: Progress | None = None,
+        members: Collection[str] | None = None,
     ) -> Verified:
         """``keystow.verify``, of what lies in this publisher's store. Raises ``ResultError`` for what does not."""
         found, store = self._ours(result, sha256=sha256)
-        return fetching.verify(found, store=store, sha256=sha256, limits=limits, progress=progress)
+        return fetching.verify(found, store=store, sha256=sha256, limits=limits, progress=progress, members=members)
 
     def presign(self, result: Result, *, expires: timedelta | float, pin_version: bool = True) -> str:
         """``keystow.presign``, of what lies in this publisher's store. Raises ``ResultError`` for what does not."""

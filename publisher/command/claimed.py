@@ -30,6 +30,11 @@ def take_result(parser: argparse.ArgumentParser, metavar: str = "RESULT", also: 
     """Declares what ``given_results`` reads."""
     parser.add_argument("result", metavar=metavar, help=f"a file with published results, {also}; or s3://bucket/key")
     parser.set_defaults(read="result")
+    take_select(parser)
+
+
+def take_select(parser: argparse.ArgumentParser) -> None:
+    """Declares ``--select``."""
     parser.add_argument("--select", metavar="N", type=typed.number, help="the N-th of several results; without, all")
 
 
@@ -51,16 +56,19 @@ def take_limits(group: argparse._ActionsContainer, *names: str) -> None:
         group.add_argument(f"--max-{name}", metavar="N|none", type=of, default=argparse.SUPPRESS, help=what)
 
 
-def given_results(options: argparse.Namespace) -> "list[str | PublishedResult]":
-    """What a file or stdin holds, a URL, or where a result lies; or that of ``--select``. Raises ``ResultError``."""
+def given_results(options: argparse.Namespace, argument: str | None = None) -> "list[str | PublishedResult]":
+    """What a file or stdin holds, a URL, or where a result lies; or that of ``--select``. Raises ``ResultError``.
+
+    It is what ``take_result`` declares, or else the ``argument``.
+    """
     with uncollected():
         from keystow.errors import ResultError
-        from keystow.fetching import is_reference, read_results
+        from keystow.reading import is_reference, read_results
         from keystow.result import PublishedResult
         from keystow.trust import is_url
         from keystow.yaml_files import MOST_BYTES, load_mappings
 
-    argument: str = options.result
+    argument = options.result if argument is None else argument
     found: list[str | PublishedResult] = []
     if argument == "-":
         text = sys.stdin.buffer.read(MOST_BYTES + 1)

@@ -17,9 +17,11 @@ _DESTINATION = (
 )
 
 
-def take_destination(parser: "argparse.ArgumentParser", nargs: str) -> None:
+def take_destination(
+    parser: "argparse.ArgumentParser", nargs: str, metavar: str = "DESTINATION", also: str = ""
+) -> None:
     """Declares DESTINATION, so many of them, and ``--spec``."""
-    parser.add_argument("destination", metavar="DESTINATION", nargs=nargs, help=_DESTINATION)
+    parser.add_argument("destination", metavar=metavar, nargs=nargs, help=_DESTINATION + also)
     parser.add_argument("--spec", metavar="FILE", help="a YAML file that holds a Publisher, instead of DESTINATION")
 
 

@@ -12,6 +12,7 @@ from .claimed import (
     take_trust,
 )
 from .failures import each_of
+from .members import take_member
 from .output import print_json, take_output
 from .progress import shown
 from .streams import note
@@ -34,6 +35,7 @@ def take_arguments(parser: "argparse.ArgumentParser") -> None:
     parser.add_argument(
         "directory", metavar="DIRECTORY", help="a new or empty directory; of several results each gets one in it"
     )
+    take_member(parser)
     take_output(parser)
     trusted = parser.add_argument_group("what a result of others may be")
     take_checksum(trusted)
@@ -49,7 +51,7 @@ def run(options: "argparse.Namespace") -> int:
     """Fetches, and says what and from where."""
     results = given_results(options)
     given = {"sha256": options.sha256, "limits": given_limits(options), "timeout": options.timeout}
-    given |= {"concurrency": options.concurrency, "memory": options.memory}
+    given |= {"members": options.member, "concurrency": options.concurrency, "memory": options.memory}
     given |= given_trust(options) | given_access(options)
     places = (
         [options.directory]
@@ -91,5 +93,6 @@ EXAMPLES = {
     "the same from a pipe, with a limit to what it may hold": (
         "cat published.yaml | keystow get - fetched-again --max-bytes 20GB"
     ),
+    "members that a pattern matches": "keystow get published.yaml fetched-in-part --member '*.json'",
     "a file by its name": "keystow get s3://my-bucket/exact/results.tar,opt=encoding=raw fetched-tar",
 }

@@ -1,31 +1,41 @@
-"""``keystow ls``: what was published to a destination."""
+"""``keystow ls``: what was published to a destination, or the members of one published archive."""
 
+import os
 from datetime import UTC, datetime, timedelta
 
 from . import typed
-from .claimed import given_trust, take_trust
+from .claimed import given_results, given_trust, take_checksum, take_select, take_trust
 from .context import given_labels, take_encoding
 from .destination import given_destinations, take_destination
+from .failures import each_of
 from .loading import uncollected
+from .members import as_row, given_source, tell_unproven
 from .streams import note
-from .written import take_opening
+from .written import take_access
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
     from typing import Any
 
+    from keystow.archive import Entry
     from keystow.listing import Listed
+    from keystow.result import PublishedResult
 
-USAGE = "[DESTINATION]"
+USAGE = "[DESTINATION|RESULT|URL] [GLOB ...]"
 DESCRIPTION = (
     "List what was published to DESTINATION, the newest last. Each field of its key may have any value, unless an "
-    "option says which."
+    "option says which. Of a RESULT, list the members of the archive, or those that a GLOB matches: of a file with "
+    "published results, - for stdin, a URL, or the name of an archive, s3://bucket/key.tar.gz."
 )
 EXAMPLES = {
     "what was published to a destination": "keystow ls 's3://my-bucket/results/{jobID}/{date}'",
     "what one job published in the last week, for a program": (
         "keystow ls 's3://my-bucket/results/{jobID}/{date}' --job-id abc123 --since 7d --output json"
+    ),
+    "the members of what publish printed": "keystow ls published.yaml --long",
+    "those of an archive by its name that a pattern matches": (
+        "keystow ls s3://my-bucket/of-help/abc123.tar.gz '*.json'"
     ),
 }
 _FIELDS: "dict[str, tuple[str, Any, str]]" = {
@@ -41,14 +51,23 @@ _RAW = "list what was published as it is"
 _SINCE = "only what was published then or later: 2026-11-28, 2026-11-28T14:05, or so long ago: 7d, 12h"
 _UNTIL = "only what was published before; as --since"
 _ZONE = "the zone of --since, --until and the dates in keys; default: UTC"
-_OUTPUT = "a table (default), or a line of JSON for each (docs/listing.md)"
+_OUTPUT = "a table (default), or a line of JSON for each (docs/listing.md, docs/members.md)"
+_ALSO = ". Or a RESULT: a file, -, a URL, or a name without {fields} that ends in .tar.gz"
+_GLOB = "of a RESULT: the members that these patterns match, as --include does (keystow help patterns)"
+_LONG = "of a RESULT: mode, size, time and target of each member, too"
+_ARCHIVE = (".tar.gz", ".tgz")
+_OF_RESULTS = {"glob": "GLOB", "long": "--long", "select": "--select", "sha256": "--sha256"}
+_OF_RESULTS |= {"customer_key": "--customer-key"}
 _AHEAD = timedelta(days=1)
 """By so much the clock of who published may be ahead, or his time zone."""
 
 
 def take_arguments(parser: "argparse.ArgumentParser") -> None:
     """Declares what the command takes."""
-    take_destination(parser, "?")
+    take_destination(parser, "?", "DESTINATION|RESULT|URL", _ALSO)
+    parser.add_argument("glob", metavar="GLOB", nargs="*", help=_GLOB)
+    parser.add_argument("--long", "-l", action="store_true", help=_LONG)
+    take_select(parser)
     parser.add_argument("--output", choices=("table", "json"), default="table", help=_OUTPUT)
     looked_for = parser.add_argument_group("what is looked for")
     take_encoding(looked_for, _PLAIN, _RAW)
@@ -62,15 +81,70 @@ def take_arguments(parser: "argparse.ArgumentParser") -> None:
     looked_for.add_argument("--since", metavar="TIME", type=typed.moment, help=_SINCE)
     looked_for.add_argument("--until", metavar="TIME", type=typed.moment, help=_UNTIL)
     looked_for.add_argument("--timezone", metavar="ZONE", type=typed.zone, default=UTC, help=_ZONE)
-    take_trust(parser.add_argument_group("what the author of a job file may ask for"))
+    trusted = parser.add_argument_group("what the author of a job file, or of a result, may ask for")
+    take_checksum(trusted)
+    take_trust(trusted)
     asking = parser.add_argument_group("who asks, and for how long")
     typed.take_timeout(asking)
-    take_opening(asking)
-    parser.set_defaults(prints=True)
+    take_access(asking)
+    parser.set_defaults(prints=True, read="destination", repeated="glob")
 
 
 def run(options: "argparse.Namespace") -> int:
-    """Prints a line for each thing that was published."""
+    """Prints a line for each thing that was published, or for each member of one."""
+    if _is_result(options):
+        return _list_members(options)
+    return _list_published(options)
+
+
+def _is_result(options: "argparse.Namespace") -> bool:
+    """Whether an archive's members are asked for. Raises ``SpecError`` for options that do not go with what is."""
+    from keystow.errors import SpecError
+    from keystow.trust import is_url
+
+    named: str | None = options.destination
+    place = (named or "").partition(",opt=")[0]
+    of_archives = "{" not in place and place.endswith(_ARCHIVE) and not options.plain and not options.raw
+    is_result = named is not None and ("://" not in named or is_url(named) or of_archives)
+    if named is not None and named != "-" and "://" not in named and not os.path.exists(named):
+        advice = "write the one that was published to, as s3://bucket/{jobID}, or the file of a result"
+        raise SpecError(f"{named!r} is no DESTINATION: {advice}")
+    if is_result:
+        names = (*_FIELDS, "label", "since", "until", "plain", "raw", "spec")
+        if wrong := [f"--{name.replace('_', '-')}" for name in names if _is_given(getattr(options, name))]:
+            raise SpecError(f"{named!r} is a result, whose members are listed: leave {' and '.join(wrong)} out")
+    elif wrong := [words for name, words in _OF_RESULTS.items() if _is_given(getattr(options, name))]:
+        what = "a file, -, a URL or s3://bucket/key.tar.gz"
+        raise SpecError(f"{' and '.join(wrong)}: what for? It goes with a RESULT, which is {what}")
+    return is_result
+
+
+def _is_given(value: object) -> bool:
+    return value is not None and value is not False and value != []
+
+
+def _list_members(options: "argparse.Namespace") -> int:
+    def work(result: "str | PublishedResult") -> None:
+        from keystow.archive.selection import Choice
+        from keystow.members import list_members
+
+        choice = Choice(options.glob) if options.glob else None
+        with given_source(options, result) as source:
+            for entry in list_members(source, choice):
+                print(_member_as_json(entry) if options.output == "json" else as_row(entry, is_long=options.long))
+            tell_unproven(source)
+
+    return each_of(given_results(options, options.destination), work)
+
+
+def _member_as_json(entry: "Entry") -> str:
+    import json
+    from dataclasses import asdict
+
+    return json.dumps({name: value for name, value in asdict(entry).items() if name != "origin"})
+
+
+def _list_published(options: "argparse.Namespace") -> int:
     from functools import partial
 
     with uncollected():
@@ -80,7 +154,8 @@ def run(options: "argparse.Namespace") -> int:
     given |= given_trust(options) | _window(options)
     archive = False if options.plain else None
     made = partial(list_published, archive=archive, raw=options.raw, labels=given_labels(options), **given)
-    (things,) = given_destinations(_destination(options.destination), options.spec, made)
+    destinations = [] if options.destination is None else [options.destination]
+    (things,) = given_destinations(destinations, options.spec, made)
     line = _as_json if options.output == "json" else _as_row
     is_empty = True
     for thing in things:
@@ -90,15 +165,6 @@ def run(options: "argparse.Namespace") -> int:
         others = "" if options.plain or options.raw else "; --plain and --raw list what is no archive"
         note(f"nothing was found{others}")
     return 0
-
-
-def _destination(typed: str | None) -> list[str]:
-    """What was typed, if anything was."""
-    from keystow.errors import SpecError
-
-    if typed is not None and "://" not in typed:
-        raise SpecError(f"{typed!r} is no DESTINATION: write the one that was published to, as s3://bucket/{{jobID}}")
-    return [] if typed is None else [typed]
 
 
 def _window(options: "argparse.Namespace") -> "dict[str, datetime]":

@@ -22,8 +22,9 @@ GROUPS = {
         "publish-many": "publish many directories at once",
     },
     "look and fetch": {
-        "ls": "list what was published, the newest last",
-        "get": "fetch what was published, and verify it",
+        "ls": "list what was published, the newest last; or the members of an archive",
+        "get": "fetch what was published, or some members of it, and verify it",
+        "cat": "print a file of a published archive",
         "verify": "read what was published and compare its SHA-256",
         "url": "print a pre-signed URL of a published archive or raw file",
     },
@@ -45,6 +46,7 @@ _VERBOSE = "name what is left out; say every 5 s how far it is, where there is n
 _READ = {
     "result": "name the file with the published result",
     "jobs": "name the file with the publications",
+    "destination": "name the file with the published result",
     "source": "give it what is to be published, or name a file",
 }
 """What is read from a file or, for ``-``, from stdin: what to do where that is closed."""

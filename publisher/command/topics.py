@@ -27,7 +27,7 @@ KINDS = {
         "source_unpackable, source_changed, archive_refused, corrupt_archive, unsafe_archive, limit_exceeded, "
         "destination_changed, store_failed, no_such_object, no_such_bucket, access_denied, credentials_refused, "
         "store_unavailable, outcome_unknown, conflict, invalid_key, unsupported, missing_extra, "
-        "partly_published, worker_lost"
+        "partly_published, worker_lost, no_file, no_such_member, member_is_directory"
     ),
     "2": (
         "invalid_template, missing_value, value_refused, match_too_costly, key_breaks_rule, invalid_destination, "
@@ -81,7 +81,7 @@ TOPICS = {
         ),
     ),
     "results": Topic(
-        "what get, verify and url take: a file, -, a URL, or an object's name",
+        "what get, cat, verify and url take: a file, -, a URL, an object's name",
         (
             ("publish prints a PublishedResult: where the object is, its SHA-256 and its version. RESULT is one of:"),
             {
@@ -91,11 +91,11 @@ TOPICS = {
                     "an object by its name, or a prefix that ends with /: nothing is known of it but --sha256. Also "
                     "gs:// and az://; get takes an object for an archive, unless ,opt=encoding=raw is behind its name"
                 ),
-                "https://…": "for get alone: a pre-signed URL, which holds no checksum: give --sha256",
+                "https://…": "for get, cat and ls: a pre-signed URL, which holds no checksum: give --sha256",
             },
             (
-                "Of a file with several results, get, verify and url take all of them, get each into a directory of "
-                "its own (DIRECTORY/1, …), or the one of --select N."
+                "Of a file with several results, all of them are taken, by get each into a directory of its own "
+                "(DIRECTORY/1, …), or the one of --select N."
             ),
             (
                 "A result may come from anybody. It names stores of S3, Google Cloud Storage and Azure, and with a "
@@ -128,7 +128,7 @@ TOPICS = {
         ),
     ),
     "patterns": Topic(
-        "what goes along: --include, --exclude and --ignore-file",
+        "what goes along: --include, --exclude and --ignore-file; and --member",
         (
             (
                 "Patterns are those of a .gitignore. All of them are tried in the order in which they are given, "
@@ -141,6 +141,11 @@ TOPICS = {
                 "old/": "directories alone, with all that is in them",
                 "logs/**, **/cache": "** matches any number of directories",
             },
+            (
+                "--member of get and verify, and ls, take such patterns, too: what one matches goes along, of a "
+                "directory all that it holds. A file at the top is /name; a name with a / in it is looked up without "
+                "reading the list of all members."
+            ),
             (
                 "What was left out is counted, and named with --verbose. If no file is left, that is an error. "
                 ".env, *.pem, .git/ and their like go along as asked, with a warning."

@@ -4,6 +4,7 @@ from . import typed
 from .claimed import given_limits, given_results, given_trust, take_checksum, take_limits, take_result, take_trust
 from .failures import each_of
 from .loading import uncollected
+from .members import take_member
 from .output import print_json, take_output
 from .progress import shown
 from .streams import note
@@ -22,6 +23,7 @@ DESCRIPTION = "Read what was published and compare its SHA-256."
 def take_arguments(parser: "argparse.ArgumentParser") -> None:
     """Declares what the command takes."""
     take_result(parser)
+    take_member(parser)
     take_output(parser)
     trusted = parser.add_argument_group("what a result of others may be")
     take_checksum(trusted)
@@ -42,23 +44,26 @@ def run(options: "argparse.Namespace") -> int:
 
     limits = given_limits(options)
     given = {"sha256": options.sha256, "limits": limits, "timeout": options.timeout}
-    given |= {"concurrency": options.concurrency, "memory": options.memory}
+    given |= {"members": options.member, "concurrency": options.concurrency, "memory": options.memory}
     given |= given_trust(options) | given_access(options)
 
     def work(result: "str | PublishedResult") -> None:
         url = options.result if isinstance(result, str) else result.url
         with shown(options, url) as told:
             verified = verify(result, progress=told, **given)
-        what = f"{counted(verified.objects, 'object')} of {counted(verified.size, 'byte')}"
-        note(f"verified {what}, SHA-256 {verified.sha256}")
+        number, thing = (verified.objects, "object") if verified.members is None else (verified.members, "member")
+        note(f"verified {counted(number, thing)} of {counted(verified.size, 'byte')}, SHA-256 {verified.sha256}")
         if options.output == "json":
-            print_json(url=url, objects=verified.objects, bytes=verified.size, sha256=verified.sha256.hex)
+            sha256 = verified.sha256.hex
+            members = {} if verified.members is None else {"members": verified.members}
+            print_json(url=url, objects=verified.objects, bytes=verified.size, sha256=sha256, **members)
 
     return each_of(given_results(options), work)
 
 
 EXAMPLES = {
     "what publish printed": "keystow verify published.yaml",
+    "members that a pattern matches": "keystow verify published.yaml --member '*.json'",
     "a file by its name, against a checksum from elsewhere": (
         'keystow verify s3://my-bucket/exact/results.tar --sha256 "$(sha256sum results.tar | cut -c -64)"'
     ),

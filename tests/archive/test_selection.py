@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from keystow.archive import Entry, Selection, SourceError, Tree, scan, selection
-from keystow.archive.selection import sensitive
+from keystow.archive.selection import Choice, sensitive
 
 SEGMENTS = st.sampled_from(["a", "b", "foo", "bar.log", "x.csv", "build", "a b", "A1", "-", "]", "!a", "#a", "a\\b"])
 NAMES = st.lists(st.lists(SEGMENTS, min_size=1, max_size=4).map("/".join), max_size=12)
@@ -211,3 +211,37 @@ def test_a_directory_that_only_looks_like_the_one_before_is_named_too():
         Entry(".ssh2", "file"),
     ]
     assert sensitive(entries) == [".git", ".git2/.git/", ".ssh/"]
+
+
+def test_a_choice_takes_in_what_any_pattern_does_and_all_below_it():
+    choice = Choice(["plots/", "/a/*.csv", "*.txt", "no"])
+    names = ["plots", "plots/a/b.png", "b/plots/c", "a/x.csv", "b/a/x.csv", "b/y.txt", "z"]
+    taken = [name for name in names if choice.takes(name, is_directory=name == "plots")]
+    assert taken == ["plots", "plots/a/b.png", "b/plots/c", "a/x.csv", "b/y.txt"]
+    assert choice.unmatched == ["no"]
+    assert not Choice(["plots/"]).takes("plots")
+
+
+@pytest.mark.parametrize(
+    ("patterns", "names"),
+    [
+        (["a/b.txt", "/c"], ["a/b.txt", "c"]),
+        (["/a/b"], ["a/b"]),
+        (["a/b", "c"], None),
+        (["c"], None),
+        (["a/*"], None),
+        (["a/[b]"], None),
+        (["a/b/"], None),
+        ([r"a/\b"], None),
+        (["a/b "], None),
+        (["a//b"], None),
+    ],
+)
+def test_a_choice_tells_names_that_are_all_it_means(patterns, names):
+    assert Choice(patterns).names == names
+
+
+@pytest.mark.parametrize("patterns", [[], [""], ["!a"], ["a", "["]])
+def test_what_is_no_choice(patterns):
+    with pytest.raises(ValueError, match="pattern"):
+        Choice(patterns)

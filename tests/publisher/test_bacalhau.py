@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from keystow import Context, PublishedResult, ResultError, fetch, publish, verify
-from keystow.fetching import read_result
 from keystow.publishing import Destination
+from keystow.reading import read_result
 from keystow.surroundings import job_context, with_instant
 from keystow.testing.servers import Moto
 from keystow.yaml_files import dump_mapping, load_mapping

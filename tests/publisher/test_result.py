@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from keystow import Checksum, PublishedResult, ResultError
-from keystow.fetching import read_result
+from keystow.reading import read_result
 from keystow.yaml_files import dump_mapping, load_mapping
 
 few = settings(deadline=None, database=None, max_examples=50)

@@ -1,6 +1,6 @@
 """The face as users type it: checked by mypy, never run."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from io import BytesIO
 from pathlib import Path
@@ -12,6 +12,7 @@ from fsspec.callbacks import Callback
 from google.oauth2.credentials import Credentials as OAuth
 
 from keystow import (
+    Archive,
     Checksum,
     Context,
     Delivery,
@@ -35,6 +36,7 @@ from keystow import (
     issue_ticket,
     lifecycle,
     list_published,
+    open_archive,
     open_store,
     policy,
     presign,
@@ -44,7 +46,7 @@ from keystow import (
     publish_with_ticket,
     verify,
 )
-from keystow.archive import Tree, pack, scan, unpack
+from keystow.archive import Entry, Tree, pack, scan, unpack
 from keystow.backends import Credentials, Stat, Written
 from keystow.keys import S3, Key, MatchTooCostlyError, check_key, object_key
 
@@ -70,6 +72,12 @@ kept: str | None = result.store_checksum
 entry: dict[str, object] = result.to_input_source("/inputs")
 fetched: Fetched = fetch(result, Path("out"), verify=False)
 verified: Verified = verify("result.yaml", progress=print, concurrency=1)
+in_part: Fetched = fetch(result, "out", members=["*.csv"])
+of_members: int | None = verify(result, members=["*.csv"]).members
+with open_archive(result, timeout=30) as archive:
+    as_it_is: Archive = archive
+    entries: Mapping[str, Entry] = archive
+    content: bytes = archive.open("score.txt").read()
 url: str = presign(result.to_mapping(), expires=timedelta(hours=1), pin_version=False)
 
 least: Policy = policy(spec, role="publisher", context=context, if_exists="skip", with_abort=True, kms_key="alias/a")

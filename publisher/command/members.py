@@ -1,0 +1,79 @@
+"""What commands share that read members of an archive: who is asked for them, and what is said of them."""
+
+from . import typed
+from .claimed import given_trust, take_checksum, take_trust
+from .streams import note
+from .written import given_access, take_access
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
+    from contextlib import AbstractContextManager
+    from typing import Any
+
+    from keystow.archive import Entry
+    from keystow.members import Source
+    from keystow.result import PublishedResult
+
+_MEMBER = "only the members that this pattern matches, as --include does (keystow help patterns); again for more"
+_UNPROVEN = "not verified: a URL, or a result without IndexSHA256, holds nothing to compare with"
+
+
+def take_member(parser: "argparse._ActionsContainer") -> None:
+    """Declares ``--member``."""
+    parser.add_argument("--member", metavar="GLOB", action="append", help=_MEMBER)
+
+
+def take_asking(parser: "argparse.ArgumentParser") -> None:
+    """Declares what ``given_source`` reads."""
+    trusted = parser.add_argument_group("what a result of others may be")
+    take_checksum(trusted)
+    take_trust(trusted)
+    asking = parser.add_argument_group("who asks, for how long, and how much at once")
+    typed.take_timeout(asking)
+    typed.take_budget(asking)
+    take_access(asking)
+
+
+def given_source(options: "argparse.Namespace", result: "str | PublishedResult") -> "AbstractContextManager[Source]":
+    """The archive, opened by whom the options name."""
+    from keystow.members import source_of
+
+    given: dict[str, Any] = {
+        name: getattr(options, name, None) for name in ("sha256", "timeout", "concurrency", "memory")
+    }
+    return source_of(result, **given, **given_trust(options), **given_access(options))
+
+
+def tell_unproven(source: "Source") -> None:
+    """Notes that nothing proves what was read, if that is so."""
+    if not source.proven:
+        note(_UNPROVEN)
+
+
+def as_row(entry: "Entry", *, is_long: bool) -> str:
+    """A member as ``ls`` has it: its name, and before that what it is; a name is escaped for a terminal alone."""
+    import sys
+
+    from keystow.backends.texts import escaped
+
+    shown = escaped if sys.stdout.isatty() else str
+    if not is_long:
+        return shown(entry.name)
+    import stat
+
+    target = {"symlink": f" -> {shown(entry.target)}", "hardlink": f" link to {shown(entry.target)}"}
+    kind = {"directory": stat.S_IFDIR, "symlink": stat.S_IFLNK}.get(entry.kind, stat.S_IFREG)
+    is_open = entry.executable or entry.kind == "directory"
+    mode = stat.filemode(kind | (0o777 if entry.kind == "symlink" else 0o755 if is_open else 0o644))
+    return f"{mode} {entry.size:>12} {_written(entry.mtime)} {shown(entry.name)}{target.get(entry.kind, '')}"
+
+
+def _written(seconds: int) -> str:
+    """The time in ISO 8601 and UTC; seconds where that has no words for it."""
+    from datetime import UTC, datetime
+
+    try:
+        return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%SZ}"
+    except (OverflowError, ValueError, OSError):
+        return f"{seconds:>20}"

@@ -1,0 +1,193 @@
+"""One published object, read: what says where it is, who may be asked for it, and what proves it."""
+
+import hashlib
+import math
+import os
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import replace
+from os import PathLike
+from typing import Literal
+
+from . import surroundings
+from .archive import ArchiveError, LimitExceededError
+from .backends import AccessDeniedError, Stat, Store
+from .checksum import Checksum
+from .ending import held
+from .errors import ResultError, VerificationError
+from .result import PublishedResult
+from .stored import Access, open_place
+from .trust import Trust, admit_url, is_url
+from .yaml_files import load_mapping_file, load_mappings_file
+
+_ABSENT = "is no file with a published result, and no URL: give one of them"
+_REFERENCE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+
+Result = PublishedResult | Mapping[str, object] | str | PathLike[str]
+"""A published result, its mapping, or the path of a file that holds it."""
+
+
+@contextmanager
+def opened_store(
+    published: PublishedResult,
+    given: Store | None,
+    trust: Trust,
+    *,
+    proven: bool,
+    access: Access,
+) -> Iterator[Store]:
+    """The ``given`` store, or that which ``published`` names, if it may; ``proven``: one of its digests has to hold."""
+    if given is not None:
+        yield held(given, given=True)
+        return
+    surroundings.admit_claimed(
+        published,
+        proven=proven,
+        trust=trust,
+        error=ResultError,
+        keyed=access.customer_key is not None,
+        profile=access.profile,
+    )
+    with closing(held(open_place(published, access), given=False)) as opened:
+        yield opened
+
+
+def read_result(result: Result) -> PublishedResult:
+    """``result`` itself, or what its mapping, a file or the place where it lies says. Raises ``ResultError``."""
+    if isinstance(result, PublishedResult):
+        return result
+    if isinstance(result, Mapping):
+        return PublishedResult.from_mapping(result)
+    path = os.fspath(result)
+    if is_url(path):
+        raise ResultError("a URL brings no checksum and can only be fetched: give the published result")
+    if is_reference(path):
+        return PublishedResult.parse(path)
+    return PublishedResult.from_mapping(load_mapping_file(path, ResultError, _ABSENT))
+
+
+def read_results(path: str) -> list[PublishedResult]:
+    """The results in a file that may hold several. Raises ``ResultError``."""
+    return [*map(PublishedResult.from_mapping, load_mappings_file(path, ResultError, _ABSENT))]
+
+
+def is_reference(text: str) -> bool:
+    """Whether ``text`` is meant as where something lies, for ``PublishedResult.parse``."""
+    return _REFERENCE.match(text) is not None
+
+
+def admissible(result: Result, trust: Trust) -> PublishedResult:
+    """``read_result``; where servers are listed that may be called, the place in a text is one to be judged, too."""
+    found = read_result(result)
+    is_text = not isinstance(result, PublishedResult | Mapping)
+    return replace(found, claimed=True) if is_text and trust.endpoints is not None else found
+
+
+def as_expected(published: PublishedResult, checksum: Checksum | None) -> PublishedResult:
+    """``published``, with the ``checksum`` that somebody else knows of it, which says nothing of another digest."""
+    known = published.checksum_sha256
+    if checksum is not None and known not in {None, checksum}:
+        raise VerificationError(f"the result says that the SHA-256 is {known}, and {checksum} is expected")
+    return published if checksum is None else replace(published, checksum_sha256=checksum, index_sha256=None)
+
+
+def stat_of(store: Store, published: PublishedResult) -> Stat:
+    """What the store says of the object that ``content_of`` reads."""
+    try:
+        return store.stat(published.key, version_id=published.version_id)
+    except AccessDeniedError:
+        if published.version_id is None or not (published.checksum_sha256 or published.index_sha256):
+            raise
+        return store.stat(published.key)
+
+
+def content_of(store: Store, published: PublishedResult, *, check: bool) -> "Hashed":
+    """The published version's content, or the current object's where named versions may not be read."""
+    expected = published.checksum_sha256 if check else None
+    if published.version_id is None:
+        return Hashed(store.read(published.key), expected, published.url)
+    named = store.read(published.key, version_id=published.version_id)
+    try:
+        first = next(named, b"")
+    except AccessDeniedError as error:
+        if published.checksum_sha256 is None:
+            error.add_note("the current object was not tried, as the result holds no checksum to compare it with")
+            raise
+        return Hashed(store.read(published.key), published.checksum_sha256, published.url)
+    return Hashed(_chained(first, named), expected, published.url)
+
+
+def _chained(first: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
+    yield first
+    yield from rest
+
+
+class Hashed:
+    """Passes chunks through, hashes them, and raises at the end if the hash is not the one expected of ``url``."""
+
+    def __init__(self, chunks: Iterable[bytes], expected: Checksum | None, url: str) -> None:
+        self._chunks = iter(chunks)
+        self._hash = hashlib.sha256()
+        self.expected = expected
+        self._url = url
+
+    def __iter__(self) -> Iterator[bytes]:
+        for chunk in self._chunks:
+            self._hash.update(chunk)
+            yield chunk
+        found = self.checksum()
+        if self.expected is not None and found != self.expected:
+            raise VerificationError(
+                f"what the store holds under {self._url!r} has the SHA-256 {found}, and {self.expected} was published"
+            )
+
+    def drain(self, most: float = math.inf) -> None:
+        """Reads what is left, up to ``most`` bytes of it, and compares if that was all."""
+        for chunk in self:
+            most -= len(chunk)
+            if most < 0:
+                return
+
+    def checksum(self) -> Checksum:
+        """The SHA-256 of what came so far."""
+        return Checksum(self._hash.hexdigest())
+
+
+@contextmanager
+def explained(check: Callable[[], object] | None) -> Iterator[None]:
+    """What cannot be unpacked may not be what was published: ``check`` raises ``VerificationError`` if it is not."""
+    try:
+        yield
+    except LimitExceededError:
+        raise
+    except ArchiveError as error:
+        if check is not None:
+            try:
+                check()
+            except VerificationError as found:
+                raise found from error
+        raise
+
+
+def check_alone(store: Store | None, access: Access) -> None:
+    """Raises ``ResultError`` for what says how to open a store, and does not go with a URL."""
+    if store is not None:
+        raise ResultError("a URL is read from its own server: leave store= out")
+    if access.credentials is not None or access.profile is not None:
+        raise ResultError("a URL is signed already, and read by nobody else: leave credentials= and profile= out")
+    if access.customer_key is not None:
+        raise ResultError("a URL takes no customer_key, which goes with a result: give that, or s3://bucket/key")
+    if access.requester_pays:
+        raise ResultError("a URL says by itself who pays: leave requester_pays out")
+
+
+def check_limit(what: Literal["members", "bytes"], used: int, most: int | None) -> None:
+    """Raises ``LimitExceededError`` if more than the ``most`` are used."""
+    if most is not None and used > most:
+        raise LimitExceededError(f"there are more than {most} {what}: raise Limits({what}=…)", what)
+
+
+def admit_server(trust: Trust, url: str) -> None:
+    """Raises ``ResultError`` for a URL whose server is none of those that may be called."""
+    admit_url(url, trust=trust, error=ResultError)

@@ -1,0 +1,437 @@
+"""Members of an archive with an index, read without the rest of it: from a file, memory, and S3."""
+
+import io
+import os
+import stat
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import replace
+
+import indexed
+import pytest
+from archive_strategies import seen
+from forged import forged, parts
+from sample_tree import FILES, PLOT, TREE, tree_of
+
+import keystow
+from keystow import Checksum, MemberError, PublishedResult, VerificationError, fetch, open_archive, verify
+from keystow.archive import CorruptArchiveError, Entry, LimitExceededError, Limits, Tree, UnsafeArchiveError
+from keystow.backends import AccessDeniedError, open_store
+
+KEY = "results.tar.gz"
+
+
+class Counting:
+    """A store that counts what is read of it."""
+
+    def __init__(self, store):
+        self.store, self.asked, self.bytes = store, [], 0
+
+    def __getattr__(self, name):
+        if name in {"stat", "list"}:
+            self.asked.append(name)
+        return getattr(self.store, name)
+
+    def read(self, key, **options):
+        self.asked.append("read")
+        for piece in self.store.read(key, **options):
+            self.bytes += len(piece)
+            yield piece
+
+
+@pytest.fixture(params=["file", "memory", pytest.param("s3", marks=pytest.mark.server)])
+def place(request, tmp_path):
+    """A store, and where it is."""
+    if request.param == "s3":
+        seaweed = request.getfixturevalue("seaweed")
+        request.getfixturevalue("login")(seaweed)
+        options = {"endpoint": seaweed.endpoint, "region": "us-east-1"}
+        bucket = request.getfixturevalue("bucket")
+    else:
+        options = {}
+        bucket = str(tmp_path / "store") if request.param == "file" else f"members-{tmp_path.name}"
+        if request.param == "file":
+            os.mkdir(bucket)
+    with_store = open_store(f"{request.param}://{bucket}", **options)
+    yield with_store, PublishedResult(request.param, bucket, KEY, **options)
+    with_store.close()
+
+
+def put(place, data, index_sha256=None, *, key=KEY, **known):
+    """``data`` in the store, and its result."""
+    store, result = place
+    written = store.write(key, [data])
+    known = {"size": len(data), "checksum_sha256": Checksum(written.sha256)} | known
+    return replace(result, key=key, index_sha256=index_sha256, **known)
+
+
+def published(place, tree=TREE, **known):
+    data, index = indexed.data_and_index(tree)
+    return put(place, data + b"".join(index.pieces), Checksum(index.sha256), **known)
+
+
+@pytest.fixture
+def result(place):
+    return published(place)
+
+
+def test_an_archive_is_a_mapping_of_its_members(result):
+    with open_archive(result) as archive:
+        assert archive.verified
+        assert len(archive) == len(TREE.entries)
+        assert list(archive) == [entry.name for entry in TREE.entries]
+        assert [name for name, _ in archive.items()] == list(archive)
+        assert [entry.name for entry in archive.values()] == list(archive)
+        assert archive["a/first.csv"] == Entry("a/first.csv", "file", 8, 1_700_000_000)
+        assert archive["soft"].target == "a/first.csv"
+        assert "score.txt" in archive
+        assert "score.tx" not in archive
+        assert 7 not in archive
+        assert archive.get("nothing") is None
+        with pytest.raises(KeyError):
+            archive["nothing"]
+
+
+def test_a_file_of_it_is_read_and_sought_in(result):
+    with open_archive(result) as archive, archive.open("a/plots/large.png") as file:
+        assert file.readable()
+        assert file.seekable()
+        assert file.seek(-5, io.SEEK_END) == len(PLOT) - 5
+        assert file.read() == PLOT[-5:]
+        assert file.seek(1 << 20) == 1 << 20
+        assert file.read(100_000) == PLOT[1 << 20 :][:100_000]
+        assert file.seek(0) == 0
+        assert file.read() == PLOT
+        assert file.read() == b""
+        assert file.seek(len(PLOT) + 9) == len(PLOT) + 9
+        assert file.read(1) == b""
+
+
+def test_each_member_that_can_be_opened_has_its_content(result):
+    with open_archive(result) as archive:
+        for name, content in FILES.items():
+            with archive.open(name) as file:
+                assert file.read() == content
+        assert archive.open("hard").read() == b"small"
+        with pytest.raises(FileNotFoundError, match="nothing"):
+            archive.open("nothing")
+        with pytest.raises(IsADirectoryError):
+            archive.open("a/plots")
+        with pytest.raises(MemberError, match=r"to 'a/first\.csv'"):
+            archive.open("soft")
+
+
+def test_a_closed_archive_is_not_read(result):
+    with open_archive(result) as archive:
+        file = archive.open("a/plots/large.png")
+    for read in (lambda: archive["empty"], lambda: archive.open("empty"), lambda: list(archive), file.read):
+        with pytest.raises(ValueError, match="closed"):
+            read()
+
+
+@pytest.mark.slow
+def test_one_member_takes_three_requests_and_little_of_the_archive(place, tmp_path):
+    files = {f"d{number % 100:02}/f{number:05}": os.urandom(10_000) for number in range(3000)}
+    files["large"] = os.urandom(30 << 20)
+    result = published(place, Tree.of(files))
+    for read in (
+        lambda store: open_archive(result, store=store).open("d07/f01207").read(),
+        lambda store: fetch(result, tmp_path / "one", store=store, members=["d07/f01207"]),
+        lambda store: verify(result, store=store, members=["/d07/f01207"]),
+    ):
+        store = Counting(place[0])
+        read(store)
+        assert set(store.asked) == {"read"}
+        assert len(store.asked) <= 3
+        assert store.bytes < 3 << 20
+    assert (tmp_path / "one/d07/f01207").read_bytes() == files["d07/f01207"]
+
+
+def test_s3_is_sent_no_other_requests(seaweed, bucket, login, proxy):
+    login(seaweed)
+    known = {"endpoint": proxy.url, "region": "us-east-1"}
+    with closing(open_store(f"s3://{bucket}", **known)) as store:
+        result = published((store, PublishedResult("s3", bucket, "of-proxy.tar.gz", **known)), key="of-proxy.tar.gz")
+        before = len(proxy.requests)
+        with open_archive(result, store=store) as archive:
+            assert archive.open("a/plots/small.png").read() == b"small"
+        assert [asked.method for asked in proxy.requests[before:]] in (["GET"] * 2, ["GET"] * 3)
+
+
+def test_what_lies_together_is_read_once(result, place):
+    store = Counting(place[0])
+    with open_archive(result, store=store) as archive, archive.open("a/plots/large.png") as file:
+        asked = len(store.asked)
+        while file.read(1000):
+            pass
+        for name in ("a/plots/small.png", "empty", "score.txt"):
+            archive.open(name).read()
+        assert len(store.asked) - asked <= 3
+
+
+def test_the_store_is_asked_how_long_it_is_if_the_result_does_not_say(place):
+    result = replace(published(place), size=None)
+    store = Counting(place[0])
+    assert open_archive(result, store=store).open("score.txt").read() == b"42"
+    assert store.asked[0] == "stat"
+    assert len(store.asked) <= 4
+
+
+def test_members_are_fetched_with_the_directories_above(result, tmp_path):
+    fetched = fetch(result, tmp_path / "some", members=["*.png", "/score.txt", "hard"])
+    assert {name for name, what in seen(tmp_path / "some").items() if what[0] == "file"} == {
+        "a/plots/large.png",
+        "a/plots/small.png",
+        "score.txt",
+        "hard",
+    }
+    assert (tmp_path / "some/a/plots/large.png").read_bytes() == PLOT
+    assert os.path.samefile(tmp_path / "some/hard", tmp_path / "some/a/plots/small.png")
+    assert fetched.verified
+    assert fetched.sha256 == result.index_sha256
+    assert fetched.bytes == len(PLOT) + 5 + 2
+
+
+def test_a_directory_is_fetched_with_what_it_holds(result, tmp_path):
+    fetch(result, tmp_path / "some", members=["a/plots"])
+    assert set(os.listdir(tmp_path / "some/a/plots")) == {"large.png", "small.png"}
+    assert not (tmp_path / "some/a/first.csv").exists()
+    assert os.stat(tmp_path / "some/a/plots").st_mtime == 1_700_000_000
+
+
+def test_a_hard_link_alone_is_a_file(result, tmp_path):
+    fetch(result, tmp_path / "some", members=["/hard"])
+    assert (tmp_path / "some/hard").read_bytes() == b"small"
+    assert stat.S_ISREG(os.lstat(tmp_path / "some/hard").st_mode)
+
+
+def test_a_pattern_that_matches_nothing_makes_nothing(result, tmp_path):
+    for patterns in (["*.txt", "*.jpg"], ["/nothing"], ["a/nothing"]):
+        with pytest.raises(FileNotFoundError, match="no member"):
+            fetch(result, tmp_path / "some", members=patterns)
+        with pytest.raises(FileNotFoundError, match="no member"):
+            verify(result, members=patterns)
+    assert not (tmp_path / "some").exists()
+    with pytest.raises(ValueError, match="pattern"):
+        fetch(result, tmp_path / "some", members=[])
+
+
+def test_members_are_verified(result):
+    verified = verify(result, members=["*.png"])
+    assert (verified.objects, verified.members, verified.size) == (1, 2, len(PLOT) + 5)
+    assert verified.sha256 == result.index_sha256
+    assert verify(result).members is None
+
+
+def damaged(place, result, at):
+    store = place[0]
+    data = bytearray(b"".join(store.read(result.key)))
+    data[at] ^= 1
+    store.write(result.key, [bytes(data)])
+
+
+def test_damage_to_a_block_is_its_members_alone(place, tmp_path):
+    files = {f"f{number}": os.urandom(1 << 20) for number in range(4)}
+    result = published(place, Tree.of(files))
+    damaged(place, result, 2_000_000)
+    with open_archive(result) as archive:
+        assert archive.open("f3").read() == files["f3"]
+        with pytest.raises(VerificationError, match="not what was published"):
+            archive.open("f1").read()
+    fetch(result, tmp_path / "sound", members=["f2", "f3"])
+    for call in (lambda: fetch(result, tmp_path / "not", members=["f*"]), lambda: verify(result, members=["f1"])):
+        with pytest.raises(VerificationError):
+            call()
+    assert not (tmp_path / "not").exists()
+    with open_archive(result, verify=False) as archive, pytest.raises(CorruptArchiveError):
+        archive.open("f1").read()
+
+
+def test_another_archive_in_its_place_is_an_error(place, tmp_path):
+    result = published(place)
+    published(place, tree_of(FILES | {"score.txt": b"43"}))
+    for call in (
+        lambda: open_archive(result),
+        lambda: fetch(result, tmp_path / "some", members=["*.txt"]),
+        lambda: verify(result, members=["*.txt"]),
+    ):
+        with pytest.raises(VerificationError, match="published"):
+            call()
+    assert not (tmp_path / "some").exists()
+
+
+def test_an_archive_that_is_replaced_while_it_is_read_is_an_error(place):
+    result = published(place, Tree.of({f"f{number}": os.urandom(1 << 20) for number in range(4)}))
+    with open_archive(result) as archive:
+        archive.open("f0").read()
+        published(place, Tree.of({f"f{number}": os.urandom(1 << 20) for number in range(4)}))
+        with pytest.raises(VerificationError, match="replaced"):
+            archive.open("f3").read()
+
+
+def test_a_shorter_object_is_not_the_archive(place):
+    result = published(place)
+    put(place, b"short")
+    with pytest.raises(VerificationError):
+        open_archive(result)
+
+
+def without_index(place, **known):
+    data, _ = indexed.data_and_index(TREE)
+    return put(place, data, **known)
+
+
+def test_an_archive_without_an_index_is_read_from_its_start(place, tmp_path):
+    result = without_index(place)
+    fetched = fetch(result, tmp_path / "some", members=["*.png", "hard"])
+    assert fetched.verified
+    assert fetched.sha256 == result.checksum_sha256
+    assert (tmp_path / "some/a/plots/large.png").read_bytes() == PLOT
+    verified = verify(result, members=["*.png"])
+    assert (verified.members, verified.size, verified.sha256) == (2, len(PLOT) + 5, result.checksum_sha256)
+    with pytest.raises(keystow.ResultError, match="members="):
+        open_archive(result)
+    with pytest.raises(keystow.ResultError, match="no index"):
+        open_archive(result, verify=False)
+    with pytest.raises(FileNotFoundError):
+        fetch(result, tmp_path / "none", members=["*.jpg"])
+    with pytest.raises(MemberError, match="hard link"):
+        fetch(result, tmp_path / "none", members=["hard"])
+    assert not (tmp_path / "none").exists()
+
+
+def test_what_is_read_from_its_start_is_verified_to_its_end(place, tmp_path):
+    result = without_index(place, checksum_sha256=Checksum("0" * 64))
+    for call in (
+        lambda: fetch(result, tmp_path / "some", members=["*.csv"]),
+        lambda: verify(result, members=["*.csv"]),
+    ):
+        with pytest.raises(VerificationError):
+            call()
+    assert not (tmp_path / "some").exists()
+
+
+def test_a_result_that_proves_only_the_whole_is_read_whole(place, tmp_path):
+    result = published(place)
+    known = replace(result, index_sha256=None)
+    assert fetch(known, tmp_path / "a", members=["*.csv"]).sha256 == result.checksum_sha256
+    assert (
+        fetch(result, tmp_path / "b", members=["*.csv"], sha256=result.checksum_sha256).sha256 == result.checksum_sha256
+    )
+    by_index = fetch(known, tmp_path / "c", members=["*.csv"], verify=False)
+    assert not by_index.verified
+    assert by_index.sha256 == result.index_sha256
+    unknown = replace(known, checksum_sha256=None)
+    with open_archive(unknown) as archive:
+        assert not archive.verified
+        assert archive.open("score.txt").read() == b"42"
+    with pytest.raises(keystow.ResultError, match="IndexSHA256"):
+        verify(unknown, members=["*.csv"])
+
+
+def test_what_is_no_archive_has_no_members(place):
+    result = published(place)
+    for other in (replace(result, encoding="raw"), replace(result, key="results/", encoding="plain")):
+        with pytest.raises(keystow.ResultError, match="members are an archive's"):
+            open_archive(other)
+
+
+@pytest.fixture
+def memory(tmp_path):
+    return open_store(f"memory://hostile-{tmp_path.name}"), PublishedResult("memory", f"hostile-{tmp_path.name}", KEY)
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [("name", "../score.txt"), ("size", 1 << 62), ("size", 3), ("mode", True), ("crc32", 1), ("head", 2), ("time", 1)],
+)
+def test_a_forged_index_is_an_error_of_the_library_and_writes_nothing(memory, tmp_path, column, value):
+    data, root, pages = parts(indexed.archive(TREE))
+    pages[0]["members"][column][pages[0]["members"]["name"].index("score.txt")] = value
+    if column == "size":
+        root |= {"sorted": False}
+    result = replace(put(memory, forged(data, root, pages)), checksum_sha256=None)
+    for call in (
+        lambda: open_archive(result).open("score.txt").read(),
+        lambda: fetch(result, tmp_path / "out", members=["*.txt"]),
+        lambda: fetch(result, tmp_path / "out", members=["/score.txt"]),
+    ):
+        with pytest.raises(keystow.ArchiveError):
+            call()
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_link_that_leads_out_is_refused(memory, tmp_path):
+    result = published(memory, tree_of(FILES, Entry("out", "symlink", target="../../etc")))
+    with pytest.raises(UnsafeArchiveError, match="leads out"):
+        fetch(result, tmp_path / "some", members=["/out"])
+    fetch(result, tmp_path / "some", members=["*.txt"])
+
+
+def test_two_members_of_a_name_are_refused(memory, tmp_path):
+    twice = Tree((Entry("a", "file", 1), Entry("a", "file", 1)), lambda entry: iter([b"x"]))
+    result = published(memory, twice)
+    with open_archive(result) as archive, pytest.raises(UnsafeArchiveError, match="two members"):
+        list(archive)
+    with pytest.raises(UnsafeArchiveError, match="two members"):
+        fetch(result, tmp_path / "some", members=["a"])
+    assert not (tmp_path / "some").exists()
+
+
+def test_limits_hold_for_members(memory, tmp_path):
+    result = published(memory)
+    for limits in (Limits(bytes=1000), Limits(members=2)):
+        with pytest.raises(LimitExceededError):
+            fetch(result, tmp_path / "some", members=["*"], limits=limits)
+        with pytest.raises(LimitExceededError):
+            verify(result, members=["*"], limits=limits)
+    assert not (tmp_path / "some").exists()
+
+
+def test_a_stranger_names_a_file_only_with_a_digest_that_is_compared(tmp_path):
+    (tmp_path / "store").mkdir()
+    place = open_store(f"file://{tmp_path}/store"), PublishedResult("file", f"{tmp_path}/store", KEY)
+    result = replace(published(place), claimed=True)
+    assert fetch(result, tmp_path / "a", members=["*.txt"]).verified
+    for call in (
+        lambda: fetch(result, tmp_path / "b", members=["*.txt"], verify=False),
+        lambda: open_archive(replace(result, checksum_sha256=None, index_sha256=None)),
+        lambda: open_archive(result, verify=False),
+    ):
+        with pytest.raises(keystow.ResultError, match="allow"):
+            call()
+    assert open_archive(replace(result, checksum_sha256=None)).verified
+
+
+def test_a_version_that_may_not_be_read_is_the_current_object_if_it_is_the_same(memory):
+    class Denying(Counting):
+        def read(self, key, *, version_id=None, **options):
+            if version_id is not None:
+                raise AccessDeniedError("no versions")
+            yield from super().read(key, **options)
+
+    result = replace(published(memory), version_id="1")
+    with open_archive(result, store=Denying(memory[0])) as archive:
+        assert archive.open("score.txt").read() == b"42"
+    unproven = replace(result, index_sha256=None, checksum_sha256=None)
+    with pytest.raises(AccessDeniedError):
+        open_archive(unproven, store=Denying(memory[0]))
+
+
+def test_threads_may_read_one_archive(result):
+    with open_archive(result) as archive, ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda name: (name, archive.open(name).read()), [*FILES] * 5))
+    assert all(content == FILES[name] for name, content in found)
+
+
+def test_a_content_is_compared_with_its_checksum_once_it_is_read_in_order(memory):
+    data, root, pages = parts(indexed.archive(TREE))
+    members = pages[0]["members"]
+    members["crc32"][members["name"].index("a/plots/small.png")] ^= 1
+    result = replace(put(memory, forged(data, root, pages)), checksum_sha256=None)
+    with open_archive(result) as archive, archive.open("a/plots/small.png") as file:
+        file.seek(1)
+        assert file.read() == b"mall"
+        file.seek(0)
+        with pytest.raises(CorruptArchiveError, match="CRC-32"):
+            file.read()

@@ -1,0 +1,112 @@
+"""Members by a pre-signed URL: in parts where its server gives some, and from the start where it does not."""
+
+import os
+
+import indexed
+import pytest
+from lying import Lie
+from sample_tree import FILES, PLOT, TREE
+
+from keystow import ResultError, VerificationError, fetch, open_archive
+from keystow.archive import ArchiveError, Tree
+from keystow.backends import ConflictError, open_store
+
+MADE = indexed.archive(TREE)
+
+
+@pytest.fixture(autouse=True)
+def no_pauses(monkeypatch):
+    monkeypatch.setattr("keystow.backends.sending.repeating.PAUSES", (0, 0, 0))
+
+
+def parted(asked, data=MADE, etag='"1"', *, suffix=True):
+    """An honest server's answer, which may know no last bytes, as Azure's."""
+    span = asked.headers.get("range", "").removeprefix("bytes=")
+    if asked.headers.get("if-match", etag) != etag:
+        return Lie(412)
+    if not span or (span.startswith("-") and not suffix):
+        return Lie(200, {"ETag": etag, "Content-Length": str(len(data))}, [data])
+    first, _, last = span.partition("-")
+    start = int(first) if first else max(0, len(data) - int(last))
+    stop = min(len(data), int(last) + 1) if first and last else len(data)
+    return Lie(206, {"ETag": etag, "Content-Range": f"bytes {start}-{stop - 1}/{len(data)}"}, data[start:stop])
+
+
+def url(server):
+    return f"{server.url}/bucket/k.tar.gz?X-Amz-Signature=secret"
+
+
+def test_a_member_takes_three_requests(liar, tmp_path):
+    made = indexed.archive(Tree.of({f"d/{number:05}": os.urandom(20_000) for number in range(2000)}))
+    server = liar(lambda asked: parted(asked, made))
+    fetched = fetch(url(server), tmp_path / "out", members=["d/01207"])
+    assert len(server.asked) <= 3
+    assert server.sent < 3 << 20
+    assert (fetched.members, fetched.bytes, fetched.verified) == (2, 20_000, False)
+    assert fetched.address == f"{server.url}/bucket/k.tar.gz"
+
+
+def test_all_that_an_archive_gives(liar):
+    server = liar(parted)
+    with open_archive(url(server)) as archive:
+        assert not archive.verified
+        assert list(archive) == [entry.name for entry in TREE.entries]
+        for name, content in FILES.items():
+            assert archive.open(name).read() == content
+
+
+@pytest.mark.parametrize("etag", ['"1"', 'W/"1"', None])
+def test_a_server_that_knows_no_last_bytes(liar, tmp_path, etag):
+    def answer(asked):
+        lie = parted(asked, suffix=False)
+        return lie._replace(headers={name: value for name, value in lie.headers.items() if name != "ETag" or etag})
+
+    server = liar(answer)
+    fetch(url(server), tmp_path / "out", members=["/score.txt"])
+    assert len(server.asked) <= 4
+    assert (tmp_path / "out/score.txt").read_bytes() == b"42"
+
+
+def test_a_server_that_gives_no_parts(liar, tmp_path):
+    server = liar(lambda asked: Lie(body=MADE))
+    fetch(url(server), tmp_path / "out", members=["*.png"])
+    assert (tmp_path / "out/a/plots/large.png").read_bytes() == PLOT
+    with pytest.raises(ResultError, match="members="):
+        open_archive(url(server))
+
+
+def test_a_checksum_is_of_the_whole(liar, tmp_path):
+    import hashlib
+
+    sha256 = hashlib.sha256(MADE).hexdigest()
+    assert fetch(url(liar(parted)), tmp_path / "out", members=["*.txt"], sha256=sha256).verified
+    with pytest.raises(VerificationError):
+        fetch(url(liar(parted)), tmp_path / "none", members=["*.txt"], sha256="0" * 64)
+    assert not (tmp_path / "none").exists()
+
+
+def test_another_content_under_the_url_is_an_error(liar):
+    now = {"etag": '"1"'}
+    server = liar(lambda asked: parted(asked, etag=now["etag"]))
+    with open_archive(url(server)) as archive:
+        now["etag"] = '"2"'
+        with pytest.raises(ConflictError, match="changed"):
+            archive.open("a/plots/large.png").read()
+
+
+def test_what_has_no_index_is_read_from_its_start(liar, tmp_path):
+    data, _ = indexed.data_and_index(TREE)
+    fetch(url(liar(lambda asked: parted(asked, data))), tmp_path / "out", members=["*.txt"])
+    assert (tmp_path / "out/score.txt").read_bytes() == b"42"
+    empty = liar(lambda asked: Lie(416 if "range" in asked.headers else 200))
+    with pytest.raises(ArchiveError):
+        fetch(url(empty), tmp_path / "none", members=["*.txt"])
+
+
+def test_the_url_of_a_store(seaweed, bucket, login, tmp_path):
+    login(seaweed)
+    with_store = open_store(f"s3://{bucket}", endpoint=seaweed.endpoint)
+    with_store.write("of-url.tar.gz", [MADE])
+    with open_archive(with_store.presign("of-url.tar.gz", expires=60)) as archive:
+        assert archive.open("a/plots/large.png").read() == PLOT
+    with_store.close()
