@@ -17,7 +17,8 @@ from isal import isal_zlib
 
 from .archive import CorruptArchiveError, Entry
 from .archive.errors import shown
-from .archive.index import Index, Member, check_header
+from .archive.index import Index, check_header
+from .archive.page import Member
 from .backends import Credentials, Store
 from .backends.options import CustomerKey
 from .errors import ResultError

@@ -18,7 +18,8 @@ from .archive import CorruptArchiveError, Entry, Limits, UnsafeArchiveError
 from .archive.carrier import FOOTER
 from .archive.errors import shown
 from .archive.gzip import gunzip_ahead
-from .archive.index import TAIL, Index, Member, Read, open_index
+from .archive.index import TAIL, Index, Read, open_index
+from .archive.page import Member
 from .archive.selection import Choice
 from .archive.untar import untar
 from .backends import AccessDeniedError, Credentials, Store, StoreError, UnsupportedError
