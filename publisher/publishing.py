@@ -21,7 +21,7 @@ from .archive import Entry, Packed, Proof, Selection, SourceError, Tree, derefer
 from .archive.gzip import LEVEL, check_level
 from .archive.scan import Special, Symlinks, check_choices
 from .archive.selection import sensitive
-from .backends import AlreadyExistsError, Credentials, ObjectOptions, Store, StoreError, Written
+from .backends import AlreadyExistsError, Credentials, ObjectOptions, Stat, Store, StoreError, Written
 from .backends.credentials import check_credentials
 from .backends.endpoints import region_of
 from .backends.opening import engine_for, timeout_for
@@ -408,7 +408,6 @@ def sent(
         _, chunks = begun(pieces, lambda size: size >= _AHEAD or opening.done())
         store = opening.result()
         done = _publish_object(store, located(foreseen, store), chunks, "application/gzip", manner, share=share)
-        done = done._replace(result=_proved(done.result, share.proof))
     elif foreseen.encoding == "plain":
         store = opening.result()
         done = _publish_files(store, located(foreseen, store), tree, manner, meter)
@@ -431,13 +430,6 @@ def _meter(tree: Tree, foreseen: PublishedResult, told: Tell | None) -> Meter:
 def packed_for(tree: Tree, manner: Manner) -> Iterator[Packed]:
     """The archive in pieces."""
     return packed(tree, level=_level(manner), threads=processors(), mtime=manner.mtime)
-
-
-def _proved(result: PublishedResult, proof: Proof | None) -> PublishedResult:
-    """``result`` with what proves parts of it, where it is this very archive."""
-    if proof is None or result.checksum_sha256 is None:
-        return result
-    return replace(result, tar_sha256=Checksum(proof.tar_sha256), index_sha256=Checksum(proof.index_sha256))
 
 
 def _level(manner: Manner) -> int:
@@ -482,21 +474,16 @@ def _publish_object(
     store: Store, result: PublishedResult, chunks: Iterator[bytes], content_type: str, manner: Manner, *, share: Share
 ) -> Sent:
     if manner.if_exists == "replace":
-        return Sent(_whole(result, _written(store, result.key, chunks, content_type, manner, share=share)), 0)
+        written = _written(store, result.key, chunks, content_type, manner, share=share)
+        return Sent(_whole(result, written, written.sha256, share.proof), 0)
     ours = PartsDigest(chunks)
     try:
-        return Sent(_whole(result, _written(store, result.key, ours, content_type, manner, share=share)), 0)
+        written = _written(store, result.key, ours, content_type, manner, share=share)
+        return Sent(_whole(result, written, written.sha256, share.proof), 0)
     except AlreadyExistsError as error:
         standing = _looked_at(store, result.key, ours, manner)
         if standing is not None and standing.is_same:
-            found, checksum = standing.found, Checksum(ours.hexdigest())
-            result = replace(
-                result,
-                version_id=found.version_id,
-                checksum_sha256=checksum,
-                store_checksum=found.checksum,
-                size=found.size,
-            )
+            result = _whole(result, standing.found, ours.hexdigest(), share.proof)
         if manner.if_exists == "skip":
             check_same(standing, error)
             return Sent(result, 1)
@@ -529,14 +516,16 @@ def _written(
     return store.write(key, chunks, if_absent=manner.if_exists != "replace", content_type=content_type, **options)
 
 
-def _whole(result: PublishedResult, written: Written) -> PublishedResult:
-    checksum = Checksum(written.sha256)
+def _whole(result: PublishedResult, found: Written | Stat, sha256: str, proof: Proof | None) -> PublishedResult:
+    """The result of an object that is there, whole, with what proves parts of it if it is an archive."""
     return replace(
         result,
-        version_id=written.version_id,
-        checksum_sha256=checksum,
-        store_checksum=written.checksum,
-        size=written.size,
+        version_id=found.version_id,
+        checksum_sha256=Checksum(sha256),
+        store_checksum=found.checksum,
+        size=found.size,
+        tar_sha256=None if proof is None else Checksum(proof.tar_sha256),
+        index_sha256=None if proof is None else Checksum(proof.index_sha256),
     )
 
 

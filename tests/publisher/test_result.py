@@ -42,6 +42,10 @@ def params(**more):
             ),
             PublishedResult("s3", "b", "k.tar.gz", "https://h", "r", "3/L4kqt+", Checksum(DIGEST), "plain"),
         ),
+        (
+            params(Size="1048576", TarSHA256=DIGEST.upper(), IndexSHA256=BASE64),
+            PublishedResult("s3", "b", "k.tar.gz", size=1 << 20, tar_sha256=DIGEST, index_sha256=DIGEST),
+        ),
     ],
 )
 def test_with_and_without_the_wrapper_and_in_any_case(mapping, result):
@@ -61,6 +65,13 @@ def test_with_and_without_the_wrapper_and_in_any_case(mapping, result):
         (params(Checksum="x"), "unknown name 'Checksum': did you mean ChecksumSHA256?"),
         (params(VersionID=3), "PublishedResult.Params.VersionID is 3: write it as text, in quotes"),
         (params(ChecksumSHA256=int(DIGEST, 16)), "write it as text, in quotes"),
+        (params(Size=3), "PublishedResult.Params.Size is 3: write it as text, in quotes"),
+        (params(Size="-1"), "PublishedResult.Params.Size is '-1': write a number of bytes"),
+        (params(Size="1e3"), "PublishedResult.Params.Size is '1e3': write a number of bytes"),
+        (params(Size="٣"), "PublishedResult.Params.Size is '٣': write a number of bytes"),
+        (params(Size="9" * 5000), "write a number of bytes"),
+        (params(TarSHA256="etag"), "'etag' is no SHA-256"),
+        (params(IndexSHA256="etag"), "'etag' is no SHA-256"),
         (params(Encoding="zip"), "PublishedResult.Params.Encoding is 'zip': write gzip or plain, or raw"),
         ({"Publisher": MAPPING}, "unknown name 'Publisher'"),
         ({"Type": "file", "Params": {"Bucket": "/b", "Key": "k", "Region": "r"}}, "a file destination takes no region"),
@@ -92,7 +103,19 @@ def test_a_version_that_no_store_gives(version):
     assert PublishedResult("s3", "b", "k", version_id="v" * 1024).version_id == "v" * 1024
 
 
-@pytest.mark.parametrize(("name", "value"), [("checksum_sha256", "etag"), ("encoding", "zip"), ("type", "memory")])
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("checksum_sha256", "etag"),
+        ("tar_sha256", "etag"),
+        ("index_sha256", "etag"),
+        ("size", -1),
+        ("size", True),
+        ("size", 1.5),
+        ("encoding", "zip"),
+        ("type", "memory"),
+    ],
+)
 def test_a_result_that_cannot_be(name, value):
     with pytest.raises(ResultError):
         PublishedResult(**{"type": "s3", "bucket": "b", "key": "k", "region": "r"} | {name: value})
@@ -236,6 +259,14 @@ def test_what_is_read_is_claimed(mapping):
 
 
 def test_a_result_is_written_by_the_names_of_the_specification():
+    archive = PublishedResult("s3", "b", "k", size=0, tar_sha256=DIGEST, index_sha256=DIGEST)
+    assert archive.to_mapping()["Params"] == {
+        "Bucket": "b",
+        "Key": "k",
+        "Size": "0",
+        "TarSHA256": f"0x{DIGEST}",
+        "IndexSHA256": f"0x{DIGEST}",
+    }
     whole = PublishedResult("s3", "b", "k/", "https://h", "eu-1", "v", Checksum(DIGEST), "plain")
     assert whole.to_mapping() == {
         "Type": "s3",

@@ -1,5 +1,6 @@
 """What is published comes back the same, and anything else is noticed."""
 
+import gzip
 import hashlib
 import io
 import os
@@ -17,6 +18,7 @@ from hypothesis import assume, given, settings
 
 from keystow import AlreadyPublishedError, Context, VerificationError, fetch, publish, verify
 from keystow.archive import SourceError, SourceNotFoundError, UnsafeArchiveError
+from keystow.archive.index import open_index
 from keystow.backends import AccessDeniedError, AlreadyExistsError, NotFoundError, open_store
 from keystow.testing import Fault, FaultyStore
 
@@ -188,6 +190,10 @@ def test_the_checksum_is_sha256sum_of_the_object(place, request, tree, stored):
     data = b"".join(stored(published).read(published.key))
     assert (len(data) > 8 << 20) is (tree == "real_tree")
     assert published.checksum_sha256 == sha256sum(data)
+    assert published.size == len(data)
+    assert published.tar_sha256 == sha256sum(gzip.decompress(data))
+    index = open_index(lambda start, stop: data[start:stop], len(data))
+    assert published.index_sha256 == index.sha256
     assert (
         published.checksum_sha256.base64
         == subprocess.run(["base64"], input=hashlib.sha256(data).digest(), capture_output=True, check=True)
@@ -325,7 +331,7 @@ def test_skip_claims_no_checksum_of_what_cannot_be_read(files, operation, archiv
     store = FaultyStore(open_store(f"memory://unseen-{operation}-{archive}"), Fault(operation, error=DENIED))
     first = publish(files, f"memory://unseen-{operation}-{archive}/k", store=store, archive=archive)
     second = publish(files, f"memory://unseen-{operation}-{archive}/k", store=store, archive=archive, if_exists="skip")
-    assert second == replace(first, checksum_sha256=None)
+    assert second == replace(first, checksum_sha256=None, size=None, tar_sha256=None, index_sha256=None)
 
 
 @pytest.mark.parametrize(("before", "now"), [(b"123", b"12"), (b"12", b"123"), (b"", b"1")])
