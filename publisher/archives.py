@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, ItemsView, Iterator, Mapping, 
 from contextlib import ExitStack
 from datetime import timedelta
 from functools import partial
+from itertools import islice
 from typing import TYPE_CHECKING, Self
 
 from isal import isal_zlib
@@ -22,7 +23,8 @@ from .archive.page import Member
 from .backends import Credentials, Store
 from .backends.options import CustomerKey
 from .errors import ResultError
-from .members import Source, entries, file_of, source_of
+from .indexed import Source, source_of
+from .members import entries, file_of
 from .reading import Result
 
 if TYPE_CHECKING:
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 _FIRST, _MOST = 1 << 20, 8 << 20  # bytes of tar that are read ahead
 _HELD = 16 << 20
 _BUFFER = 1 << 16
+_AT_ONCE = 1000
 
 
 def open_archive(
@@ -147,9 +150,14 @@ class Archive(Mapping[str, Entry]):
         self.close()
 
     def _entries(self) -> Iterator[Entry]:
-        self._check()
-        with self._source.explained():
-            yield from entries(self._index)
+        found = entries(self._index)
+        while True:
+            with self._lock, self._source.explained():
+                self._check()
+                some = list(islice(found, _AT_ONCE))
+            if not some:
+                return
+            yield from some
 
     def _find(self, name: str) -> Member | None:
         with self._lock, self._source.explained():

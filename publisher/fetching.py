@@ -46,7 +46,7 @@ from .trust import is_url
 
 if TYPE_CHECKING:
     from .download import Download
-    from .members import Source
+    from .indexed import Source
 
 _SMALL = ranges.RANGE  # bytes of an object that is read ahead, as one range of it
 _NEAR = {"file", "memory"}  # nothing to wait for: threads cost several times what they could save
@@ -150,7 +150,7 @@ def fetch(
     target, _ = check_destination(directory)
     expected = Checksum(sha256) if verify and sha256 is not None else None
     if members is not None:
-        from .members import opened_source
+        from .indexed import opened_source
 
         room = _room(target, limits)
         with opened_source(result, store, trust, access, expected=expected, verify=verify, most=room) as source:
@@ -283,7 +283,7 @@ def verify(
     limits = limits or Limits()
     published = as_expected(admissible(result, trust), None if sha256 is None else Checksum(sha256))
     if members is not None:
-        from .members import opened_source
+        from .indexed import opened_source
 
         with opened_source(published, store, trust, access) as source:
             return _verified_members(source, Choice(members), limits, told)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from keystow.archive import Entry
-    from keystow.members import Source
+    from keystow.indexed import Source
     from keystow.result import PublishedResult
 
 _MEMBER = "only the members that this pattern matches, as --include does (keystow help patterns); again for more"
@@ -37,7 +37,7 @@ def take_asking(parser: "argparse.ArgumentParser") -> None:
 
 def given_source(options: "argparse.Namespace", result: "str | PublishedResult") -> "AbstractContextManager[Source]":
     """The archive, opened by whom the options name."""
-    from keystow.members import source_of
+    from keystow.indexed import source_of
 
     given: dict[str, Any] = {
         name: getattr(options, name, None) for name in ("sha256", "timeout", "concurrency", "memory")

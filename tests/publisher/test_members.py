@@ -1,5 +1,6 @@
 """Members of an archive with an index, read without the rest of it: from a file, memory, and S3."""
 
+import asyncio
 import io
 import os
 import stat
@@ -420,8 +421,8 @@ def test_a_version_that_may_not_be_read_is_the_current_object_if_it_is_the_same(
 
 def test_threads_may_read_one_archive(result):
     with open_archive(result) as archive, ThreadPoolExecutor(8) as pool:
-        found = list(pool.map(lambda name: (name, archive.open(name).read()), [*FILES] * 5))
-    assert all(content == FILES[name] for name, content in found)
+        found = list(pool.map(lambda name: (name, archive.open(name).read(), list(archive)), [*FILES] * 5))
+    assert all(content == FILES[name] and len(names) == len(TREE.entries) for name, content, names in found)
 
 
 def test_a_content_is_compared_with_its_checksum_once_it_is_read_in_order(memory):
@@ -435,3 +436,17 @@ def test_a_content_is_compared_with_its_checksum_once_it_is_read_in_order(memory
         file.seek(0)
         with pytest.raises(CorruptArchiveError, match="CRC-32"):
             file.read()
+
+
+def test_a_publisher_and_an_event_loop_take_members_too(memory, tmp_path):
+    result = published(memory)
+    with keystow.Publisher(f"memory://{result.bucket}/k") as publisher:
+        assert publisher.fetch(result, tmp_path / "some", members=["*.txt"]).members == 1
+        assert publisher.verify(result, members=["*.png"]).members == 2
+    assert asyncio.run(keystow.averify(result, members=["*.png"])).members == 2
+
+
+def test_how_much_has_moved_is_told(result, tmp_path):
+    told = []
+    fetch(result, tmp_path / "some", members=["*.png"], progress=lambda done, total: told.append((done, total)))
+    assert told[-1] == (len(PLOT) + 5, len(PLOT) + 5)

@@ -110,3 +110,31 @@ def test_the_url_of_a_store(seaweed, bucket, login, tmp_path):
     with open_archive(with_store.presign("of-url.tar.gz", expires=60)) as archive:
         assert archive.open("a/plots/large.png").read() == PLOT
     with_store.close()
+
+
+def test_a_small_archive_needs_no_parts(liar):
+    made = indexed.archive(Tree.of({"a": b"1", "b": b"2"}))
+    server = liar(lambda asked: Lie(headers={"ETag": '"1"'}, body=made))
+    with open_archive(url(server)) as archive:
+        assert [archive.open(name).read() for name in archive] == [b"1", b"2"]
+    assert len(server.asked) == 1
+
+
+def test_a_redirect_is_followed_once(liar, tmp_path):
+    last = liar(parted)
+    first = liar(Lie(307, {"Location": f"{last.url}/moved?X-Amz-Signature=secret"}))
+    fetched = fetch(url(first), tmp_path / "out", members=["*.png"])
+    assert fetched.address == f"{last.url}/moved"
+    assert len(first.asked) == 1
+    assert (tmp_path / "out/a/plots/large.png").read_bytes() == PLOT
+
+
+def test_a_server_that_is_not_allowed_is_not_asked(liar, tmp_path):
+    last = liar(parted)
+    first = liar(Lie(307, {"Location": f"{last.url}/moved"}))
+    for address, allowed in ((url(last), "https://s3.example.com"), (url(first), first.url)):
+        with pytest.raises(ResultError, match="not called"):
+            fetch(address, tmp_path / "out", members=["*"], allow_endpoints={allowed})
+        with pytest.raises(ResultError, match="not called"):
+            open_archive(address, allow_endpoints={allowed})
+    assert last.asked == []

@@ -1,0 +1,271 @@
+"""An archive that is read: in ranges, by its index, or from its start.
+
+Strategy: an archive with an index is read in ranges of one version of the object: its end, a page, the blocks that hold
+what is wanted. What the digest of the index proves is all that can be proved so; of a result that holds that of the
+whole object alone, or of an archive without an index, everything is read.
+"""
+
+from collections.abc import Callable, Collection, Iterator
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
+from datetime import timedelta
+from functools import partial
+from typing import TYPE_CHECKING
+
+from . import surroundings
+from .archive import CorruptArchiveError
+from .archive.carrier import FOOTER
+from .archive.index import TAIL, Index, Read, open_index
+from .backends import AccessDeniedError, Credentials, Store, StoreError, UnsupportedError
+from .backends.opening import timeout_for
+from .backends.options import CustomerKey
+from .backends.sending.budget import Budget
+from .checksum import Checksum
+from .ending import until
+from .errors import ResultError, VerificationError
+from .reading import (
+    Hashed,
+    Result,
+    admissible,
+    admit_server,
+    as_expected,
+    check_alone,
+    content_of,
+    opened_store,
+    stat_of,
+)
+from .result import PublishedResult
+from .stored import Access
+from .trust import Trust, is_url
+
+if TYPE_CHECKING:
+    from .download import Download
+
+
+class Ranges:
+    """An object of ``size`` bytes that is read in ranges, its end first."""
+
+    def __init__(self, url: str, size: int, read: Read) -> None:
+        self.url, self.size = url, size
+        self._read = read
+        self._end = b""
+
+    def __call__(self, start: int, stop: int) -> bytes:
+        """The bytes from ``start`` up to ``stop``."""
+        found = self._read(start, stop)
+        if stop == self.size and not self._end:
+            self._end = found[-FOOTER:]
+        return found
+
+    def check(self) -> None:
+        """Raises ``VerificationError`` if the object was replaced since its end was read, as far as can be told."""
+        with suppress(StoreError):
+            if self._end and self._read(self.size - len(self._end), self.size + 1) != self._end:
+                raise VerificationError(f"what the store holds under {self.url!r} was replaced: read it again")
+
+
+class Source:
+    """An archive that is read: by its ``index``, or, if that is ``None``, from its start.
+
+    ``proven`` says that a published digest proves what is read: the index's, or the whole object's once all of it is
+    read.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        whole: Callable[[], AbstractContextManager[Hashed]],
+        ranges: Ranges | None,
+        index: Index | None,
+        *,
+        proven: bool,
+        address: Callable[[], str | None] = lambda: None,
+    ) -> None:
+        self.url, self._address = url, address
+        self.index, self.proven = index, proven
+        self._whole, self._ranges = whole, ranges
+        self._read = Hashed((), None, url)
+
+    @property
+    def address(self) -> str | None:
+        """Where a URL led in the end, without its query."""
+        return self._address()
+
+    @property
+    def lack(self) -> str:
+        """Why there is no index."""
+        return "it has no index" if self._address() is None else "it has no index, or its server gives no parts"
+
+    @contextmanager
+    def whole(self) -> Iterator[Hashed]:
+        """The content of the object."""
+        with self._whole() as content:
+            self._read = content
+            yield content
+
+    def checksum(self) -> Checksum:
+        """The SHA-256 of what proves what was read: of the index, or of the whole object, which was read."""
+        if self.index is not None:
+            return Checksum(self.index.sha256)
+        return self._read.checksum()
+
+    @contextmanager
+    def explained(self) -> Iterator[None]:
+        """What is no sound archive may have been replaced while it was read, or since it was published."""
+        with _explained(self._ranges, proven=self.proven and self.index is not None):
+            yield
+
+
+@contextmanager
+def _explained(ranges: Ranges | None, *, proven: bool) -> Iterator[None]:
+    """Within this, what is not as the index says it, is no archive that could be read, or not the one published."""
+    try:
+        yield
+    except CorruptArchiveError as error:
+        if ranges is None:
+            raise
+        try:
+            ranges.check()
+        except VerificationError as found:
+            raise found from error
+        if proven:
+            raise _not_published(ranges.url, error) from error
+        raise
+
+
+def _not_published(url: str, error: CorruptArchiveError) -> VerificationError:
+    return VerificationError(f"what the store holds under {url!r} is not what was published: {error}")
+
+
+@contextmanager
+def opened_source(
+    result: Result,
+    store: Store | None,
+    trust: Trust,
+    access: Access,
+    *,
+    expected: Checksum | None = None,
+    verify: bool = True,
+    most: tuple[int | None, bool] = (None, False),
+) -> Iterator[Source]:
+    """What ``result`` says, or a pre-signed URL; ``expected`` is the SHA-256 that somebody else knows of it.
+
+    ``most`` are the bytes that may be read of a URL from its start, and whether it is ``Limits`` that say so. Raises
+    ``ResultError``, ``VerificationError``, ``StoreError`` and ``ArchiveError``.
+    """
+    if isinstance(result, str) and is_url(result):
+        check_alone(store, access)
+        yield _of_url(result, trust, access, expected, most)
+        return
+    published = as_expected(admissible(result, trust), expected)
+    if published.encoding != "gzip":
+        what = "a prefix" if published.encoding == "plain" else "a file as it is"
+        raise ResultError(f"{published.url!r} is {what}, and members are an archive's: fetch all of it")
+    digest = published.index_sha256 if verify else None
+    proven = verify and bool(digest or published.checksum_sha256)
+    with opened_store(published, store, trust, proven=proven, access=access) as opened:
+        ranges = index = None
+        if digest is not None or not proven:
+            ranges = _of_store(opened, published)
+            index = _index(ranges, digest)
+
+        @contextmanager
+        def whole() -> Iterator[Hashed]:
+            yield content_of(opened, published, check=verify)
+
+        yield Source(published.url, whole, ranges, index, proven=proven)
+
+
+@contextmanager
+def source_of(
+    result: Result,
+    *,
+    store: Store | None = None,
+    sha256: str | None = None,
+    verify: bool = True,
+    allow: Collection[str] = (),
+    allow_endpoints: Collection[str] | None = None,
+    timeout: timedelta | float | None = None,
+    concurrency: int | None = None,
+    memory: int | None = None,
+    credentials: Credentials | None = None,
+    profile: str | None = None,
+    customer_key: bytes | str | CustomerKey | None = None,
+    requester_pays: bool | str | None = None,
+) -> Iterator[Source]:
+    """What ``result`` says, read as the caller allows it, whose arguments are those of ``fetch``."""
+    trust = surroundings.trust(allow, allow_endpoints)
+    timeout_for(timeout)
+    access = Access(timeout, credentials, profile, customer_key, requester_pays, Budget(concurrency, memory))
+    access.check(store, ResultError)
+    expected = Checksum(sha256) if verify and sha256 is not None else None
+    with opened_source(result, store, trust, access, expected=expected, verify=verify) as source:
+        yield source
+
+
+def _of_store(store: Store, published: PublishedResult) -> Ranges:
+    versions = [published.version_id]
+
+    def read(start: int, stop: int) -> bytes:
+        try:
+            return b"".join(store.read(published.key, version_id=versions[0], start=start, stop=stop))
+        except AccessDeniedError:
+            if versions == [None] or published.index_sha256 is None:
+                raise
+            versions[:] = [None]  # the current object, if it proves to be the same
+            return read(start, stop)
+
+    size = stat_of(store, published).size if published.size is None else published.size
+    return Ranges(published.url, size, read)
+
+
+def _of_url(url: str, trust: Trust, access: Access, expected: Checksum | None, most: tuple[int | None, bool]) -> Source:
+    from .download import Download
+
+    download = partial(Download, url, admit=partial(admit_server, trust), timeout=access.timeout, budget=access.budget)
+    parts = download()
+    called = [parts]
+    ranges = index = None
+    if expected is None:
+        ranges = _in_parts(parts)
+        if ranges is not None:
+            with suppress(UnsupportedError):
+                index = _index(ranges, None)
+
+    @contextmanager
+    def whole() -> Iterator[Hashed]:
+        called.append(download(most=most[0], limited=most[1]))
+        with closing(iter(called[-1])) as chunks:
+            yield Hashed(until(chunks), expected, "the URL")
+
+    return Source(parts.address, whole, ranges, index, proven=expected is not None, address=lambda: called[-1].address)
+
+
+def _in_parts(download: "Download") -> Ranges | None:
+    """What is read in parts, of which its end has come, if it came; ``None`` if its length is not said."""
+    end = download.end(TAIL)
+    size = download.length
+    if size is None:
+        return None
+
+    def read(start: int, stop: int) -> bytes:
+        if end is not None and start >= size - len(end) and stop <= size:
+            return end[start - size + len(end) : stop - size + len(end)]
+        return b"".join(until([download.part(start, stop)]))
+
+    return Ranges("the URL", size, read)
+
+
+def _index(ranges: Ranges, sha256: Checksum | None) -> Index | None:
+    """The index, if there is one. Raises ``VerificationError`` if it is not the one whose digest is ``sha256``."""
+    try:
+        index = open_index(ranges, ranges.size)
+    except CorruptArchiveError as error:
+        if sha256 is None:
+            raise
+        raise _not_published(ranges.url, error) from error
+    if sha256 is not None and (index is None or index.sha256 != sha256):
+        found = "an archive without an index" if index is None else f"one whose index has the SHA-256 {index.sha256}"
+        raise VerificationError(
+            f"what the store holds under {ranges.url!r} is {found}, and one with that of {sha256} was published"
+        )
+    return index
