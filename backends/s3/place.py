@@ -33,7 +33,6 @@ from .settings import (
     takes_botocore,
 )
 
-_TRUE = {"1", "true", "yes", "on"}
 _ROLE = ("AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_ROLE_ARN")
 """The variables of a role that comes before the keys in a file."""
 
@@ -87,7 +86,7 @@ def address(bucket: str, where: Place, addressing: str | None) -> str:
 def from_environment(options: Options) -> Place | None:
     """The settings, if the environment and simple files have them all: botocore, which would find the same, is slow."""
     environment = {name: value for name, value in os.environ.items() if value}
-    profile = None if takes_botocore(environment) else simple_profile(environment)
+    profile = None if takes_botocore(environment) else simple_profile(os.environ)
     if profile is None or (profile.region and not is_region(profile.region)):
         return None
     keys: Mapping[str, Any] = {name: environment.get(variable) for name, variable in KEYS.items()}
@@ -167,4 +166,5 @@ def frozen_keys(credentials: Any) -> dict[str, Any]:
 
 
 def _is_true(value: str | None) -> bool:
-    return (value or "").lower() in _TRUE
+    """As botocore takes it."""
+    return (value or "").lower() == "true"

@@ -1,7 +1,7 @@
 """What AWS's configuration files say of the default profile, where that is no more than keys and a region.
 
 Strategy: the files are read as botocore reads them, by the same parser. Whatever says more than that (roles, sessions,
-endpoints, services, settings of S3), or is not sound, is left to botocore, which takes long to load.
+endpoints, services, settings of S3), is empty or not sound, is left to botocore, which takes long to load.
 """
 
 import configparser
@@ -26,9 +26,12 @@ class Profile(NamedTuple):
 
 
 def configuration_files(environment: Mapping[str, str]) -> list[str]:
-    """Those of AWS's two configuration files that there are: botocore makes one of them."""
-    paths = (environment.get(name) or usual for name, usual in _FILES.items())
-    return list(filter(os.path.exists, (os.path.expanduser(os.path.expandvars(path)) for path in paths)))
+    """Those of AWS's two configuration files that there are, as botocore looks for them: it makes one of them.
+
+    A variable that is empty names none.
+    """
+    paths = (environment.get(name, usual) for name, usual in _FILES.items())
+    return list(filter(os.path.isfile, (os.path.expanduser(os.path.expandvars(path)) for path in paths)))
 
 
 def simple_profile(environment: Mapping[str, str]) -> Profile | None:
@@ -38,18 +41,25 @@ def simple_profile(environment: Mapping[str, str]) -> Profile | None:
     Profile(region=None, keys=None)
     """
     found = Profile()
-    for path in configuration_files(environment):
+    paths = configuration_files(environment)
+    if paths and any(name.startswith("AWS_") and not value for name, value in environment.items()):
+        return None
+    for path in paths:
         try:
             said = _default_section(path)
         except (OSError, UnicodeDecodeError, configparser.Error):
             return None
-        if not said.keys() <= _KNOWN or not all(value.isascii() and value.isprintable() for value in said.values()):
+        if not said.keys() <= _KNOWN or not all(map(_is_plain, said.values())):
             return None
         keys = {name: said.get(stored) for name, stored in _KEYS.items()}
         if any(keys.values()) and not (keys["access_key_id"] and keys["secret_access_key"]):
             return None
         found = Profile(said.get("region") or found.region, keys if any(keys.values()) else found.keys)
     return found
+
+
+def _is_plain(value: str) -> bool:
+    return bool(value) and value.isascii() and value.isprintable()
 
 
 def _default_section(path: str) -> dict[str, str]:

@@ -22,7 +22,8 @@ def uncollected() -> "Iterator[None]":
     try:
         yield
     finally:
-        gc.freeze()
-        gc.set_threshold(_YOUNG)
+        if not gc.get_freeze_count():  # who calls the command from a program of his own does so again and again
+            gc.freeze()
+            gc.set_threshold(_YOUNG)
         if was_enabled:
             gc.enable()

@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from keystow.backends import (
+    CredentialsError,
     InvalidKeyError,
     StoreError,
     StoreUnavailableError,
@@ -268,8 +269,8 @@ VARIABLES = {
     "AWS_DEFAULT_REGION": ["sa-east-1"],
     "AWS_CA_BUNDLE": [certifi.where()],
     "AWS_SESSION_TOKEN": ["token"],
-    "AWS_USE_FIPS_ENDPOINT": ["true", "false"],
-    "AWS_USE_DUALSTACK_ENDPOINT": ["true", "false"],
+    "AWS_USE_FIPS_ENDPOINT": ["true", "false", "1"],
+    "AWS_USE_DUALSTACK_ENDPOINT": ["True", "false", "yes"],
 }
 
 
@@ -305,10 +306,10 @@ def test_what_takes_botocore_is_left_to_it(monkeypatch, variable):
 
 
 SETTINGS = {
-    "region": ["eu-north-1", "eu-west-3"],
-    "aws_access_key_id": ["AKIDFILE", "AKIDOTHER"],
+    "region": ["eu-north-1", "eu-west-3", ""],
+    "aws_access_key_id": ["AKIDFILE", "AKIDOTHER", ""],
     "aws_secret_access_key": ["secret-of-file", "secret-of-other"],
-    "aws_session_token": ["token-of-file"],
+    "aws_session_token": ["token-of-file", ""],
     "output": ["json"],
     "s3": ["\n  use_dualstack_endpoint = true"],
     "endpoint_url": ["http://four:4"],
@@ -332,10 +333,12 @@ def ini(sections):
     environment=st.fixed_dictionaries(
         {},
         optional={
-            "AWS_ACCESS_KEY_ID": st.just("AKIDENV"),
+            "AWS_ACCESS_KEY_ID": st.sampled_from(["AKIDENV", ""]),
             "AWS_SECRET_ACCESS_KEY": st.just("secret-of-environment"),
-            "AWS_SESSION_TOKEN": st.just("token-of-environment"),
-            "AWS_DEFAULT_REGION": st.just("sa-east-1"),
+            "AWS_SESSION_TOKEN": st.sampled_from(["token-of-environment", ""]),
+            "AWS_DEFAULT_REGION": st.sampled_from(["sa-east-1", ""]),
+            "AWS_CONFIG_FILE": st.just(""),
+            "AWS_SHARED_CREDENTIALS_FILE": st.just(""),
         },
     ),
 )
@@ -400,6 +403,26 @@ def test_files_that_say_more_are_left_to_botocore(monkeypatch, tmp_path, config)
     assert from_environment(OPTIONS) is not None
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
     assert from_environment(OPTIONS) is None
+
+
+@pytest.mark.parametrize("name", ["AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"])
+def test_a_file_that_was_switched_off_gives_no_keys(monkeypatch, tmp_path, name):
+    usual = {"AWS_CONFIG_FILE": "config", "AWS_SHARED_CREDENTIALS_FILE": "credentials"}[name]
+    (tmp_path / ".aws").mkdir()
+    (tmp_path / ".aws" / usual).write_text("[default]\naws_access_key_id = a\naws_secret_access_key = b\n")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv(name, "")
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    with pytest.raises(CredentialsError):
+        opened("s3://bucket")
+
+
+def test_what_is_no_regular_file_is_not_waited_for(monkeypatch, tmp_path):
+    os.mkfifo(tmp_path / "config")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    assert from_environment(OPTIONS) is not None
 
 
 @pytest.mark.parametrize("role", ["AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_ROLE_ARN"])

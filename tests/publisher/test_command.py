@@ -924,6 +924,14 @@ def test_a_collector_that_is_off_stays_off(small, tmp_path):
     assert run(sys.executable, "-c", code, "publish", small, f"file://{tmp_path}/k", "-q").out.endswith("\nFalse\n")
 
 
+def test_the_collector_is_set_once_in_a_process(small, tmp_path):
+    code = (
+        "import gc, sys; from keystow.command import main; main(sys.argv[1:]); gc.set_threshold(123); "
+        "main(sys.argv[1:]); print(gc.get_threshold()[0])"
+    )
+    assert run(sys.executable, "-c", code, "publish", small, f"file://{tmp_path}/k", "-q").out.endswith("\n123\n")
+
+
 def test_what_is_loaded_is_not_looked_through_for_garbage(small, tmp_path):
     code = "import gc, sys; from keystow.command import main; main(sys.argv[1:]); print(gc.get_freeze_count() > 10_000)"
     assert run(sys.executable, "-c", code, "publish", small, f"file://{tmp_path}/k", "-q").out.endswith("\nTrue\n")
