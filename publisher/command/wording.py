@@ -25,6 +25,8 @@ _OPTIONS = (
     (r"^level=(\d)", r"--level \1"),
     (r"^processes=(\d)", r"--processes \1"),
     (r"^require=(\d)", r"--require \1"),
+    (r"^quorum=(?=\d)", "--quorum "),
+    (r"\bwith differences=0\b", "with --differences 0"),
     (r"(give '.*') to exclude$", r"\1 to --exclude"),
     (r"\bLimits\((\w+)=…\)", r"--max-\1"),
     (r"\bgive labels=\['([^']*)'\] to the Template, or Context\(labels=[^)]*\)", r"give --label \1=…"),
