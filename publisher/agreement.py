@@ -6,7 +6,7 @@ who reads all of an archive knows that of its tar stream.
 """
 
 from collections.abc import Collection, Generator, Iterable, Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from itertools import islice
@@ -16,7 +16,7 @@ from . import surroundings
 from .archive import Entry
 from .archive.index import Index
 from .archive.indexing import sort_key
-from .backends import Credentials
+from .backends import Credentials, Store
 from .backends.opening import timeout_for
 from .backends.options import CustomerKey
 from .backends.sending.budget import Budget
@@ -110,7 +110,7 @@ def agree(
     wanted = _checked(published, quorum)
     if differences < 0:
         raise ValueError(f"differences={differences} is no number of members: give one from 0 on")
-    groups = _grouped(published, [_digest(result, trust, access) for result in published])
+    groups = _grouped(published, [digest_of(result, trust, access) for result in published])
     agreed = len(groups[0].results) >= wanted and all(len(group.results) < wanted for group in groups[1:])
     if agreed or not differences:
         return Agreement(agreed, wanted, groups)
@@ -144,31 +144,37 @@ def _checked(published: list[PublishedResult], quorum: int | None) -> int:
     return wanted
 
 
-def _digest(published: PublishedResult, trust: Trust, access: Access) -> Checksum:
+def digest_of(published: PublishedResult, trust: Trust, access: Access, store: Store | None = None) -> Checksum:
+    """The digest by which it is compared with others. Raises ``ResultError`` if there is none."""
     if published.encoding != "gzip":
         if published.checksum_sha256 is None:
             raise ResultError(f"the result of {published.url!r} holds no ChecksumSHA256 to compare: fetch it, and see")
         return published.checksum_sha256
     if published.tar_sha256 is not None:
         return published.tar_sha256
-    with ExitStack() as closing_source:
-        source = _opened(closing_source, published, trust, access)
+    with opened_archive(published, trust, access, store) as source:
         if source.index is None:
             raise ResultError(f"{published.url!r} has no index, and its result no TarSHA256: fetch it, and see")
         return Checksum(source.index.tar_sha256)
 
 
-def _opened(closing_source: ExitStack, published: PublishedResult, trust: Trust, access: Access) -> Source:
-    """The archive; of one whose result holds no ``IndexSHA256``, nothing proves the index."""
+@contextmanager
+def opened_archive(
+    published: PublishedResult, trust: Trust, access: Access, store: Store | None = None
+) -> Iterator[Source]:
+    """The archive; of one whose result holds no ``IndexSHA256``, nothing proves the index.
+
+    Raises ``VerificationError`` if the index tells of another tar stream than the result.
+    """
     verify = published.index_sha256 is not None
-    source = closing_source.enter_context(opened_source(published, None, trust, access, verify=verify))
-    said = published.tar_sha256
-    if source.index is not None and said is not None and source.index.tar_sha256 != said:
-        raise VerificationError(
-            f"the index of {published.url!r} says that its tar stream has the SHA-256 {source.index.tar_sha256}, and "
-            f"its result, {said}"
-        )
-    return source
+    with opened_source(published, store, trust, access, verify=verify) as source:
+        said = published.tar_sha256
+        if source.index is not None and said is not None and source.index.tar_sha256 != said:
+            raise VerificationError(
+                f"the index of {published.url!r} says that its tar stream has the SHA-256 {source.index.tar_sha256}, "
+                f"and its result, {said}"
+            )
+        yield source
 
 
 def _grouped(published: list[PublishedResult], digests: list[Checksum]) -> tuple[Group, ...]:
@@ -192,18 +198,24 @@ def _differing(
         return [], f"what differs between {one} and {two} is not told, as only archives have an index"
     with ExitStack() as opened:
         walks = []
-        for source in [_opened(opened, each, trust, access) for each in pair]:
-            if source.index is None or not source.index.is_sorted:
+        for source in [opened.enter_context(opened_archive(each, trust, access)) for each in pair]:
+            walk = walked(source)
+            if walk is None:
                 why = "no index" if source.index is None else "an index that is not sorted"
                 return [], f"what differs between {one} and {two} is not told, as {source.url!r} has {why}"
-            walks.append(opened.enter_context(closing(_members(source, source.index))))
+            walks.append(opened.enter_context(closing(walk)))
         found = first_differences(walks[0], walks[1], most)
     if not found:
         return [], f"{one} and {two} differ in what their indexes do not tell: fetch both, and compare them"
     return [Difference(name, what, other.sha256) for name, what in found], None
 
 
-def _members(source: Source, index: Index) -> Generator[Told, None, None]:
+def walked(source: Source) -> Generator[Told, None, None] | None:
+    """The members in the order of their names; ``None`` without an index that has that order."""
+    return None if source.index is None or not source.index.is_sorted else _walked(source, source.index)
+
+
+def _walked(source: Source, index: Index) -> Generator[Told, None, None]:
     with source.explained():
         yield from ((member.entry, member.crc32) for member in index)
 
@@ -252,7 +264,7 @@ def _what(here: Told, there: Told) -> What | None:
         ("kind", one.kind, other.kind),
         ("content", (one.size, crc32), (other.size, other_crc32)),
         ("target", one.target, other.target),
-        ("mode", one.executable, other.executable),
+        ("mode", one.kind == "file" and one.executable, other.kind == "file" and other.executable),
         ("time", one.mtime, other.mtime),
     )
     return next((what for what, is_here, is_there in compared if is_here != is_there), None)

@@ -25,6 +25,7 @@ _OPTIONS = (
     (r"^level=(\d)", r"--level \1"),
     (r"^processes=(\d)", r"--processes \1"),
     (r"^require=(\d)", r"--require \1"),
+    (r"^against= (.*): leave sha256= and members= out", r"--against \1: leave --sha256 and --member out"),
     (r"^quorum=(?=\d)", "--quorum "),
     (r"\bwith differences=0\b", "with --differences 0"),
     (r"(give '.*') to exclude$", r"\1 to --exclude"),
