@@ -5,7 +5,6 @@ the digest of that stream, the index. Who compressed it, and at which level, mak
 """
 
 import hashlib
-import os
 from collections.abc import Iterator
 from dataclasses import replace
 from os import PathLike
@@ -63,9 +62,9 @@ def compared(
     found = Checksum(digest.hexdigest())
     if found == expected:
         return len(tree.entries), tree.size, found
-    what = "the tree" if isinstance(against, Tree) else repr(os.fspath(against))
     error = VerificationError(
-        f"the tar stream of {what} has the SHA-256 {found}, and that of {published.url!r}, {expected}"
+        f"the directory is not what was published as {published.url!r}: its tar stream has the SHA-256 {found}, and "
+        f"{expected} was published"
     )
     try:
         with opened_archive(published, trust, access, store) as source:

@@ -55,7 +55,7 @@ def given_manner(options: "argparse.Namespace") -> "Manner":
 
 
 def given_tree(options: "argparse.Namespace", directory: str) -> "tuple[Tree, int | None]":
-    """What ``publish`` would pack, and the time of all of it, if that is set. Raises ``SourceError``, ``ValueError``."""
+    """What ``publish`` would pack, and the time of all that, if it is set. Raises ``SourceError``, ``ValueError``."""
     from keystow.archive import scan
 
     chosen = _selection(options.patterns or ())

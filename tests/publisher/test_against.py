@@ -44,7 +44,7 @@ def test_each_member_that_differs_is_told(tmp_path, place):
         nodes | {"a": None, "b": Program(b"x"), "c": Link("b"), "d": b"2", "f": b""},
     )
     os.unlink(f"{other}/e")
-    with pytest.raises(VerificationError, match=r"tar stream of .*two") as raised:
+    with pytest.raises(VerificationError, match="the directory is not what was published") as raised:
         verify(result, against=other, mtime=TIME)
     assert raised.value.__notes__ == [
         "'a' is of another kind in the directory",
