@@ -317,8 +317,14 @@ def test_exactly_what_differs_is_found(one, other, most):
     assert times == sorted(times)
 
 
+def test_no_more_is_read_than_it_takes():
+    one = iter([(Entry(f"{number:02}", "file"), 0) for number in range(90)])
+    assert len(first_differences(one, iter([]), 3)) == 3
+    assert len(list(one)) == 87
+
+
 @pytest.mark.slow
-def test_long_indexes_are_walked_page_by_page_and_no_further_than_needed(memory, asked):
+def test_indexes_of_several_pages_are_walked(memory):
     files = {f"d/{number:06}": b"%d" % number for number in range(9000)}
     one, _ = published(memory, "1.tar.gz", Tree.of(files))
     other, _ = published(memory, "2.tar.gz", Tree.of(files | {"d/008999": b"!"}))

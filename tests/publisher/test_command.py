@@ -831,7 +831,9 @@ def test_a_closed_stdout_that_is_not_needed(result, tmp_path):
     assert closed(">&- 2>&- <&-", "verify", result).status == 0
 
 
-@pytest.mark.parametrize("command", [["verify", "-"], ["get", "-", "d"], ["url", "-", "--expires", "1h"]])
+@pytest.mark.parametrize(
+    "command", [["verify", "-"], ["get", "-", "d"], ["url", "-", "--expires", "1h"], ["agree", "a", "-"]]
+)
 def test_a_closed_stdin(command):
     assert complaint(closed("<&-", *command), 2).startswith("standard input is closed: name the file")
 

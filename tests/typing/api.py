@@ -83,7 +83,7 @@ group: Group = agreement.groups[0]
 unlike: list[tuple[str, str]] = [(each.name, each.what) for each in agreement.differences]
 of_group: set[Checksum] = {each.sha256 for each in agreement.differences} | {group.sha256}
 one_of_them: Difference | None = next(iter(agreement.differences), None)
-again: list[Verified] = [verify(result, against="results", mtime=0), verify(result, against=scan("results"))]
+of_directories: list[Verified] = [verify(result, against="results", mtime=0), verify(result, against=scan("results"))]
 with open_archive(result, timeout=30) as archive:
     as_it_is: Archive = archive
     entries: Mapping[str, Entry] = archive
