@@ -31,12 +31,14 @@ _TYPES: dict[Kind, bytes] = {"file": b"0", "hardlink": b"1", "symlink": b"2", "d
 _MODES: dict[Kind, int] = {"file": 0o644, "hardlink": 0o644, "symlink": 0o777, "directory": 0o755}
 
 
-def tar(tree: Tree, *, mtime: int | None = None) -> Iterator[bytes]:
+def tar(tree: Tree, *, mtime: int | None = None, told: Told | None = None) -> Iterator[bytes]:
     """The tar stream of ``tree``. ``mtime`` (seconds since 1970) stands in for the time of every entry.
+
+    ``told`` hears of each member once it has passed.
 
     Raises what reading the tree raises, and ``ValueError`` if a file's content is not as long as its entry says.
     """
-    return _stream(tree, _headers(tree, mtime))
+    return _stream(tree, _headers(tree, mtime), told)
 
 
 def tar_in_blocks(

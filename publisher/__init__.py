@@ -15,6 +15,7 @@ TYPE_CHECKING = False  # as typing has it, which takes longer to load than all t
 if TYPE_CHECKING:
     from typing import Any
 
+    from .agreement import Agreement, Difference, Group, agree
     from .archive import ArchiveError, SourceError
     from .archives import Archive, open_archive
     from .awaited import afetch, apublish, averify
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
     from .tickets import issue_ticket, publish_with_ticket
 
 _HOMES = {
+    "Agreement": "agreement",
     "AlreadyExistsError": "backends",
     "AlreadyPublishedError": "stored",
     "Archive": "archives",
@@ -54,8 +56,10 @@ _HOMES = {
     "Checksum": "checksum",
     "Context": "keys",
     "Delivery": "several",
+    "Difference": "agreement",
     "Fetched": "fetching",
     "Finding": "doctor",
+    "Group": "agreement",
     "KeystowError": "root",
     "Listed": "listing",
     "MemberError": "errors",
@@ -81,6 +85,7 @@ _HOMES = {
     "Verified": "fetching",
     "WorkerLostError": "errors",
     "afetch": "awaited",
+    "agree": "agreement",
     "apublish": "awaited",
     "averify": "awaited",
     "diagnose": "doctor",
@@ -100,6 +105,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "Agreement",
     "AlreadyExistsError",
     "AlreadyPublishedError",
     "Archive",
@@ -107,8 +113,10 @@ __all__ = [
     "Checksum",
     "Context",
     "Delivery",
+    "Difference",
     "Fetched",
     "Finding",
+    "Group",
     "KeystowError",
     "Listed",
     "MemberError",
@@ -134,6 +142,7 @@ __all__ = [
     "Verified",
     "WorkerLostError",
     "afetch",
+    "agree",
     "apublish",
     "averify",
     "diagnose",

@@ -14,7 +14,7 @@ from os import PathLike
 from typing import TYPE_CHECKING, TypeVar
 
 from . import surroundings
-from .archive import Entry, Limits, Unpacked, check_destination, extract, unpack
+from .archive import Entry, Limits, Tree, Unpacked, check_destination, extract, unpack
 from .archive.selection import Choice
 from .backends import Credentials, NotFoundError, Stat, Store, StoreError, StoreUnavailableError
 from .backends.opening import timeout_for
@@ -78,7 +78,8 @@ class Verified:
     """What was found in the store, and is what was published: ``size`` in bytes, over all ``objects``.
 
     If ``members`` of an archive were verified, it is that of their content, and ``sha256`` is of what proves them: of
-    the index, or of the whole object.
+    the index, or of the whole object. Of a directory that was packed again, they are its members, and ``sha256`` is of
+    its tar stream.
     """
 
     objects: int
@@ -265,6 +266,8 @@ def verify(
     requester_pays: bool | str | None = None,
     progress: Progress | None = None,
     members: Collection[str] | None = None,
+    against: str | PathLike[str] | Tree | None = None,
+    mtime: int | None = None,
 ) -> Verified:
     """Reads what was published and compares its SHA-256; nothing is written.
 
@@ -272,8 +275,15 @@ def verify(
     ``sha256``, ``allow``, ``allow_endpoints``, ``timeout``, ``concurrency``, ``memory``, ``credentials``, ``profile``,
     ``customer_key``, ``requester_pays`` and ``progress``, which is told of bytes that were read, are those of
     ``fetch``. So are ``members``: of an archive with an index, only what they match is read, and ``size`` is of their
-    content. Raises ``VerificationError`` if it differs, ``ResultError`` for a result without a checksum,
-    ``MemberNotFoundError``, ``LimitExceededError``, and ``StoreError``.
+    content.
+
+    ``against`` is a directory, or a ``Tree`` that ``scan`` made of one with other choices than its own: it is packed
+    again, with ``mtime`` as ``publish`` takes it, and compared with the ``TarSHA256`` of the result, or that of its
+    index. What the store holds is not read then, but for the index where it is needed, also to tell in notes on the
+    error which members differ. ``members``, ``size`` and ``sha256`` are the directory's, and of its tar stream.
+
+    Raises ``VerificationError`` if it differs, ``ResultError`` for a result without a checksum,
+    ``MemberNotFoundError``, ``LimitExceededError``, and ``StoreError``; for a directory also ``SourceError``.
     """
     told = told_by(progress, ResultError)
     trust = surroundings.trust(allow, allow_endpoints)
@@ -281,6 +291,16 @@ def verify(
     access = Access(timeout, credentials, profile, customer_key, requester_pays, Budget(concurrency, memory))
     access.check(store, ResultError)
     limits = limits or Limits()
+    if against is not None:
+        from .against import compared
+
+        if sha256 is not None or members is not None:
+            raise ResultError("against= compares a directory with all of an archive: leave sha256= and members= out")
+        known = admissible(result, trust)
+        count, size, found = compared(known, against, mtime, store=store, trust=trust, access=access, told=told)
+        return Verified(1, size, found, count)
+    if mtime is not None:
+        raise ResultError("mtime= is the time of what against= packs: give that, or leave it out")
     published = as_expected(admissible(result, trust), None if sha256 is None else Checksum(sha256))
     if members is not None:
         from .indexed import opened_source

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
 
-    from keystow.archive import Selection
+    from keystow.archive import Selection, Tree
     from keystow.publishing import Manner
 
 _IF_EXISTS = (
@@ -31,9 +31,14 @@ _MOST_SECONDS = 1 << 63  # as many as keystow.archive restores
 def take_manner(group: "argparse._ActionsContainer") -> None:
     """Declares the options that ``given_manner`` reads."""
     group.add_argument("--if-exists", choices=("replace", "error", "skip"), help=_IF_EXISTS)
+    group.add_argument("--level", metavar="0-9", type=typed.level, help=_LEVEL)
+    take_choice(group)
+
+
+def take_choice(group: "argparse._ActionsContainer") -> None:
+    """Declares the options that ``given_tree`` reads."""
     group.add_argument("--symlinks", choices=("inside", "follow", "skip", "error"), default="inside", help=_SYMLINKS)
     group.add_argument("--special", choices=("error", "skip"), default="error", help=_SPECIAL)
-    group.add_argument("--level", metavar="0-9", type=typed.level, help=_LEVEL)
     for name, metavar, text in _PATTERNS:
         group.add_argument(
             f"--{name}", dest="patterns", metavar=metavar, action="append", type=typed.named(name), help=text
@@ -47,6 +52,15 @@ def given_manner(options: "argparse.Namespace") -> "Manner":
     chosen = _selection(options.patterns or ())
     epoch = _source_date_epoch()
     return Manner(options.if_exists or "replace", options.symlinks, options.special, epoch, options.level, chosen)
+
+
+def given_tree(options: "argparse.Namespace", directory: str) -> "tuple[Tree, int | None]":
+    """What ``publish`` would pack, and the time of all that, if it is set. Raises ``SourceError``, ``ValueError``."""
+    from keystow.archive import scan
+
+    chosen = _selection(options.patterns or ())
+    tree = scan(directory, symlinks=options.symlinks, special=options.special, selection=chosen)
+    return tree, _source_date_epoch()
 
 
 def _selection(patterns: "Sequence[tuple[str, str]]") -> "Selection | None":

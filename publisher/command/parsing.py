@@ -26,6 +26,7 @@ GROUPS = {
         "get": "fetch what was published, or some members of it, and verify it",
         "cat": "print a file of a published archive",
         "verify": "read what was published and compare its SHA-256",
+        "agree": "compare what several executions published, without reading it",
         "url": "print a pre-signed URL of a published archive or raw file",
     },
     "prepare": {
@@ -59,14 +60,15 @@ def read_call(arguments: "Sequence[str]", *, closed: "Collection[str]") -> argpa
     standard stream that is ``closed``.
     """
     options, unknown = _parser(arguments[0] if arguments else None).parse_known_args(arguments or ["--help"])
-    if options.repeated and not any(argument.startswith("-") for argument in unknown):
+    if options.repeated and not any(len(argument) > 1 and argument[0] == "-" for argument in unknown):
         vars(options)[options.repeated] += unknown  # argparse takes no more positionals once an option stood between
     elif unknown:
         options.refuse(f"unrecognized arguments: {' '.join(unknown)}")
     prints = options.prints or getattr(options, "output", None) == "json"
     if "stdout" in closed and prints and not getattr(options, "file", None):
         options.refuse("standard output is closed, and the result goes there: give it a file or a pipe")
-    if "stdin" in closed and options.read and getattr(options, options.read) == "-":
+    read = getattr(options, options.read) if options.read else None
+    if "stdin" in closed and "-" in (read if isinstance(read, list) else [read]):
         options.refuse(f"standard input is closed: {_READ[options.read]}")
     return options
 

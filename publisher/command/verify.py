@@ -4,6 +4,7 @@ from . import typed
 from .claimed import given_limits, given_results, given_trust, take_checksum, take_limits, take_result, take_trust
 from .failures import each_of
 from .loading import uncollected
+from .manner import given_tree, take_choice
 from .members import take_member
 from .output import print_json, take_output
 from .progress import shown
@@ -17,14 +18,20 @@ if TYPE_CHECKING:
     from keystow.result import PublishedResult
 
 USAGE = "RESULT"
-DESCRIPTION = "Read what was published and compare its SHA-256."
+DESCRIPTION = (
+    "Read what was published and compare its SHA-256. With --against, read a directory instead, and say whether it "
+    "would be published as this archive."
+)
+_AGAINST = "pack this directory again, with SOURCE_DATE_EPOCH as publish takes it, and compare the tar stream"
 
 
 def take_arguments(parser: "argparse.ArgumentParser") -> None:
     """Declares what the command takes."""
     take_result(parser)
     take_member(parser)
+    parser.add_argument("--against", metavar="DIR", help=_AGAINST)
     take_output(parser)
+    take_choice(parser.add_argument_group("what of DIR goes along, as publish takes it"))
     trusted = parser.add_argument_group("what a result of others may be")
     take_checksum(trusted)
     take_trust(trusted)
@@ -46,6 +53,10 @@ def run(options: "argparse.Namespace") -> int:
     given = {"sha256": options.sha256, "limits": limits, "timeout": options.timeout}
     given |= {"members": options.member, "concurrency": options.concurrency, "memory": options.memory}
     given |= given_trust(options) | given_access(options)
+    if options.against is not None:
+        given["against"], given["mtime"] = given_tree(options, options.against)
+    elif options.patterns or options.symlinks != "inside" or options.special != "error":
+        options.refuse("what goes along is said of a directory: add --against, or see --member")
 
     def work(result: "str | PublishedResult") -> None:
         url = options.result if isinstance(result, str) else result.url
@@ -64,6 +75,9 @@ def run(options: "argparse.Namespace") -> int:
 EXAMPLES = {
     "what publish printed": "keystow verify published.yaml",
     "members that a pattern matches": "keystow verify published.yaml --member '*.json'",
+    "whether a directory is what was published, without reading that": (
+        "keystow verify published.yaml --against results"
+    ),
     "a file by its name, against a checksum from elsewhere": (
         'keystow verify s3://my-bucket/exact/results.tar --sha256 "$(sha256sum results.tar | cut -c -64)"'
     ),

@@ -831,7 +831,9 @@ def test_a_closed_stdout_that_is_not_needed(result, tmp_path):
     assert closed(">&- 2>&- <&-", "verify", result).status == 0
 
 
-@pytest.mark.parametrize("command", [["verify", "-"], ["get", "-", "d"], ["url", "-", "--expires", "1h"]])
+@pytest.mark.parametrize(
+    "command", [["verify", "-"], ["get", "-", "d"], ["url", "-", "--expires", "1h"], ["agree", "a", "-"]]
+)
 def test_a_closed_stdin(command):
     assert complaint(closed("<&-", *command), 2).startswith("standard input is closed: name the file")
 
@@ -937,7 +939,7 @@ def test_what_is_loaded_is_not_looked_through_for_garbage(small, tmp_path):
     assert run(sys.executable, "-c", code, "publish", small, f"file://{tmp_path}/k", "-q").out.endswith("\nTrue\n")
 
 
-COMMANDS = {"publish", "get", "cat", "verify", "url", "ls", "key", "policy", "ticket", "doctor"}
+COMMANDS = {"publish", "get", "cat", "verify", "agree", "url", "ls", "key", "policy", "ticket", "doctor"}
 LOADED = """
 import sys
 from keystow.command import main

@@ -12,12 +12,15 @@ from fsspec.callbacks import Callback
 from google.oauth2.credentials import Credentials as OAuth
 
 from keystow import (
+    Agreement,
     Archive,
     Checksum,
     Context,
     Delivery,
+    Difference,
     Fetched,
     Finding,
+    Group,
     Listed,
     Outcome,
     PartlyPublishedError,
@@ -31,6 +34,7 @@ from keystow import (
     Ticket,
     TicketError,
     Verified,
+    agree,
     diagnose,
     fetch,
     issue_ticket,
@@ -74,6 +78,12 @@ fetched: Fetched = fetch(result, Path("out"), verify=False)
 verified: Verified = verify("result.yaml", progress=print, concurrency=1)
 in_part: Fetched = fetch(result, "out", members=["*.csv"])
 of_members: int | None = verify(result, members=["*.csv"]).members
+agreement: Agreement = agree([result, "result.yaml", Path("r"), "s3://b/k.tar.gz"], quorum=2, differences=3, timeout=30)
+group: Group = agreement.groups[0]
+unlike: list[tuple[str, str]] = [(each.name, each.what) for each in agreement.differences]
+of_group: set[Checksum] = {each.sha256 for each in agreement.differences} | {group.sha256}
+one_of_them: Difference | None = next(iter(agreement.differences), None)
+of_directories: list[Verified] = [verify(result, against="results", mtime=0), verify(result, against=scan("results"))]
 with open_archive(result, timeout=30) as archive:
     as_it_is: Archive = archive
     entries: Mapping[str, Entry] = archive
