@@ -215,6 +215,17 @@ def source_of(
         yield source
 
 
+def unproven_source(ranges: Ranges) -> Source:
+    """An archive of which nothing is known but how it is read. Raises ``ArchiveError``."""
+
+    @contextmanager
+    def whole() -> Iterator[Hashed]:
+        pieces = (ranges(at, min(at + _PIECE, ranges.size)) for at in range(0, ranges.size, _PIECE))
+        yield Hashed(pieces, None, ranges.url)
+
+    return Source(ranges.url, whole, ranges, _index(ranges, None), proven=False)
+
+
 def _of_store(store: Store, published: PublishedResult) -> Ranges:
     versions = [published.version_id]
 
