@@ -17,6 +17,7 @@ from . import surroundings
 from .archive import CorruptArchiveError, Entry, Limits, UnsafeArchiveError
 from .archive.carrier import FOOTER
 from .archive.errors import shown
+from .archive.gzidx import gzidx
 from .archive.gzip import gunzip_ahead
 from .archive.index import TAIL, Index, Read, open_index
 from .archive.page import Member
@@ -102,6 +103,11 @@ class Source:
     def address(self) -> str | None:
         """Where a URL led in the end, without its query."""
         return self._address()
+
+    @property
+    def size(self) -> int | None:
+        """The bytes of the object, where it is read in ranges."""
+        return None if self._ranges is None else self._ranges.size
 
     @property
     def lack(self) -> str:
@@ -388,6 +394,16 @@ def _linked(index: Index, link: Member) -> Member:
     if target is None or target.entry.kind != "file":
         raise UnsafeArchiveError(f"the hard link {shown(link.entry.name)} leads to no file of the archive")
     return target
+
+
+def gzidx_of(source: Source) -> bytes:
+    """The index in the form of indexed_gzip and rapidgzip. Raises ``ResultError`` for an archive without one."""
+    if source.index is None or source.size is None:
+        why = "its result proves only all of it" if source.proven else source.lack
+        advice = "these tools make one of such an archive themselves, as they read it"
+        raise ResultError(f"of {source.url!r} no index can be written, as {why}: {advice}")
+    with source.explained():
+        return gzidx(source.size, source.index.tar_size, list(source.index.all_blocks()))
 
 
 def list_members(source: Source, choice: Choice | None = None, limits: Limits | None = None) -> Iterator[Entry]:

@@ -26,6 +26,7 @@ GROUPS = {
         "get": "fetch what was published, or some members of it, and verify it",
         "cat": "print a file of a published archive",
         "verify": "read what was published and compare its SHA-256",
+        "index": "write the index of a published archive for rapidgzip and indexed_gzip",
         "url": "print a pre-signed URL of a published archive or raw file",
     },
     "prepare": {
