@@ -2,6 +2,8 @@
 
 import json
 import os
+import sqlite3
+from contextlib import closing
 
 import indexed
 import pytest
@@ -85,6 +87,26 @@ def test_they_find_a_place_without_what_lies_before(tmp_path):
         file.import_index(str(index))
         file.seek(at)
         assert file.read(1000) == stream[at : at + 1000]
+
+
+def test_ratarmount_goes_by_it(tmp_path):
+    pytest.importorskip("ratarmountcore", reason="which keeps such an index in a database of its own")
+    from ratarmountcore.mountsource.factory import open_mount_source
+
+    path = tmp_path / "k.tar.gz"
+    path.write_bytes(indexed.archive(Tree.of(FILES)))
+    with open_mount_source(str(path), recursive=False):
+        pass  # which makes the database
+    with closing(sqlite3.connect(f"{path}.index.sqlite")) as database:
+        database.execute("DELETE FROM gzipindex")
+        database.execute("INSERT INTO gzipindex VALUES (?)", (written(path).read_bytes(),))
+        database.commit()
+    with open_mount_source(str(path), recursive=False) as mounted:
+        points = [tar_start for tar_start, _ in mounted.tarFileObject.seek_points()]
+        assert points == [*range(0, 1 << 24, 1 << 20), 1 << 24]
+        for name, content in FILES.items():
+            with mounted.open(mounted.lookup(f"/{name}")) as file:
+                assert file.read() == content
 
 
 def test_it_is_written_of_what_was_published(tmp_path):
