@@ -156,6 +156,11 @@ class Index:
             yield from self._page(number).blocks(start, stop)
             number += 1
 
+    def all_blocks(self) -> Iterator[Block]:
+        """All blocks in the order of the archive. Takes a range for each 8 MiB of pages."""
+        for number, page in self._all_pages():
+            yield from page.blocks(self._tar[number], self._tar[number + 1])
+
     def read(self, start: int, stop: int) -> Iterator[bytes]:
         """The tar stream from ``start`` up to ``stop``, block by block, each proved. One range, if it is short."""
         for run in _runs(self.blocks(start, stop)):

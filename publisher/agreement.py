@@ -22,7 +22,7 @@ from .backends.options import CustomerKey
 from .backends.sending.budget import Budget
 from .checksum import Checksum
 from .errors import ResultError, VerificationError
-from .members import Source, opened_source
+from .indexed import Source, opened_source
 from .reading import Result, admissible
 from .result import PublishedResult
 from .root import KeystowError

@@ -22,6 +22,7 @@ from .archive.index import Index, check_header
 from .archive.page import Member
 from .backends import Credentials, Store
 from .backends.options import CustomerKey
+from .checksum import Checksum
 from .errors import ResultError
 from .indexed import Source, source_of
 from .members import entries, file_of
@@ -88,8 +89,8 @@ class Archive(Mapping[str, Entry]):
     """The members of an archive by their names, each an ``Entry``: what ``open_archive`` gives.
 
     It is used in a ``with``, or until ``close``. ``len`` is known at once, a name is looked up by a range at most, and
-    to list them takes few. ``verified`` says whether a published digest proves what is read. It may be used from
-    several threads, which wait for each other.
+    to list them takes few. ``verified`` says whether a published digest proves what is read; ``index_sha256`` is the
+    digest of the archive's index. It may be used from several threads, which wait for each other.
 
     Methods raise ``VerificationError`` for what is not what was published, or was replaced meanwhile; otherwise
     ``ArchiveError`` for what is damaged, and ``StoreError``.
@@ -103,6 +104,7 @@ class Archive(Mapping[str, Entry]):
         self._lock = threading.RLock()
         self._held: deque[tuple[int, bytes]] = deque()
         self.verified = source.proven
+        self.index_sha256 = Checksum(index.sha256)
 
     def __len__(self) -> int:
         return self._index.members

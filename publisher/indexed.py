@@ -40,6 +40,8 @@ from .trust import Trust, is_url
 if TYPE_CHECKING:
     from .download import Download
 
+_PIECE = 1 << 20
+
 
 class Ranges:
     """An object of ``size`` bytes that is read in ranges, its end first."""
@@ -89,6 +91,11 @@ class Source:
     def address(self) -> str | None:
         """Where a URL led in the end, without its query."""
         return self._address()
+
+    @property
+    def size(self) -> int | None:
+        """The bytes of the object, where it is read in ranges."""
+        return None if self._ranges is None else self._ranges.size
 
     @property
     def lack(self) -> str:
@@ -200,6 +207,17 @@ def source_of(
     expected = Checksum(sha256) if verify and sha256 is not None else None
     with opened_source(result, store, trust, access, expected=expected, verify=verify) as source:
         yield source
+
+
+def unproven_source(ranges: Ranges) -> Source:
+    """An archive of which nothing is known but how it is read. Raises ``ArchiveError``."""
+
+    @contextmanager
+    def whole() -> Iterator[Hashed]:
+        pieces = (ranges(at, min(at + _PIECE, ranges.size)) for at in range(0, ranges.size, _PIECE))
+        yield Hashed(pieces, None, ranges.url)
+
+    return Source(ranges.url, whole, ranges, _index(ranges, None), proven=False)
 
 
 def _of_store(store: Store, published: PublishedResult) -> Ranges:

@@ -8,12 +8,13 @@ from itertools import tee
 
 from .archive import Entry, Limits, UnsafeArchiveError
 from .archive.errors import shown
+from .archive.gzidx import gzidx
 from .archive.gzip import gunzip_ahead
 from .archive.index import Index
 from .archive.page import Member
 from .archive.selection import Choice
 from .archive.untar import untar
-from .errors import MemberError, MemberIsDirectoryError, MemberNotFoundError
+from .errors import MemberError, MemberIsDirectoryError, MemberNotFoundError, ResultError
 from .indexed import Source
 from .reading import check_limit, explained
 
@@ -115,6 +116,16 @@ def _linked(index: Index, link: Member) -> Member:
     if target is None or target.entry.kind != "file":
         raise UnsafeArchiveError(f"the hard link {shown(link.entry.name)} leads to no file of the archive")
     return target
+
+
+def gzidx_of(source: Source) -> bytes:
+    """The index in the form of indexed_gzip and rapidgzip. Raises ``ResultError`` for an archive without one."""
+    if source.index is None or source.size is None:
+        why = "its result proves only all of it" if source.proven else source.lack
+        advice = "these tools make one of such an archive themselves, as they read it"
+        raise ResultError(f"of {source.url!r} no index can be written, as {why}: {advice}")
+    with source.explained():
+        return gzidx(source.size, source.index.tar_size, list(source.index.all_blocks()))
 
 
 def list_members(source: Source, choice: Choice | None = None, limits: Limits | None = None) -> Iterator[Entry]:

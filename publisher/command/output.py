@@ -61,7 +61,7 @@ class Printed:
         self._form, self._path = form, path
         self._texts: list[str] = []
         if path is not None:
-            _check_path(path)
+            check_file("--result", path)
 
     def add(self, result: "PublishedResult") -> None:
         """``result`` is there, too. If it cannot be written to the file, it is printed after all."""
@@ -74,32 +74,38 @@ class Printed:
                 text = f"{escaped(result.key)}\n"
             print(text, end="")
             return
-        from keystow.backends.file import FileStore
-
-        directory, name = os.path.split(os.path.realpath(self._path))
         try:
-            FileStore(directory).write(name, [text.encode("utf-8", "surrogateescape") for text in self._texts])
+            write_file(self._path, [text.encode("utf-8", "surrogateescape") for text in self._texts])
         except BaseException:
             print(text, end="", file=sys.stderr if sys.stdout.name == os.devnull else sys.stdout)
             raise
 
 
-def _check_path(path: str) -> None:
+def write_file(path: str, pieces: "Iterable[bytes]") -> None:
+    """Puts ``pieces`` into the file at ``path``, which is whole at any time."""
+    from keystow.backends.file import FileStore
+
+    directory, name = os.path.split(os.path.realpath(path))
+    FileStore(directory).write(name, pieces)
+
+
+def check_file(option: str, path: str) -> None:
+    """Raises ``SpecError`` for a ``path`` behind ``option`` where there can be no file."""
     from keystow.backends import NotFoundError, StoreError
     from keystow.backends.file import FileStore
     from keystow.errors import SpecError
 
     directory, name = os.path.split(os.path.realpath(path))
     if not path or path.endswith("/") or os.path.isdir(path) or (os.path.exists(path) and not os.path.isfile(path)):
-        raise SpecError(f"--result {path!r} is no file: name one")
+        raise SpecError(f"{option} {path!r} is no file: name one")
     if not os.path.isdir(directory) or not os.access(directory, os.W_OK):
-        raise SpecError(f"--result {path!r}: no file can be made in {directory!r}: name one elsewhere")
+        raise SpecError(f"{option} {path!r}: no file can be made in {directory!r}: name one elsewhere")
     try:
         FileStore(directory).stat(name)
     except NotFoundError:
         return
     except StoreError as error:
-        raise SpecError(f"--result {path!r}: {error}") from None
+        raise SpecError(f"{option} {path!r}: {error}") from None
 
 
 def _target(printed: int) -> str:

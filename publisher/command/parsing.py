@@ -27,6 +27,7 @@ GROUPS = {
         "cat": "print a file of a published archive",
         "verify": "read what was published and compare its SHA-256",
         "agree": "compare what several executions published, without reading it",
+        "index": "write the index of a published archive for rapidgzip and indexed_gzip",
         "url": "print a pre-signed URL of a published archive or raw file",
     },
     "prepare": {

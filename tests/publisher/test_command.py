@@ -785,6 +785,7 @@ def test_what_has_no_url(result, status, advice):
         ),
         (["get", "--help"], ["RESULT|URL", "DIRECTORY", "stdin"]),
         (["verify", "--help"], ["RESULT", "SHA-256"]),
+        (["index", "--help"], ["RESULT|URL|ARCHIVE", "--gzidx", "rapidgzip"]),
         (["url", "--help"], ["--expires", "--no-pin-version", "s3:GetObjectVersion"]),
         (["ls", "--help"], ["DESTINATION", "--since", "--until", "--label", "--timezone", "--output"]),
         (["key", "--help"], ["TEMPLATE", "--label", "--at"]),
@@ -800,7 +801,8 @@ def test_help(arguments, words):
 
 
 @pytest.mark.parametrize(
-    "command", ["publish", "publish-many", "get", "verify", "url", "ls", "key", "policy", "ticket", "doctor", "help"]
+    "command",
+    ["publish", "publish-many", "get", "verify", "index", "url", "ls", "key", "policy", "ticket", "doctor", "help"],
 )
 def test_every_option_has_a_word_of_help(command):
     options = keystow(command, "--help", COLUMNS="200").out.partition("\noptions:\n")[2].partition("\nexamples:\n")[0]
@@ -939,7 +941,7 @@ def test_what_is_loaded_is_not_looked_through_for_garbage(small, tmp_path):
     assert run(sys.executable, "-c", code, "publish", small, f"file://{tmp_path}/k", "-q").out.endswith("\nTrue\n")
 
 
-COMMANDS = {"publish", "get", "cat", "verify", "agree", "url", "ls", "key", "policy", "ticket", "doctor"}
+COMMANDS = {"publish", "get", "cat", "verify", "agree", "index", "url", "ls", "key", "policy", "ticket", "doctor"}
 LOADED = """
 import sys
 from keystow.command import main
