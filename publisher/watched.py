@@ -5,6 +5,7 @@ A timeout of a socket runs anew with each byte, so another thread looks at the c
 
 import contextlib
 import http.client
+import itertools
 import socket
 import ssl
 import threading
@@ -14,6 +15,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
+from .backends.sending.heads import WholeLines, is_interim
 from .backends.sending.limits import LEAST
 
 
@@ -89,9 +91,23 @@ class Watch:
                 self._line.shutdown(socket.SHUT_RDWR)
 
 
+class _Answer(http.client.HTTPResponse):
+    """An answer whose head is whole and the final one, or an error."""
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:  # noqa: ANN401  as http.client has it
+        super().__init__(*arguments, **named)
+        self.fp = WholeLines(self.fp.detach())
+        self._interim = itertools.count()
+
+    def _read_status(self) -> tuple[str, int, str]:
+        version, status, reason = super()._read_status()  # type: ignore[misc]  # after 100, it reads another one
+        return version, http.client.CONTINUE if is_interim(status, next(self._interim)) else status, reason
+
+
 class _Heard(http.client.HTTPConnection):
     """A connection whose answer is read even if not all of the request was taken."""
 
+    response_class = _Answer
     watch: Watch
     _tunnel_host: str | None
 

@@ -23,12 +23,13 @@ class Asked(NamedTuple):
 class Lie(NamedTuple):
     """One answer. The length of a ``body`` of bytes is announced, unless the headers announce another.
 
-    A body of pieces is sent as it is, and ends with the connection.
+    A body of pieces is sent as it is, and ends with the connection. If there are ``raw`` bytes, nothing else is sent.
     """
 
     status: int = 200
     headers: Mapping[str, str] = {}
     body: bytes | Iterable[bytes] = b""
+    raw: bytes | None = None
 
 
 class Liar(Loopback):
@@ -67,6 +68,9 @@ class _Lying(QuietHandler):
             self._lie(self.server.answer(self.server.asked[-1]))
 
     def _lie(self, lie: Lie) -> None:
+        if lie.raw is not None:
+            self.wfile.write(lie.raw)
+            return
         announced = {name.lower() for name in lie.headers}
         self.send_response_only(lie.status)
         for name, value in lie.headers.items():

@@ -11,6 +11,7 @@ import functools
 import hashlib
 import http.client
 import io
+import itertools
 import logging
 import os
 import re
@@ -22,13 +23,14 @@ from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from types import SimpleNamespace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from keystow.backends.answers import MOST
 from keystow.backends.errors import CredentialsError, StoreUnavailableError, raise_alone
 from keystow.backends.sending.continuing import begun
 from keystow.backends.sending.forks import Alive, tell_in_children
+from keystow.backends.sending.heads import WholeLines, is_interim
 from keystow.backends.sending.in_flight import in_thread
 from keystow.backends.sending.limits import CONNECT
 from keystow.backends.sending.lines import LEAST, Line
@@ -47,8 +49,41 @@ _ROOM = 1 << 14
 _LONGEST_LINE = 1 << 16
 _MOST_HEADERS = 100
 """Both as ``http.client`` has them."""
-_CONTINUE = 100
 _STATUS = re.compile(r"HTTP/1\.([0-9]) +([1-9][0-9]{2})(?:\s|$)")
+
+
+class _Source(io.RawIOBase):
+    """What a connection brings, until it ``is_over``: from then on, there is nothing yet."""
+
+    is_over = False
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
+
+    def readable(self) -> bool:
+        """It is."""
+        return True
+
+    def readinto(self, room: Any) -> int | None:
+        """The bytes that were put into ``room``, 0 at the end."""
+        return None if self.is_over else self._connection.recv_into(room)
+
+
+class _Stream(WholeLines):
+    """One answer; ``has_more`` says, once it is closed, that something came behind it."""
+
+    has_more = False
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._source = _Source(connection)
+        super().__init__(self._source, _ROOM)
+
+    def close(self) -> None:
+        """Reads no more."""
+        if not self.closed:
+            self._source.is_over = True
+            self.has_more = bool(self.peek())
+        super().close()
 
 
 class _Response(http.client.HTTPResponse):
@@ -58,16 +93,18 @@ class _Response(http.client.HTTPResponse):
     """The headers, with names in lower case."""
 
     def __init__(self, connection: socket.socket, method: str) -> None:
-        roomy = partial(connection.makefile, buffering=_ROOM)
-        super().__init__(SimpleNamespace(makefile=roomy), method=method)  # type: ignore[arg-type]  # it asks no more
+        self.stream = _Stream(connection)
+        made = SimpleNamespace(makefile=lambda _: self.stream)
+        super().__init__(made, method=method)  # type: ignore[arg-type]  # it asks no more
 
     def begin(self) -> None:
         """Reads the head (RFC 9112, sections 4 and 6). Raises ``HTTPException`` for what is none."""
-        status = _CONTINUE
-        while status == _CONTINUE:
+        for before in itertools.count():
             first, *lines = _head(self.fp)
             version, status = _status(first)
-            self.said = _headers(lines)
+            if not is_interim(status, before):
+                break
+        self.said = _headers(lines)
         self.code = self.status = status
         self.version = version
         self.headers = self.msg = self.said  # type: ignore[assignment]  # of which it only asks for names in lower case
@@ -75,7 +112,7 @@ class _Response(http.client.HTTPResponse):
         self.chunk_left = None
         length = self.said.get("content-length", "")
         self.length = int(length) if length.isascii() and length.isdecimal() and not self.chunked else None
-        if status < 200 or status in {204, 304} or self._method == "HEAD":  # type: ignore[attr-defined]
+        if status in {204, 304} or self._method == "HEAD":  # type: ignore[attr-defined]
             self.length = 0
         self.will_close = self._check_close() or (self.length is None and not self.chunked)  # type: ignore[attr-defined]
 
@@ -86,8 +123,6 @@ def _head(stream: io.BufferedReader) -> list[str]:
     end = came.find(b"\n\r\n") + 1
     is_there = end and b"\n\n" not in came[:end]
     head = stream.read(end + 2)[:end] if is_there else b"".join(_one_by_one(stream))
-    if not head:
-        raise http.client.RemoteDisconnected("Remote end closed connection without response")
     return head.decode("latin-1").removesuffix("\n").split("\n")
 
 
@@ -96,7 +131,7 @@ def _one_by_one(stream: io.BufferedReader) -> Iterator[bytes]:
         line = stream.readline(_LONGEST_LINE + 1)
         if len(line) > _LONGEST_LINE:
             raise http.client.LineTooLong("header line")
-        if line in {b"\r\n", b"\n", b""}:
+        if line in {b"\r\n", b"\n"}:
             return
         yield line
 
@@ -141,7 +176,6 @@ class _Exchange:
             line.ends(partial(_shut, connection))
             self._took_all = self._sent(asked)
             self.response.begin()
-            line.check()  # a head that was cut short may look like a whole one
         except BaseException:
             self.response.close()
             connection.close()
@@ -209,7 +243,7 @@ class _Exchange:
         self._line.rests()
         is_over = self.response.isclosed()
         self.response.close()
-        if is_over and self._took_all and not self.response.will_close:
+        if is_over and self._took_all and not self.response.will_close and not self.response.stream.has_more:
             return True
         self.connection.close()
         return False

@@ -25,7 +25,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tls import secured
 
-from keystow.backends import AccessDeniedError, CredentialsError, StoreError, StoreUnavailableError, open_store
+from keystow.backends import (
+    AccessDeniedError,
+    CredentialsError,
+    StoreError,
+    StoreUnavailableError,
+    UnknownOutcomeError,
+    open_store,
+)
 from keystow.backends.options import ObjectOptions
 from keystow.backends.s3.bucket import Bucket
 from keystow.backends.s3.failures import proxy_variable
@@ -649,3 +656,94 @@ def test_an_answer_is_read_however_its_head_comes(end, size):
 
     with Server(answer) as server, requests_to(server.url) as requests:
         assert requests.asked(Request("get_object", "key"), lambda found: b"".join(found.content)) == body
+
+
+def test_a_head_that_was_cut_short_is_none_wherever_it_was_cut(monkeypatch):
+    """A version that lacks its end looks like one, and so do a length and a status."""
+    monkeypatch.setattr(repeating, "PAUSES", (0.0,))
+    head = b'HTTP/1.1 200 OK\r\nContent-Length: 1234\r\nETag: "e"\r\nx-amz-version-id: L4kqdtlcpXroDTDmJ\r\n\r\n'
+    answers = []
+
+    def answer(handler):
+        sent = answers.pop()
+        handler.close_connection = sent != head
+        handler.wfile.write(sent)
+
+    with Server(answer) as server, requests_to(server.url) as requests:
+        for end in range(len(head)):
+            answers[:] = [head, head[:end]]
+            found = requests.asked(HEAD)
+            assert (found.size, found.etag, found.version_id) == (1234, '"e"', "L4kqdtlcpXroDTDmJ"), head[:end]
+            assert not answers
+
+
+def test_a_write_whose_answer_broke_off_has_no_version(monkeypatch):
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "id")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    monkeypatch.setattr(repeating, "PAUSES", ())
+
+    def answer(handler):
+        handler.rfile.read(int(handler.headers.get("Content-Length", 0)))
+        handler.wfile.write(b'HTTP/1.1 200 OK\r\nETag: "e"\r\nx-amz-version-id: L4kq')
+        handler.close_connection = True
+
+    with (
+        Server(answer) as server,
+        contextlib.closing(open_store("s3://bucket", endpoint=server.url)) as store,
+        pytest.raises(UnknownOutcomeError),
+    ):
+        store.write("key", [b"x"], if_absent=True)
+
+
+# -- what comes before an answer, and behind it
+
+
+@pytest.mark.parametrize("pause", [0.0, 0.05], ids=["at once", "later"])
+@pytest.mark.parametrize("interim", ["102 Processing", "103 Early Hints", "199 Whatever"])
+def test_the_answer_is_the_one_after_those_that_come_before_it(interim, pause):
+    def answer(handler):
+        key = handler.path.rpartition("/")[2]
+        handler.wfile.write(f"HTTP/1.1 {interim}\r\nETag: none\r\nContent-Length: 9\r\n\r\n".encode())
+        time.sleep(pause)
+        handler.wfile.write(f"HTTP/1.1 200 OK\r\nETag: {key}\r\nContent-Length: 0\r\n\r\n".encode())
+
+    with Server(answer) as server, requests_to(server.url) as requests:
+        assert [requests.asked(Request("head_object", key)).etag for key in "abc"] == ["a", "b", "c"]
+        assert len(server.connections) == 1
+
+
+@pytest.mark.parametrize("times", [1, 1000])
+def test_another_protocol_or_answers_without_end_are_none(monkeypatch, times):
+    monkeypatch.setattr(repeating, "PAUSES", ())
+    interim = b"HTTP/1.1 101 Switching Protocols\r\n\r\n" if times == 1 else b"HTTP/1.1 103 Early Hints\r\n\r\n"
+    final = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nETag: e\r\n\r\n"
+
+    def answer(handler):
+        with contextlib.suppress(OSError):
+            handler.wfile.write((interim * times if len(server.connections) == 1 else b"") + final)
+
+    with Server(answer) as server, requests_to(server.url) as requests:
+        with pytest.raises(StoreUnavailableError):
+            requests.asked(HEAD)
+        assert requests.asked(HEAD).etag == "e"
+        assert len(server.connections) == 2
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 200 OK\r\nETag: e\r\nContent-Length: 2\r\n\r\nok",
+        b"HTTP/1.1 200 OK\r\nETag: e\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
+        b"HTTP/1.1 204 No Content\r\nETag: e\r\n\r\n",
+    ],
+    ids=["a length", "chunked", "no content"],
+)
+@pytest.mark.parametrize("more", [b"", b"\r\n", b"HTTP/1.1 200 OK\r\nETag: f\r\nContent-Length: 0\r\n\r\n"])
+def test_a_connection_on_which_more_came_than_the_answer_is_not_used_again(answer, more):
+    with (
+        Server(lambda handler: handler.wfile.write(answer + more)) as server,
+        requests_to(server.url) as requests,
+    ):
+        for _ in range(2):
+            requests.asked(Request("delete_object", "key"))
+        assert len(server.connections) == (2 if more else 1)

@@ -86,6 +86,39 @@ def test_the_content(liar):
 
 
 # ---------------------------------------------------------------------------------------------------
+# Heads
+
+
+def test_a_head_that_was_cut_short_is_none_wherever_it_was_cut(liar):
+    head = b'HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nETag: "e"\r\nContent-Length: 256\r\n\r\n'
+    answers = []
+    server = liar(lambda _: Lie(raw=answers.pop()))
+    for end in range(len(head)):
+        answers[:] = [head + CONTENT[:256], head[:end]]
+        assert content(url(server)) == CONTENT[:256], head[:end]
+        assert not answers
+
+
+def test_a_chunk_whose_size_was_cut_short_is_not_the_last(liar):
+    head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+    server = liar(Lie(raw=head + b"0005\r\nhello\r\n0"))
+    assert "the connection ended before the answer did" in refused(url(server), StoreUnavailableError)
+
+
+@pytest.mark.parametrize("status", [100, 102, 103])
+def test_the_answer_is_the_one_after_those_that_come_before_it(liar, status):
+    interim = b"HTTP/1.1 %d Early\r\nContent-Length: 9\r\n\r\n" % status
+    final = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+    assert content(url(liar(Lie(raw=2 * interim + final)))) == b"ok"
+    assert "no answer comes" in refused(url(liar(Lie(raw=1000 * interim + final))), StoreUnavailableError)
+
+
+def test_another_protocol_is_no_answer(liar):
+    lie = Lie(raw=b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: h2c\r\n\r\n")
+    assert "no answer comes after status 101" in refused(url(liar(lie)), StoreUnavailableError)
+
+
+# ---------------------------------------------------------------------------------------------------
 # Redirects
 
 

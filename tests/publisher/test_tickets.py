@@ -515,6 +515,8 @@ def test_servers_that_are_not_allowed_are_not_called(liar, monkeypatch):
         (Lie(418), StoreError),
         (Lie(412), AlreadyExistsError),
         (Lie(409, body=b"<Error><Code>BlobAlreadyExists</Code></Error>"), AlreadyExistsError),
+        (Lie(raw=b'HTTP/1.1 200 OK\r\nETag: "e"\r\nx-amz-version-id: L4kq'), UnknownOutcomeError),
+        (Lie(raw=b'HTTP/1.1 103 \r\n\r\nHTTP/1.1 200 OK\r\nETag: "e"\r\nContent-Length: 0\r\n\r\n'), None),
     ],
 )
 def test_any_answer_is_one_of_the_errors_or_none(liar, lie, error):
