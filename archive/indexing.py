@@ -6,6 +6,7 @@ follows from what is in them, so the same archive gives the same index. The form
 """
 
 import hashlib
+import struct
 from collections import deque
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -46,11 +47,14 @@ class _Block(NamedTuple):
     sha256: bytes
 
 
+_BLOCK = struct.Struct("<II32s")
+
+
 class IndexWriter:
     """Makes the index of one archive. Members are told in order, blocks too, and either may be ahead of the other.
 
     ``level`` is gzip's. ``mtime`` (seconds since 1970) stands in for the time of every entry, as it does in ``tar``.
-    What is held are the blocks whose members are not known yet, some 200 bytes for each block that a file has, and the
+    What is held are the blocks whose members are not known yet, 40 bytes for each block that a file has, and the
     compressed pages.
     """
 
@@ -58,7 +62,7 @@ class IndexWriter:
         self._level, self._mtime = level, mtime
         self._at = self._settled = 0
         self._members: deque[_Member] = deque()
-        self._blocks: deque[_Block] = deque()
+        self._blocks = bytearray()
         self._last = b""
         self._sorted = True
         self._page = _Page(0)
@@ -79,7 +83,7 @@ class IndexWriter:
 
     def block(self, compressed: int, size: int, sha256: bytes) -> None:
         """Tells of the next block: its bytes as they lie in the archive, those of content, the digest of the former."""
-        self._blocks.append(_Block(compressed, size, sha256))
+        self._blocks += _BLOCK.pack(compressed, size, sha256)
         self._settle(self._at)
 
     def finish(self, data: int, tar_sha256: str) -> Indexed:
@@ -120,8 +124,11 @@ class IndexWriter:
 
     def _settle(self, known: int | None) -> None:
         """Puts blocks into pages: those in which no member begins that is not told, up to ``known`` bytes of tar."""
-        while self._blocks and (known is None or self._settled + self._blocks[0].size <= known):
-            block = self._blocks.popleft()
+        while self._blocks:
+            block = _Block._make(_BLOCK.unpack_from(self._blocks))
+            if known is not None and self._settled + block.size > known:
+                return
+            del self._blocks[: _BLOCK.size]
             self._settled += block.size
             self._page.blocks.append(block)
             while self._members and self._members[0].at < self._settled:

@@ -1,6 +1,7 @@
 """What is told to the writer of an index is what its reader finds, by few ranges, in whatever order it was told."""
 
 import hashlib
+import tracemalloc
 import zlib
 from dataclasses import replace
 from unittest import mock
@@ -313,5 +314,20 @@ def test_a_page_is_made_before_the_end():
         writer.member(Entry(f"{number:09}", "file", 1000), header, 0)
         writer.block(1000, 1536, bytes(32))
     assert len(writer._pages.pieces) == 10
-    assert len(writer._page.members) + len(writer._members) + len(writer._blocks) < 1000
+    assert len(writer._page.members) + len(writer._members) + len(writer._page.blocks) < 1000
+    assert not writer._blocks
     assert sum(map(len, writer._pages.pieces)) < MIB
+
+
+def test_of_the_blocks_of_a_large_file_little_is_held():
+    """They are told before its CRC-32 is."""
+    writer = IndexWriter(2)
+    digests = [hashlib.sha256(b"%d" % number).digest() for number in range(20_000)]
+    tracemalloc.start()
+    try:
+        for digest in digests:
+            writer.block((1 << 21) - digest[0], MIB, bytes(bytearray(digest)))
+        held = tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
+    assert held < 50 * len(digests)
