@@ -48,9 +48,16 @@ def unpacked(data: bytes, what: str) -> "Fields":
     if not ended or len(text) > _MOST_TEXT:
         raise CorruptArchiveError(f"the {what} of the archive's index is cut short, or too long")
     try:
-        return Fields(json.loads(text.decode("ascii")), what)
+        return Fields(json.loads(text.decode("ascii"), object_pairs_hook=_object), what)
     except (ValueError, RecursionError):
         raise CorruptArchiveError(f"the {what} of the archive's index is no JSON that could be read") from None
+
+
+def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("a key stands twice in an object")
+    return found
 
 
 class Fields:

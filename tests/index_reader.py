@@ -32,7 +32,12 @@ def opened(payload, digest):
     inflater = zlib.decompressobj(-15)
     text = inflater.decompress(payload, 1 << 23)
     need(inflater.eof and not inflater.unused_data)
-    return json.loads(text.decode("ascii"))
+    return json.loads(text.decode("ascii"), object_pairs_hook=each_once)
+
+
+def each_once(pairs):
+    need(len(dict(pairs)) == len(pairs))
+    return dict(pairs)
 
 
 def digests(text, count):
@@ -56,8 +61,8 @@ class Archive:
         self.data = list(accumulate(pages["compressed"], initial=10))
         self.tar = list(accumulate(pages["size"], initial=0))
         self.first, self.counts = pages["first"], pages["members"]
-        need(self.pages[-1] == size - 74 - length and self.data[-1] + 10 == root["data"])
-        need(self.tar[-1] == self.tar_size and sum(self.counts) == root["members"])
+        need((self.pages[-1], self.data[-1] + 10) == (size - 74 - length, root["data"]))
+        need((self.tar[-1], sum(self.counts)) == (self.tar_size, root["members"]))
 
     def page(self, number):
         """Section 6: blocks as (start, stop, start in tar, stop in tar, digest), and members as dicts."""

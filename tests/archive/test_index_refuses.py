@@ -2,6 +2,7 @@
 
 import copy
 import hashlib
+import json
 import random
 import struct
 import tracemalloc
@@ -10,6 +11,7 @@ from contextlib import suppress
 from dataclasses import replace
 from unittest import mock
 
+import index_reader
 import pytest
 from forged import deflated, forged, joined, parts, with_pages
 from hypothesis import given, settings
@@ -254,6 +256,23 @@ def test_json_that_is_none(text):
     made = joined(DATA, with_pages(ROOT_OF, payloads), payloads)
     with pytest.raises(CorruptArchiveError):
         list(open_index(Ranges(made), len(made)))
+
+
+@pytest.mark.parametrize("key", ["name", "before", "compressed", "data", "first", "sha256"])
+def test_a_key_that_stands_twice(key):
+    """Which of both counts would depend on the reader."""
+
+    def twice(value):
+        text = json.dumps(value).encode()
+        return text.replace(b'"%s":' % key.encode(), b'"%s": 0, "%s":' % (key.encode(), key.encode()), 1)
+
+    payloads = [deflated(twice(page)) for page in PAGES]
+    made = joined(DATA, twice(with_pages(ROOT_OF, payloads)), payloads)
+    with pytest.raises(CorruptArchiveError, match="no JSON that"):
+        list(open_index(Ranges(made), len(made)))
+    with pytest.raises(ValueError, match=r"docs/format.md"):
+        other = index_reader.Archive(Ranges(made), len(made))
+        [other.page(number) for number in range(len(PAGES))]
 
 
 @pytest.mark.slow
