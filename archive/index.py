@@ -15,7 +15,7 @@ from isal import isal_zlib
 from .carrier import FOOTER, PAGE, ROOT, Place, find_index, payload
 from .columns import DIGEST, unpacked
 from .errors import CorruptArchiveError, shown
-from .indexing import HEADER, RECORD, TRAILER, padded, sort_key
+from .indexing import HEADER, MOST_IN_PAGE, RECORD, TRAILER, padded, sort_key
 from .page import Block, Member, Page, check_digest, checked_keys, inflate, unsorted
 from .selection import Decided, Selection
 from .tree import Entry
@@ -90,8 +90,8 @@ class Index:
         compressed = pages.numbers("compressed", count, least=1)
         sizes = pages.numbers("size", count, least=1)
         self._digests = pages.digests("sha256", count)
-        self._blocks = pages.numbers("blocks", count, least=1)
-        self._members = pages.numbers("members", count)
+        self._blocks = pages.numbers("blocks", count, MOST_IN_PAGE, least=1)
+        self._members = pages.numbers("members", count, MOST_IN_PAGE)
         self._first = pages.texts("first", count)
         self._pages = list(accumulate(lengths, initial=data))
         self._data = list(accumulate(compressed, initial=HEADER))

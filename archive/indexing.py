@@ -19,6 +19,8 @@ from .tree import Entry
 HEADER, TRAILER = 10, 10
 """The bytes of the data's gzip member before the first block and behind the last."""
 RECORD = 512
+MOST_IN_PAGE = 4096
+"""The most members, and the most blocks, of a page: more than one has that is full once a block of tiny files is in."""
 _MOST_MEMBERS = 2000
 _MOST_BLOCKS = 1000
 _MOST_TEXT = 1 << 17

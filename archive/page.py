@@ -81,6 +81,7 @@ class Page:
             or self._tar[-1] != tar[1]
             or (before if not count or not tar[0] else self.at[0] % RECORD)
             or (count and self.at[count - 1] >= tar[1])
+            or (not is_sorted and len(set(self.names)) < count)
             or any(size for kind, size in zip(self._kinds, self._sizes, strict=True) if kind != "0")
         ):
             raise CorruptArchiveError("a page of the archive's index does not agree with itself, or with the root")

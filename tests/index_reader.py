@@ -61,6 +61,7 @@ class Archive:
         self.data = list(accumulate(pages["compressed"], initial=10))
         self.tar = list(accumulate(pages["size"], initial=0))
         self.first, self.counts = pages["first"], pages["members"]
+        need(max([*self.counts, *pages["blocks"]]) <= 4096)
         need((self.pages[-1], self.data[-1] + 10) == (size - 74 - length, root["data"]))
         need((self.tar[-1], sum(self.counts)) == (self.tar_size, root["members"]))
 
@@ -81,7 +82,7 @@ class Archive:
             at = member["content_at"] + -(-member["size"] // 512) * 512
             need(at + 1024 <= self.tar_size)
             found.append(member)
-        need(len(found) == self.counts[number])
+        need(len({member["name"] for member in found}) == len(found) == self.counts[number])
         return list(zip(data, data[1:], tar, tar[1:], shas, strict=False)), found
 
     def find(self, name):
