@@ -23,8 +23,11 @@ _MOST_TEXT = 1 << 23
 
 
 def packed(value: Mapping[str, object], level: int) -> bytes:
-    """``value`` as JSON in ASCII, deflated."""
-    return deflated(json.dumps(value, separators=(",", ":")).encode("ascii"), level)
+    """``value`` as JSON in ASCII, deflated. Raises ``OverflowError`` if that is longer than ``unpacked`` takes."""
+    text = json.dumps(value, separators=(",", ":")).encode("ascii")
+    if len(text) > _MOST_TEXT:
+        raise OverflowError(f"{len(text)} bytes of JSON are more than an index can have in one place")
+    return deflated(text, level)
 
 
 def text_of(digests: bytes | bytearray) -> str:

@@ -136,9 +136,15 @@ def checked_keys(names: Sequence[str], is_sorted: bool) -> list[bytes]:
         if name_of(written) != name:
             raise UnsafeArchiveError(f"the archive's index holds the name {shown(name)}, and no member is named so")
         keys.append(written.replace(b"/", b"\0"))
-    if is_sorted and any(not before < behind for before, behind in pairwise(keys)):
-        raise unsorted()
+    if is_sorted:
+        check_order(keys)
     return keys
+
+
+def check_order(keys: Sequence[bytes]) -> None:
+    """Raises ``CorruptArchiveError`` unless each key is less than the next one."""
+    if any(not before < behind for before, behind in pairwise(keys)):
+        raise unsorted()
 
 
 def unsorted() -> CorruptArchiveError:

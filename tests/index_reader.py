@@ -82,6 +82,8 @@ class Archive:
             at = member["content_at"] + -(-member["size"] // 512) * 512
             need(at + 1024 <= self.tar_size)
             found.append(member)
+        need(bool(self.first[number]) == bool(found))
+        need(not found or found[0]["name"].startswith(self.first[number]))
         need(len({member["name"] for member in found}) == len(found) == self.counts[number])
         return list(zip(data, data[1:], tar, tar[1:], shas, strict=False)), found
 

@@ -356,9 +356,9 @@ def test_members_that_are_said_to_be_sorted():
     made = forged(data, root | {"sorted": True}, pages)
     with pytest.raises(CorruptArchiveError, match="and they are not"):
         list(open_index(Ranges(made), len(made)))
-    twice = Tree((ENTRIES[1], ENTRIES[1]), TREE.read)
-    data, root, pages = parts(archive(twice))
-    made = forged(data, root | {"sorted": True}, pages)
+    data, root, pages = parts(archive(Tree(ENTRIES[1:3], TREE.read)))
+    pages[0]["members"]["name"] = [ENTRIES[1].name] * 2
+    made = forged(data, root, pages)
     with pytest.raises(CorruptArchiveError, match="and they are not"):
         open_index(Ranges(made), len(made)).find(ENTRIES[1].name)
 
@@ -414,6 +414,17 @@ def test_a_name_that_is_there_twice():
         list(index)
     with pytest.raises(ValueError, match=r"docs/format.md"):
         index_reader.Archive(Ranges(made), len(made)).page(0)
+
+
+@pytest.mark.parametrize("first", ["", "x", PAGES[1]["members"]["name"][0] + "0", "d0", "\ud800"])
+def test_a_page_that_begins_otherwise_than_the_root_says(first):
+    """The one before it ends with a name that ``d0`` is not behind."""
+    root = copy.deepcopy(ROOT_OF)
+    assert root["pages"]["first"][:2] == ["d", "d0/1"]
+    root["pages"]["first"][1] = first
+    made = forged(DATA, root, PAGES)
+    with pytest.raises(CorruptArchiveError):
+        list(open_index(Ranges(made), len(made)))
 
 
 def test_pages_whose_members_leave_a_gap():
