@@ -14,6 +14,8 @@ _FOOTER = b"F"
 _FORMAT = b"keystow\x01"
 _MOST = (1 << 14) - 4
 """The longest payload of one member: busybox reads no extra field of more than 32 KiB."""
+MOST_CARRIED = 1 << 23
+"""The bytes of the longest page or root, with its framing."""
 _HEAD = struct.Struct("<10sHccH")
 _BEGIN = b"\x1f\x8b\x08\x04\x00\x00\x00\x00\x00\xff"
 _END = b"\x03\x00" + bytes(8)

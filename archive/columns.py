@@ -23,8 +23,11 @@ _MOST_TEXT = 1 << 23
 
 
 def packed(value: Mapping[str, object], level: int) -> bytes:
-    """``value`` as JSON in ASCII, deflated."""
-    return deflated(json.dumps(value, separators=(",", ":")).encode("ascii"), level)
+    """``value`` as JSON in ASCII, deflated. Raises ``OverflowError`` if that is longer than ``unpacked`` takes."""
+    text = json.dumps(value, separators=(",", ":")).encode("ascii")
+    if len(text) > _MOST_TEXT:
+        raise OverflowError(f"{len(text)} bytes of JSON are more than an index can have in one place")
+    return deflated(text, level)
 
 
 def text_of(digests: bytes | bytearray) -> str:
@@ -48,9 +51,16 @@ def unpacked(data: bytes, what: str) -> "Fields":
     if not ended or len(text) > _MOST_TEXT:
         raise CorruptArchiveError(f"the {what} of the archive's index is cut short, or too long")
     try:
-        return Fields(json.loads(text.decode("ascii")), what)
+        return Fields(json.loads(text.decode("ascii"), object_pairs_hook=_object), what)
     except (ValueError, RecursionError):
         raise CorruptArchiveError(f"the {what} of the archive's index is no JSON that could be read") from None
+
+
+def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("a key stands twice in an object")
+    return found
 
 
 class Fields:

@@ -60,8 +60,8 @@ def gzip(chunks: Iterable[bytes], *, level: int = LEVEL, threads: int = 2) -> It
     and 3 is 4. A block that does not shrink is stored at any level.
 
     The bytes are the same for any ``threads`` and any chunking, and on every x86-64 processor with SSE4.2: at 0 with
-    any release of the libraries, at 1 and 2 with the same release of isal, from 3 on with the same of isal and zlib.
-    On ARM, 1 and 2 give others. Raises ``ValueError`` for a level or a number of threads that there is not.
+    any release of the libraries, at 1 and 2 with the same release of isal and of the ISA-L in it, from 3 on with that and
+    the same of zlib. On ARM, 1 and 2 give others. Raises ``ValueError`` for a level or a number of threads that there is not.
     """
     return (piece.data for piece in pieces(chunks, repeat(MOST), level=level, threads=threads))
 
@@ -81,12 +81,14 @@ def check_level(level: int) -> None:
 
 
 def compressor(level: int) -> str:
-    """The libraries, with their releases, that make the same bytes again.
+    """The libraries, with their releases, that make the same bytes again: none where all is stored.
 
-    >>> compressor(2).split()[0], compressor(9).split()[0]
-    ('isal', 'zlib')
+    >>> compressor(0), compressor(2).split()[0], compressor(9).split()[0]
+    ('stored', 'ISA-L', 'zlib')
     """
-    fast = f"isal {isal.__version__}"
+    if level == 0:
+        return "stored"
+    fast = f"ISA-L {isal.ISAL_VERSION}"
     return fast if level <= _FAST else f"zlib {zlib.ZLIB_RUNTIME_VERSION}, {fast}"
 
 

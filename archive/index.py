@@ -12,11 +12,11 @@ from itertools import accumulate
 
 from isal import isal_zlib
 
-from .carrier import FOOTER, PAGE, ROOT, Place, find_index, payload
+from .carrier import FOOTER, MOST_CARRIED, PAGE, ROOT, Place, find_index, payload
 from .columns import DIGEST, unpacked
 from .errors import CorruptArchiveError, shown
-from .indexing import HEADER, RECORD, TRAILER, padded, sort_key
-from .page import Block, Member, Page, check_digest, checked_keys, inflate, unsorted
+from .indexing import HEADER, MOST_IN_PAGE, RECORD, TRAILER, padded, sort_key
+from .page import Block, Member, Page, check_digest, check_order, inflate, unsorted
 from .selection import Decided, Selection
 from .tree import Entry
 from .untar import Stream, untar
@@ -30,7 +30,6 @@ _AT_ONCE = 8 << 20  # bytes of a range, if it holds more than one page or block
 _GAP = 1 << 20  # bytes of tar between two members that are rather read than asked around
 _TOGETHER = 1000
 _HELD = 2
-_MOST_PART = 1 << 23
 _END = 2 * RECORD
 _SHA256 = re.compile("[0-9a-f]{64}")
 _PAX_SIZE = re.compile(rb"[0-7]{11}")
@@ -48,7 +47,7 @@ def open_index(read: Read, size: int, *, sha256: str | None = None) -> "Index | 
     place = find_index(tail, size)
     if place is None:
         return None
-    if place.stop - place.start > _MOST_PART:
+    if place.stop - place.start > MOST_CARRIED:
         raise CorruptArchiveError(f"the root of the archive's index has {place.stop - place.start} bytes")
     if place.start < start:
         tail = _whole(read, place.start, start) + tail
@@ -86,12 +85,12 @@ class Index:
         data = fields.number("data")
         pages = fields.fields("pages")
         count = pages.length("length")
-        lengths = pages.numbers("length", count, _MOST_PART, least=1)
+        lengths = pages.numbers("length", count, MOST_CARRIED, least=1)
         compressed = pages.numbers("compressed", count, least=1)
         sizes = pages.numbers("size", count, least=1)
         self._digests = pages.digests("sha256", count)
-        self._blocks = pages.numbers("blocks", count, least=1)
-        self._members = pages.numbers("members", count)
+        self._blocks = pages.numbers("blocks", count, MOST_IN_PAGE, least=1)
+        self._members = pages.numbers("members", count, MOST_IN_PAGE)
         self._first = pages.texts("first", count)
         self._pages = list(accumulate(lengths, initial=data))
         self._data = list(accumulate(compressed, initial=HEADER))
@@ -105,7 +104,12 @@ class Index:
         ):
             raise CorruptArchiveError("the root of the archive's index does not fit the archive")
         self._begun = [page for page in range(count) if self._members[page]]
-        self._keys = checked_keys([self._first[page] for page in self._begun], self.is_sorted)
+        try:
+            self._keys = [sort_key(self._first[page]) for page in self._begun]
+        except UnicodeEncodeError:
+            raise CorruptArchiveError("the root of the archive's index tells of a name that is no text") from None
+        if self.is_sorted:
+            check_order(self._keys)
 
     def find(self, name: str) -> Member | None:
         """The member of that name; of several, the last, as it is the one that is left when all are unpacked.
@@ -220,7 +224,9 @@ class Index:
             (self._blocks[number], self._members[number]),
             self.is_sorted,
         )
-        if page.names[:1] != [self._first[number]][: len(page.names)] or page.end > self.tar_size - _END:
+        first = self._first[number]
+        begins = first != "" and page.names[0].startswith(first) if page.names else first == ""
+        if not begins or page.end > self.tar_size - _END:
             raise CorruptArchiveError("a page of the archive's index does not fit its root")
         self._held.pop(number, None)
         self._held[number] = page

@@ -6,11 +6,13 @@ follows from what is in them, so the same archive gives the same index. The form
 """
 
 import hashlib
+import struct
+from bisect import bisect_right
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from .carrier import PAGE, ROOT, carried, footer
+from .carrier import MOST_CARRIED, PAGE, ROOT, carried, footer
 from .columns import packed, text_of
 from .gzip import compressor
 from .tree import Entry
@@ -18,6 +20,8 @@ from .tree import Entry
 HEADER, TRAILER = 10, 10
 """The bytes of the data's gzip member before the first block and behind the last."""
 RECORD = 512
+MOST_IN_PAGE = 4096
+"""The most members, and the most blocks, of a page: more than one has that is full once a block of tiny files is in."""
 _MOST_MEMBERS = 2000
 _MOST_BLOCKS = 1000
 _MOST_TEXT = 1 << 17
@@ -46,11 +50,14 @@ class _Block(NamedTuple):
     sha256: bytes
 
 
+_BLOCK = struct.Struct("<II32s")
+
+
 class IndexWriter:
     """Makes the index of one archive. Members are told in order, blocks too, and either may be ahead of the other.
 
     ``level`` is gzip's. ``mtime`` (seconds since 1970) stands in for the time of every entry, as it does in ``tar``.
-    What is held are the blocks whose members are not known yet, some 200 bytes for each block that a file has, and the
+    What is held are the blocks whose members are not known yet, 40 bytes for each block that a file has, and the
     compressed pages.
     """
 
@@ -58,7 +65,7 @@ class IndexWriter:
         self._level, self._mtime = level, mtime
         self._at = self._settled = 0
         self._members: deque[_Member] = deque()
-        self._blocks: deque[_Block] = deque()
+        self._blocks = bytearray()
         self._last = b""
         self._sorted = True
         self._page = _Page(0)
@@ -79,13 +86,14 @@ class IndexWriter:
 
     def block(self, compressed: int, size: int, sha256: bytes) -> None:
         """Tells of the next block: its bytes as they lie in the archive, those of content, the digest of the former."""
-        self._blocks.append(_Block(compressed, size, sha256))
+        self._blocks += _BLOCK.pack(compressed, size, sha256)
         self._settle(self._at)
 
-    def finish(self, data: int, tar_sha256: str) -> Indexed:
+    def finish(self, data: int, tar_sha256: str) -> Indexed | None:
         """The index, once all is told. ``data`` are the bytes of the gzip member that holds the tar stream.
 
-        Raises ``ValueError`` if what was told does not agree.
+        ``None`` if a reader would refuse it: the root or a page would be too long, or a page has a name twice. Raises
+        ``ValueError`` if what was told does not agree.
         """
         self._settle(None)
         if self._page.blocks:
@@ -93,35 +101,39 @@ class IndexWriter:
         pages = self._pages
         if self._members or HEADER + sum(pages.compressed) + TRAILER != data:
             raise ValueError(f"the blocks that were told are not those of {data} bytes with all their members")
-        root = packed(
-            {
-                "format": 1,
-                "compressor": compressor(self._level),
-                "level": self._level,
-                "sorted": self._sorted,
-                "data": data,
-                "members": sum(pages.members),
-                "tar": {"size": sum(pages.size), "sha256": tar_sha256},
-                "pages": {
-                    "length": pages.length,
-                    "sha256": text_of(pages.sha256),
-                    "blocks": pages.blocks,
-                    "compressed": pages.compressed,
-                    "size": pages.size,
-                    "members": pages.members,
-                    "first": pages.first,
-                },
+        if not pages.are_read:
+            return None
+        root = {
+            "format": 1,
+            "compressor": compressor(self._level),
+            "level": self._level,
+            "sorted": self._sorted,
+            "data": data,
+            "members": sum(pages.members),
+            "tar": {"size": sum(pages.size), "sha256": tar_sha256},
+            "pages": {
+                "length": pages.length,
+                "sha256": text_of(pages.sha256),
+                "blocks": pages.blocks,
+                "compressed": pages.compressed,
+                "size": pages.size,
+                "members": pages.members,
+                "first": pages.first,
             },
-            self._level,
-        )
-        digest = hashlib.sha256(root)
-        written = carried(ROOT, root)
-        return Indexed([*pages.pieces, written, footer(len(written), digest.digest())], digest.hexdigest())
+        }
+        try:
+            written, digest = _carried(ROOT, root, self._level)
+        except OverflowError:
+            return None
+        return Indexed([*pages.pieces, written, footer(len(written), digest)], digest.hex())
 
     def _settle(self, known: int | None) -> None:
         """Puts blocks into pages: those in which no member begins that is not told, up to ``known`` bytes of tar."""
-        while self._blocks and (known is None or self._settled + self._blocks[0].size <= known):
-            block = self._blocks.popleft()
+        while self._blocks:
+            block = _Block._make(_BLOCK.unpack_from(self._blocks))
+            if known is not None and self._settled + block.size > known:
+                return
+            del self._blocks[: _BLOCK.size]
             self._settled += block.size
             self._page.blocks.append(block)
             while self._members and self._members[0].at < self._settled:
@@ -146,38 +158,36 @@ class _Page:
     def is_full(self) -> bool:
         return len(self.members) >= _MOST_MEMBERS or len(self.blocks) >= _MOST_BLOCKS or self._text >= _MOST_TEXT
 
-    def packed(self, level: int) -> bytes:
+    @property
+    def columns(self) -> Mapping[str, object]:
         members = self.members
-        return packed(
-            {
-                "blocks": {
-                    "compressed": [block.compressed for block in self.blocks],
-                    "size": [block.size for block in self.blocks],
-                    "sha256": text_of(b"".join(block.sha256 for block in self.blocks)),
-                },
-                "before": members[0].at - self.start if members else 0,
-                "members": {
-                    "name": [member.entry.name for member in members],
-                    "kind": "".join(member.kind for member in members),
-                    "mode": [member.mode for member in members],
-                    "size": [member.entry.size for member in members],
-                    "time": [member.time for member in members],
-                    "head": [member.records for member in members],
-                    "crc32": [member.crc32 for member in members],
-                    "target": {
-                        str(at): member.entry.target for at, member in enumerate(members) if member.kind in "12"
-                    },
-                },
+        return {
+            "blocks": {
+                "compressed": [block.compressed for block in self.blocks],
+                "size": [block.size for block in self.blocks],
+                "sha256": text_of(b"".join(block.sha256 for block in self.blocks)),
             },
-            level,
-        )
+            "before": members[0].at - self.start if members else 0,
+            "members": {
+                "name": [member.entry.name for member in members],
+                "kind": "".join(member.kind for member in members),
+                "mode": [member.mode for member in members],
+                "size": [member.entry.size for member in members],
+                "time": [member.time for member in members],
+                "head": [member.records for member in members],
+                "crc32": [member.crc32 for member in members],
+                "target": {str(at): member.entry.target for at, member in enumerate(members) if member.kind in "12"},
+            },
+        }
 
 
 class _Pages:
-    """The pages so far: what carries them, and what the root says of them."""
+    """The pages so far: what carries them, what the root says of them, and whether a reader takes them."""
 
     def __init__(self, level: int) -> None:
         self._level = level
+        self._last = b""
+        self.are_read = True
         self.pieces: list[bytes] = []
         self.length: list[int] = []
         self.sha256 = bytearray()
@@ -188,15 +198,36 @@ class _Pages:
         self.first: list[str] = []
 
     def add(self, page: _Page) -> None:
-        payload = page.packed(self._level)
-        self.pieces.append(carried(PAGE, payload))
-        self.length.append(len(self.pieces[-1]))
-        self.sha256 += hashlib.sha256(payload).digest()
         self.blocks.append(len(page.blocks))
         self.compressed.append(sum(block.compressed for block in page.blocks))
         self.size.append(sum(block.size for block in page.blocks))
         self.members.append(len(page.members))
-        self.first.append(page.members[0].entry.name if page.members else "")
+        names = [member.entry.name for member in page.members]
+        self.first.append(_beginning(names[0], self._last) if names else "")
+        self._last = sort_key(names[-1]) if names else self._last
+        try:
+            written, digest = _carried(PAGE, page.columns, self._level)
+        except OverflowError:
+            self.are_read = False
+            return
+        self.are_read = self.are_read and len(set(names)) == len(names) <= MOST_IN_PAGE
+        self.pieces.append(written)
+        self.length.append(len(written))
+        self.sha256 += digest
+
+
+def _carried(kind: bytes, value: Mapping[str, object], level: int) -> tuple[bytes, bytes]:
+    """What carries a page or the root, and the SHA-256 digest of its payload. Raises ``OverflowError``."""
+    payload = packed(value, level)
+    written = carried(kind, payload)
+    if len(written) > MOST_CARRIED:
+        raise OverflowError(f"{len(written)} bytes are more than one part of an index can have")
+    return written, hashlib.sha256(payload).digest()
+
+
+def _beginning(name: str, last: bytes) -> str:
+    """The shortest beginning of ``name`` that is behind ``last``, a sort key; all of it, if none is."""
+    return name[: bisect_right(range(1, len(name)), last, key=lambda end: sort_key(name[:end])) + 1]
 
 
 def sort_key(name: str) -> bytes:

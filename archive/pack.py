@@ -12,10 +12,10 @@ from .tree import Entry, Tree
 
 
 class Proof(NamedTuple):
-    """The SHA-256 of an archive's tar stream and of its index, as lower-case hex."""
+    """The SHA-256 of an archive's tar stream and of its index, if it has one, as lower-case hex."""
 
     tar_sha256: str
-    index_sha256: str
+    index_sha256: str | None
 
 
 class Packed(NamedTuple):
@@ -33,8 +33,8 @@ def pack(tree: Tree, *, level: int = LEVEL, threads: int = 2, mtime: int | None 
     """``tar(tree)`` as gzip: the same bytes for the same tree, with memory bounded by threads x 1 MiB, not by the tree.
 
     Where a block begins depends on the members nearby, so that what a change leaves as it is keeps most of its bytes.
-    Behind the blocks is an index, which readers of gzip pass over (docs/format.md). Of each member some bytes of it are
-    held. Raises what reading the tree raises (``SourceChangedError``, ``SourceError``).
+    Behind the blocks is an index, which readers of gzip pass over, unless it would be too long to be read
+    (docs/format.md). Of each member some bytes of it are held. Raises what reading the tree raises (``SourceChangedError``, ``SourceError``).
 
     >>> import gzip, io, tarfile
     >>> archive = b"".join(pack(Tree.of({"a/b.txt": b"hello"})))
@@ -79,11 +79,12 @@ def packed(tree: Tree, *, level: int = LEVEL, threads: int = 2, mtime: int | Non
                 index.block(len(piece.data), piece.size, piece.sha256)
             while ahead and ahead[0][0] <= done:
                 _, content = ahead.popleft()
-            yield Packed(piece.data, content)
+            if piece.size or not piece.sha256:
+                yield Packed(piece.data, content)
         tar_sha256 = piece.sha256.hex()
         indexed = index.finish(data, tar_sha256)
-        proof = Proof(tar_sha256, indexed.sha256)
-        *first, last = indexed.pieces
+        proof = Proof(tar_sha256, None if indexed is None else indexed.sha256)
+        *first, last = [piece.data, *([] if indexed is None else indexed.pieces)]
         yield from (Packed(piece, content) for piece in first)
         yield Packed(last, content, proof)
 

@@ -81,6 +81,7 @@ class Page:
             or self._tar[-1] != tar[1]
             or (before if not count or not tar[0] else self.at[0] % RECORD)
             or (count and self.at[count - 1] >= tar[1])
+            or (not is_sorted and len(set(self.names)) < count)
             or any(size for kind, size in zip(self._kinds, self._sizes, strict=True) if kind != "0")
         ):
             raise CorruptArchiveError("a page of the archive's index does not agree with itself, or with the root")
@@ -135,9 +136,15 @@ def checked_keys(names: Sequence[str], is_sorted: bool) -> list[bytes]:
         if name_of(written) != name:
             raise UnsafeArchiveError(f"the archive's index holds the name {shown(name)}, and no member is named so")
         keys.append(written.replace(b"/", b"\0"))
-    if is_sorted and any(not before < behind for before, behind in pairwise(keys)):
-        raise unsorted()
+    if is_sorted:
+        check_order(keys)
     return keys
+
+
+def check_order(keys: Sequence[bytes]) -> None:
+    """Raises ``CorruptArchiveError`` unless each key is less than the next one."""
+    if any(not before < behind for before, behind in pairwise(keys)):
+        raise unsorted()
 
 
 def unsorted() -> CorruptArchiveError:

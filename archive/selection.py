@@ -68,19 +68,24 @@ class Selection:
 
 
 class Decided:
-    """What becomes of names, which are asked for in any order, of what their directories are."""
+    """What becomes of names, which are asked for in any order, of what their directories are.
+
+    What is held are the directories of the last name: those of a tree's order are each looked at once.
+    """
 
     def __init__(self, selection: Selection) -> None:
         self._selection = selection
-        self._directories: dict[str, State] = {}
+        self._above: dict[str, State] = {}
 
     def state(self, name: str, *, is_directory: bool) -> State:
         """What becomes of ``name``."""
         within = self._selection.root
+        above: dict[str, State] = {}
         for directory in parents(name):
-            if directory not in self._directories:
-                self._directories[directory] = self._one(directory, within, is_directory=True)
-            within = self._directories[directory]
+            known = directory in self._above
+            within = self._above[directory] if known else self._one(directory, within, is_directory=True)
+            above[directory] = within
+        self._above = above
         return self._one(name, within, is_directory=is_directory)
 
     def _one(self, name: str, within: State, *, is_directory: bool) -> State:

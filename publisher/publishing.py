@@ -525,7 +525,7 @@ def _whole(result: PublishedResult, found: Written | Stat, sha256: str, proof: P
         store_checksum=found.checksum,
         size=found.size,
         tar_sha256=None if proof is None else Checksum(proof.tar_sha256),
-        index_sha256=None if proof is None else Checksum(proof.index_sha256),
+        index_sha256=None if proof is None or proof.index_sha256 is None else Checksum(proof.index_sha256),
     )
 
 

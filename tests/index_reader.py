@@ -32,7 +32,12 @@ def opened(payload, digest):
     inflater = zlib.decompressobj(-15)
     text = inflater.decompress(payload, 1 << 23)
     need(inflater.eof and not inflater.unused_data)
-    return json.loads(text.decode("ascii"))
+    return json.loads(text.decode("ascii"), object_pairs_hook=each_once)
+
+
+def each_once(pairs):
+    need(len(dict(pairs)) == len(pairs))
+    return dict(pairs)
 
 
 def digests(text, count):
@@ -56,8 +61,9 @@ class Archive:
         self.data = list(accumulate(pages["compressed"], initial=10))
         self.tar = list(accumulate(pages["size"], initial=0))
         self.first, self.counts = pages["first"], pages["members"]
-        need(self.pages[-1] == size - 74 - length and self.data[-1] + 10 == root["data"])
-        need(self.tar[-1] == self.tar_size and sum(self.counts) == root["members"])
+        need(max([*self.counts, *pages["blocks"]]) <= 4096)
+        need((self.pages[-1], self.data[-1] + 10) == (size - 74 - length, root["data"]))
+        need((self.tar[-1], sum(self.counts)) == (self.tar_size, root["members"]))
 
     def page(self, number):
         """Section 6: blocks as (start, stop, start in tar, stop in tar, digest), and members as dicts."""
@@ -76,7 +82,9 @@ class Archive:
             at = member["content_at"] + -(-member["size"] // 512) * 512
             need(at + 1024 <= self.tar_size)
             found.append(member)
-        need(len(found) == self.counts[number])
+        need(bool(self.first[number]) == bool(found))
+        need(not found or found[0]["name"].startswith(self.first[number]))
+        need(len({member["name"] for member in found}) == len(found) == self.counts[number])
         return list(zip(data, data[1:], tar, tar[1:], shas, strict=False)), found
 
     def find(self, name):

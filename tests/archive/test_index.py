@@ -1,6 +1,7 @@
 """What is told to the writer of an index is what its reader finds, by few ranges, in whatever order it was told."""
 
 import hashlib
+import tracemalloc
 import zlib
 from dataclasses import replace
 from unittest import mock
@@ -8,6 +9,7 @@ from unittest import mock
 import pytest
 from archive_strategies import lay, seen, trees
 from hypothesis import given, settings
+from forged import parts
 from hypothesis import strategies as st
 from index_reader import Archive
 from indexed import MIB, Ranges, archive, compressed, cut, data_and_index, told
@@ -17,7 +19,7 @@ from keystow.archive import Entry, Selection, Tree, extract, gunzip, scan, selec
 from keystow.archive.carrier import PAGE, ROOT, carried, find_index, payload
 from keystow.archive.errors import CorruptArchiveError
 from keystow.archive.index import TAIL, open_index
-from keystow.archive.indexing import IndexWriter
+from keystow.archive.indexing import IndexWriter, sort_key
 from keystow.archive.selection import included
 
 MANY = Tree.of({f"{n % 7}/{n:04}": bytes([n % 251]) * (n % 700) for n in range(3000)} | {"8": b"x" * 700_000}, mtime=7)
@@ -305,6 +307,53 @@ def test_a_writer_that_was_told_too_little_says_so():
             writer.finish(data, "0" * 64)
 
 
+def test_no_index_is_made_that_would_not_be_read():
+    """As its root would have more than 8 MiB: long beginnings that names have in common stand in it for each page."""
+    header = b"".join(tar(Tree.of({"a": b""})))[:512]
+    for count, is_made in ((300, True), (400, False)):
+        writer = IndexWriter(2)
+        with small_pages():
+            for number in range(count):
+                writer.member(Entry("\udcff" * 4000 + f"{number:04}", "file"), header, 0)
+                writer.block(1000, 512, bytes(32))
+            writer.block(1000, 1024, bytes(32))
+            index = writer.finish(20 + 1000 * (count + 1), "0" * 64)
+        assert (index is not None) is is_made
+        if index is not None:
+            made = bytes(20 + 1000 * (count + 1)) + b"".join(index.pieces)
+            assert open_index(Ranges(made), len(made)).members == count
+
+
+def test_an_archive_of_two_members_of_one_name_has_no_index():
+    writer = IndexWriter(2)
+    header = b"".join(tar(Tree.of({"a": b""})))[:512]
+    for _ in range(2):
+        writer.member(Entry("a", "file"), header, 0)
+    writer.block(1000, 2048, bytes(32))
+    assert writer.finish(1020, "0" * 64) is None
+
+
+@given(st.lists(st.text(st.sampled_from("ab/ä文\udcff\udc80"), min_size=1, max_size=9), min_size=2, unique=True))
+def test_the_root_has_the_shortest_beginnings_of_names(names):
+    """Those that are behind all names of the page before."""
+    ordered = sorted(names, key=sort_key)
+    writer = IndexWriter(2)
+    header = b"".join(tar(Tree.of({"a": b""})))[:512]
+    with small_pages():
+        for name in ordered:
+            writer.member(Entry(name, "file"), header, 0)
+            writer.block(1000, 512, bytes(32))
+        writer.block(1000, 1024, bytes(32))
+        data = 20 + 1000 * (len(names) + 1)
+        root, pages = parts(bytes(data) + b"".join(writer.finish(data, "0" * 64).pieces))[1:]
+    last = b""
+    for first, page in zip(root["pages"]["first"], pages, strict=True):
+        if page["members"]["name"]:
+            assert page["members"]["name"][0].startswith(first)
+            assert sort_key(first[:-1]) <= last < sort_key(first)
+            last = sort_key(page["members"]["name"][-1])
+
+
 def test_a_page_is_made_before_the_end():
     """What is held of an archive does not grow by all that was told of it."""
     writer = IndexWriter(2)
@@ -313,5 +362,20 @@ def test_a_page_is_made_before_the_end():
         writer.member(Entry(f"{number:09}", "file", 1000), header, 0)
         writer.block(1000, 1536, bytes(32))
     assert len(writer._pages.pieces) == 10
-    assert len(writer._page.members) + len(writer._members) + len(writer._blocks) < 1000
+    assert len(writer._page.members) + len(writer._members) + len(writer._page.blocks) < 1000
+    assert not writer._blocks
     assert sum(map(len, writer._pages.pieces)) < MIB
+
+
+def test_of_the_blocks_of_a_large_file_little_is_held():
+    """They are told before its CRC-32 is."""
+    writer = IndexWriter(2)
+    digests = [hashlib.sha256(b"%d" % number).digest() for number in range(20_000)]
+    tracemalloc.start()
+    try:
+        for digest in digests:
+            writer.block((1 << 21) - digest[0], MIB, bytes(bytearray(digest)))
+        held = tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
+    assert held < 50 * len(digests)

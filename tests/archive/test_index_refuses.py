@@ -1,7 +1,9 @@
 """An index that is damaged, or that a stranger wrote: it is refused, or what is read by it is right."""
 
+import base64
 import copy
 import hashlib
+import json
 import random
 import struct
 import tracemalloc
@@ -10,11 +12,12 @@ from contextlib import suppress
 from dataclasses import replace
 from unittest import mock
 
+import index_reader
 import pytest
 from forged import deflated, forged, joined, parts, with_pages
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from indexed import Ranges, archive, compressed, data_and_index
+from indexed import MIB, Ranges, archive, compressed, data_and_index
 
 from keystow.archive import ArchiveError, CorruptArchiveError, Entry, Tree, UnsafeArchiveError, tar
 from keystow.archive.carrier import FOOTER, footer
@@ -256,6 +259,23 @@ def test_json_that_is_none(text):
         list(open_index(Ranges(made), len(made)))
 
 
+@pytest.mark.parametrize("key", ["name", "before", "compressed", "data", "first", "sha256"])
+def test_a_key_that_stands_twice(key):
+    """Which of both counts would depend on the reader."""
+
+    def twice(value):
+        text = json.dumps(value).encode()
+        return text.replace(b'"%s":' % key.encode(), b'"%s": 0, "%s":' % (key.encode(), key.encode()), 1)
+
+    payloads = [deflated(twice(page)) for page in PAGES]
+    made = joined(DATA, twice(with_pages(ROOT_OF, payloads)), payloads)
+    with pytest.raises(CorruptArchiveError, match="no JSON that"):
+        list(open_index(Ranges(made), len(made)))
+    with pytest.raises(ValueError, match=r"docs/format.md"):
+        other = index_reader.Archive(Ranges(made), len(made))
+        [other.page(number) for number in range(len(PAGES))]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("text", [b'{"a":"' + b"a" * (1 << 27) + b'"}', b"0" * (1 << 27)], ids=["text", "digits"])
 def test_a_bomb_takes_little_memory(text):
@@ -336,11 +356,75 @@ def test_members_that_are_said_to_be_sorted():
     made = forged(data, root | {"sorted": True}, pages)
     with pytest.raises(CorruptArchiveError, match="and they are not"):
         list(open_index(Ranges(made), len(made)))
-    twice = Tree((ENTRIES[1], ENTRIES[1]), TREE.read)
-    data, root, pages = parts(archive(twice))
-    made = forged(data, root | {"sorted": True}, pages)
+    data, root, pages = parts(archive(Tree(ENTRIES[1:3], TREE.read)))
+    pages[0]["members"]["name"] = [ENTRIES[1].name] * 2
+    made = forged(data, root, pages)
     with pytest.raises(CorruptArchiveError, match="and they are not"):
         open_index(Ranges(made), len(made)).find(ENTRIES[1].name)
+
+
+def page_of(names, blocks):
+    """What an index says of so many blocks of 1 MiB, in one page, and of empty files."""
+    count = len(names)
+    digests = base64.b64encode(bytes(32 * blocks)).decode()
+    column = {key: [0] * count for key in ("mode", "size", "time", "crc32")}
+    members = {"name": names, "kind": "0" * count, "head": [1] * count, "target": {}} | column
+    return {
+        "blocks": {"compressed": [1] * blocks, "size": [MIB] * blocks, "sha256": digests},
+        "before": 0,
+        "members": members,
+    }
+
+
+def made_of(names, blocks):
+    page = page_of(names, blocks)
+    pages = {"blocks": [blocks], "members": [len(names)], "compressed": [blocks], "size": [MIB * blocks]}
+    pages |= {"first": names[:1]}
+    told = {"data": 20 + blocks, "members": len(names), "tar": ROOT_OF["tar"] | {"size": MIB * blocks}, "pages": pages}
+    return forged(bytes(20 + blocks), ROOT_OF | told, [page])
+
+
+@pytest.mark.parametrize(("members", "blocks", "is_read"), [(4096, 4096, True), (4097, 3, False), (1, 4097, False)])
+def test_a_page_of_more_than_a_page_can_have(members, blocks, is_read):
+    """A few bytes could make a reader hold, and look at, hundreds of thousands of members."""
+    made = made_of([f"{number:07}" for number in range(members)], blocks)
+    if is_read:
+        assert len(list(open_index(Ranges(made), len(made)))) == members
+        return
+    with pytest.raises(CorruptArchiveError, match="'members'|'blocks'"):
+        open_index(Ranges(made), len(made))
+
+
+def test_the_writer_never_has_as_many_in_a_page():
+    """All but full, and then a block that holds nothing but headers."""
+    names = [f"{number:07}" for number in range(1999 + 2048)]
+    made = archive(Tree.of(dict.fromkeys(names, b"")), sizes=[1999 * 512])
+    assert parts(made)[1]["pages"]["members"] == [4047, 0]
+    assert len(list(open_index(Ranges(made), len(made)))) == 4047
+
+
+def test_a_name_that_is_there_twice():
+    page = copy.deepcopy(PAGES[0])
+    page["members"]["name"][1] = page["members"]["name"][0]
+    made = forged(DATA, ROOT_OF | {"sorted": False}, [page, *PAGES[1:]])
+    index = open_index(Ranges(made), len(made))
+    with pytest.raises(CorruptArchiveError, match="does not agree with itself"):
+        index.find("d1/01")
+    with pytest.raises(CorruptArchiveError, match="does not agree with itself"):
+        list(index)
+    with pytest.raises(ValueError, match=r"docs/format.md"):
+        index_reader.Archive(Ranges(made), len(made)).page(0)
+
+
+@pytest.mark.parametrize("first", ["", "x", PAGES[1]["members"]["name"][0] + "0", "d0", "\ud800"])
+def test_a_page_that_begins_otherwise_than_the_root_says(first):
+    """The one before it ends with a name that ``d0`` is not behind."""
+    root = copy.deepcopy(ROOT_OF)
+    assert root["pages"]["first"][:2] == ["d", "d0/1"]
+    root["pages"]["first"][1] = first
+    made = forged(DATA, root, PAGES)
+    with pytest.raises(CorruptArchiveError):
+        list(open_index(Ranges(made), len(made)))
 
 
 def test_pages_whose_members_leave_a_gap():

@@ -4,6 +4,7 @@ import hashlib
 import io
 import tarfile
 import zlib
+from unittest import mock
 
 import pytest
 
@@ -58,3 +59,16 @@ def test_the_last_piece_proves_the_archive(tree, level):
     assert index.level == level
     found = {member.entry.name: b"".join(index.content(member)) for member in index if member.entry.kind == "file"}
     assert found == tree
+
+
+@pytest.mark.parametrize("tree", TREES.values(), ids=TREES)
+def test_an_archive_whose_index_would_be_too_long_has_none(tree):
+    whole = b"".join(pack(Tree.of(tree)))
+    with mock.patch("keystow.archive.indexing.MOST_CARRIED", 100):
+        *pieces, last = packed(Tree.of(tree))
+    archive = b"".join(piece.data for piece in [*pieces, last])
+    assert open_index(lambda start, stop: archive[start:stop], len(archive)) is None
+    assert whole.startswith(archive)
+    assert not any(piece.proof for piece in pieces)
+    assert last.proof == (hashlib.sha256(b"".join(gunzip([whole]))).hexdigest(), None)
+    assert last.content == sum(map(len, tree.values()))

@@ -4,6 +4,7 @@ import hashlib
 import os
 import random
 
+import isal
 import pytest
 from archive_strategies import Link, Program, chunkings, cut, lay, trees
 from hypothesis import given, settings
@@ -103,3 +104,14 @@ def test_any_tree_with_any_chunking_and_threads(nodes, sizes, threads, level):
     pieces = Tree(entries, lambda entry: cut(files[entry.name], sizes))
     assert b"".join(tar(whole)) == b"".join(tar(pieces))
     assert list(pack(whole, level=level)) == list(pack(pieces, level=level, threads=threads))
+
+
+def test_with_another_release_of_what_compresses(tmp_path, monkeypatch):
+    """Where all is stored, that is nothing to the archive; else its index tells."""
+    source = lay(tmp_path, NODES)
+    stored, fast = digest(source, level=0), digest(source, level=2)
+    monkeypatch.setattr(isal, "__version__", "9.9.9")
+    assert (digest(source, level=0), digest(source, level=2)) == (stored, fast)
+    monkeypatch.setattr(isal, "ISAL_VERSION", "9.9.9")
+    assert digest(source, level=0) == stored
+    assert digest(source, level=2) != fast

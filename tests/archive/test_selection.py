@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from keystow.archive import Entry, Selection, SourceError, Tree, scan, selection
-from keystow.archive.selection import Choice, sensitive
+from keystow.archive.selection import Choice, Decided, sensitive
 
 SEGMENTS = st.sampled_from(["a", "b", "foo", "bar.log", "x.csv", "build", "a b", "A1", "-", "]", "!a", "#a", "a\\b"])
 NAMES = st.lists(st.lists(SEGMENTS, min_size=1, max_size=4).map("/".join), max_size=12)
@@ -220,6 +221,19 @@ def test_a_choice_takes_in_what_any_pattern_does_and_all_below_it():
     assert taken == ["plots", "plots/a/b.png", "b/plots/c", "a/x.csv", "b/y.txt"]
     assert choice.unmatched == ["no"]
     assert not Choice(["plots/"]).takes("plots")
+
+
+def test_of_many_directories_a_choice_holds_those_of_one_name():
+    decided = Decided(Selection(["*.log", "left-out/"]))
+    tracemalloc.start()
+    try:
+        for number in range(20_000):
+            assert decided.state(f"a/b-{number}/c/{number}.txt", is_directory=False)
+        held = tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
+    assert held < 10_000
+    assert not decided.state("a/left-out/c/1.txt", is_directory=False)
 
 
 @pytest.mark.parametrize(

@@ -10,13 +10,14 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from unittest import mock
 
 import pytest
 from archive_strategies import OLD, Link, Program, lay, seen, trees
 from conftest import same_tree
 from hypothesis import assume, given, settings
 
-from keystow import AlreadyPublishedError, Context, VerificationError, fetch, publish, verify
+from keystow import AlreadyPublishedError, Context, PublishedResult, VerificationError, fetch, publish, verify
 from keystow.archive import SourceError, SourceNotFoundError, UnsafeArchiveError
 from keystow.archive.index import open_index
 from keystow.backends import AccessDeniedError, AlreadyExistsError, NotFoundError, open_store
@@ -182,6 +183,17 @@ def test_any_tree_of_files_as_a_prefix(tmp_path_factory, nodes):
 
 # ---------------------------------------------------------------------------------------------------
 # Checksums and versions
+
+
+def test_an_archive_without_an_index_has_checksums_but_for_that(place, small, stored):
+    with mock.patch("keystow.archive.indexing.MOST_CARRIED", 100):
+        published = publish(small, place("no-index"))
+    data = b"".join(stored(published).read(published.key))
+    assert published.index_sha256 is None
+    assert published.tar_sha256 == sha256sum(gzip.decompress(data))
+    assert published.checksum_sha256 == sha256sum(data)
+    assert PublishedResult.from_mapping(published.to_mapping()) == published
+    assert verify(published).sha256 == published.checksum_sha256
 
 
 @pytest.mark.parametrize("tree", ["small", "real_tree"], ids=["one request", "in parts"])
