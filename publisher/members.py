@@ -113,8 +113,12 @@ def _check_file(entry: Entry) -> None:
 def _linked(index: Index, link: Member) -> Member:
     target = index.find(link.entry.target)
     if target is None or target.entry.kind != "file":
-        raise UnsafeArchiveError(f"the hard link {shown(link.entry.name)} leads to no file of the archive")
+        raise _leads_nowhere(link.entry)
     return target
+
+
+def _leads_nowhere(link: Entry) -> UnsafeArchiveError:
+    return UnsafeArchiveError(f"the hard link {shown(link.name)} leads to no file of the archive")
 
 
 def list_members(source: Source, choice: Choice | None = None, limits: Limits | None = None) -> Iterator[Entry]:
@@ -155,6 +159,18 @@ def read_member(source: Source, name: str) -> Iterator[bytes | memoryview]:
 
 
 def _read_from_start(source: Source, name: str) -> Iterator[bytes | memoryview]:
+    found = yield from _file_from_start(source, name)
+    if found is None:
+        raise _no_such(source, name)
+    _check_file(found)
+    if found.kind == "hardlink":
+        target = yield from _file_from_start(source, found.target)
+        if target is None or target.kind != "file":
+            raise _leads_nowhere(found)
+
+
+def _file_from_start(source: Source, name: str) -> Generator[bytes | memoryview, None, Entry | None]:
+    """The content of the member of that name, and then its entry, if there is one: only a file has any content."""
     from tempfile import TemporaryFile
 
     found: Entry | None = None
@@ -171,13 +187,9 @@ def _read_from_start(source: Source, name: str) -> Iterator[bytes | memoryview]:
                         held.write(piece)
                     else:
                         yield piece
-        if found is None:
-            raise _no_such(source, name)
-        _check_file(found)
         held.seek(0)
         yield from iter(partial(held.read, _PIECE), b"")
-    if found.kind == "hardlink":
-        yield from _read_from_start(source, found.target)
+    return found
 
 
 @contextmanager
