@@ -46,12 +46,14 @@ class Ranges:
 
     def __init__(self, url: str, size: int, read: Read) -> None:
         self.url, self.size = url, size
+        self.bytes_read = 0
         self._read = read
         self._end = b""
 
     def __call__(self, start: int, stop: int) -> bytes:
         """The bytes from ``start`` up to ``stop``."""
         found = self._read(start, stop)
+        self.bytes_read += len(found)
         if stop == self.size and not self._end:
             self._end = found[-FOOTER:]
         return found
@@ -101,6 +103,10 @@ class Source:
         with self._whole() as content:
             self._read = content
             yield content
+
+    def bytes_read(self) -> int:
+        """How many bytes of the object were read: in ranges, and since it was last read from its start."""
+        return self._read.size + (self._ranges.bytes_read if self._ranges is not None else 0)
 
     def checksum(self) -> Checksum:
         """The SHA-256 of what proves what was read: of the index, or of the whole object, which was read."""

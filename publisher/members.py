@@ -10,12 +10,13 @@ from .archive import Entry, Limits, UnsafeArchiveError
 from .archive.errors import shown
 from .archive.gzip import gunzip_ahead
 from .archive.index import Index
+from .archive.limits import Passing
 from .archive.page import Member
 from .archive.selection import Choice
 from .archive.untar import untar
 from .errors import MemberError, MemberIsDirectoryError, MemberNotFoundError
 from .indexed import Source
-from .reading import check_limit, explained
+from .reading import explained
 
 _PIECE = 1 << 20
 
@@ -23,17 +24,18 @@ Members = Iterator[tuple[Entry, Iterator[bytes | memoryview]]]
 
 
 @contextmanager
-def chosen(source: Source, choice: Choice) -> Iterator[Members]:
+def chosen(source: Source, choice: Choice, limits: Limits) -> Iterator[Members]:
     """The members that go along with their contents, each of which is read before the next is asked for.
 
     A hard link to a file that does not go along is that file. They end with ``MemberNotFoundError`` if there is none
-    for one of the patterns.
+    for one of the patterns, and with ``LimitExceededError`` before ``limits`` are passed by what is read: by an index,
+    these members, and from the start, all.
     """
     if source.index is not None:
         with source.explained(), closing(_by_index(source.index, choice)) as members:
-            yield _matched(source, choice, members)
+            yield _matched(source, choice, _passing(source, members, limits))
     else:
-        with _members_from_start(source) as members:
+        with _members_from_start(source, limits) as members:
             yield _matched(source, choice, _from_start(members, choice))
 
 
@@ -124,7 +126,7 @@ def _leads_nowhere(link: Entry) -> UnsafeArchiveError:
 def list_members(source: Source, choice: Choice | None = None, limits: Limits | None = None) -> Iterator[Entry]:
     """The entries, or those that go along; of what is read from its start, once all is read.
 
-    ``limits`` bound how many there may be then. Raises ``MemberNotFoundError`` as ``chosen`` does.
+    ``limits`` bound what there may be then. Raises ``MemberNotFoundError`` as ``chosen`` does.
     """
     if source.index is None:
         yield from _listed_from_start(source, choice, limits or Limits())
@@ -137,45 +139,50 @@ def list_members(source: Source, choice: Choice | None = None, limits: Limits | 
 def _listed_from_start(source: Source, choice: Choice | None, limits: Limits) -> list[Entry]:
     found: list[Entry] = []
     seen: set[str] = set()
-    with _members_from_start(source) as members:
-        for number, (entry, _) in enumerate(members, 1):
-            check_limit("members", number, limits.members)
+    with _members_from_start(source, limits) as members:
+        for entry, _ in members:
             _check_new(entry.name, seen)
             if entry.name and (choice is None or takes(choice, entry)):
                 found.append(entry)
     return found
 
 
-def read_member(source: Source, name: str) -> Iterator[bytes | memoryview]:
+def read_member(source: Source, name: str, limits: Limits | None = None) -> Iterator[bytes | memoryview]:
     """The content of a file, in pieces, none of which is given before it is proved, if anything proves it.
 
-    What is read from its start is held in a file until then. Raises ``MemberError``.
+    What is read from its start is held in a file until then; ``limits`` are those of ``chosen``. Raises
+    ``MemberError``.
     """
+    limits = limits or Limits()
     if source.index is None:
-        yield from _read_from_start(source, name)
+        yield from _read_from_start(source, name, limits)
         return
     with source.explained():
-        yield from source.index.content(file_of(source, source.index, name))
+        members = source.index.contents([file_of(source, source.index, name)])
+        for _, content in _passing(source, members, limits):
+            yield from content
 
 
-def _read_from_start(source: Source, name: str) -> Iterator[bytes | memoryview]:
-    found = yield from _file_from_start(source, name)
+def _read_from_start(source: Source, name: str, limits: Limits) -> Iterator[bytes | memoryview]:
+    found = yield from _file_from_start(source, name, limits)
     if found is None:
         raise _no_such(source, name)
     _check_file(found)
     if found.kind == "hardlink":
-        target = yield from _file_from_start(source, found.target)
+        target = yield from _file_from_start(source, found.target, limits)
         if target is None or target.kind != "file":
             raise _leads_nowhere(found)
 
 
-def _file_from_start(source: Source, name: str) -> Generator[bytes | memoryview, None, Entry | None]:
+def _file_from_start(
+    source: Source, name: str, limits: Limits
+) -> Generator[bytes | memoryview, None, Entry | None]:
     """The content of the member of that name, and then its entry, if there is one: only a file has any content."""
     from tempfile import TemporaryFile
 
     found: Entry | None = None
     with TemporaryFile() as held:
-        with _members_from_start(source) as members:
+        with _members_from_start(source, limits) as members:
             for entry, pieces in members:
                 if entry.name != name:
                     continue
@@ -193,12 +200,29 @@ def _file_from_start(source: Source, name: str) -> Generator[bytes | memoryview,
 
 
 @contextmanager
-def _members_from_start(source: Source) -> Iterator[Members]:
+def _members_from_start(source: Source, limits: Limits) -> Iterator[Members]:
     """All members, with what says why they cannot be read: it may be another object than the published one."""
     with source.whole() as content:
         check = content.drain if content.expected is not None else None
         with explained(check), closing(gunzip_ahead(content)) as chunks:
-            yield untar(chunks)
+            yield _passing(source, untar(chunks), limits)
+
+
+def _passing(source: Source, members: Members, limits: Limits) -> Members:
+    """``members``, up to the first with which there is more than ``limits`` allow for what was read."""
+    passing = Passing(limits, source.bytes_read)
+    for entry, content in members:
+        passing.take(entry)
+        pieces = _spent(content, passing)
+        yield entry, pieces
+        for _ in pieces:
+            pass
+
+
+def _spent(pieces: Iterator[bytes | memoryview], passing: Passing) -> Iterator[bytes | memoryview]:
+    for piece in pieces:
+        passing.spend(len(piece))
+        yield piece
 
 
 def _check_matched(source: Source, choice: Choice | None) -> None:

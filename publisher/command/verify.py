@@ -4,7 +4,7 @@ from . import typed
 from .claimed import given_limits, given_results, given_trust, take_checksum, take_limits, take_result, take_trust
 from .failures import each_of
 from .loading import uncollected
-from .members import take_member
+from .members import LIMITS, take_member
 from .output import print_json, take_output
 from .progress import shown
 from .streams import note
@@ -28,7 +28,7 @@ def take_arguments(parser: "argparse.ArgumentParser") -> None:
     trusted = parser.add_argument_group("what a result of others may be")
     take_checksum(trusted)
     take_trust(trusted)
-    take_limits(trusted, "members", "bytes")
+    take_limits(trusted, *LIMITS)
     asking = parser.add_argument_group("who asks, for how long, and how much at once")
     typed.take_timeout(asking)
     typed.take_budget(asking)

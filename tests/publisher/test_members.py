@@ -389,6 +389,20 @@ def test_limits_hold_for_members(memory, tmp_path):
     assert not (tmp_path / "some").exists()
 
 
+@pytest.mark.slow
+def test_so_small_an_archive_may_not_hold_so_much(memory, tmp_path):
+    result = published(memory, Tree.of({"small": b"x", "zeros": bytes(120 << 20)}))
+    for read in (
+        lambda: fetch(result, tmp_path / "some", members=["/zeros"]),
+        lambda: verify(result, members=["/zeros"]),
+    ):
+        with pytest.raises(LimitExceededError, match="ratio"):
+            read()
+    assert not (tmp_path / "some").exists()
+    assert fetch(result, tmp_path / "some", members=["/zeros"], limits=Limits(ratio=None)).bytes == 120 << 20
+    verify(result, members=["/small"])
+
+
 def test_a_stranger_names_a_file_only_with_a_digest_that_is_compared(tmp_path):
     (tmp_path / "store").mkdir()
     place = open_store(f"file://{tmp_path}/store"), PublishedResult("file", f"{tmp_path}/store", KEY)

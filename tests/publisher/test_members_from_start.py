@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import pytest
 
-from keystow import Checksum, PublishedResult
-from keystow.archive import UnsafeArchiveError
+from keystow import Checksum, PublishedResult, fetch, verify
+from keystow.archive import LimitExceededError, Limits, UnsafeArchiveError
 from keystow.backends import open_store
 from keystow.indexed import source_of
-from keystow.members import read_member
+from keystow.members import list_members, read_member
 
 
 def linked(name, target):
@@ -46,6 +46,11 @@ def content(result, name, **options):
         return b"".join(read_member(source, name, **options))
 
 
+def listed(result, limits=None):
+    with source_of(result) as source:
+        return [entry.name for entry in list_members(source, limits=limits)]
+
+
 def test_a_hard_link_is_followed_once(published):
     links = linked("itself", "itself"), linked("first", "second"), linked("second", "first"), linked("gone", "no")
     directory = tarfile.TarInfo("d")
@@ -56,3 +61,40 @@ def test_a_hard_link_is_followed_once(published):
         for name in ("itself", "first", "second", "gone", "of-directory"):
             with pytest.raises(UnsafeArchiveError, match="leads to no file"):
                 content(proven, name)
+
+
+ZEROS = bytes(120 << 20)
+
+
+def test_what_is_passed_over_counts(published, tmp_path):
+    result = published(("a", b"x" * 1000), ("b", b"y"), ("c", b"z"))
+    for limits in (Limits(members=2), Limits(bytes=1001)):
+        for read in (
+            lambda limits=limits: fetch(result, tmp_path / "out", members=["b"], limits=limits),
+            lambda limits=limits: verify(result, members=["b"], limits=limits),
+            lambda limits=limits: content(result, "b", limits=limits),
+            lambda limits=limits: listed(result, limits),
+        ):
+            with pytest.raises(LimitExceededError):
+                read()
+    assert not (tmp_path / "out").exists()
+    exact = Limits(members=3, bytes=1002)
+    assert content(result, "b", limits=exact) == b"y"
+    assert listed(result, exact) == ["a", "b", "c"]
+    assert verify(result, members=["b"], limits=exact).size == 1
+
+
+@pytest.mark.slow
+def test_so_small_an_archive_may_not_hold_so_much(published, tmp_path):
+    result = published(("b", b"y"), ("zeros", ZEROS))
+    for read in (
+        lambda: fetch(result, tmp_path / "out", members=["b"]),
+        lambda: verify(result, members=["b"]),
+        lambda: content(result, "b"),
+        lambda: content(result, "zeros"),
+        lambda: listed(result),
+    ):
+        with pytest.raises(LimitExceededError, match="ratio"):
+            read()
+    assert not (tmp_path / "out").exists()
+    assert content(result, "b", limits=Limits(ratio=None)) == b"y"
