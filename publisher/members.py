@@ -16,7 +16,7 @@ from .archive.selection import Choice
 from .archive.untar import untar
 from .errors import MemberError, MemberIsDirectoryError, MemberNotFoundError
 from .indexed import Source
-from .reading import explained
+from .reading import check_limit, explained
 
 _PIECE = 1 << 20
 
@@ -29,10 +29,10 @@ def chosen(source: Source, choice: Choice, limits: Limits) -> Iterator[Members]:
 
     A hard link to a file that does not go along is that file. They end with ``MemberNotFoundError`` if there is none
     for one of the patterns, and with ``LimitExceededError`` before ``limits`` are passed by what is read: by an index,
-    these members, and from the start, all.
+    these members, or names of all, and from the start, all.
     """
     if source.index is not None:
-        with source.explained(), closing(_by_index(source.index, choice)) as members:
+        with source.explained(), closing(_by_index(source.index, choice, limits)) as members:
             yield _matched(source, choice, _passing(source, members, limits))
     else:
         with _members_from_start(source, limits) as members:
@@ -44,14 +44,16 @@ def _matched(source: Source, choice: Choice, members: Members) -> Members:
     _check_matched(source, choice)
 
 
-def _by_index(index: Index, choice: Choice) -> Generator[tuple[Entry, Iterator[bytes | memoryview]], None, None]:
-    for_entry, for_content = tee(_as_written(index, member, choice) for member in _found(index, choice))
+def _by_index(
+    index: Index, choice: Choice, limits: Limits
+) -> Generator[tuple[Entry, Iterator[bytes | memoryview]], None, None]:
+    for_entry, for_content = tee(_as_written(index, member, choice) for member in _found(index, choice, limits))
     contents = index.contents(member for _, member in for_content)
     for (_, content), (entry, _) in zip(contents, for_entry, strict=False):
         yield entry, content
 
 
-def _found(index: Index, choice: Choice) -> Iterator[Member]:
+def _found(index: Index, choice: Choice, limits: Limits) -> Iterator[Member]:
     """The members that go along, looked for one by one where only names are given, and none is a directory's."""
     if choice.names is not None and index.is_sorted:
         found = {name: index.find(name) for name in choice.names}
@@ -60,7 +62,13 @@ def _found(index: Index, choice: Choice) -> Iterator[Member]:
             members.sort(key=lambda member: member.at)
             yield from (member for member in members if choice.takes(member.entry.name))
             return
+    _check_count(index, limits)
     yield from (member for member in index if takes(choice, member.entry))
+
+
+def _check_count(index: Index, limits: Limits) -> None:
+    """Raises ``LimitExceededError`` if there are too many members to read the names of all."""
+    check_limit("members", index.members, limits.members)
 
 
 def takes(choice: Choice, entry: Entry) -> bool:
@@ -126,11 +134,13 @@ def _leads_nowhere(link: Entry) -> UnsafeArchiveError:
 def list_members(source: Source, choice: Choice | None = None, limits: Limits | None = None) -> Iterator[Entry]:
     """The entries, or those that go along; of what is read from its start, once all is read.
 
-    ``limits`` bound what there may be then. Raises ``MemberNotFoundError`` as ``chosen`` does.
+    Raises ``MemberNotFoundError`` and ``LimitExceededError`` as ``chosen`` does.
     """
+    limits = limits or Limits()
     if source.index is None:
-        yield from _listed_from_start(source, choice, limits or Limits())
+        yield from _listed_from_start(source, choice, limits)
     else:
+        _check_count(source.index, limits)
         with source.explained():
             yield from (entry for entry in entries(source.index) if choice is None or takes(choice, entry))
     _check_matched(source, choice)
@@ -157,6 +167,8 @@ def read_member(source: Source, name: str, limits: Limits | None = None) -> Iter
     if source.index is None:
         yield from _read_from_start(source, name, limits)
         return
+    if not source.index.is_sorted:
+        _check_count(source.index, limits)
     with source.explained():
         members = source.index.contents([file_of(source, source.index, name)])
         for _, content in _passing(source, members, limits):
