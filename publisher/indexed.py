@@ -7,6 +7,7 @@ whole object alone, or of an archive without an index, everything is read.
 
 from collections.abc import Callable, Collection, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager, suppress
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING
@@ -171,7 +172,8 @@ def opened_source(
     with opened_store(published, store, trust, proven=proven, access=access) as opened:
         ranges = index = None
         if digest is not None or not proven:
-            ranges = _of_store(opened, published)
+            known = published if verify else replace(published, checksum_sha256=None, index_sha256=None)
+            ranges = _of_store(opened, known)
             index = _index(ranges, digest)
 
         @contextmanager
@@ -209,13 +211,17 @@ def source_of(
 
 
 def _of_store(store: Store, published: PublishedResult) -> Ranges:
+    """The published version, or the current object where that may not be read and a digest shows it to be the same."""
     versions = [published.version_id]
 
     def read(start: int, stop: int) -> bytes:
         try:
             return b"".join(store.read(published.key, version_id=versions[0], start=start, stop=stop))
-        except AccessDeniedError:
-            if versions == [None] or published.index_sha256 is None:
+        except AccessDeniedError as error:
+            if versions == [None]:
+                raise
+            if published.index_sha256 is None:
+                error.add_note("the current object was not tried, as no digest of the result is compared with it")
                 raise
             versions[:] = [None]  # the current object, if it proves to be the same
             return read(start, stop)
