@@ -149,12 +149,13 @@ def fetch(
     limits = limits or Limits()
     target, _ = check_destination(directory)
     expected = Checksum(sha256) if verify and sha256 is not None else None
-    if members is not None:
+    choice = None if members is None else Choice(members)
+    if choice is not None:
         from .indexed import opened_source
 
         room = _room(target, limits)
         with opened_source(result, store, trust, access, expected=expected, verify=verify, most=room) as source:
-            return _fetched_members(source, Choice(members), directory, limits, told)
+            return _fetched_members(source, choice, directory, limits, told)
     if isinstance(result, str) and is_url(result):
         check_alone(store, access)
         from .download import Download
@@ -283,12 +284,13 @@ def verify(
     access = Access(timeout, credentials, profile, customer_key, requester_pays, Budget(concurrency, memory))
     access.check(store, ResultError)
     limits = limits or Limits()
+    choice = None if members is None else Choice(members)
     published = as_expected(admissible(result, trust), None if sha256 is None else Checksum(sha256))
-    if members is not None:
+    if choice is not None:
         from .indexed import opened_source
 
         with opened_source(published, store, trust, access) as source:
-            return _verified_members(source, Choice(members), limits, told)
+            return _verified_members(source, choice, limits, told)
     if published.checksum_sha256 is None:
         raise ResultError("the result holds no ChecksumSHA256, so there is nothing to verify against: give sha256=")
     with opened_store(published, store, trust, proven=published.checksum_sha256 is not None, access=access) as opened:
