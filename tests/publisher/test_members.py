@@ -3,6 +3,7 @@
 import asyncio
 import io
 import os
+import random
 import stat
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -130,6 +131,35 @@ def test_a_closed_archive_is_not_read(result):
     for read in (lambda: archive["empty"], lambda: archive.open("empty"), lambda: list(archive), file.read):
         with pytest.raises(ValueError, match="closed"):
             read()
+
+
+def test_a_file_of_a_closed_archive_is_closed(result):
+    with open_archive(result) as archive:
+        files = [archive.open("a/plots/small.png") for _ in range(3)]
+        assert (files[1].read(1), files[2].read()) == (b"s", b"small")
+        files[2].seek(0)
+        raw = archive.open("a/plots/small.png").detach()
+    for read in (*(file.read for file in files), raw.readall):
+        with pytest.raises(ValueError, match="closed"):
+            read()
+
+
+def test_blocks_of_any_size_are_read_together(memory, monkeypatch):
+    for name, size in {"_FIRST": 1500, "_MOST": 3000, "_HELD": 8000}.items():
+        monkeypatch.setattr(f"keystow.archives.{name}", size)
+    chance = random.Random(7)
+    large = chance.randbytes(20_000)
+    sizes = [*([1] * 3000), *(chance.randrange(1, 900) for _ in range(200))]
+    data, index = indexed.data_and_index(Tree.of({"large": large}), sizes=sizes)
+    result = put(memory, data + b"".join(index.pieces), Checksum(index.sha256))
+    with open_archive(result) as archive, archive.open("large").detach() as file:
+        assert file.readinto(bytearray(1000)) == 1000
+        for _ in range(500):
+            at, length = chance.randrange(len(large)), chance.randrange(4000)
+            file.seek(at)
+            assert large[at:].startswith(file.read(length))
+        file.seek(0)
+        assert file.readall() == large
 
 
 @pytest.mark.slow
@@ -517,8 +547,9 @@ def test_a_content_is_compared_with_its_checksum_once_it_is_read_in_order(memory
         file.seek(1)
         assert file.read() == b"mall"
         file.seek(0)
-        with pytest.raises(CorruptArchiveError, match="CRC-32"):
-            file.read()
+        for _ in range(2):
+            with pytest.raises(CorruptArchiveError, match="CRC-32"):
+                file.read()
 
 
 def test_a_publisher_and_an_event_loop_take_members_too(memory, tmp_path):
