@@ -24,7 +24,7 @@ class Limits:
         bytes: Content of all files together.
         ratio: Bytes of disk for each byte of the compressed archive, once it costs more than 100 MB. A directory that
             only names imply costs 4096 bytes, as it takes two in an archive; another one 2048, as a regular tree is
-            packed well; any other member 256 and its content. Only ``unpack`` knows an archive's size.
+            packed well; any other member 256 and its content. Only who knows what was read of the archive counts it: not ``extract`` by itself.
         depth: Segments of a name.
         names: Bytes of all segments of names, each directory's once, and of the targets of links: they are what takes
             memory. The default keeps that below 300 MB.
@@ -45,26 +45,65 @@ class Room(NamedTuple):
     path: int
 
 
-class Budget:
+class _Cost:
+    """What an archive costs in bytes of disk, or would, beside what was read of it: ``compressed`` gives that."""
+
+    def __init__(self, limits: Limits, compressed: Callable[[], int] | None) -> None:
+        self.members = 0
+        self.bytes = 0
+        self._cost = 0
+        self._limits = limits
+        self._compressed = compressed
+        self._most_cost = math.inf if limits.ratio is None or compressed is None else _FREE_COST
+
+    def spend(self, cost: int) -> None:
+        """Refuses what would cost more bytes of disk than so small an archive may."""
+        self._cost += cost
+        if self._cost > self._most_cost:
+            self._read_on()
+
+    def _read_on(self) -> None:
+        """Allows for what was read since; raises ``LimitExceededError`` if that is not enough."""
+        ratio = self._limits.ratio or 0
+        read = self._compressed() if self._compressed else 0
+        self._most_cost = max(_FREE_COST, ratio * read)
+        if self._cost > self._most_cost:
+            raise LimitExceededError(
+                f"the archive takes more than {ratio} bytes of disk for each of the {read} that were read of it: "
+                "raise Limits(ratio=…) if you trust who made it",
+                "ratio",
+            )
+
+
+class Passing(_Cost):
+    """Counts members that are read and need not be made, and refuses what is too much."""
+
+    def take(self, entry: Entry) -> None:
+        """Refuses a member with which there are too many, or that holds too much; its content is to be spent."""
+        self.members += 1
+        self.bytes += entry.size
+        if self.members > _least(self._limits.members):
+            raise _more_than("members", "members", self._limits.members, None)
+        if self.bytes > _least(self._limits.bytes):
+            raise _more_than("bytes", "bytes", self._limits.bytes, None)
+        self.spend(_OTHER + len(entry.name) + len(entry.target))
+
+
+class Budget(_Cost):
     """Counts what an archive costs, and refuses what is too much before it is made.
 
     ``compressed`` gives the bytes that were read of the archive so far, if anybody knows.
     """
 
     def __init__(self, limits: Limits, room: Room, compressed: Callable[[], int] | None = None) -> None:
-        self.members = 0
-        self.bytes = 0
+        super().__init__(limits, compressed)
         self._names = 0
-        self._cost = 0
-        self._limits = limits
         self._room = room
-        self._compressed = compressed
         # A name that is no longer is neither too deep (a level takes two characters) nor too long (one, four bytes).
         self._surely_good = _least(2 * limits.depth if limits.depth is not None else None, room.path // 4)
         self._most_members = _least(limits.members, room.members)
         self._most_bytes = _least(limits.bytes, room.bytes)
         self._most_names = _least(limits.names)
-        self._most_cost = math.inf if limits.ratio is None or compressed is None else _FREE_COST
 
     def check_name(self, name: str) -> None:
         """Refuses a name that is too deep, or too long to be reached by its path."""
@@ -99,24 +138,6 @@ class Budget:
             raise _more_than("names", "bytes of names", self._limits.names, None)
         # One that was implied before, and counted as such, costs less now that it is a member.
         self.spend((made - 1) * _IMPLIED + _DIRECTORY if is_directory else made * _IMPLIED + _OTHER)
-
-    def spend(self, cost: int) -> None:
-        """Refuses what would cost more bytes of disk than so small an archive may."""
-        self._cost += cost
-        if self._cost > self._most_cost:
-            self._read_on()
-
-    def _read_on(self) -> None:
-        """Allows for what was read since; raises ``LimitExceededError`` if that is not enough."""
-        ratio = self._limits.ratio or 0
-        read = self._compressed() if self._compressed else 0
-        self._most_cost = max(_FREE_COST, ratio * read)
-        if self._cost > self._most_cost:
-            raise LimitExceededError(
-                f"the archive takes more than {ratio} bytes of disk for each of the {read} that were read of it: "
-                "raise Limits(ratio=…) if you trust who made it",
-                "ratio",
-            )
 
 
 def _least(*limits: int | None) -> float:

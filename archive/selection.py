@@ -136,7 +136,7 @@ def _read(line: str) -> _Pattern | None:
     if not text or text.startswith("#"):
         return None
     takes_in = text.startswith("!")
-    text = text[takes_in:]
+    text, line = text[takes_in:], line[takes_in:]
     is_of_directories = text.endswith("/")
     text = text.removesuffix("/")
     segments = ["**" if re.fullmatch(r"\*{2,}", each) else each for each in re.findall(_SEGMENT, text)]

@@ -5,7 +5,7 @@ gets its real name once the whole stream has been read and found sound. On any f
 """
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 
@@ -56,15 +56,22 @@ def unpack(chunks: Iterable[bytes], directory: str | os.PathLike[str], *, limits
     """
     counted = _Counted(chunks)
     with closing(gunzip_ahead(counted)) as content:
-        return _unpacked(untar(content), directory, limits or Limits(), counted)
+        return _unpacked(untar(content), directory, limits or Limits(), lambda: counted.size)
 
 
-def extract(members: Members, directory: str | os.PathLike[str], *, limits: Limits | None = None) -> Unpacked:
+def extract(
+    members: Members,
+    directory: str | os.PathLike[str],
+    *,
+    limits: Limits | None = None,
+    compressed: Callable[[], int] | None = None,
+) -> Unpacked:
     """What ``unpack`` does, with members from elsewhere; each content is read before the next is asked for.
 
-    Content that is not as long as its entry says is a ``CorruptArchiveError``. ``Limits.ratio`` plays no part.
+    Content that is not as long as its entry says is a ``CorruptArchiveError``. ``Limits.ratio`` is of the bytes that
+    ``compressed`` says were read so far; it plays no part without.
     """
-    return _unpacked(members, directory, limits or Limits(), None)
+    return _unpacked(members, directory, limits or Limits(), compressed)
 
 
 def check_destination(directory: str | os.PathLike[str]) -> tuple[str, bool]:
@@ -109,13 +116,13 @@ class _Counted:
 
 
 def _unpacked(
-    members: Members, directory: str | os.PathLike[str], limits: Limits, compressed: _Counted | None
+    members: Members, directory: str | os.PathLike[str], limits: Limits, compressed: Callable[[], int] | None
 ) -> Unpacked:
     target, _ = check_destination(directory)
     partial = Partial(target)
     try:
         partial.make()
-        budget = Budget(limits, _room(partial), (lambda: compressed.size) if compressed else None)
+        budget = Budget(limits, _room(partial), compressed)
         _fill(partial.descriptor, members, budget)
         partial.finish()
         return Unpacked(target, budget.members, budget.bytes, tuple(partial.cleared))

@@ -6,20 +6,22 @@ file, more is read ahead the longer it is read on, and nothing is handed out bef
 
 import io
 import threading
-from collections import deque
-from collections.abc import Callable, Collection, ItemsView, Iterator, Mapping, ValuesView
+from bisect import bisect_right, insort
+from collections import OrderedDict
+from collections.abc import Callable, Collection, ItemsView, Iterable, Iterator, Mapping, ValuesView
 from contextlib import ExitStack
 from datetime import timedelta
 from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Self
+from weakref import WeakSet
 
 from isal import isal_zlib
 
 from .archive import CorruptArchiveError, Entry
 from .archive.errors import shown
 from .archive.index import Index, check_header
-from .archive.page import Member
+from .archive.page import Block, Member
 from .backends import Credentials, Store
 from .backends.options import CustomerKey
 from .checksum import Checksum
@@ -102,7 +104,11 @@ class Archive(Mapping[str, Entry]):
         self._closing = closing
         self._is_closed = False
         self._lock = threading.RLock()
-        self._held: deque[tuple[int, bytes]] = deque()
+        self._files: WeakSet[io.BufferedReader] = WeakSet()
+        self._held: OrderedDict[int, bytes] = OrderedDict()
+        """By where it begins, what is known of the tar stream, the oldest first; no two overlap."""
+        self._starts: list[int] = []
+        self._size = 0
         self.verified = source.proven
         self.index_sha256 = Checksum(index.sha256)
 
@@ -138,11 +144,17 @@ class Archive(Mapping[str, Entry]):
         """
         with self._lock, self._source.explained():
             self._check()
-            return io.BufferedReader(_File(file_of(self._source, self._index, name), self._tar), _BUFFER)
+            file = io.BufferedReader(_File(file_of(self._source, self._index, name), self._tar), _BUFFER)
+            self._files.add(file)
+            return file
 
     def close(self) -> None:
         """Closes what was opened to read the archive; files of it cannot be read any more."""
-        self._is_closed = True
+        with self._lock:
+            self._is_closed = True
+            files = list(self._files)
+        for file in files:
+            file.close()
         self._closing.close()
 
     def __enter__(self) -> Self:
@@ -171,8 +183,9 @@ class Archive(Mapping[str, Entry]):
             raise ValueError("this archive is closed: open it again")
 
     def _tar(self, at: int, ahead: int) -> memoryview:
-        """The tar stream from ``at`` to the end of a block. What is not held is read, up to the block of ``ahead``."""
+        """The tar stream from ``at`` to where what is held ends. What is not held is read, up to the block of ``ahead``."""
         with self._lock:
+            self._check()
             piece = self._known(at)
             if piece is None:
                 self._read(at, ahead)
@@ -182,21 +195,33 @@ class Archive(Mapping[str, Entry]):
             return piece
 
     def _known(self, at: int) -> memoryview | None:
-        for start, content in self._held:
-            if start <= at < start + len(content):
-                return memoryview(content)[at - start :]
-        return None
+        number = bisect_right(self._starts, at)
+        start = self._starts[number - 1] if number else 0
+        content = self._held.get(start, b"")
+        return memoryview(content)[at - start :] if at < start + len(content) else None
 
     def _read(self, at: int, ahead: int) -> None:
+        number = bisect_right(self._starts, at)
+        ahead = min([ahead, *self._starts[number : number + 1]])
         with self._source.explained():
-            blocks = list(self._index.blocks(at, ahead))
-            self._check()
-            contents = self._index.read(blocks[0].tar_start, blocks[-1].tar_stop)
-            new = [(block.tar_start, content) for block, content in zip(blocks, contents, strict=True)]
-        self._held.extendleft(reversed(new))
-        size = sum(len(content) for _, content in self._held)
-        while size > _HELD:
-            size -= len(self._held.pop()[1])
+            start, stop = _span(self._index.blocks(at, ahead))
+            content = b"".join(self._index.read(start, stop))
+        self._held[start] = content
+        insort(self._starts, start)
+        self._size += len(content)
+        while self._size > _HELD:
+            start, content = self._held.popitem(last=False)
+            del self._starts[bisect_right(self._starts, start) - 1]
+            self._size -= len(content)
+
+
+def _span(blocks: Iterable[Block]) -> tuple[int, int]:
+    """Where the first of the blocks, which follow each other, begins in the tar stream, and where the last ends."""
+    starts_and_stops = ((block.tar_start, block.tar_stop) for block in blocks)
+    start, stop = next(starts_and_stops)
+    for _, stop in starts_and_stops:
+        pass
+    return start, stop
 
 
 class _Items(ItemsView[str, Entry]):
@@ -227,9 +252,9 @@ class _File(io.RawIOBase):
         self._tar = tar
         self._at = self._since = self._checked = self._checksum = 0
         header = b""
-        while len(header) < member.content_at - member.at:
-            header += tar(member.at + len(header), min(member.end, member.content_at + _FIRST))
-        check_header(member, header[: member.content_at - member.at])
+        while left := member.content_at - member.at - len(header):
+            header += tar(member.at + len(header), min(member.end, member.content_at + _FIRST))[:left]
+        check_header(member, header)
 
     def readable(self) -> bool:
         return True
@@ -254,23 +279,28 @@ class _File(io.RawIOBase):
         if self.closed:
             raise ValueError("read of a closed file")
         view = memoryview(buffer).cast("B")
+        self._check_whole()
         most = min(len(view), self._size - self._at)
         if most <= 0:
             return 0
         at = self._member.content_at + self._at
         ahead = min(_MOST, max(_FIRST, self._at - self._since))
         piece = self._tar(at, min(self._member.end, at + ahead))[:most]
-        self._check(piece)
+        self._count(piece)
+        self._check_whole()
         view[: len(piece)] = piece
         self._at += len(piece)
         return len(piece)
 
-    def _check(self, piece: memoryview) -> None:
-        """Has ``piece``, which is read now, in the CRC-32, if all before it is; and compares that at the end."""
+    def _count(self, piece: memoryview) -> None:
+        """Has ``piece``, which is read now, in the CRC-32, if all before it is."""
         new = self._checked - self._at
         if not 0 <= new < len(piece):
             return
         self._checksum = isal_zlib.crc32(piece[new:], self._checksum)
         self._checked += len(piece) - new
+
+    def _check_whole(self) -> None:
+        """Raises ``CorruptArchiveError`` once all was read, if its CRC-32 is another one."""
         if self._checked == self._size and self._checksum != self._member.crc32:
             raise CorruptArchiveError(f"the content of {shown(self.name)} has another CRC-32 than the index says")

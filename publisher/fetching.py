@@ -137,7 +137,7 @@ def fetch(
     ``members`` are patterns of gitignore's, and only what they match is fetched of an archive, with the directories
     above. Of an archive with an index no more than that is read (``open_archive`` says what proves it then, and
     ``Fetched.sha256`` is the index's); another one, and one of which only the SHA-256 of all is known, is read from
-    its start.
+    its start; then ``limits`` are of all that it holds.
 
     Raises ``VerificationError``, ``ArchiveError``, ``StoreError``, ``ResultError``, ``DestinationExistsError``, or
     ``MemberError`` for ``members`` that are not there; then ``directory`` is as it was.
@@ -150,12 +150,13 @@ def fetch(
     limits = limits or Limits()
     target, _ = check_destination(directory)
     expected = Checksum(sha256) if verify and sha256 is not None else None
-    if members is not None:
+    choice = None if members is None else Choice(members)
+    if choice is not None:
         from .indexed import opened_source
 
         room = _room(target, limits)
         with opened_source(result, store, trust, access, expected=expected, verify=verify, most=room) as source:
-            return _fetched_members(source, Choice(members), directory, limits, told)
+            return _fetched_members(source, choice, directory, limits, told)
     if isinstance(result, str) and is_url(result):
         check_alone(store, access)
         from .download import Download
@@ -203,8 +204,9 @@ def _fetched_members(
     from .members import chosen
 
     meter = Meter(told, of=1, known=False)
-    with chosen(source, choice) as members:
-        unpacked = extract(((entry, meter.passing(content)) for entry, content in members), directory, limits=limits)
+    with chosen(source, choice, limits) as members:
+        told_of = ((entry, meter.passing(content)) for entry, content in members)
+        unpacked = extract(told_of, directory, limits=limits, compressed=source.bytes_read)
     meter.end()
     return _fetched(unpacked, source.checksum(), verified=source.proven, address=source.address)
 
@@ -271,7 +273,8 @@ def verify(
 ) -> Verified:
     """Reads what was published and compares its SHA-256; nothing is written.
 
-    ``limits`` (default: ``Limits()``) bound the objects of a prefix and the bytes that are read; ``store``,
+    ``limits`` (default: ``Limits()``) bound the objects of a prefix and the bytes that are read, or with ``members``
+    what ``fetch`` would have to read; ``store``,
     ``sha256``, ``allow``, ``allow_endpoints``, ``timeout``, ``concurrency``, ``memory``, ``credentials``, ``profile``,
     ``customer_key``, ``requester_pays`` and ``progress``, which is told of bytes that were read, are those of
     ``fetch``. So are ``members``: of an archive with an index, only what they match is read, and ``size`` is of their
@@ -301,12 +304,13 @@ def verify(
         return Verified(1, size, found, count)
     if mtime is not None:
         raise ResultError("mtime= is the time of what against= packs: give that, or leave it out")
+    choice = None if members is None else Choice(members)
     published = as_expected(admissible(result, trust), None if sha256 is None else Checksum(sha256))
-    if members is not None:
+    if choice is not None:
         from .indexed import opened_source
 
         with opened_source(published, store, trust, access) as source:
-            return _verified_members(source, Choice(members), limits, told)
+            return _verified_members(source, choice, limits, told)
     if published.checksum_sha256 is None:
         raise ResultError("the result holds no ChecksumSHA256, so there is nothing to verify against: give sha256=")
     with opened_store(published, store, trust, proven=published.checksum_sha256 is not None, access=access) as opened:
@@ -332,12 +336,9 @@ def _verified_members(source: "Source", choice: Choice, limits: Limits, told: Te
 
     meter = Meter(told, of=1, known=False)
     count = size = 0
-    with chosen(source, choice) as members:
+    with chosen(source, choice, limits) as members:
         for count, (_, content) in enumerate(members, 1):
-            check_limit("members", count, limits.members)
-            for piece in meter.passing(content):
-                size += len(piece)
-                check_limit("bytes", size, limits.bytes)
+            size += sum(map(len, meter.passing(content)))
     meter.end()
     return Verified(1, size, source.checksum(), count)
 

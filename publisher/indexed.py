@@ -7,6 +7,7 @@ whole object alone, or of an archive without an index, everything is read.
 
 from collections.abc import Callable, Collection, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager, suppress
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING
@@ -48,12 +49,14 @@ class Ranges:
 
     def __init__(self, url: str, size: int, read: Read) -> None:
         self.url, self.size = url, size
+        self.bytes_read = 0
         self._read = read
         self._end = b""
 
     def __call__(self, start: int, stop: int) -> bytes:
         """The bytes from ``start`` up to ``stop``."""
         found = self._read(start, stop)
+        self.bytes_read += len(found)
         if stop == self.size and not self._end:
             self._end = found[-FOOTER:]
         return found
@@ -108,6 +111,10 @@ class Source:
         with self._whole() as content:
             self._read = content
             yield content
+
+    def bytes_read(self) -> int:
+        """How many bytes of the object were read: in ranges, and since it was last read from its start."""
+        return self._read.size + (self._ranges.bytes_read if self._ranges is not None else 0)
 
     def checksum(self) -> Checksum:
         """The SHA-256 of what proves what was read: of the index, or of the whole object, which was read."""
@@ -172,7 +179,8 @@ def opened_source(
     with opened_store(published, store, trust, proven=proven, access=access) as opened:
         ranges = index = None
         if digest is not None or not proven:
-            ranges = _of_store(opened, published)
+            known = published if verify else replace(published, checksum_sha256=None, index_sha256=None)
+            ranges = _of_store(opened, known)
             index = _index(ranges, digest)
 
         @contextmanager
@@ -221,13 +229,17 @@ def unproven_source(ranges: Ranges) -> Source:
 
 
 def _of_store(store: Store, published: PublishedResult) -> Ranges:
+    """The published version, or the current object where that may not be read and a digest shows it to be the same."""
     versions = [published.version_id]
 
     def read(start: int, stop: int) -> bytes:
         try:
             return b"".join(store.read(published.key, version_id=versions[0], start=start, stop=stop))
-        except AccessDeniedError:
-            if versions == [None] or published.index_sha256 is None:
+        except AccessDeniedError as error:
+            if versions == [None]:
+                raise
+            if published.index_sha256 is None:
+                error.add_note("the current object was not tried, as no digest of the result is compared with it")
                 raise
             versions[:] = [None]  # the current object, if it proves to be the same
             return read(start, stop)

@@ -11,6 +11,7 @@ from .archive.errors import shown
 from .archive.gzidx import gzidx
 from .archive.gzip import gunzip_ahead
 from .archive.index import Index
+from .archive.limits import Passing
 from .archive.page import Member
 from .archive.selection import Choice
 from .archive.untar import untar
@@ -24,17 +25,18 @@ Members = Iterator[tuple[Entry, Iterator[bytes | memoryview]]]
 
 
 @contextmanager
-def chosen(source: Source, choice: Choice) -> Iterator[Members]:
+def chosen(source: Source, choice: Choice, limits: Limits) -> Iterator[Members]:
     """The members that go along with their contents, each of which is read before the next is asked for.
 
     A hard link to a file that does not go along is that file. They end with ``MemberNotFoundError`` if there is none
-    for one of the patterns.
+    for one of the patterns, and with ``LimitExceededError`` before ``limits`` are passed by what is read: by an index,
+    these members, or names of all, and from the start, all.
     """
     if source.index is not None:
-        with source.explained(), closing(_by_index(source.index, choice)) as members:
-            yield _matched(source, choice, members)
+        with source.explained(), closing(_by_index(source.index, choice, limits)) as members:
+            yield _matched(source, choice, _passing(source, members, limits))
     else:
-        with _members_from_start(source) as members:
+        with _members_from_start(source, limits) as members:
             yield _matched(source, choice, _from_start(members, choice))
 
 
@@ -43,14 +45,16 @@ def _matched(source: Source, choice: Choice, members: Members) -> Members:
     _check_matched(source, choice)
 
 
-def _by_index(index: Index, choice: Choice) -> Generator[tuple[Entry, Iterator[bytes | memoryview]], None, None]:
-    for_entry, for_content = tee(_as_written(index, member, choice) for member in _found(index, choice))
+def _by_index(
+    index: Index, choice: Choice, limits: Limits
+) -> Generator[tuple[Entry, Iterator[bytes | memoryview]], None, None]:
+    for_entry, for_content = tee(_as_written(index, member, choice) for member in _found(index, choice, limits))
     contents = index.contents(member for _, member in for_content)
     for (_, content), (entry, _) in zip(contents, for_entry, strict=False):
         yield entry, content
 
 
-def _found(index: Index, choice: Choice) -> Iterator[Member]:
+def _found(index: Index, choice: Choice, limits: Limits) -> Iterator[Member]:
     """The members that go along, looked for one by one where only names are given, and none is a directory's."""
     if choice.names is not None and index.is_sorted:
         found = {name: index.find(name) for name in choice.names}
@@ -59,7 +63,13 @@ def _found(index: Index, choice: Choice) -> Iterator[Member]:
             members.sort(key=lambda member: member.at)
             yield from (member for member in members if choice.takes(member.entry.name))
             return
+    _check_count(index, limits)
     yield from (member for member in index if takes(choice, member.entry))
+
+
+def _check_count(index: Index, limits: Limits) -> None:
+    """Raises ``LimitExceededError`` if there are too many members to read the names of all."""
+    check_limit("members", index.members, limits.members)
 
 
 def takes(choice: Choice, entry: Entry) -> bool:
@@ -114,7 +124,7 @@ def _check_file(entry: Entry) -> None:
 def _linked(index: Index, link: Member) -> Member:
     target = index.find(link.entry.target)
     if target is None or target.entry.kind != "file":
-        raise UnsafeArchiveError(f"the hard link {shown(link.entry.name)} leads to no file of the archive")
+        raise _leads_nowhere(link.entry)
     return target
 
 
@@ -128,14 +138,20 @@ def gzidx_of(source: Source) -> bytes:
         return gzidx(source.size, source.index.tar_size, list(source.index.all_blocks()))
 
 
+def _leads_nowhere(link: Entry) -> UnsafeArchiveError:
+    return UnsafeArchiveError(f"the hard link {shown(link.name)} leads to no file of the archive")
+
+
 def list_members(source: Source, choice: Choice | None = None, limits: Limits | None = None) -> Iterator[Entry]:
     """The entries, or those that go along; of what is read from its start, once all is read.
 
-    ``limits`` bound how many there may be then. Raises ``MemberNotFoundError`` as ``chosen`` does.
+    Raises ``MemberNotFoundError`` and ``LimitExceededError`` as ``chosen`` does.
     """
+    limits = limits or Limits()
     if source.index is None:
-        yield from _listed_from_start(source, choice, limits or Limits())
+        yield from _listed_from_start(source, choice, limits)
     else:
+        _check_count(source.index, limits)
         with source.explained():
             yield from (entry for entry in entries(source.index) if choice is None or takes(choice, entry))
     _check_matched(source, choice)
@@ -144,33 +160,50 @@ def list_members(source: Source, choice: Choice | None = None, limits: Limits | 
 def _listed_from_start(source: Source, choice: Choice | None, limits: Limits) -> list[Entry]:
     found: list[Entry] = []
     seen: set[str] = set()
-    with _members_from_start(source) as members:
-        for number, (entry, _) in enumerate(members, 1):
-            check_limit("members", number, limits.members)
+    with _members_from_start(source, limits) as members:
+        for entry, _ in members:
             _check_new(entry.name, seen)
             if entry.name and (choice is None or takes(choice, entry)):
                 found.append(entry)
     return found
 
 
-def read_member(source: Source, name: str) -> Iterator[bytes | memoryview]:
+def read_member(source: Source, name: str, limits: Limits | None = None) -> Iterator[bytes | memoryview]:
     """The content of a file, in pieces, none of which is given before it is proved, if anything proves it.
 
-    What is read from its start is held in a file until then. Raises ``MemberError``.
+    What is read from its start is held in a file until then; ``limits`` are those of ``chosen``. Raises
+    ``MemberError``.
     """
+    limits = limits or Limits()
     if source.index is None:
-        yield from _read_from_start(source, name)
+        yield from _read_from_start(source, name, limits)
         return
+    if not source.index.is_sorted:
+        _check_count(source.index, limits)
     with source.explained():
-        yield from source.index.content(file_of(source, source.index, name))
+        members = source.index.contents([file_of(source, source.index, name)])
+        for _, content in _passing(source, members, limits):
+            yield from content
 
 
-def _read_from_start(source: Source, name: str) -> Iterator[bytes | memoryview]:
+def _read_from_start(source: Source, name: str, limits: Limits) -> Iterator[bytes | memoryview]:
+    found = yield from _file_from_start(source, name, limits)
+    if found is None:
+        raise _no_such(source, name)
+    _check_file(found)
+    if found.kind == "hardlink":
+        target = yield from _file_from_start(source, found.target, limits)
+        if target is None or target.kind != "file":
+            raise _leads_nowhere(found)
+
+
+def _file_from_start(source: Source, name: str, limits: Limits) -> Generator[bytes | memoryview, None, Entry | None]:
+    """The content of the member of that name, and then its entry, if there is one: only a file has any content."""
     from tempfile import TemporaryFile
 
     found: Entry | None = None
     with TemporaryFile() as held:
-        with _members_from_start(source) as members:
+        with _members_from_start(source, limits) as members:
             for entry, pieces in members:
                 if entry.name != name:
                     continue
@@ -182,22 +215,35 @@ def _read_from_start(source: Source, name: str) -> Iterator[bytes | memoryview]:
                         held.write(piece)
                     else:
                         yield piece
-        if found is None:
-            raise _no_such(source, name)
-        _check_file(found)
         held.seek(0)
         yield from iter(partial(held.read, _PIECE), b"")
-    if found.kind == "hardlink":
-        yield from _read_from_start(source, found.target)
+    return found
 
 
 @contextmanager
-def _members_from_start(source: Source) -> Iterator[Members]:
+def _members_from_start(source: Source, limits: Limits) -> Iterator[Members]:
     """All members, with what says why they cannot be read: it may be another object than the published one."""
     with source.whole() as content:
         check = content.drain if content.expected is not None else None
         with explained(check), closing(gunzip_ahead(content)) as chunks:
-            yield untar(chunks)
+            yield _passing(source, untar(chunks), limits)
+
+
+def _passing(source: Source, members: Members, limits: Limits) -> Members:
+    """``members``, up to the first with which there is more than ``limits`` allow for what was read."""
+    passing = Passing(limits, source.bytes_read)
+    for entry, content in members:
+        passing.take(entry)
+        pieces = _spent(content, passing)
+        yield entry, pieces
+        for _ in pieces:
+            pass
+
+
+def _spent(pieces: Iterator[bytes | memoryview], passing: Passing) -> Iterator[bytes | memoryview]:
+    for piece in pieces:
+        passing.spend(len(piece))
+        yield piece
 
 
 def _check_matched(source: Source, choice: Choice | None) -> None:

@@ -130,11 +130,14 @@ class Hashed:
         self._chunks = iter(chunks)
         self._hash = hashlib.sha256()
         self.expected = expected
+        self.size = 0
+        """The bytes that came so far."""
         self._url = url
 
     def __iter__(self) -> Iterator[bytes]:
         for chunk in self._chunks:
             self._hash.update(chunk)
+            self.size += len(chunk)
             yield chunk
         found = self.checksum()
         if self.expected is not None and found != self.expected:

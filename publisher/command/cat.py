@@ -2,7 +2,7 @@
 
 import sys
 
-from .claimed import given_results, take_result
+from .claimed import given_limits, given_results, take_result
 from .failures import each_of
 from .members import given_source, take_asking, tell_unproven
 
@@ -42,7 +42,7 @@ def run(options: "argparse.Namespace") -> int:
         from keystow.members import read_member
 
         with given_source(options, result) as source:
-            for piece in read_member(source, options.member):
+            for piece in read_member(source, options.member, given_limits(options)):
                 sys.stdout.buffer.write(piece)
             sys.stdout.buffer.flush()
             tell_unproven(source)

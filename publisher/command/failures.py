@@ -45,11 +45,16 @@ def status_of(error: BaseException) -> int:
 
 
 def each_of(items: "Sequence[Item]", work: "Callable[[Item], object]") -> int:
-    """Does ``work`` with each of ``items``, also after one that failed; gives the first status that is not 0."""
+    """Does ``work`` with each of ``items``, also after one that failed; gives the first status that is not 0.
+
+    Where nobody reads what is printed any more, there is nothing left to do.
+    """
     status = 0
     for item in items:
         try:
             work(item)
+        except BrokenPipeError:
+            raise
         except Exception as error:
             failed = status_of(error)
             if not failed or len(items) == 1:

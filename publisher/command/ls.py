@@ -4,12 +4,12 @@ import os
 from datetime import UTC, datetime, timedelta
 
 from . import typed
-from .claimed import given_results, given_trust, take_checksum, take_select, take_trust
+from .claimed import given_limits, given_results, given_trust, take_checksum, take_limits, take_select, take_trust
 from .context import given_labels, take_encoding
 from .destination import given_destinations, take_destination
 from .failures import each_of
 from .loading import uncollected
-from .members import as_row, given_source, tell_unproven
+from .members import LIMITS, as_row, given_source, tell_unproven
 from .streams import note
 from .written import take_access
 
@@ -57,7 +57,7 @@ _GLOB = "of a RESULT: the members that these patterns match, as --include does (
 _LONG = "of a RESULT: mode, size, time and target of each member, too"
 _ARCHIVE = (".tar.gz", ".tgz")
 _OF_RESULTS = {"glob": "GLOB", "long": "--long", "select": "--select", "sha256": "--sha256"}
-_OF_RESULTS |= {"customer_key": "--customer-key"}
+_OF_RESULTS |= {"customer_key": "--customer-key"} | {f"max_{name}": f"--max-{name}" for name in LIMITS}
 _AHEAD = timedelta(days=1)
 """By so much the clock of who published may be ahead, or his time zone."""
 
@@ -84,6 +84,7 @@ def take_arguments(parser: "argparse.ArgumentParser") -> None:
     trusted = parser.add_argument_group("what the author of a job file, or of a result, may ask for")
     take_checksum(trusted)
     take_trust(trusted)
+    take_limits(trusted, *LIMITS)
     asking = parser.add_argument_group("who asks, and for how long")
     typed.take_timeout(asking)
     take_access(asking)
@@ -113,7 +114,7 @@ def _is_result(options: "argparse.Namespace") -> bool:
         names = (*_FIELDS, "label", "since", "until", "plain", "raw", "spec")
         if wrong := [f"--{name.replace('_', '-')}" for name in names if _is_given(getattr(options, name))]:
             raise SpecError(f"{named!r} is a result, whose members are listed: leave {' and '.join(wrong)} out")
-    elif wrong := [words for name, words in _OF_RESULTS.items() if _is_given(getattr(options, name))]:
+    elif wrong := [words for name, words in _OF_RESULTS.items() if _is_given(getattr(options, name, None))]:
         what = "a file, -, a URL or s3://bucket/key.tar.gz"
         raise SpecError(f"{' and '.join(wrong)}: what for? It goes with a RESULT, which is {what}")
     return is_result
@@ -130,7 +131,7 @@ def _list_members(options: "argparse.Namespace") -> int:
 
         choice = Choice(options.glob) if options.glob else None
         with given_source(options, result) as source:
-            for entry in list_members(source, choice):
+            for entry in list_members(source, choice, given_limits(options)):
                 print(_member_as_json(entry) if options.output == "json" else as_row(entry, is_long=options.long))
             tell_unproven(source)
 

@@ -1,7 +1,7 @@
 """What commands share that read members of an archive: who is asked for them, and what is said of them."""
 
 from . import typed
-from .claimed import given_trust, take_checksum, take_trust
+from .claimed import given_trust, take_checksum, take_limits, take_trust
 from .streams import note
 from .written import given_access, take_access
 
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from keystow.result import PublishedResult
 
 _MEMBER = "only the members that this pattern matches, as --include does (keystow help patterns); again for more"
+LIMITS = ("members", "bytes", "ratio")
+"""What bounds an archive of which nothing is made."""
 _UNPROVEN = "not verified: a URL, or a result without IndexSHA256, holds nothing to compare with"
 
 
@@ -25,10 +27,11 @@ def take_member(parser: "argparse._ActionsContainer") -> None:
 
 
 def take_asking(parser: "argparse.ArgumentParser") -> None:
-    """Declares what ``given_source`` reads."""
+    """Declares what ``given_source`` and ``given_limits`` read."""
     trusted = parser.add_argument_group("what a result of others may be")
     take_checksum(trusted)
     take_trust(trusted)
+    take_limits(trusted, *LIMITS)
     asking = parser.add_argument_group("who asks, for how long, and how much at once")
     typed.take_timeout(asking)
     typed.take_budget(asking)

@@ -5,7 +5,7 @@ from .claimed import given_limits, given_results, given_trust, take_checksum, ta
 from .failures import each_of
 from .loading import uncollected
 from .manner import given_tree, take_choice
-from .members import take_member
+from .members import LIMITS, take_member
 from .output import print_json, take_output
 from .progress import shown
 from .streams import note
@@ -35,7 +35,7 @@ def take_arguments(parser: "argparse.ArgumentParser") -> None:
     trusted = parser.add_argument_group("what a result of others may be")
     take_checksum(trusted)
     take_trust(trusted)
-    take_limits(trusted, "members", "bytes")
+    take_limits(trusted, *LIMITS)
     asking = parser.add_argument_group("who asks, for how long, and how much at once")
     typed.take_timeout(asking)
     typed.take_budget(asking)
@@ -63,7 +63,9 @@ def run(options: "argparse.Namespace") -> int:
         with shown(options, url) as told:
             verified = verify(result, progress=told, **given)
         number, thing = (verified.objects, "object") if verified.members is None else (verified.members, "member")
-        note(f"verified {counted(number, thing)} of {counted(verified.size, 'byte')}, SHA-256 {verified.sha256}")
+        by_index = verified.members is not None and verified.sha256 == getattr(result, "index_sha256", None)
+        digest = f"{'index ' if by_index else ''}SHA-256 {verified.sha256}"
+        note(f"verified {counted(number, thing)} of {counted(verified.size, 'byte')}, {digest}")
         if options.output == "json":
             sha256 = verified.sha256.hex
             members = {} if verified.members is None else {"members": verified.members}

@@ -87,7 +87,7 @@ def unprivileged(*arguments):
         ("s3://b/k", ["--level", "1", "--plain"], "--level 1 is for archives, and files under a prefix are stored as"),
         ("s3://b/k", ["--exclude", ""], "'' is no pattern: write one as in .gitignore"),
         ("s3://b/k", ["--include", "!a"], "'!a' leaves out what it names: give 'a' to --exclude"),
-        ("s3://b/k", ["--include", "[a"], r"the pattern '!\[a' has a '\[' without what belongs to it"),
+        ("s3://b/k", ["--include", "[a"], r"the pattern '\[a' has a '\[' without what belongs to it"),
         ("s3://b/k", ["--ignore-file", "absent"], "'absent' cannot be read .*: name a file with patterns"),
         ("s3://b/k", ["--colour"], r"unrecognized arguments: --colour \(see keystow publish --help\)"),
         ("s3://b/k,opt=regoin=r", [], "there is no option 'regoin': did you mean region?"),

@@ -3,6 +3,7 @@
 import asyncio
 import io
 import os
+import random
 import stat
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -18,6 +19,8 @@ import keystow
 from keystow import Checksum, MemberError, PublishedResult, VerificationError, fetch, open_archive, verify
 from keystow.archive import CorruptArchiveError, Entry, LimitExceededError, Limits, Tree, UnsafeArchiveError
 from keystow.backends import AccessDeniedError, open_store
+from keystow.indexed import source_of
+from keystow.members import list_members, read_member
 
 KEY = "results.tar.gz"
 
@@ -128,6 +131,35 @@ def test_a_closed_archive_is_not_read(result):
     for read in (lambda: archive["empty"], lambda: archive.open("empty"), lambda: list(archive), file.read):
         with pytest.raises(ValueError, match="closed"):
             read()
+
+
+def test_a_file_of_a_closed_archive_is_closed(result):
+    with open_archive(result) as archive:
+        files = [archive.open("a/plots/small.png") for _ in range(3)]
+        assert (files[1].read(1), files[2].read()) == (b"s", b"small")
+        files[2].seek(0)
+        raw = archive.open("a/plots/small.png").detach()
+    for read in (*(file.read for file in files), raw.readall):
+        with pytest.raises(ValueError, match="closed"):
+            read()
+
+
+def test_blocks_of_any_size_are_read_together(memory, monkeypatch):
+    for name, size in {"_FIRST": 1500, "_MOST": 3000, "_HELD": 8000}.items():
+        monkeypatch.setattr(f"keystow.archives.{name}", size)
+    chance = random.Random(7)
+    large = chance.randbytes(20_000)
+    sizes = [*([1] * 3000), *(chance.randrange(1, 900) for _ in range(200))]
+    data, index = indexed.data_and_index(Tree.of({"large": large}), sizes=sizes)
+    result = put(memory, data + b"".join(index.pieces), Checksum(index.sha256))
+    with open_archive(result) as archive, archive.open("large").detach() as file:
+        assert file.readinto(bytearray(1000)) == 1000
+        for _ in range(500):
+            at, length = chance.randrange(len(large)), chance.randrange(4000)
+            file.seek(at)
+            assert large[at:].startswith(file.read(length))
+        file.seek(0)
+        assert file.readall() == large
 
 
 @pytest.mark.slow
@@ -389,6 +421,54 @@ def test_limits_hold_for_members(memory, tmp_path):
     assert not (tmp_path / "some").exists()
 
 
+@pytest.mark.slow
+def test_so_small_an_archive_may_not_hold_so_much(memory, tmp_path):
+    result = published(memory, Tree.of({"small": b"x", "zeros": bytes(120 << 20)}))
+    for read in (
+        lambda: fetch(result, tmp_path / "some", members=["/zeros"]),
+        lambda: verify(result, members=["/zeros"]),
+    ):
+        with pytest.raises(LimitExceededError, match="ratio"):
+            read()
+    assert not (tmp_path / "some").exists()
+    assert fetch(result, tmp_path / "some", members=["/zeros"], limits=Limits(ratio=None)).bytes == 120 << 20
+    verify(result, members=["/small"])
+
+
+def content(result, name, limits):
+    with source_of(result) as source:
+        return b"".join(read_member(source, name, limits))
+
+
+def listed(result, limits, store=None):
+    with source_of(result, store=store) as source:
+        return [entry.name for entry in list_members(source, limits=limits)]
+
+
+def test_no_names_are_read_of_more_members_than_there_may_be(memory, tmp_path):
+    files = {f"d/{name}": os.urandom(1 << 18) for name in "abcdefgh"}
+    is_sorted = published(memory, Tree.of(files))
+    data, root, pages = parts(indexed.archive(Tree.of(files)))
+    is_not = put(memory, forged(data, root | {"sorted": False}, pages), key="unsorted.tar.gz")
+    is_not = replace(is_not, checksum_sha256=None)
+    few, enough = Limits(members=root["members"] - 1), Limits(members=root["members"])
+    for result in (is_sorted, is_not):
+        assert len(listed(result, enough)) == root["members"]
+        for call in (listed, lambda *given: fetch(given[0], tmp_path / "some", members=["*a"], limits=given[1])):
+            with pytest.raises(LimitExceededError, match="members"):
+                call(result, few)
+    with pytest.raises(LimitExceededError, match="members"):
+        verify(is_sorted, members=["*a"], limits=few)
+    assert verify(is_sorted, members=["d/a"], limits=few).members == 1
+    assert content(is_sorted, "d/a", few) == content(is_not, "d/a", enough) == files["d/a"]
+    with pytest.raises(LimitExceededError, match="members"):
+        content(is_not, "d/a", few)
+    store = Counting(memory[0])
+    with pytest.raises(LimitExceededError):
+        listed(is_not, few, store)
+    assert store.asked == ["read"]
+
+
 def test_a_stranger_names_a_file_only_with_a_digest_that_is_compared(tmp_path):
     (tmp_path / "store").mkdir()
     place = open_store(f"file://{tmp_path}/store"), PublishedResult("file", f"{tmp_path}/store", KEY)
@@ -404,19 +484,52 @@ def test_a_stranger_names_a_file_only_with_a_digest_that_is_compared(tmp_path):
     assert open_archive(replace(result, checksum_sha256=None)).verified
 
 
-def test_a_version_that_may_not_be_read_is_the_current_object_if_it_is_the_same(memory):
-    class Denying(Counting):
-        def read(self, key, *, version_id=None, **options):
-            if version_id is not None:
-                raise AccessDeniedError("no versions")
-            yield from super().read(key, **options)
+class Denying(Counting):
+    """A store of which named versions may not be read."""
 
+    def read(self, key, *, version_id=None, **options):
+        if version_id is not None:
+            raise AccessDeniedError("no versions")
+        yield from super().read(key, **options)
+
+    def stat(self, key, *, version_id=None):
+        if version_id is not None:
+            raise AccessDeniedError("no versions")
+        return self.store.stat(key)
+
+
+def test_a_version_that_may_not_be_read_is_the_current_object_if_it_is_the_same(memory):
     result = replace(published(memory), version_id="1")
-    with open_archive(result, store=Denying(memory[0])) as archive:
-        assert archive.open("score.txt").read() == b"42"
+    for known in (result, replace(result, size=None)):
+        with open_archive(known, store=Denying(memory[0])) as archive:
+            assert archive.open("score.txt").read() == b"42"
     unproven = replace(result, index_sha256=None, checksum_sha256=None)
     with pytest.raises(AccessDeniedError):
         open_archive(unproven, store=Denying(memory[0]))
+
+
+def test_another_version_is_not_read_where_no_digest_is_compared(memory, tmp_path):
+    result = replace(published(memory), version_id="1")
+    published(memory, tree_of(FILES | {"score.txt": b"43"}))
+    store = Denying(memory[0])
+    for known in (result, replace(result, size=None)):
+        for call in (
+            lambda known=known: open_archive(known, store=store, verify=False),
+            lambda known=known: fetch(known, tmp_path / "some", store=store, verify=False, members=["*.txt"]),
+        ):
+            with pytest.raises(AccessDeniedError):
+                call()
+
+
+def test_a_pattern_that_is_none_is_found_out_before_the_store_is_asked(memory, tmp_path):
+    result = published(memory)
+    store = Counting(memory[0])
+    for patterns, said in ((["["], r"the pattern '\['"), ([], "no pattern"), (["!*.csv"], r"'!\*\.csv'")):
+        with pytest.raises(ValueError, match=said):
+            fetch(result, tmp_path / "some", store=store, members=patterns)
+        with pytest.raises(ValueError, match=said):
+            verify(result, store=store, members=patterns)
+    assert store.asked == []
 
 
 def test_threads_may_read_one_archive(result):
@@ -434,8 +547,9 @@ def test_a_content_is_compared_with_its_checksum_once_it_is_read_in_order(memory
         file.seek(1)
         assert file.read() == b"mall"
         file.seek(0)
-        with pytest.raises(CorruptArchiveError, match="CRC-32"):
-            file.read()
+        for _ in range(2):
+            with pytest.raises(CorruptArchiveError, match="CRC-32"):
+                file.read()
 
 
 def test_a_publisher_and_an_event_loop_take_members_too(memory, tmp_path):

@@ -32,6 +32,7 @@ def written(tmp_path, tree, *, has_index=True):
     return tmp_path / "result.json"
 
 
+UNBUFFERED = {"PYTHONUNBUFFERED": "1"}
 NAMES = [entry.name for entry in TREE.entries]
 
 
@@ -115,6 +116,28 @@ def test_whoever_reads_no_further_is_no_error(result):
         assert process.stderr.read() == b""
 
 
+@pytest.mark.parametrize("command", [("ls",), ("cat",)])
+def test_nothing_goes_on_once_nobody_reads(result, tmp_path, command):
+    text = json.loads(result.read_text())
+    lost = json.loads(result.read_text())
+    lost["PublishedResult"]["Params"]["Key"] = "lost.tar.gz"
+    both = tmp_path / "both.yaml"
+    both.write_text("".join(f"---\n{json.dumps(each)}\n" for each in (text, lost)))
+    given = [both, "score.txt"]
+    told, end = os.pipe()
+    os.close(told)
+    ran = subprocess.run([*KEYSTOW, *command, *given], stdout=end, stderr=-1, check=False, env=os.environ | UNBUFFERED)
+    os.close(end)
+    assert (ran.returncode, ran.stderr) == (1, b"")
+
+
+def test_limits_bound_what_is_listed_and_printed(result, tmp_path):
+    assert "--max-members" in complaint(keystow("ls", result, "--max-members", "3"), 1)
+    assert keystow("ls", result, "--max-members", "none", "--max-bytes", "20MB", "--max-ratio", "9").status == 0
+    assert "--max-bytes" in complaint(keystow("cat", result, "a/plots/large.png", "--max-bytes", "1000"), 1)
+    assert "--max-ratio" in complaint(keystow("ls", f"file://{tmp_path}/store/{{jobID}}", "--max-ratio", "9"), 2)
+
+
 def test_what_is_not_what_was_published_is_not_printed(result, tmp_path):
     path = tmp_path / "store/k.tar.gz"
     content = bytearray(path.read_bytes())
@@ -139,6 +162,8 @@ def test_members_are_fetched(result, tmp_path):
 def test_members_are_verified(result):
     ran = keystow("verify", result, "--member", "*.png", "--output", "json")
     found = json.loads(ran.out)
+    index = json.loads(result.read_text())["PublishedResult"]["Params"].get("IndexSHA256")
+    assert ("index SHA-256" in ran.err) is (index is not None)
     assert (found["objects"], found["members"], found["bytes"]) == (1, 2, len(PLOT) + 5)
     assert "2 members" in keystow("verify", result, "--member", "*.png").err
 
