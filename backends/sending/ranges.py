@@ -70,7 +70,7 @@ def in_ranges(
     asked for anew.
     """
     process = os.getpid()
-    reading = _Reading(open_at, start, stop, _Terms(pace, patience, near, until, held), known, proved)
+    reading = _Reading(open_at, start, stop, _Terms(pace, patience, near, until, held, proved), known)
     while True:
         try:
             with closing(reading.pieces()) as pieces:
@@ -97,21 +97,16 @@ class _Terms(NamedTuple):
     near: float
     until: float
     held: int
+    proved: Callable[[Proof], object]
 
 
 class _Reading:
     """An object that is read, up to where it is read ``at``."""
 
     def __init__(
-        self,
-        open_at: Open,
-        start: int,
-        stop: int | None,
-        terms: _Terms,
-        known: Version | None,
-        proved: Callable[[Proof], object],
+        self, open_at: Open, start: int, stop: int | None, terms: _Terms, known: Version | None = None
     ) -> None:
-        self._open_at, self.at, self._stop, self._terms, self._proved = open_at, start, stop, terms, proved
+        self._open_at, self.at, self._stop, self._terms = open_at, start, stop, terms
         self._start = start
         self._known = known if known is not None and self._end(known.size) - start > RANGE else None
         self._tag = None if self._known is None else self._known.tag
@@ -125,14 +120,14 @@ class _Reading:
     def stands(self) -> None:
         """What is known, if anything is, was right, as something of it is read now."""
         if self._known is not None and self.at == self._start:
-            self._proved("right")
+            self._terms.proved("right")
 
     def forgets(self) -> bool:
         """Whether a version was known, and nothing is read of it; from then on, none is known."""
         if self._known is None or self.at != self._start:
             return False
         self._known = self._tag = None
-        self._proved("wrong")
+        self._terms.proved("wrong")
         return True
 
     def pieces(self) -> Generator[bytes, None, None]:
@@ -207,7 +202,7 @@ class _Reading:
             return content
         self._is_near = time.monotonic() - since < self._terms.near
         if stop is not None and content.length is not None and content.length > stop - at:
-            self._proved("no ranges")
+            self._terms.proved("no ranges")
         known = self._known
         if known is not None and (content.size, content.length) != (known.size, min(limit, self._end(known.size)) - at):
             content.pieces.close()

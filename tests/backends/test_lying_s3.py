@@ -476,7 +476,9 @@ def test_where_nothing_comes_of_what_is_named_it_is_not_used_any_more(
 ) -> None:
     """The server gives all in place of a range, or its listing is of another version each time."""
     monkeypatch.setattr("keystow.backends.cloud.NEAR", near)
-    store, liar = lied_to(large('"f"', listed="&quot;f&quot;" if status == 200 else "&quot;e&quot;", status=status), engine)
+    store, liar = lied_to(
+        large('"f"', listed="&quot;f&quot;" if status == 200 else "&quot;e&quot;", status=status), engine
+    )
     for _ in range(most):
         list(store.list())
         assert b"".join(store.read("key")) == bytes(3 * RANGE)
