@@ -99,10 +99,13 @@ class CloudStore(ABC):
             )
         digest = Digest(chunks)
         only, pieces = alone(parts(digest, self._part_size))
-        if only is None or len(only) > self.largest:
-            stored = upload.in_parts(pieces, arrived)
-        else:
-            stored = upload.single(only, digest.hexdigest())
+        try:
+            if only is None or len(only) > self.largest:
+                stored = upload.in_parts(pieces, arrived)
+            else:
+                stored = upload.single(only, digest.hexdigest())
+        finally:
+            self._known.drop(key)
         return Written(digest.size, digest.hexdigest(), **stored._asdict())
 
     def _part_size(self, number: int) -> int:
@@ -142,6 +145,7 @@ class CloudStore(ABC):
             near=NEAR if self.streams else 0.0,
             held=self.budget.held,
             known=self._known.take(key, version_id),
+            proved=self._known.proved,
         )
 
     def _opened(self, key: str, version_id: str | None, start: int, stop: int | None, tag: str | None) -> Content:
@@ -198,6 +202,8 @@ class CloudStore(ABC):
         except NotFoundError as error:
             if isinstance(error, BucketNotFoundError) or not self.tells_of_absence:
                 raise
+        finally:
+            self._known.drop(key)
 
     def presign(
         self, key: str, *, expires: timedelta | float, method: str = "GET", version_id: str | None = None

@@ -143,7 +143,7 @@ class S3Store(CloudStore):
                     raise StoreUnavailableError(f"{self._bucket.where(request.key)}: the content broke off{at}")
 
     def _tag(self, found: Stat) -> str | None:
-        return None if found.etag is None else _strong(found.etag)
+        return None if found.etag is None else _strong(_quoted(found.etag))
 
     def _found(self, key: str, version_id: str | None) -> Stat:
         params = {"VersionId": version_id} if version_id is not None else {}
@@ -219,6 +219,11 @@ class S3Store(CloudStore):
         if not key:
             raise InvalidKeyError(f"s3://{self._bucket.name}: the key is empty")
         check_text(key)
+
+
+def _quoted(etag: str) -> str:
+    """An ETag as headers have it (RFC 9110, section 8.8.3): in listings, not all who speak S3 write its quotes."""
+    return etag if etag.endswith('"') else f'"{etag}"'
 
 
 def _strong(etag: str) -> str | None:

@@ -115,7 +115,8 @@ class Lines:
 
     def add(self, line: Line) -> None:
         """From now on, the line is looked after."""
-        if line in self._lines:
+        watcher = self._watcher
+        if line in self._lines and watcher is not None and watcher.is_alive():
             return
         with self._lock:
             self._lines.add(line)

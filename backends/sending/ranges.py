@@ -7,7 +7,8 @@ where it breaks off. What is held is bounded in bytes.
 
 Where size and version are known before, only as long is waited for the first answer as a store that is near takes for
 it; then the other ranges are asked for, too, all of them of that version. If it is no longer there, nothing was handed
-on yet, and the object is read as if nothing had been known.
+on yet, and the object is read as if nothing had been known. That the store is unavailable to one of the others is told
+in its turn: a server that heeds no ranges has no answer to them, but one to the first.
 """
 
 import itertools
@@ -26,7 +27,7 @@ from keystow.backends.errors import ConflictError, StoreError, StoreUnavailableE
 
 from .budget import USUAL, Budget
 from .continuing import Content, continued
-from .known import Version
+from .known import Proof, Version
 from .pace import Pace
 from .parts import HELD
 from .workers import in_order
@@ -58,20 +59,23 @@ def in_ranges(
     until: float = math.inf,
     held: int = HELD,
     known: Version | None = None,
+    proved: Callable[[Proof], object] = lambda _: None,
 ) -> Generator[bytes, None, None]:
     """The content from ``start`` up to ``stop``, as ``continued`` gives it, several ranges at once if it is large.
 
     Those that are under way, or have come and are not yet taken, are ``held`` bytes at most, but for one alone that is
     more. What takes less than ``near`` seconds to begin comes in one stream from its second range on, and so does what
     is left at the time ``until``, by ``time.monotonic()``. ``known`` is the version that the object has, as far as
-    somebody was told. In a process that was forked meanwhile the rest is asked for anew.
+    somebody was told; how that, and the server, ``proved``, is said. In a process that was forked meanwhile the rest is
+    asked for anew.
     """
     process = os.getpid()
-    reading = _Reading(open_at, start, stop, _Terms(pace, patience, near, until, held), known)
+    reading = _Reading(open_at, start, stop, _Terms(pace, patience, near, until, held, proved), known)
     while True:
         try:
             with closing(reading.pieces()) as pieces:
                 for piece in pieces:
+                    reading.stands()
                     reading.at += len(piece)
                     yield piece
         except StoreError as error:
@@ -93,6 +97,7 @@ class _Terms(NamedTuple):
     near: float
     until: float
     held: int
+    proved: Callable[[Proof], object]
 
 
 class _Reading:
@@ -112,11 +117,17 @@ class _Reading:
         """Whether what is asked for anew is of the same version as what came."""
         return self._tag is not None or self.at == self._start
 
+    def stands(self) -> None:
+        """What is known, if anything is, was right, as something of it is read now."""
+        if self._known is not None and self.at == self._start:
+            self._terms.proved("right")
+
     def forgets(self) -> bool:
         """Whether a version was known, and nothing is read of it; from then on, none is known."""
         if self._known is None or self.at != self._start:
             return False
         self._known = self._tag = None
+        self._terms.proved("wrong")
         return True
 
     def pieces(self) -> Generator[bytes, None, None]:
@@ -190,6 +201,8 @@ class _Reading:
         if len(answers) > 1:
             return content
         self._is_near = time.monotonic() - since < self._terms.near
+        if stop is not None and content.length is not None and content.length > stop - at:
+            self._terms.proved("no ranges")
         known = self._known
         if known is not None and (content.size, content.length) != (known.size, min(limit, self._end(known.size)) - at):
             content.pieces.close()
@@ -219,9 +232,14 @@ class _Reading:
             if span is begun:
                 return begin()
             pieces = continued(partial(self._ranged, span.stop), span.start, patience=self._terms.patience)
-            if len(span) > RANGE:
-                return _begun_with(list(itertools.islice(pieces, 1)), pieces)
-            return self._collected(pieces)
+            try:
+                if len(span) > RANGE:
+                    return _begun_with(list(itertools.islice(pieces, 1)), pieces)
+                return self._collected(pieces)
+            except StoreUnavailableError as error:
+                if self._known is None:
+                    raise
+                return _failing(error)
 
         found = in_order(
             work,
@@ -272,6 +290,11 @@ def _begun_with(head: list[bytes], rest: Generator[bytes, None, None]) -> Iterat
     with closing(rest):
         yield from _taken(head)
         yield from rest
+
+
+def _failing(error: StoreUnavailableError) -> Iterator[bytes]:
+    raise error
+    yield
 
 
 def _taken(pieces: list[bytes]) -> Iterator[bytes]:

@@ -20,6 +20,7 @@ from keystow.backends import (
     open_store,
 )
 from keystow.backends.sending import repeating
+from keystow.backends.sending.known import MOST_WRONG, Known
 from keystow.backends.sending.parts import part_size
 from keystow.backends.sending.ranges import RANGE
 
@@ -69,6 +70,7 @@ def lied_to(monkeypatch, stores):
         store, liar = stores[engine]
         liar.answer = answer if callable(answer) else lambda asked: answer
         liar.asked, liar.sent = [], 0
+        store._known = Known()  # what it learned of another server is nothing to this one
         return store, liar
 
     return answered
@@ -430,16 +432,18 @@ def test_an_answer_of_another_version_than_was_asked_for_is_none(lied_to, engine
     assert store._bucket.lines._lines == set()
 
 
-def large(version, size=3 * RANGE):
-    """A server whose ``version`` of the object is the current one, but not to its listing."""
+def large(version, size=3 * RANGE, listed="&quot;e&quot;", status=206):
+    """A server whose ``version`` of the object is the current one, but not to its listing; with 200, it gives all."""
 
     def answer(asked):
         if asked.method == "HEAD":
             return Lie(200, OBJECT | {"Content-Length": str(size)})
         if "list-type" in asked.path:
-            return page(found(Key="key", Size=str(size), ETag="&quot;e&quot;"))
+            return page(found(Key="key", Size=str(size), ETag=listed))
         if asked.headers.get("if-match", version) != version:
             return Lie(412, {}, b"<Error><Code>PreconditionFailed</Code></Error>")
+        if status == 200:
+            return Lie(200, OBJECT | {"ETag": version}, bytes(size))
         start, last = asked.headers["range"].removeprefix("bytes=").split("-")
         last = min(int(last or size), size - 1)
         said = OBJECT | {"ETag": version, "Content-Range": f"bytes {start}-{last}/{size}"}
@@ -455,6 +459,50 @@ def test_what_was_named_is_asked_for_at_once_and_of_that_version(lied_to, engine
     look(store)
     assert b"".join(store.read("key")) == bytes(3 * RANGE)
     assert [asked.headers["if-match"] for asked in liar.asked[1:]] == 3 * ['"e"']
+
+
+def test_an_etag_without_quotes_is_named_with_them(lied_to, engine, monkeypatch):
+    monkeypatch.setattr("keystow.backends.cloud.NEAR", 0.0)
+    store, liar = lied_to(large('"e"', listed="e"), engine)
+    assert [found.etag for found in store.list()] == ["e"]
+    assert b"".join(store.read("key")) == bytes(3 * RANGE)
+    assert [asked.headers["if-match"] for asked in liar.asked[1:]] == 3 * ['"e"']
+
+
+@pytest.mark.parametrize("near", [0.0, 60.0])
+@pytest.mark.parametrize(("status", "most"), [(200, 1), (206, MOST_WRONG)])
+def test_where_nothing_comes_of_what_is_named_it_is_not_used_any_more(
+    lied_to, engine, near, status, most, monkeypatch
+) -> None:
+    """The server gives all in place of a range, or its listing is of another version each time."""
+    monkeypatch.setattr("keystow.backends.cloud.NEAR", near)
+    store, liar = lied_to(
+        large('"f"', listed="&quot;f&quot;" if status == 200 else "&quot;e&quot;", status=status), engine
+    )
+    for _ in range(most):
+        list(store.list())
+        assert b"".join(store.read("key")) == bytes(3 * RANGE)
+    list(store.list())
+    del liar.asked[:]
+    assert b"".join(store.read("key")) == bytes(3 * RANGE)
+    assert [asked.headers["range"] for asked in liar.asked if "if-match" not in asked.headers] == [
+        f"bytes=0-{RANGE - 1}"
+    ]
+    assert '"e"' not in {asked.headers.get("if-match") for asked in liar.asked}
+
+
+@pytest.mark.parametrize("change", [lambda store: store.write("key", [b"x"]), lambda store: store.delete("key")])
+def test_what_the_store_itself_changes_is_not_taken_for_what_was_named(lied_to, engine, change):
+    told = large('"f"')
+
+    def answer(asked):
+        return told(asked) if asked.method in {"GET", "HEAD"} else Lie(headers=OBJECT)
+
+    store, liar = lied_to(answer, engine)
+    list(store.list())
+    change(store)
+    assert b"".join(store.read("key")) == bytes(3 * RANGE)
+    assert '"e"' not in {asked.headers.get("if-match") for asked in liar.asked}
 
 
 @pytest.mark.parametrize("near", [0.0, 60.0])

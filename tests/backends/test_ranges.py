@@ -5,6 +5,7 @@ import itertools
 import os
 import random
 import threading
+import time
 from types import SimpleNamespace
 
 import pytest
@@ -31,7 +32,10 @@ def small():
 
 
 class Server:
-    """Has an object, of which it gives what is asked for, in pieces; how is said by ``chance``."""
+    """Has an object, of which it gives what is asked for, in pieces; how is said by ``chance``.
+
+    If it heeds no ranges, it gives all of it in place of the first, and what is an answer to no other.
+    """
 
     def __init__(self, content, *, chance=None, faults=0.0, heeds=True, tags=True):
         self.content, self.version = content, 1
@@ -59,7 +63,9 @@ class Server:
             raise ConflictError("it was replaced")
         if start > len(content):
             raise StoreError("416")
-        if not self._heeds and not start:
+        if not self._heeds:
+            if start:
+                raise StoreUnavailableError("200")
             stop = None
         stop = len(content) if stop is None else min(stop, len(content))
         pieces = self._pieces(content[start:stop])
@@ -80,10 +86,9 @@ class Server:
                 self.open -= 1
 
 
-def read(server, start=0, stop=None, pace=None, near=0.0, held=6 * RANGE, known=None):
-    return in_ranges(
-        server.open_at, start, stop, pace=pace or Pace(2, 6), patience=60, near=near, held=held, known=known
-    )
+def read(server, start=0, stop=None, pace=None, near=0.0, held=6 * RANGE, known=None, proved=lambda _: None):
+    how = {"patience": 60, "near": near, "held": held, "known": known, "proved": proved}
+    return in_ranges(server.open_at, start, stop, pace=pace or Pace(2, 6), **how)
 
 
 def named(size, version=1):
@@ -100,9 +105,9 @@ NEARS = st.sampled_from([0.0, 0.001, 60.0])
 @settings(deadline=None)
 @given(CONTENTS, st.data(), CHANCES, st.floats(0, 0.3), st.booleans(), st.sampled_from([0.0, 60.0]))
 def test_the_bytes_are_those_of_one_stream_for_any_size_range_and_fault(content, data, chance, faults, heeds, near):
-    start = data.draw(st.integers(0, len(content)))
+    start = data.draw(st.integers(0, len(content) if heeds else 0))
     stop = data.draw(st.none() | st.integers(start, len(content) + 2 * RANGE))
-    server = Server(content, chance=chance, faults=faults, heeds=heeds)
+    server = Server(content, chance=chance, faults=faults if heeds else 0.0, heeds=heeds)
     assert b"".join(read(server, start, stop, near=near)) == content[start:stop]
     assert not server.open
 
@@ -115,9 +120,9 @@ def test_the_bytes_are_those_of_one_stream_for_any_size_range_and_fault(content,
 def test_they_are_so_whatever_was_said_of_the_object_before(
     content, data, chance, faults, heeds, near, size, version
 ) -> None:
-    start = data.draw(st.integers(0, len(content)))
+    start = data.draw(st.integers(0, len(content) if heeds else 0))
     stop = data.draw(st.none() | st.integers(start, len(content) + 2 * RANGE))
-    server = Server(content, chance=chance, faults=faults, heeds=heeds)
+    server = Server(content, chance=chance, faults=faults if heeds else 0.0, heeds=heeds)
     known = named(len(content) if size is None else size, version)
     assert b"".join(read(server, start, stop, near=near, known=known)) == content[start:stop]
     assert not server.open
@@ -313,6 +318,58 @@ def test_a_store_that_is_unavailable_is_not_asked_again_as_if_nothing_was_known(
     with pytest.raises(StoreUnavailableError, match="2 tries"):
         list(in_ranges(open_at, pace=Pace(1, 1), patience=60, near=60.0, known=named(10 * RANGE)))
     assert (0, None) not in asked
+
+
+def test_that_the_others_got_no_answer_is_not_told_before_the_first_one_came():
+    """A server that heeds no ranges has none for them."""
+    server = Server(bytes(10 * RANGE), heeds=False)
+    given_up = threading.Event()
+    whole = server.open_at
+
+    def open_at(start, stop, tag):
+        if start and len([None for asked, _, _ in server.asked if asked == start]) == 3:
+            given_up.set()
+        if tag is not None and not start:
+            assert given_up.wait(60)
+            time.sleep(0.1)  # in which that failure gets to whoever raises it
+        return whole(start, stop, tag)
+
+    reading = in_ranges(open_at, pace=Pace(2, 2), patience=60, near=0.0, known=named(10 * RANGE))
+    assert b"".join(reading) == bytes(10 * RANGE)
+
+
+def test_that_one_of_the_others_got_no_answer_is_told_in_its_turn():
+    server = Server(bytes(10 * RANGE))
+    whole = server.open_at
+
+    def open_at(start, stop, tag):
+        if start == 2 * RANGE:
+            raise StoreUnavailableError("503")
+        return whole(start, stop, tag)
+
+    reading = in_ranges(open_at, pace=Pace(2, 2), patience=60, near=0.0, known=named(10 * RANGE))
+    with pytest.raises(StoreUnavailableError, match="503"):
+        list(reading)
+    assert (0, RANGE, None) not in server.asked
+    assert not server.open
+
+
+@pytest.mark.parametrize("near", [0.0, 60.0])
+@pytest.mark.parametrize(
+    ("known", "heeds", "said"),
+    [
+        (named(10 * RANGE), True, ["right"]),
+        (named(10 * RANGE, version=2), True, ["wrong"]),
+        (named(9 * RANGE), True, ["wrong"]),
+        (named(10 * RANGE), False, ["no ranges", "wrong", "no ranges"]),
+        (None, True, []),
+        (None, False, ["no ranges"]),
+    ],
+)
+def test_how_what_was_known_has_proved_is_said(near, known, heeds, said):
+    told = []
+    assert b"".join(read(Server(bytes(10 * RANGE), heeds=heeds), near=near, known=known, proved=told.append))
+    assert told == said
 
 
 def test_what_is_not_there_any_more_is_told_as_if_nothing_was_known():

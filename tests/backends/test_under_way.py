@@ -208,6 +208,20 @@ def test_a_watcher_that_could_not_be_started_is_started_with_the_next_line(monke
         assert ended.wait(SECONDS)
 
 
+def test_a_watcher_that_is_no_more_is_started_with_the_next_try(monkeypatch):
+    lines = Lines(0.1)
+    line = lines.line()
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", lambda _: 1 // 0)
+        with pytest.raises(ZeroDivisionError):
+            lines.add(line)
+    ended = threading.Event()
+    line.begins()
+    line.ends(ended.set)
+    assert ended.wait(SECONDS)
+    lines.discard(line)
+
+
 def test_what_is_cut_before_it_begins_does_not_begin():
     lines = Lines(60)
     with lines.line() as line:

@@ -453,6 +453,37 @@ def test_bytes_for_which_there_is_no_pipe_wait_until_others_have_arrived():
         pouring.join()
 
 
+def trickle(end, pieces):
+    """By itself, each piece takes the room of a page in a pipe."""
+    end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    for piece in pieces:
+        end.sendall(piece)
+        time.sleep(0.0002)
+    end.shutdown(socket.SHUT_WR)
+
+
+@pytest.mark.slow
+def test_what_is_under_way_leaves_the_files_that_connections_need():
+    with contextlib.ExitStack() as ends:
+        listener = ends.enter_context(socket.create_server((LOOPBACK, 0)))
+        command, address = ends.enter_context(with_files(24, listener, "--round-trip=1", "--window=0"))
+        clients = [ends.enter_context(socket.create_connection(address, 60)) for _ in range(2)]
+        trickling = [in_background(trickle, client, [bytes(100)] * 3_000) for client in clients]
+        time.sleep(0.8)  # now a way's worth of it is under way
+        last = ends.enter_context(socket.create_connection(address, 60))
+        send_all(last, [b"question"])
+        listener.settimeout(60)
+        arrived = []
+        for _ in range(3):
+            with accept(listener) as server:
+                arrived.append(len(all_of(server)))
+        assert arrived == [300_000, 300_000, 8]
+        for thread in trickling:
+            thread.join()
+        command.stdin.write("asked\n")
+        assert command.stdout.readline() == "asked 3 600008 0\n"
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

@@ -31,8 +31,11 @@ _PIPE = 1 << 20
 """The size of a large pipe: what any user may ask for (``/proc/sys/fs/pipe-max-size``)."""
 _BUFFER = 1 << 20
 """The buffers of a socket, which count for no window: smaller than the kernel would let them become."""
-_FILES = 8
-"""How many a connection has: two sockets, two pipes of two ends, and one that is added to them."""
+_FILES = 6
+"""How many a connection has: two sockets, and two pipes of two ends."""
+_AGAIN = 0.01
+"""The seconds after which files are asked for again of a machine that had none."""
+_NO_FILES = {errno.EMFILE, errno.ENFILE}
 _HOW = os.SPLICE_F_NONBLOCK | os.SPLICE_F_MOVE
 FIN, RESET = 0, -1
 """In place of a size: the sender sends no more, and the connection is no more."""
@@ -56,11 +59,42 @@ class Pipe:
         os.close(self.inlet)
 
 
+class Files:
+    """How many files may still be opened: each has been counted before it is."""
+
+    def __init__(self, most: int) -> None:
+        self._left = most
+
+    def has_room(self) -> bool:
+        """Whether one connection more has its files."""
+        return self._left >= _FILES
+
+    def take(self) -> None:
+        """A connection is made."""
+        self._left -= _FILES
+
+    def end(self) -> None:
+        """A connection is no more."""
+        self._left += _FILES
+
+    def take_pipe(self) -> bool:
+        """Whether a connection may have one pipe more, as there is room left for another connection behind it."""
+        if self._left < _FILES + 2:
+            return False
+        self._left -= 2
+        return True
+
+    def end_pipe(self) -> None:
+        """It is no more."""
+        self._left += 2
+
+
 class Link:
     """One direction of the distance, which all connections share. ``delay`` in seconds, ``rate`` in bytes a second."""
 
-    def __init__(self, delay: float, rate: float | None) -> None:
+    def __init__(self, delay: float, rate: float | None, files: Files) -> None:
         self.delay = delay
+        self.files = files
         self.rate = rate or math.inf
         self.free = 0.0
         """When it will have sent all that it took, if it sent all the time."""
@@ -68,8 +102,6 @@ class Link:
         """Whether it left bytes behind, and so sends all the time until it is looked at again."""
         self.carried = 0
         """How many bytes have arrived."""
-        self.lanes = 0
-        """How many there are."""
         self.waiting: dict[Lane, None] = {}
         """Those that have something to send, in the order of their turns."""
         self.opening: deque[tuple[float, Lane, int]] = deque()
@@ -130,7 +162,7 @@ class Lane:
     back: "Lane"
     """The other direction."""
 
-    def __init__(self, source: socket.socket, sink: socket.socket, link: Link) -> None:
+    def __init__(self, source: socket.socket, sink: socket.socket, link: Link, pipe: Pipe) -> None:
         self.source, self.sink, self.link = source, sink, link
         self.writable = False
         """What the kernel said last of the sink."""
@@ -141,8 +173,7 @@ class Lane:
         """How many bytes are there that the receiver has not taken."""
         self.ending: int | None = None
         """The end that has arrived behind them."""
-        self.pipes = deque([Pipe()])
-        self.link.lanes += 1
+        self.pipes = deque([pipe])
         self._unread = select.poll()
         self._unread.register(source, select.POLLIN)
 
@@ -179,10 +210,13 @@ class Lane:
 
     def _add_pipe(self) -> bool:
         """Have another, behind one that is full; how many bytes that are depends on how they came. Whether there is."""
+        if not self.link.files.take_pipe():
+            return False
         try:
             self.pipes.append(Pipe())
-        except OSError:
-            return False  # as too many files are open
+        except OSError:  # this machine has no files
+            self.link.files.end_pipe()
+            return False
         self.pipes[-1].enlarge()
         return True
 
@@ -220,7 +254,7 @@ class Lane:
                 break
             pipe.held -= written
             if not pipe.held and len(self.pipes) > 1:
-                self.pipes.popleft().close()
+                self.drop_pipe()
             self.arrived -= written
             self.link.carried += written
             self.link.acknowledged.append((time.monotonic() + self.link.delay, self, written))
@@ -238,13 +272,19 @@ class Lane:
             if self.back.delivering:
                 return
         for lane in (self, self.back):
-            lane.link.lanes -= 1
             lane.link.waiting.pop(lane, None)
             lane.sending = False
             lane.arrived, lane.ending = 0, None
             lane.source.close()
-            while lane.pipes:
-                lane.pipes.pop().close()
+            while len(lane.pipes) > 1:
+                lane.drop_pipe()
+            lane.pipes.pop().close()
+        self.link.files.end()
+
+    def drop_pipe(self) -> None:
+        """Have the first of several no more."""
+        self.pipes.popleft().close()
+        self.link.files.end_pipe()
 
 
 def _until(now: float, line: deque[tuple[float, Lane, int]]) -> Iterator[tuple[Lane, int]]:
@@ -257,7 +297,7 @@ class Passage:
     """A listening socket on ``host``, behind which there is a server at a distance.
 
     ``address`` is the server's, ``round_trip`` in seconds, ``window`` in bytes, ``rate`` in bytes per second, ``files``
-    how many may be open. Connections that would be too many wait until others have ended.
+    how many this process may have open. Connections that would be too many wait until others have ended.
     """
 
     def __init__(
@@ -275,16 +315,16 @@ class Passage:
         self._listener.setblocking(False)
         self.port: int = self._listener.getsockname()[1]
         self._accepted = 0
-        self.there, self.back = Link(round_trip / 2, rate), Link(round_trip / 2, rate)
         self._server = socket.getaddrinfo(address[0], address[1], type=socket.SOCK_STREAM)[0]
         self._half, self._window = round_trip / 2, window or 1 << 62
         self._rest = min(max(round_trip / 25, _LONGEST_REST[0]), _LONGEST_REST[1])
-        self._most = files // _FILES
         self._connecting: deque[tuple[float, socket.socket]] = deque()
         """When the server learns of a connection, and the client's end of it."""
         self._lanes: dict[int, Lane] = {}
         """By the file descriptor of its source."""
         self._epoll = select.epoll()
+        self._files = Files(max(files - len(os.listdir("/proc/self/fd")), _FILES))
+        self.there, self.back = (Link(round_trip / 2, rate, self._files) for _ in range(2))
 
     def run(self, control: int, asked: Callable[[bytes], object]) -> None:
         """Carry bytes until the file ``control`` ends; ``asked`` is called with each line in it."""
@@ -292,7 +332,7 @@ class Passage:
         while True:
             rested = time.monotonic()
             wait = None if due == math.inf else max(due - rested, 0)
-            files = [control, epoll, listener] if self._has_room() else [control, epoll]
+            files = [control, epoll, listener] if self._files.has_room() else [control, epoll]
             ready, _, _ = select.select(files, [], [], wait)
             began = time.monotonic()
             if control in ready:
@@ -330,29 +370,50 @@ class Passage:
         """Do what can be done now; returns when there is more."""
         now = time.monotonic()
         while self._connecting and self._connecting[0][0] <= now:
-            self._connect(*self._connecting.popleft())
+            began, client = self._connecting.popleft()
+            if not self._connect(began, client):
+                self._connecting.appendleft((now + _AGAIN, client))
+                break
             self._hear()
         self.there.work()
         self.back.work()
         connecting = self._connecting[0][0] if self._connecting else math.inf
         return min(connecting, self.there.due(), self.back.due())
 
-    def _has_room(self) -> bool:
-        """Whether one connection more has its files."""
-        return self.there.lanes + len(self._connecting) < self._most
-
     def _accept(self) -> None:
-        with contextlib.suppress(BlockingIOError):
-            while self._has_room():
+        while self._files.has_room():
+            try:
                 client, _ = self._listener.accept()
-                self._accepted += 1
-                self._connecting.append((time.monotonic() + self._half, client))
+            except BlockingIOError:
+                return
+            except OSError as error:
+                if error.errno not in _NO_FILES:
+                    raise
+                return
+            self._files.take()
+            self._accepted += 1
+            self._connecting.append((time.monotonic() + self._half, client))
 
-    def _connect(self, now: float, client: socket.socket) -> None:
-        """Make a connection of the two of it; what the client sends leaves when it has heard of that."""
-        server = socket.socket(self._server[0], socket.SOCK_STREAM)
+    def _made(self) -> tuple[socket.socket, Pipe, Pipe] | None:
+        """What a connection has besides its client, if this machine has the files for it now."""
+        with contextlib.ExitStack() as made:
+            try:
+                server = made.enter_context(socket.socket(self._server[0], socket.SOCK_STREAM))
+                there, back = (made.enter_context(contextlib.closing(Pipe())) for _ in range(2))
+            except OSError as error:
+                if error.errno not in _NO_FILES:
+                    raise
+                return None
+            made.pop_all()
+            return server, there, back
+
+    def _connect(self, now: float, client: socket.socket) -> bool:
+        """Make a connection of the two of it; what the client sends leaves when it has heard of that. Whether it is."""
+        if (made := self._made()) is None:
+            return False
+        server, *pipes = made
         server.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER)
-        there, back = Lane(client, server, self.there), Lane(server, client, self.back)
+        there, back = Lane(client, server, self.there, pipes[0]), Lane(server, client, self.back, pipes[1])
         there.back, back.back = back, there
         self.there.opening.append((now + self._half, there, self._window))
         self.back.opening.append((now, back, self._window))
@@ -365,3 +426,4 @@ class Passage:
             back.end(RESET)
         for lane in (there, back):
             self._epoll.register(lane.source, select.EPOLLIN | select.EPOLLOUT | select.EPOLLET)
+        return True
