@@ -186,9 +186,7 @@ def _read_from_start(source: Source, name: str, limits: Limits) -> Iterator[byte
             raise _leads_nowhere(found)
 
 
-def _file_from_start(
-    source: Source, name: str, limits: Limits
-) -> Generator[bytes | memoryview, None, Entry | None]:
+def _file_from_start(source: Source, name: str, limits: Limits) -> Generator[bytes | memoryview, None, Entry | None]:
     """The content of the member of that name, and then its entry, if there is one: only a file has any content."""
     from tempfile import TemporaryFile
 
