@@ -24,7 +24,7 @@ class Limits:
         bytes: Content of all files together.
         ratio: Bytes of disk for each byte of the compressed archive, once it costs more than 100 MB. A directory that
             only names imply costs 4096 bytes, as it takes two in an archive; another one 2048, as a regular tree is
-            packed well; any other member 256 and its content. Only who knows what was read of the archive counts it: not ``extract`` by itself.
+            packed well; any other member 256 and its content. ``extract`` has to be told what was read of the archive.
         depth: Segments of a name.
         names: Bytes of all segments of names, each directory's once, and of the targets of links: they are what takes
             memory. The default keeps that below 300 MB.

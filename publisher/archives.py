@@ -144,7 +144,8 @@ class Archive(Mapping[str, Entry]):
         """
         with self._lock, self._source.explained():
             self._check()
-            file = io.BufferedReader(_File(file_of(self._source, self._index, name), self._tar), _BUFFER)
+            raw = _File(file_of(self._source, self._index, name), self._tar)
+            file: io.BufferedReader = io.BufferedReader(raw, _BUFFER)
             self._files.add(file)
             return file
 
@@ -183,7 +184,7 @@ class Archive(Mapping[str, Entry]):
             raise ValueError("this archive is closed: open it again")
 
     def _tar(self, at: int, ahead: int) -> memoryview:
-        """The tar stream from ``at`` to where what is held ends. What is not held is read, up to the block of ``ahead``."""
+        """The tar stream from ``at``, as far as it is held. If it is not, it is read, up to the block of ``ahead``."""
         with self._lock:
             self._check()
             piece = self._known(at)
@@ -217,11 +218,9 @@ class Archive(Mapping[str, Entry]):
 
 def _span(blocks: Iterable[Block]) -> tuple[int, int]:
     """Where the first of the blocks, which follow each other, begins in the tar stream, and where the last ends."""
-    starts_and_stops = ((block.tar_start, block.tar_stop) for block in blocks)
-    start, stop = next(starts_and_stops)
-    for _, stop in starts_and_stops:
-        pass
-    return start, stop
+    following = iter(blocks)
+    first = next(following)
+    return first.tar_start, max((block.tar_stop for block in following), default=first.tar_stop)
 
 
 class _Items(ItemsView[str, Entry]):

@@ -337,7 +337,8 @@ def _verified_members(source: "Source", choice: Choice, limits: Limits, told: Te
     meter = Meter(told, of=1, known=False)
     count = size = 0
     with chosen(source, choice, limits) as members:
-        for count, (_, content) in enumerate(members, 1):
+        for _, content in members:
+            count += 1
             size += sum(map(len, meter.passing(content)))
     meter.end()
     return Verified(1, size, source.checksum(), count)
