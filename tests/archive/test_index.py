@@ -8,8 +8,8 @@ from unittest import mock
 
 import pytest
 from archive_strategies import lay, seen, trees
-from hypothesis import given, settings
 from forged import parts
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from index_reader import Archive
 from indexed import MIB, Ranges, archive, compressed, cut, data_and_index, told
