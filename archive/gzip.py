@@ -60,8 +60,9 @@ def gzip(chunks: Iterable[bytes], *, level: int = LEVEL, threads: int = 2) -> It
     and 3 is 4. A block that does not shrink is stored at any level.
 
     The bytes are the same for any ``threads`` and any chunking, and on every x86-64 processor with SSE4.2: at 0 with
-    any release of the libraries, at 1 and 2 with the same release of isal and of the ISA-L in it, from 3 on with that and
-    the same of zlib. On ARM, 1 and 2 give others. Raises ``ValueError`` for a level or a number of threads that there is not.
+    any release of the libraries, at 1 and 2 with the same release of isal and of the ISA-L in it, from 3 on with that
+    and the same of zlib. On ARM, 1 and 2 give others. Raises ``ValueError`` for a level or a number of threads that
+    there is not.
     """
     return (piece.data for piece in pieces(chunks, repeat(MOST), level=level, threads=threads))
 

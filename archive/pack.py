@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from .gzip import LEVEL, pieces
-from .indexing import IndexWriter
+from .indexing import Indexed, IndexWriter
 from .tar import tar_in_blocks
 from .tree import Entry, Tree
 
@@ -34,7 +34,8 @@ def pack(tree: Tree, *, level: int = LEVEL, threads: int = 2, mtime: int | None 
 
     Where a block begins depends on the members nearby, so that what a change leaves as it is keeps most of its bytes.
     Behind the blocks is an index, which readers of gzip pass over, unless it would be too long to be read
-    (docs/format.md). Of each member some bytes of it are held. Raises what reading the tree raises (``SourceChangedError``, ``SourceError``).
+    (docs/format.md). Of each member some bytes of it are held. Raises what reading the tree raises
+    (``SourceChangedError``, ``SourceError``).
 
     >>> import gzip, io, tarfile
     >>> archive = b"".join(pack(Tree.of({"a/b.txt": b"hello"})))
@@ -71,23 +72,31 @@ def packed(tree: Tree, *, level: int = LEVEL, threads: int = 2, mtime: int | Non
             yield chunk
 
     def packing() -> Iterator[Packed]:
-        content = data = done = 0
+        header = next(compressed)
+        yield Packed(header.data, 0)
+        data = len(header.data)
+        content = done = 0
         for piece in compressed:
             data += len(piece.data)
             done += piece.size
-            if piece.size:
-                index.block(len(piece.data), piece.size, piece.sha256)
             while ahead and ahead[0][0] <= done:
                 _, content = ahead.popleft()
-            if piece.size or not piece.sha256:
+            if piece.size:
+                index.block(len(piece.data), piece.size, piece.sha256)
                 yield Packed(piece.data, content)
         tar_sha256 = piece.sha256.hex()
-        indexed = index.finish(data, tar_sha256)
-        proof = Proof(tar_sha256, None if indexed is None else indexed.sha256)
-        *first, last = [piece.data, *([] if indexed is None else indexed.pieces)]
-        yield from (Packed(piece, content) for piece in first)
-        yield Packed(last, content, proof)
+        yield from _end(piece.data, content, tar_sha256, index.finish(data, tar_sha256))
 
     chunks, lengths = tar_in_blocks(replace(tree, read=counted), mtime=mtime, told=index.member)
     compressed = pieces(noted(), lengths, level=level, threads=threads)
     return packing()
+
+
+def _end(trailer: bytes, content: int, tar_sha256: str, indexed: Indexed | None) -> Iterator[Packed]:
+    """The end of the data, and the index, if there is one."""
+    if indexed is None:
+        yield Packed(trailer, content, Proof(tar_sha256, None))
+        return
+    *first, last = [trailer, *indexed.pieces]
+    yield from (Packed(piece, content) for piece in first)
+    yield Packed(last, content, Proof(tar_sha256, indexed.sha256))
