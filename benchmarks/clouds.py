@@ -17,7 +17,7 @@ from benchmarks.job import Job, Staged, peers
 from benchmarks.markdown import table
 from benchmarks.publishing import PREFIX, into_bucket, laid_out
 from benchmarks.race import Outcome
-from benchmarks.section import Section, paragraphs
+from benchmarks.section import Section
 from benchmarks.workplace import Command, s3_at
 from keystow.testing.servers import Azurite, FakeGCS
 
@@ -51,14 +51,12 @@ class Cloud:
 def files(bench: Bench) -> list[Section]:
     """One file of some size, and some small ones if they are several."""
     outcomes: list[Outcome] = []
-    explanations: list[str] = []
     sources = [bench.data.cloud, *([bench.data.few] if bench.sizes.few_files > 1 else [])]
     for opened in (_s3, partial(_emulated, FakeGCS, _google), partial(_emulated, Azurite, _azure)):
         with opened(bench) as cloud, bench.place.beside(cloud.pid):
             for job in _jobs(cloud, sources):
                 with job.at(bench, cloud.variables, f"{cloud.name}, {named(FAR)}") as ready:
                     outcomes.append(ready.raced(at_most=_ROUNDS))
-                    explanations.append(ready.explained(outcomes[-1], outcomes[-1].verdicts()))
     verdicts = [verdict for outcome in outcomes for verdict in outcome.verdicts()]
     note = (
         "All requests are carried by the clients of fsspec's packages, also those to S3. The others are these clients "
@@ -70,8 +68,7 @@ def files(bench: Bench) -> list[Section]:
         for outcome in outcomes
         for name in outcome.runs
     ]
-    body = f"{note}\n\n{table(head, rows)}"
-    return [Section(f"clouds {named(FAR)}", body, verdicts, explanation=paragraphs(explanations))]
+    return [Section(f"clouds {named(FAR)}", f"{note}\n\n{table(head, rows)}", verdicts)]
 
 
 @contextmanager

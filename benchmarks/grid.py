@@ -55,7 +55,7 @@ def _size(blocks: Iterable[tuple[bytes, int]]) -> int:
 
 def _ours(tree: Tree) -> Iterator[bytes]:
     chunks, lengths = tar_in_blocks(tree)
-    return (piece for piece, _ in pieces(chunks, lengths, level=LEVEL, threads=2))
+    return (piece.data for piece in pieces(chunks, lengths, level=LEVEL, threads=2))
 
 
 def _chosen(tree: Tree, chance: random.Random) -> list[Entry]:

@@ -65,6 +65,7 @@ def test_the_short_form_gives_every_number(tmp_path, benchmarks):
 
 @pytest.mark.slow
 @pytest.mark.server
+@pytest.mark.timeout(900)
 def test_the_short_form_gives_every_number_from_afar(tmp_path, benchmarks):
     from benchmarks.__main__ import BENCHMARKS
 

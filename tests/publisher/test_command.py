@@ -378,7 +378,8 @@ def test_what_exists_and_cannot_be_read_is_skipped_without_a_checksum(tmp_path, 
     ran = unprivileged("publish", small, file_place("once"), "--if-exists", "skip")
     left = "already there, and left as it is, not compared, as that was not possible"
     assert said(ran) == [f"{left}: {file_place('once')}.tar.gz"]
-    assert results(ran.out) == [replace(first, checksum_sha256=None)]
+    unknown = {"checksum_sha256": None, "size": None, "tar_sha256": None, "index_sha256": None}
+    assert results(ran.out) == [replace(first, **unknown)]
 
 
 @pytest.fixture

@@ -39,13 +39,13 @@ def nowhere(tmp_path):
 @pytest.fixture
 def packings(monkeypatch):
     """One item for each time that an archive is packed."""
-    counted, packed = [], several.packed_counted
+    counted, packed = [], several.packed_for
 
     def counting(tree, manner):
         counted.append(tree)
         return packed(tree, manner)
 
-    monkeypatch.setattr(several, "packed_counted", counting)
+    monkeypatch.setattr(several, "packed_for", counting)
     return counted
 
 
@@ -133,7 +133,7 @@ def test_what_is_wrong_with_the_call_is_told_before_anything_is_sent(small, tmp_
 def test_a_source_that_changes_is_published_nowhere(tmp_path):
     source = tmp_path / "source"
     lay(source, {"a": bytes(100), "b": random.Random(1).randbytes(40 << 20)})
-    read = several.packed_counted
+    read = several.packed_for
 
     def changing(tree, manner):
         pieces = read(tree, manner)
@@ -142,7 +142,7 @@ def test_a_source_that_changes_is_published_nowhere(tmp_path):
         yield from pieces
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(several, "packed_counted", changing)
+        patch.setattr(several, "packed_for", changing)
         with pytest.raises(PartlyPublishedError) as failed:
             publish_each(source, [f"file://{tmp_path}/1/k", f"file://{tmp_path}/2/k"])
     assert [type(each.error) for each in failed.value.deliveries] == [SourceChangedError] * 2

@@ -103,7 +103,11 @@ def test_a_directory_is_published_without_credentials(issued, small, login, seaw
         open_store(f"s3://{ticket.result.bucket}", endpoint=seaweed.endpoint).stat("k")
     published = publish_with_ticket(small, ticket)
     assert published.key.endswith("/j1.tar.gz")
-    assert replace(ticket.result, checksum_sha256=published.checksum_sha256) == published
+    digests = ("checksum_sha256", "tar_sha256", "index_sha256")
+    assert (
+        replace(ticket.result, size=published.size, **{name: getattr(published, name) for name in digests}) == published
+    )
+    assert all(getattr(published, name) for name in digests)
     login(seaweed)
     assert verify(published).sha256 == published.checksum_sha256
     fetch(published, tmp_path / "got")

@@ -24,6 +24,7 @@ from keystow import (
     publish,
     verify,
 )
+from keystow.archive import Packed
 from keystow.backends import AccessDeniedError, Capabilities, StoreUnavailableError
 from keystow.progress import Meter, Moved, Share
 from keystow.testing import Fault, FaultyStore
@@ -156,7 +157,7 @@ def test_what_never_arrives_one_by_one_is_not_remembered_one_by_one():
     told = Told()
     share = Share(Meter(lambda moved: told(moved.done, moved.total), 200_000))
     tracemalloc.start()
-    for _ in share.packed((b"x", number) for number in range(1, 200_001)):
+    for _ in share.packed(Packed(b"x", number) for number in range(1, 200_001)):
         pass
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
