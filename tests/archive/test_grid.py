@@ -18,6 +18,8 @@ from keystow.archive.grid import LARGE, MOST, NEAR, cuts, lengths
 from keystow.archive.gzip import pieces
 from keystow.archive.tar import tar_in_blocks
 
+pytestmark = pytest.mark.slow
+
 BLOCK = 512
 sizes = st.one_of(
     st.integers(0, 40),

@@ -16,6 +16,8 @@ from isal import igzip
 
 from keystow.archive import Tree, gunzip, tar, unpack
 
+pytestmark = pytest.mark.slow
+
 NAMES = {golden.noise(f"{number}", 1800).hex(): b"" for number in range(400)}
 TREES = {"golden": golden.tree(), "long index": Tree.of(NAMES), "no members": Tree.of({})}
 PERL = "use IO::Uncompress::Gunzip ':all'; gunzip('-', '-', MultiStream => 1) or die $GunzipError"

@@ -12,6 +12,8 @@ from keystow.archive import Tree, gunzip, pack, packed
 from keystow.archive.grid import MOST
 from keystow.archive.index import open_index
 
+pytestmark = pytest.mark.slow
+
 TREES = {
     "nothing": {},
     "an empty file": {"a": b""},

@@ -30,6 +30,8 @@ from keystow import (
 from keystow.archive import Entry, Tree
 from keystow.filesystem import ArchiveFileSystem
 
+pytestmark = pytest.mark.slow
+
 
 def written(tmp_path, tree=TREE, name="published.json", **known):
     """The file with the result of an archive of ``tree``, which lies in ``store`` beside it."""
