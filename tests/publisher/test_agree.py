@@ -296,7 +296,7 @@ ENTRIES = st.builds(
     st.integers(0, 1),
     st.booleans(),
     st.sampled_from(["", "x"]),
-)
+).map(lambda entry: replace(entry, executable=entry.executable and entry.kind == "file"))
 MEMBERS = st.lists(st.tuples(ENTRIES, st.integers(0, 1)), unique_by=lambda member: member[0].name)
 
 
