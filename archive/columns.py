@@ -51,12 +51,13 @@ def unpacked(data: bytes, what: str) -> "Fields":
     if not ended or len(text) > _MOST_TEXT:
         raise CorruptArchiveError(f"the {what} of the archive's index is cut short, or too long")
     try:
-        return Fields(json.loads(text.decode("ascii"), object_pairs_hook=_object), what)
+        return Fields(json.loads(text.decode("ascii"), object_pairs_hook=once), what)
     except (ValueError, RecursionError):
         raise CorruptArchiveError(f"the {what} of the archive's index is no JSON that could be read") from None
 
 
-def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
+def once(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """The object of ``pairs``. Raises ``ValueError`` for a key that stands there twice."""
     found = dict(pairs)
     if len(found) < len(pairs):
         raise ValueError("a key stands twice in an object")

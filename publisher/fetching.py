@@ -5,27 +5,25 @@ published SHA-256 gets one.
 """
 
 import os
-from collections.abc import Callable, Collection, Generator, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from os import PathLike
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from . import surroundings
 from .archive import Entry, Limits, Tree, Unpacked, check_destination, extract, unpack
 from .archive.selection import Choice
-from .backends import Credentials, NotFoundError, Stat, Store, StoreError, StoreUnavailableError
+from .backends import Credentials, Store, StoreError, StoreUnavailableError
 from .backends.opening import timeout_for
 from .backends.options import CustomerKey
-from .backends.sending import ranges
-from .backends.sending.budget import Budget, budget_of
-from .backends.sending.digest import Digest
-from .backends.sending.workers import in_order, objects_pace
+from .backends.sending.budget import Budget
 from .checksum import Checksum
 from .ending import until
-from .errors import ResultError, VerificationError
+from .errors import ResultError
+from .prefixes import SMALL, Terms, check_prefix, opened_objects
 from .progress import Meter, Progress, Tell, told_by
 from .reading import (
     Hashed,
@@ -38,20 +36,16 @@ from .reading import (
     content_of,
     explained,
     opened_store,
+    sized,
     stat_of,
 )
 from .result import PublishedResult
-from .stored import Access, listing_checksum
+from .stored import Access
 from .trust import is_url
 
 if TYPE_CHECKING:
     from .download import Download
     from .indexed import Source
-
-_SMALL = ranges.RANGE  # bytes of an object that is read ahead, as one range of it
-_NEAR = {"file", "memory"}  # nothing to wait for: threads cost several times what they could save
-
-Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +101,7 @@ def fetch(
     requester_pays: bool | str | None = None,
     progress: Progress | None = None,
     members: Collection[str] | None = None,
+    manifest: bool | None = None,
 ) -> Fetched:
     """Fetches what was published into ``directory``, which is new or empty.
 
@@ -137,7 +132,11 @@ def fetch(
     ``members`` are patterns of gitignore's, and only what they match is fetched of an archive, with the directories
     above. Of an archive with an index no more than that is read (``open_archive`` says what proves it then, and
     ``Fetched.sha256`` is the index's); another one, and one of which only the SHA-256 of all is known, is read from
-    its start; then ``limits`` are of all that it holds.
+    its start; then ``limits`` are of all that it holds. Of a prefix, they are the names of files.
+
+    A prefix is read by its manifest, and holds what that lists, with the times that the files had; what else lies under
+    it does not matter. One without a manifest was not published, unless its checksum says what lies there
+    (``keystow.publish``). ``manifest=False`` takes all that lies there.
 
     Raises ``VerificationError``, ``ArchiveError``, ``StoreError``, ``ResultError``, ``DestinationExistsError``, or
     ``MemberError`` for ``members`` that are not there; then ``directory`` is as it was.
@@ -151,19 +150,27 @@ def fetch(
     target, _ = check_destination(directory)
     expected = Checksum(sha256) if verify and sha256 is not None else None
     choice = None if members is None else Choice(members)
+    of = result if isinstance(result, str) and is_url(result) else as_expected(admissible(result, trust), expected)
+    if isinstance(of, PublishedResult) and of.encoding == "plain":
+        terms = Terms(limits, verify, choice, manifest)
+        with opened_objects(of, store, trust, access, terms, told=told) as objects:
+            with explained(objects.settle), closing(objects.members()) as found:
+                unpacked = extract(found, directory, limits=limits)
+            return _fetched(unpacked, objects.checksum(), verified=objects.proven)
+    check_prefix(manifest=manifest)
     if choice is not None:
         from .indexed import opened_source
 
         room = _room(target, limits)
-        with opened_source(result, store, trust, access, expected=expected, verify=verify, most=room) as source:
+        with opened_source(of, store, trust, access, expected=expected, verify=verify, most=room) as source:
             return _fetched_members(source, choice, directory, limits, told)
-    if isinstance(result, str) and is_url(result):
+    if isinstance(of, str):
         check_alone(store, access)
         from .download import Download
 
         most, limited = _room(target, limits)
         download = Download(
-            result,
+            of,
             most=most,
             limited=limited,
             admit=partial(admit_server, trust),
@@ -171,26 +178,20 @@ def fetch(
             budget=access.budget,
         )
         return _downloaded(download, directory, limits, expected, most, told=told)
-    published = as_expected(admissible(result, trust), expected)
-    proven = verify and published.checksum_sha256 is not None
-    with opened_store(published, store, trust, proven=proven, access=access) as opened:
-        if published.encoding == "plain":
-            objects = _Objects(opened, published, limits, check=verify, meter=Meter(told, known=False))
-            check = objects.verified if objects.expected is not None else None
-            with explained(check), closing(objects.members()) as found:
-                unpacked = extract(found, directory, limits=limits)
-            objects.meter.end()
-            return _fetched(unpacked, objects.checksum(), verified=proven)
-        if published.encoding == "raw":
-            stat = stat_of(opened, published)
+    proven = verify and of.checksum_sha256 is not None
+    with opened_store(of, store, trust, proven=proven, access=access) as opened:
+        if of.encoding == "raw":
+            stat = stat_of(opened, of)
             meter = Meter(told, stat.size, 1)
             meter.begin()
-            content = content_of(opened, published, check=verify)
-            announced = meter.passing(_as_announced(content, stat, published.url))
-            unpacked = extract([(_member(published.key.rpartition("/")[2], stat), announced)], directory, limits=limits)
+            content = content_of(opened, of, check=verify)
+            announced = meter.passing(sized(content, stat.size, of.url, StoreError))
+            at = int(stat.modified.timestamp()) if stat.modified else 0
+            entry = Entry(of.key.rpartition("/")[2], "file", stat.size, at)
+            unpacked = extract([(entry, announced)], directory, limits=limits)
         else:
-            meter = _sized(told, opened, published)
-            content = content_of(opened, published, check=verify)
+            meter = _sized(told, opened, of)
+            content = content_of(opened, of, check=verify)
             drain = partial(content.drain, _room(target, limits)[0]) if content.expected is not None else None
             with explained(drain):
                 unpacked = unpack(meter.passing(content), directory, limits=limits)
@@ -236,7 +237,7 @@ def _downloaded(
 ) -> Fetched:
     meter = Meter(told, of=1, known=False)
 
-    def sized(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    def measured(chunks: Iterable[bytes]) -> Iterator[bytes]:
         for number, chunk in enumerate(chunks):
             if not number and download.length is not None:
                 meter.expect(download.length)
@@ -244,7 +245,7 @@ def _downloaded(
             yield chunk
 
     with closing(iter(download)) as chunks:
-        content = Hashed(until(sized(chunks)), expected, "the URL")
+        content = Hashed(until(measured(chunks)), expected, "the URL")
         with explained(partial(content.drain, most) if expected else None):
             unpacked = unpack(meter.passing(content), directory, limits=limits)
     meter.end()
@@ -268,6 +269,8 @@ def verify(
     requester_pays: bool | str | None = None,
     progress: Progress | None = None,
     members: Collection[str] | None = None,
+    manifest: bool | None = None,
+    strict: bool = False,
     against: str | PathLike[str] | Tree | None = None,
     mtime: int | None = None,
 ) -> Verified:
@@ -284,6 +287,9 @@ def verify(
     again, with ``mtime`` as ``publish`` takes it, and compared with the ``TarSHA256`` of the result, or that of its
     index. What the store holds is not read then, but for the index where it is needed, also to tell in notes on the
     error which members differ. ``members``, ``size`` and ``sha256`` are the directory's, and of its tar stream.
+
+    ``manifest`` is that of ``fetch``; with ``strict``, objects under a prefix that its manifest does not list are an
+    error, which names them.
 
     Raises ``VerificationError`` if it differs, ``ResultError`` for a result without a checksum,
     ``MemberNotFoundError``, ``LimitExceededError``, and ``StoreError``; for a directory also ``SourceError``.
@@ -306,19 +312,23 @@ def verify(
         raise ResultError("mtime= is the time of what against= packs: give that, or leave it out")
     choice = None if members is None else Choice(members)
     published = as_expected(admissible(result, trust), None if sha256 is None else Checksum(sha256))
-    if choice is not None:
+    if choice is not None and published.encoding != "plain":
         from .indexed import opened_source
 
+        check_prefix(manifest=manifest, strict=strict)
         with opened_source(published, store, trust, access) as source:
             return _verified_members(source, choice, limits, told)
     if published.checksum_sha256 is None:
         raise ResultError("the result holds no ChecksumSHA256, so there is nothing to verify against: give sha256=")
-    with opened_store(published, store, trust, proven=published.checksum_sha256 is not None, access=access) as opened:
-        if published.encoding == "plain":
-            objects = _Objects(opened, published, limits, check=True, meter=Meter(told, known=False))
-            verified = objects.verified()
-            objects.meter.end()
-            return verified
+    if published.encoding == "plain":
+        terms = Terms(limits, check=True, choice=choice, manifest=manifest)
+        with opened_objects(published, store, trust, access, terms, told=told) as objects:
+            count, size = objects.verify()
+            if strict:
+                objects.check_alone()
+            return Verified(count, size, objects.checksum(), None if choice is None else count)
+    check_prefix(manifest=manifest, strict=strict)
+    with opened_store(published, store, trust, proven=True, access=access) as opened:
         meter = _sized(told, opened, published)
         content = content_of(opened, published, check=True)
         size = 0
@@ -382,7 +392,7 @@ def _room(directory: str, limits: Limits) -> tuple[int, bool]:
         directory = os.path.dirname(directory)
     disk = os.statvfs(directory)
     free = disk.f_bavail * disk.f_frsize
-    useful = free if limits.bytes is None else min(free, 2 * limits.bytes + _SMALL)
+    useful = free if limits.bytes is None else min(free, 2 * limits.bytes + SMALL)
     return useful, useful < free
 
 
@@ -396,130 +406,3 @@ def _fetched(unpacked: Unpacked, checksum: Checksum, *, verified: bool, address:
         address,
         unpacked.cleared,
     )
-
-
-def _member(name: str, found: Stat) -> Entry:
-    return Entry(name, "file", found.size, int(found.modified.timestamp()) if found.modified else 0)
-
-
-def _as_announced(chunks: Iterable[bytes], found: Stat, url: str) -> Iterator[bytes]:
-    """``chunks``, if they are the bytes that the store announced."""
-    left = found.size
-    for chunk in chunks:
-        left -= len(chunk)
-        if left < 0:
-            break
-        yield chunk
-    if left:
-        raise StoreError(f"{url}: {found.size} bytes were announced, and {'more' if left < 0 else 'fewer'} came")
-
-
-def _held_by(most: int, found: Stat) -> int:
-    """The bytes that are held of an object: all of a small one, ``most`` for the ranges of a large one.
-
-    An empty one counts, too, or it would go beside as many ranges as there may be.
-    """
-    return max(1, found.size) if found.size <= _SMALL else most
-
-
-class _Objects:
-    """The objects under a published prefix, and the checksum of their listing."""
-
-    def __init__(self, store: Store, published: PublishedResult, limits: Limits, *, check: bool, meter: Meter) -> None:
-        self._store = store
-        self._prefix = published.key
-        self._url = published.url
-        self._limits = limits
-        self.meter = meter
-        self._near = published.type in _NEAR
-        self.expected = published.checksum_sha256 if check else None
-        self._digests: dict[str, str] = {}
-
-    def members(self) -> Generator[tuple[Entry, Iterable[bytes]], None, None]:
-        """Each object as a member of a tree; raises at the end if the checksum is not the expected one."""
-        for found, begun in self._each(self._begin):
-            name = found.key[len(self._prefix) :]
-            entry = _member(name, found)
-            if name.endswith("/") or not name:
-                yield Entry(name.rstrip("/"), "directory", mtime=entry.mtime), ()
-            elif begun is not None:
-                content, self._digests[name] = begun
-                yield entry, (content,)
-                self.meter.move(len(content))
-            else:
-                hashed = Hashed(self._content(found), None, "")
-                yield entry, self.meter.passing(hashed)
-                self._digests[name] = hashed.checksum()
-            self.meter.move(0, objects=1)
-        self._check()
-
-    def verified(self) -> Verified:
-        """Reads every object, and raises if the checksum is not the expected one."""
-        size = 0
-        for found, digest in self._each(self._digest):
-            name = found.key[len(self._prefix) :]
-            if name and not name.endswith("/"):
-                self._digests[name] = digest
-                size += found.size
-            self.meter.move(0, objects=1)
-        self._check()
-        return Verified(len(self._digests), size, self.checksum())
-
-    def checksum(self) -> Checksum:
-        return listing_checksum(self._digests)
-
-    def _each(self, work: Callable[[Stat], Answer]) -> Iterator[tuple[Stat, Answer]]:
-        """Each object with ``work(object)``; where the store has to be waited for, several at a time."""
-        found, budget = self._listed(), budget_of(self._store)
-        if self._near or budget.concurrency == 1:
-            return ((each, work(each)) for each in found)
-        weigh = partial(_held_by, budget.held)
-        return in_order(work, found, pace=objects_pace(budget), weigh=weigh, most=budget.held)
-
-    def _listed(self) -> Iterator[Stat]:
-        """The objects, each once the next is known: whoever is told of progress knows that there is more to come."""
-        size = 0
-        before: Stat | None = None
-        for count, found in enumerate(self._store.list(self._prefix), 1):
-            if not found.key.startswith(self._prefix) or found.size < 0:
-                raise StoreError(f"{self._url}: the listing makes no sense: it has {found.key!r} of {found.size} bytes")
-            size += found.size
-            check_limit("members", count, self._limits.members)
-            check_limit("bytes", size, self._limits.bytes)
-            self.meter.expect(found.size, objects=1)
-            if before is not None:
-                yield before
-            before = found
-        self.meter.know()
-        if before is not None:
-            yield before
-
-    def _content(self, found: Stat) -> Iterator[bytes]:
-        return _as_announced(self._store.read(found.key), found, self._url + found.key[len(self._prefix) :])
-
-    def _begin(self, found: Stat) -> tuple[bytes, str] | None:
-        """A small object's content and SHA-256, read ahead; a large one is left to be streamed."""
-        if found.size > _SMALL:
-            return None
-        hashed = Digest(self._content(found))
-        return b"".join(hashed), hashed.hexdigest()
-
-    def _digest(self, found: Stat) -> str:
-        begun = self._begin(found)
-        if begun is not None:
-            self.meter.move(found.size)
-            return begun[1]
-        hashed = Hashed(self._content(found), None, "")
-        for _ in self.meter.passing(hashed):
-            pass
-        return hashed.checksum()
-
-    def _check(self) -> None:
-        if not self._digests:
-            raise NotFoundError(f"there is no object under {self._url!r}")
-        found = self.checksum()
-        if self.expected is not None and found != self.expected:
-            raise VerificationError(
-                f"the {len(self._digests)} objects under {self._url!r} are not those that were published: "
-                f"their listing has the SHA-256 {found}, and {self.expected} was published"
-            )

@@ -19,7 +19,8 @@ from .backends.opening import timeout_for
 from .backends.sending.budget import Budget
 from .crews import Crew, Lent, Lost, Processes, Threads
 from .errors import SpecError, WorkerLostError
-from .publishing import IfExists, Manner, encoding_for, selected
+from .manner import IfExists, Manner, selected
+from .publishing import encoding_for
 from .result import PublishedResult
 from .stored import Access
 from .tasks import Answer, Publication, Task, Terms, reading, task_of
@@ -56,6 +57,7 @@ def publish_many(
     include: Sequence[str] = (),
     exclude: Sequence[str] = (),
     level: int | None = None,
+    manifest: bool | None = None,
     allow: Collection[str] = (),
     allow_endpoints: Collection[str] | None = None,
     timeout: timedelta | float | None = None,
@@ -76,9 +78,9 @@ def publish_many(
     The other arguments are those of ``publish``, with ``concurrency`` and ``memory`` for each publication, and so is
     what an outcome's ``error`` can be. One that fails does not stop the others. A publication whose worker is lost is
     sent again, three times in all; then, and if an executor is broken for good, its ``error`` is a ``WorkerLostError``.
-    With ``if_exists="error"`` no object is written twice, and an archive that is there and is the very one that was to
-    be published counts as published, whoever did it: so a run that was killed can be run again. The files of a prefix
-    that a lost worker had written are in the way then.
+    With ``if_exists="error"`` no object is written twice, and what is there and is the very one that was to be
+    published counts as published, whoever did it: so a run that was killed can be run again. Files of a prefix that a
+    lost worker had written stay if they are the very ones; with ``manifest=False`` they are in the way.
 
     To close the generator ends what is under way within seconds, and leaves no thread that publishes and no process;
     what an executor has begun ends by itself.
@@ -94,7 +96,7 @@ def publish_many(
     >>> sorted(outcome.result.key for outcome in publish_many(jobs))
     ['a.tar.gz', 'b.tar.gz']
     """
-    manner = Manner(if_exists, symlinks, special, mtime, level, selected(include, exclude))
+    manner = Manner(if_exists, symlinks, special, mtime, level, selected(include, exclude), manifest)
     access = Access(timeout, profile=profile, requester_pays=requester_pays, budget=Budget(concurrency, memory))
     terms = Terms(manner, archive, raw, surroundings.trust(allow, allow_endpoints), access, writing)
     return published_many(publications, terms, executor=executor, processes=processes, at_once=at_once)

@@ -15,8 +15,9 @@ from .backends.sending.budget import Budget
 from .errors import ResultError, SpecError
 from .fetching import Fetched, Verified
 from .keys import Context
+from .manner import IfExists, Manner, selected
 from .progress import Progress, told_by
-from .publishing import Destination, IfExists, Manner, Source, published, selected
+from .publishing import Destination, Source, published
 from .reading import Result, read_result
 from .result import PublishedResult
 from .spec import PublisherSpec
@@ -55,6 +56,7 @@ class Publisher:
         include: Sequence[str] = (),
         exclude: Sequence[str] = (),
         level: int | None = None,
+        manifest: bool | None = None,
         allow: Collection[str] = (),
         allow_endpoints: Collection[str] | None = None,
         timeout: timedelta | float | None = None,
@@ -66,7 +68,7 @@ class Publisher:
         requester_pays: bool | str | None = None,
         **writing: Unpack[Writing],
     ) -> None:
-        manner = Manner(if_exists, symlinks, special, mtime, level, selected(include, exclude))
+        manner = Manner(if_exists, symlinks, special, mtime, level, selected(include, exclude), manifest)
         self._trust = surroundings.trust(allow, allow_endpoints)
         self._access = Access(timeout, credentials, profile, customer_key, requester_pays, Budget(concurrency, memory))
         self._access.check(store, SpecError)

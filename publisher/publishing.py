@@ -6,104 +6,46 @@ source is scanned, then the store is opened, then bytes flow.
 
 import logging
 import os
-import threading
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import CancelledError
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
-from functools import cache, partial
 from os import PathLike
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Unpack
+from typing import Unpack
 
 from . import surroundings
-from .archive import Entry, Packed, Proof, Selection, SourceError, Tree, dereference, packed, scan, selection
-from .archive.gzip import LEVEL, check_level
-from .archive.scan import Special, Symlinks, check_choices
+from .archive import Packed, SourceError, Tree, dereference, packed, scan
+from .archive.gzip import LEVEL
+from .archive.manifest import NAME
+from .archive.scan import Special, Symlinks
 from .archive.selection import sensitive
-from .backends import AlreadyExistsError, Credentials, ObjectOptions, Stat, Store, StoreError, Written
+from .backends import Credentials, Store
 from .backends.credentials import check_credentials
 from .backends.endpoints import region_of
 from .backends.opening import engine_for, timeout_for
 from .backends.options import CustomerKey, check_keyed, check_way, customer_key_for, refused
-from .backends.sending.budget import Budget, budget_of
-from .backends.sending.digest import PartsDigest
-from .backends.sending.parts import begun, part_size
-from .backends.sending.workers import in_order, objects_pace
-from .checksum import Checksum
+from .backends.sending.budget import Budget
+from .backends.sending.parts import begun
+from .committing import publish_files
 from .errors import SpecError
 from .keys import Context, Key, Template, check_key, object_key
+from .manner import IfExists, Manner, selected
 from .progress import Meter, Progress, Share, Tell, told_by
 from .raw import Readable, check_file, is_stream, streamed
 from .result import PublishedResult
+from .sending import Sent, content_type_of, publish_object
 from .spec import PublisherSpec
-from .standing import Standing, check_same, compared
-from .stored import PLAIN_ACCESS, Access, AlreadyPublishedError, Opened, listing_checksum, open_place
+from .stored import PLAIN_ACCESS, Access, Opened, open_place
 from .surroundings import job_context, processors, with_instant
 from .trust import Trust
 from .writing import Writing
 
-if TYPE_CHECKING:
-    from mimetypes import MimeTypes
-
-IfExists = Literal["replace", "error", "skip"]
 Source = str | PathLike[str] | Readable
 """A directory, a file, or a binary stream."""
 
 _AHEAD = 16 << 20
-_PART = part_size(1)
 _MOST_NAMED = 5
 _log = logging.getLogger("keystow")
-
-
-@dataclass(frozen=True, slots=True)
-class Manner:
-    """What becomes of what is found, in the source and in the store; ``publish`` says what each is."""
-
-    if_exists: IfExists = "replace"
-    symlinks: Symlinks = "inside"
-    special: Special = "error"
-    mtime: int | None = None
-    level: int | None = None
-    selection: Selection | None = None
-    options: ObjectOptions | None = None
-
-    def __post_init__(self) -> None:
-        if self.if_exists not in {"replace", "error", "skip"}:
-            raise SpecError(f"if_exists={self.if_exists!r} is no choice: use replace, error or skip")
-        try:
-            check_level(LEVEL if self.level is None else self.level)
-            check_choices(self.symlinks, self.special)
-        except ValueError as error:
-            raise SpecError(str(error)) from None
-
-    @property
-    def about_directories(self) -> list[str]:
-        """What was chosen of that which only directories and archives have, in words."""
-        choices = {
-            f"level={self.level}": self.level is not None,
-            f'symlinks="{self.symlinks}"': self.symlinks != "inside",
-            f'special="{self.special}"': self.special != "error",
-            "a choice by patterns": self.selection is not None,
-        }
-        return [words for words, is_made in choices.items() if is_made]
-
-
-class Sent(NamedTuple):
-    """What was published, and how many of its objects had been there before and were left as they are."""
-
-    result: PublishedResult
-    there: int
-
-
-def selected(include: Sequence[str], exclude: Sequence[str]) -> Selection | None:
-    """``selection(include, exclude)``. Raises ``SpecError`` for a pattern that is none."""
-    try:
-        return selection(
-            (include,) if isinstance(include, str) else include, (exclude,) if isinstance(exclude, str) else exclude
-        )
-    except ValueError as error:
-        raise SpecError(str(error)) from None
 
 
 def _check_claimed(spec: PublisherSpec, access: Access, writing: Writing) -> None:
@@ -223,13 +165,18 @@ class Destination:
 
     def fitted(self, manner: Manner) -> Manner:
         """``manner``, with what is said here of how objects are written. Raises ``SpecError`` if it does not fit."""
+        if manner.manifest is not None and self.encoding != "plain":
+            raise SpecError(
+                f"manifest={manner.manifest} is for files under a prefix, and this is one object: leave it out"
+            )
         if manner.level is not None and self.encoding == "plain":
             raise SpecError(f"level={manner.level} is for archives, and files under a prefix are stored as they are")
         if self.encoding == "raw" and (given := manner.about_directories):
             raise SpecError(
                 f"{given[0]} is for directories, and what is raw is one file, stored as it is: leave it out"
             )
-        return replace(manner, options=self.spec.options if self.spec.options.named() else None)
+        manifest = self.encoding == "plain" and (self.spec.manifest if manner.manifest is None else manner.manifest)
+        return replace(manner, manifest=manifest, options=self.spec.options if self.spec.options.named() else None)
 
     def store(self) -> Store:
         """Another store, open."""
@@ -257,7 +204,9 @@ class Destination:
         key = foreseen.key
         if not names:
             raise SourceError(f"there is no file in {str(source)!r}, so nothing would be published under {key!r}")
-        check_key(key, self.spec.rules, names=names)
+        check_key(key, self.spec.rules, names=[*names, NAME])
+        if NAME in names:
+            raise SourceError(f"{NAME!r} is what a manifest is called: leave that file of {str(source)!r} out")
         return tree
 
     def _check_apart(self, source: str | PathLike[str], foreseen: PublishedResult) -> None:
@@ -293,6 +242,7 @@ def publish(
     include: Sequence[str] = (),
     exclude: Sequence[str] = (),
     level: int | None = None,
+    manifest: bool | None = None,
     progress: Progress | None = None,
     allow: Collection[str] = (),
     allow_endpoints: Collection[str] | None = None,
@@ -328,6 +278,11 @@ def publish(
     match; of that, what the others match is left out, but for what one with ``!`` takes in again. It is an error if
     that leaves no file.
 
+    Files under a prefix are published once the manifest is there that lists them, which is written last
+    (docs/format.md, 10): who fetches reads exactly those. ``manifest=False`` writes none, and ``True`` one whatever the
+    destination says. It decides what ``"error"`` is of: files without one, as an attempt before left them, stay if they
+    are these very ones.
+
     ``progress`` is told how many bytes of the source have arrived in the store, and how many there are: a function,
     called as ``progress(done, total)``, or a ``Callback`` of fsspec's. ``done`` counts what the store has acknowledged
     and nothing else, never becomes less, and is ``total`` when all is published, not before. Of a stream, ``total`` is
@@ -352,15 +307,15 @@ def publish(
 
     Raises ``ValueError`` (``SpecError``, ``TemplateError``, …) for a call that is wrong, before anything is read;
     ``SourceError`` for a source that cannot be packed; ``StoreError`` for what the store refuses; what a stream raises.
-    Of an archive or a raw file nothing is published then; of a prefix, the files that had arrived stay, and a note on
-    the error counts them.
+    Nothing is published then; of a prefix, the files that had arrived stay, without a manifest, and a note on the error
+    counts them.
 
     >>> import io
     >>> publish(io.BytesIO(b"42"), "memory://bucket/exact/score.txt", raw=True).key
     'exact/score.txt'
     """
     told = told_by(progress, SpecError)
-    manner = Manner(if_exists, symlinks, special, mtime, level, selected(include, exclude))
+    manner = Manner(if_exists, symlinks, special, mtime, level, selected(include, exclude), manifest)
     trusted = surroundings.trust(allow, allow_endpoints)
     access = Access(timeout, credentials, profile, customer_key, requester_pays, Budget(concurrency, memory))
     access.check(store, SpecError)
@@ -407,16 +362,16 @@ def sent(
         pieces = share.packed(packed_for(tree, manner) if archive is None else archive)
         _, chunks = begun(pieces, lambda size: size >= _AHEAD or opening.done())
         store = opening.result()
-        done = _publish_object(store, located(foreseen, store), chunks, "application/gzip", manner, share=share)
+        done = publish_object(store, located(foreseen, store), chunks, "application/gzip", manner, share=share)
     elif foreseen.encoding == "plain":
         store = opening.result()
-        done = _publish_files(store, located(foreseen, store), tree, manner, meter)
+        done = publish_files(store, located(foreseen, store), tree, manner, meter)
     else:
         store = opening.result()
         (file,) = tree.files
         chunks = meter.coming(tree.read(file)) if is_stream(tree) else tree.read(file)
         kind = content_type_of(file.name)
-        done = _publish_object(store, located(foreseen, store), chunks, kind, manner, share=Share(meter))
+        done = publish_object(store, located(foreseen, store), chunks, kind, manner, share=Share(meter))
     meter.end()
     return done
 
@@ -468,146 +423,3 @@ def located(result: PublishedResult, store: Store) -> PublishedResult:
         endpoint=getattr(store, "endpoint", result.endpoint),
         region=getattr(store, "region", result.region),
     )
-
-
-def _publish_object(
-    store: Store, result: PublishedResult, chunks: Iterator[bytes], content_type: str, manner: Manner, *, share: Share
-) -> Sent:
-    if manner.if_exists == "replace":
-        written = _written(store, result.key, chunks, content_type, manner, share=share)
-        return Sent(_whole(result, written, written.sha256, share.proof), 0)
-    ours = PartsDigest(chunks)
-    try:
-        written = _written(store, result.key, ours, content_type, manner, share=share)
-        return Sent(_whole(result, written, written.sha256, share.proof), 0)
-    except AlreadyExistsError as error:
-        standing = _looked_at(store, result.key, ours, manner)
-        if standing is not None and standing.is_same:
-            result = _whole(result, standing.found, ours.hexdigest(), share.proof)
-        if manner.if_exists == "skip":
-            check_same(standing, error)
-            return Sent(result, 1)
-        if result.checksum_sha256 is None:
-            raise
-        same = f"{error}, with the content that would have been published (SHA-256 {result.checksum_sha256})"
-        recognised = AlreadyPublishedError(same)
-        vars(recognised).update(vars(error), result=result)
-        raise recognised from None
-
-
-def _looked_at(store: Store, key: str, ours: PartsDigest, manner: Manner) -> Standing | None:
-    """``compared``; where whoever is refused an object that is there learns no more by it, what fails says nothing."""
-    try:
-        return compared(store, key, ours)
-    except (StoreError, SourceError) as failure:
-        if manner.if_exists == "skip":
-            raise
-        _log.debug("what stands under %r could not be compared: %s", key, failure)
-        return None
-
-
-def _written(
-    store: Store, key: str, chunks: Iterable[bytes], content_type: str, manner: Manner, *, share: Share
-) -> Written:
-    """What the store says of the write; one that knows of no options is told of none, nor of what it does not tell."""
-    options: dict[str, Any] = {} if manner.options is None else {"options": manner.options}
-    if share.is_watched and store.capabilities.arrivals:
-        options["arrived"] = share.arrived
-    return store.write(key, chunks, if_absent=manner.if_exists != "replace", content_type=content_type, **options)
-
-
-def _whole(result: PublishedResult, found: Written | Stat, sha256: str, proof: Proof | None) -> PublishedResult:
-    """The result of an object that is there, whole, with what proves parts of it if it is an archive."""
-    return replace(
-        result,
-        version_id=found.version_id,
-        checksum_sha256=Checksum(sha256),
-        store_checksum=found.checksum,
-        size=found.size,
-        tar_sha256=None if proof is None else Checksum(proof.tar_sha256),
-        index_sha256=None if proof is None or proof.index_sha256 is None else Checksum(proof.index_sha256),
-    )
-
-
-def _publish_files(store: Store, result: PublishedResult, tree: Tree, manner: Manner, meter: Meter) -> Sent:
-    ending, budget = threading.Event(), budget_of(store)
-    pace, most = objects_pace(budget), budget.held
-    weigh = partial(_held_by, most)
-
-    def send(entry: Entry) -> _Arrived:
-        chunks = _until(ending, tree.read(entry))
-        share = Share(meter)
-        arrived = _arrived(store, result.key + entry.name, chunks, content_type_of(entry.name), manner, share=share)
-        share.stands(entry.size)
-        return arrived
-
-    digests: dict[str, str] = {}
-    done = there = 0
-    try:
-        for entry, arrived in in_order(send, tree.files, pace=pace, weigh=weigh, most=most, ending=ending):
-            done += 1
-            there += arrived.was_there
-            if arrived.sha256 is not None:
-                digests[entry.name] = arrived.sha256
-    except BaseException as error:
-        how_many = f"at least {done}" if done else "perhaps some"
-        error.add_note(f"{how_many} of {len(tree.files)} files had already been published under {result.key!r}")
-        raise
-    if len(digests) < done:
-        return Sent(result, there)
-    return Sent(replace(result, checksum_sha256=listing_checksum(digests)), there)
-
-
-class _Arrived(NamedTuple):
-    """What stands under a key now: its SHA-256, as far as it is known, and whether it was there before."""
-
-    sha256: str | None
-    was_there: bool
-
-
-def _arrived(
-    store: Store, key: str, chunks: Iterator[bytes], content_type: str, manner: Manner, *, share: Share
-) -> _Arrived:
-    if manner.if_exists == "replace":
-        return _Arrived(_written(store, key, chunks, content_type, manner, share=share).sha256, was_there=False)
-    ours = PartsDigest(chunks)
-    try:
-        written = _written(store, key, ours, content_type, manner, share=share)
-    except AlreadyExistsError as error:
-        if manner.if_exists == "error":
-            raise
-        standing = compared(store, key, ours)
-        check_same(standing, error)
-        return _Arrived(None if standing is None else ours.hexdigest(), was_there=True)
-    return _Arrived(written.sha256, was_there=False)
-
-
-def _held_by(most: int, entry: Entry) -> int:
-    """The bytes that are held while a file is written: all of a small one, ``most`` for the parts of a large one.
-
-    An empty one counts, too, or it would go beside as many parts as there may be.
-    """
-    return max(1, entry.size) if entry.size <= _PART else most
-
-
-def _until(ending: threading.Event, chunks: Iterator[bytes]) -> Iterator[bytes]:
-    for chunk in chunks:
-        if ending.is_set():
-            raise CancelledError
-        yield chunk
-
-
-@cache
-def _types() -> "MimeTypes":
-    """Those that Python knows, and no others that this machine has."""
-    from mimetypes import MimeTypes
-
-    return MimeTypes(filenames=())
-
-
-def content_type_of(name: str) -> str:
-    """The type of a file, by its name."""
-    kind, encoding = _types().guess_type(name, strict=True)
-    if encoding is not None:
-        return {"gzip": "application/gzip", "bzip2": "application/x-bzip2"}.get(encoding, "application/octet-stream")
-    return kind or "application/octet-stream"

@@ -1,6 +1,5 @@
 """One published object, read: what says where it is, who may be asked for it, and what proves it."""
 
-import hashlib
 import math
 import os
 import re
@@ -12,7 +11,8 @@ from typing import Literal
 
 from . import surroundings
 from .archive import ArchiveError, LimitExceededError
-from .backends import AccessDeniedError, Stat, Store
+from .backends import AccessDeniedError, Stat, Store, StoreError
+from .backends.sending.digest import Digest
 from .checksum import Checksum
 from .ending import held
 from .errors import ResultError, VerificationError
@@ -104,18 +104,53 @@ def stat_of(store: Store, published: PublishedResult) -> Stat:
 
 def content_of(store: Store, published: PublishedResult, *, check: bool) -> "Hashed":
     """The published version's content, or the current object's where named versions may not be read."""
-    expected = published.checksum_sha256 if check else None
-    if published.version_id is None:
-        return Hashed(store.read(published.key), expected, published.url)
-    named = store.read(published.key, version_id=published.version_id)
+    known = published.checksum_sha256
+    return version_of(store, published.key, published.version_id, known, published.url, check=check)
+
+
+def version_of(
+    store: Store,
+    key: str,
+    version_id: str | None,
+    known: Checksum | None,
+    url: str,
+    *,
+    check: bool,
+    size: int | None = None,
+) -> "Hashed":
+    """The content of a version of an object, or of the current one, if it is the ``known`` one then.
+
+    It ends with an error if it has not the ``size`` that it should have, before more of it is held than that.
+    """
+    expected = known if check else None
+
+    def read(version_id: str | None = None) -> Iterator[bytes]:
+        chunks = store.read(key, version_id=version_id)
+        return chunks if size is None else sized(chunks, size, url, StoreError if known is None else VerificationError)
+
+    if version_id is None:
+        return Hashed(read(), expected, url)
+    named = read(version_id)
     try:
         first = next(named, b"")
     except AccessDeniedError as error:
-        if published.checksum_sha256 is None:
+        if known is None:
             error.add_note("the current object was not tried, as the result holds no checksum to compare it with")
             raise
-        return Hashed(store.read(published.key), published.checksum_sha256, published.url)
-    return Hashed(_chained(first, named), expected, published.url)
+        return Hashed(read(), known, url)
+    return Hashed(_chained(first, named), expected, url)
+
+
+def sized(chunks: Iterable[bytes], size: int, url: str, error: type[StoreError | VerificationError]) -> Iterator[bytes]:
+    """``chunks``, if they are as many bytes as were announced. Raises ``error``."""
+    left = size
+    for chunk in chunks:
+        left -= len(chunk)
+        if left < 0:
+            break
+        yield chunk
+    if left:
+        raise error(f"{url}: {size} bytes were announced, and {'more' if left < 0 else 'fewer'} came")
 
 
 def _chained(first: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
@@ -127,8 +162,8 @@ class Hashed:
     """Passes chunks through, hashes them, and raises at the end if the hash is not the one expected of ``url``."""
 
     def __init__(self, chunks: Iterable[bytes], expected: Checksum | None, url: str) -> None:
-        self._chunks = iter(chunks)
-        self._hash = hashlib.sha256()
+        self._digest = Digest(chunks)
+        self._chunks = iter(self._digest)
         self.expected = expected
         self.size = 0
         """The bytes that came so far."""
@@ -136,7 +171,6 @@ class Hashed:
 
     def __iter__(self) -> Iterator[bytes]:
         for chunk in self._chunks:
-            self._hash.update(chunk)
             self.size += len(chunk)
             yield chunk
         found = self.checksum()
@@ -154,7 +188,7 @@ class Hashed:
 
     def checksum(self) -> Checksum:
         """The SHA-256 of what came so far."""
-        return Checksum(self._hash.hexdigest())
+        return Checksum(self._digest.hexdigest())
 
 
 @contextmanager

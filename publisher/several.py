@@ -29,11 +29,13 @@ from .backends.texts import presentable
 from .ending import Ending, ended_by
 from .errors import SpecError
 from .keys import Context
+from .manner import IfExists, Manner, selected
 from .progress import Tell
-from .publishing import Destination, IfExists, Manner, Sent, Source, packed_for, selected, sent, tree_of
+from .publishing import Destination, Source, packed_for, sent, tree_of
 from .raw import is_stream
 from .result import PublishedResult
 from .root import KeystowError
+from .sending import Sent
 from .shared import Shared
 from .spec import PublisherSpec
 from .stored import Access, Opened
@@ -91,6 +93,7 @@ def publish_each(
     include: Sequence[str] = (),
     exclude: Sequence[str] = (),
     level: int | None = None,
+    manifest: bool | None = None,
     allow: Collection[str] = (),
     allow_endpoints: Collection[str] | None = None,
     timeout: timedelta | float | None = None,
@@ -119,7 +122,7 @@ def publish_each(
     >>> near.result.checksum_sha256 == far.result.checksum_sha256
     True
     """
-    manner = Manner(if_exists, symlinks, special, mtime, level, selected(include, exclude))
+    manner = Manner(if_exists, symlinks, special, mtime, level, selected(include, exclude), manifest)
     trusted = surroundings.trust(allow, allow_endpoints)
     access = Access(timeout, credentials, profile, customer_key, requester_pays, Budget(concurrency, memory))
     if isinstance(destinations, str | Mapping | PublisherSpec):

@@ -13,10 +13,10 @@ from .errors import SpecError
 from .keys import KeyRules
 from .params import named, near_to, nearest, read_params
 from .places import ENCODINGS, KINDS, check_place, check_type, kind_of
-from .writing import PARAMS, check_writing, read_params_of_writing, written_params
+from .writing import PARAMS, check_writing, flag, read_params_of_writing, written_params
 
 _PLACE = ("Bucket", "Key", "Endpoint", "Region", "Encoding", "Engine")
-_NAMES = (*_PLACE, *PARAMS)
+_NAMES = (*_PLACE, "Manifest", *PARAMS)
 _OPTION = re.compile(r"([A-Za-z][A-Za-z0-9_-]*)=(.*)", re.DOTALL)
 _COMMA = re.compile(r",(?=\s*[A-Za-z][A-Za-z0-9_-]*=)")
 _QUOTED = re.compile(r'(?:^|,)"')
@@ -32,8 +32,9 @@ class PublisherSpec:
     ``encoding`` is ``"gzip"`` for one archive, ``"plain"`` for the files under a prefix, or ``"raw"`` for one file or
     stream under exactly that key. ``engine`` is what carries the requests: ``"auto"``, ``"fsspec"`` or ``"obstore"``,
     as ``open_store`` has it. ``options`` say how objects are written, and ``requester_pays`` who pays, as
-    ``open_store`` has it. ``claimed`` says that a mapping was read, a job's perhaps, whose author may be anybody: what
-    it names is used only as far as ``keystow.trust`` admits it. Raises ``SpecError`` for values that cannot be.
+    ``open_store`` has it. ``manifest`` says whether files under a prefix get one (docs/format.md, 10). ``claimed`` says
+    that a mapping was read, a job's perhaps, whose author may be anybody: what it names is used only as far as
+    ``keystow.trust`` admits it. Raises ``SpecError`` for values that cannot be.
 
     >>> PublisherSpec.parse("s3://bucket/key,opt=endpoint=http://s3.example.com,opt=region=us-east-1").region
     'us-east-1'
@@ -48,6 +49,7 @@ class PublisherSpec:
     engine: str | None = None
     options: ObjectOptions = field(default_factory=ObjectOptions, hash=False)
     requester_pays: bool | str = False
+    manifest: bool = True
     claimed: bool = field(default=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -118,6 +120,7 @@ class PublisherSpec:
             writing = read_params_of_writing(values)
             requester_pays = writing.pop("requester_pays", False)
             options = ObjectOptions(**writing)
+            manifest = flag(values["Manifest"]) if "Manifest" in values else True
         except ValueError as error:
             raise SpecError(str(error)) from None
         return cls(
@@ -130,6 +133,7 @@ class PublisherSpec:
             values["Engine"].lower() if "Engine" in values else None,
             options,
             requester_pays,
+            manifest,
             claimed,
         )
 
@@ -138,6 +142,8 @@ class PublisherSpec:
         encoding = None if self.encoding == "gzip" else self.encoding
         values = (self.bucket, self.key, self.endpoint, self.region, encoding, self.engine)
         params = {name: value for name, value in zip(_PLACE, values, strict=True) if value is not None}
+        if not self.manifest:
+            params["Manifest"] = "false"
         return {"Type": self.type, "Params": params | written_params(self.options, self.requester_pays)}
 
     @property

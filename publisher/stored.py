@@ -134,14 +134,28 @@ def _close(opening: "Future[Store]") -> None:
         opening.result().close()
 
 
+class ListingHash:
+    """The SHA-256 of what ``sha256sum -z`` prints of files, which are added in the order of their names' bytes."""
+
+    def __init__(self) -> None:
+        self._listing = hashlib.sha256()
+
+    def add(self, name: bytes, digest: str) -> None:
+        """One more file, and its SHA-256 in hex."""
+        self._listing.update(b"%b  %b\0" % (digest.encode(), name))
+
+    def checksum(self) -> Checksum:
+        """That of the files so far."""
+        return Checksum(self._listing.hexdigest())
+
+
 def listing_checksum(digests: Mapping[str, str]) -> Checksum:
     """The SHA-256 of what ``sha256sum -z`` prints of files (name → hex digest), in the order of their names' bytes.
 
     >>> listing_checksum({"b": "1" * 64, "a": "0" * 64}).hex[:8]
     'cf0db2d9'
     """
-    lines = sorted((name.encode("utf-8", "surrogateescape"), digest) for name, digest in digests.items())
-    listing = hashlib.sha256()
-    for name, digest in lines:
-        listing.update(b"%b  %b\0" % (digest.encode(), name))
-    return Checksum(listing.hexdigest())
+    listing = ListingHash()
+    for name, digest in sorted((name.encode("utf-8", "surrogateescape"), digest) for name, digest in digests.items()):
+        listing.add(name, digest)
+    return listing.checksum()

@@ -17,7 +17,8 @@ from typing import NamedTuple
 from .backends.texts import presentable
 from .errors import SpecError
 from .keys import Context
-from .publishing import Destination, Manner, published
+from .manner import Manner
+from .publishing import Destination, published
 from .result import PublishedResult
 from .root import KeystowError
 from .spec import PublisherSpec

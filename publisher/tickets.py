@@ -15,9 +15,11 @@ from .backends.sending.budget import Budget
 from .checksum import Checksum
 from .errors import ResultError, SpecError, TicketError
 from .keys import Context
+from .manner import Manner, selected
 from .progress import Progress, told_by
-from .publishing import Destination, Manner, Source, content_type_of, located, published, selected
+from .publishing import Destination, Source, located, published
 from .result import PublishedResult
+from .sending import content_type_of
 from .spec import PublisherSpec
 from .stored import PLAIN_ACCESS, Access, Opened
 from .surroundings import job_context, with_instant

@@ -47,7 +47,8 @@ def _instant(text: str) -> datetime:
         raise ValueError(f"{text!r} is no ISO 8601 time: write one such as {_EXAMPLE}") from None
 
 
-def _flag(text: str) -> bool:
+def flag(text: str) -> bool:
+    """Whether it is ``true``. Raises ``ValueError`` for what is neither that nor ``false``."""
     if text.lower() not in {"true", "false"}:
         raise ValueError(f"{text!r} is neither true nor false: write one of them")
     return text.lower() == "true"
@@ -59,7 +60,7 @@ def payer(text: str) -> bool | str:
     >>> payer("true"), payer("my-project")
     (True, 'my-project')
     """
-    return _flag(text) if text.lower() in {"true", "false"} else text
+    return flag(text) if text.lower() in {"true", "false"} else text
 
 
 class Param(NamedTuple):
@@ -83,7 +84,7 @@ PARAMS = {
     "ContentDisposition": Param("content_disposition"),
     "LockMode": Param("lock_mode", str.lower),
     "RetainUntil": Param("retain_until", _instant, datetime.isoformat),
-    "LegalHold": Param("legal_hold", _flag, lambda value: str(value).lower()),
+    "LegalHold": Param("legal_hold", flag, lambda value: str(value).lower()),
     "RequesterPays": Param("requester_pays", payer, lambda value: value if isinstance(value, str) else "true"),
 }
 """By the names of ``Params``, which are those of ``opt=`` in any case."""

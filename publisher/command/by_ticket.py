@@ -8,7 +8,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
 
-    from keystow.publishing import Manner
+    from keystow.manner import Manner
     from keystow.several import Way
     from keystow.ticket import Ticket
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from keystow.archive import Selection, Tree
-    from keystow.publishing import Manner
+    from keystow.manner import Manner
 
 _IF_EXISTS = (
     "what becomes of an object that is there: replace (default), error (exit status 3), or skip, which leaves it, "
@@ -20,6 +20,7 @@ _IF_EXISTS = (
 _SYMLINKS = "keep those that stay inside (default), follow, skip them all, or take any as an error"
 _SPECIAL = "what becomes of sockets, FIFOs and devices: error (default), or skip them"
 _LEVEL = "of compression, from 0 (stored) to 9 (small, and slow); default: 2"
+_NO_MANIFEST = "files under a prefix get no manifest, so nothing tells when all are there (docs/publishing.md)"
 _PATTERNS = (
     ("include", "PATTERN", "take in what this pattern of gitignore's matches; given first, nothing else goes along"),
     ("exclude", "PATTERN", "leave out what it matches; of all patterns the last one that matches counts"),
@@ -32,6 +33,7 @@ def take_manner(group: "argparse._ActionsContainer") -> None:
     """Declares the options that ``given_manner`` reads."""
     group.add_argument("--if-exists", choices=("replace", "error", "skip"), help=_IF_EXISTS)
     group.add_argument("--level", metavar="0-9", type=typed.level, help=_LEVEL)
+    group.add_argument("--no-manifest", action="store_const", const=False, dest="manifest", help=_NO_MANIFEST)
     take_choice(group)
 
 
@@ -47,11 +49,14 @@ def take_choice(group: "argparse._ActionsContainer") -> None:
 
 def given_manner(options: "argparse.Namespace") -> "Manner":
     """What was typed, and ``SOURCE_DATE_EPOCH``. Raises ``ValueError``."""
-    from keystow.publishing import Manner
+    from keystow.manner import Manner
 
     chosen = _selection(options.patterns or ())
     epoch = _source_date_epoch()
-    return Manner(options.if_exists or "replace", options.symlinks, options.special, epoch, options.level, chosen)
+    manifest = options.manifest
+    return Manner(
+        options.if_exists or "replace", options.symlinks, options.special, epoch, options.level, chosen, manifest
+    )
 
 
 def given_tree(options: "argparse.Namespace", directory: str) -> "tuple[Tree, int | None]":

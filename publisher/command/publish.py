@@ -26,9 +26,11 @@ if TYPE_CHECKING:
     from keystow.archive import Tree
     from keystow.backends.sending.in_flight import Outcome
     from keystow.keys import Context
+    from keystow.manner import Manner
     from keystow.progress import Moved
-    from keystow.publishing import Destination, Manner, Sent
+    from keystow.publishing import Destination
     from keystow.result import PublishedResult
+    from keystow.sending import Sent
     from keystow.several import Way
 
 USAGE = "SOURCE [DESTINATION ...]"

@@ -5,7 +5,7 @@ from .streams import note
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from keystow.backends.findings import Finding
-    from keystow.publishing import IfExists
+    from keystow.manner import IfExists
     from keystow.several import Way
 
 _POLICY = "keystow policy DESTINATION --role publisher --if-exists skip says what to allow"

@@ -13,7 +13,8 @@ from keystow.errors import SpecError
 from keystow.keys import Context, check_key, object_key
 from keystow.keys.context import ARGUMENTS
 from keystow.keys.template import template_of_any_labels
-from keystow.publishing import Destination, IfExists, Manner, spec_of
+from keystow.manner import IfExists, Manner
+from keystow.publishing import Destination, spec_of
 from keystow.spec import PublisherSpec
 from keystow.writing import Writing
 

@@ -1,0 +1,203 @@
+"""The files of a tree as objects under a prefix, and the manifest that makes them published.
+
+Strategy: the manifest is written last, so what was cut off has none. Where nothing may be replaced, no file is, and who
+writes the manifest first has published; files that are there already, as an attempt before left them, must be ours.
+"""
+
+import logging
+import threading
+from collections.abc import Iterator
+from concurrent.futures import CancelledError
+from dataclasses import replace
+from functools import partial
+from typing import NamedTuple
+
+from .archive import ArchiveError, Entry, Tree
+from .archive.manifest import NAME, Item, written_manifest
+from .backends import AccessDeniedError, AlreadyExistsError, CredentialsError, NotFoundError, Store
+from .backends.sending.budget import budget_of
+from .backends.sending.digest import Digest, PartsDigest
+from .backends.sending.parts import part_size
+from .backends.sending.workers import in_order, objects_pace
+from .checksum import Checksum
+from .ending import until
+from .manifests import Found, read_manifest
+from .manner import Manner
+from .progress import Meter, Share
+from .result import PublishedResult
+from .sending import Sent, content_type_of, recognised, write_object
+from .standing import check_same, compared
+from .stored import listing_checksum
+
+_PART = part_size(1)
+_HINT = 'publish under another key, or with if_exists="replace"'
+_UNREADABLE = "permit to read it, so that it can be compared, or publish with manifest=False"
+_log = logging.getLogger("keystow")
+
+
+def publish_files(store: Store, result: PublishedResult, tree: Tree, manner: Manner, meter: Meter) -> Sent:
+    """The files of ``tree``, each under its own name behind ``result.key``; if one fails, no other is begun."""
+    if manner.manifest and manner.if_exists == "error":
+        _check_uncommitted(store, result, tree)
+    there: dict[str, _There] = {}
+    try:
+        for entry, arrived in _arriving(store, result, tree, manner, meter):
+            there[entry.name] = arrived
+        done = _committed(store, result, tree, there, manner)
+    except BaseException as error:
+        how_many = f"at least {len(there)}" if there else "perhaps some"
+        counted = f"{how_many} of {len(tree.files)} files had already been sent to {result.key!r}"
+        error.add_note(f"{counted}, without the manifest that makes them published" if manner.manifest else counted)
+        raise
+    return Sent(done, sum(each.was_there for each in there.values()))
+
+
+class _There(NamedTuple):
+    """What stands under a key now: its SHA-256 and version, as far as known, and whether it was there before."""
+
+    sha256: str | None
+    version_id: str | None
+    was_there: bool
+
+
+def _arriving(
+    store: Store, result: PublishedResult, tree: Tree, manner: Manner, meter: Meter
+) -> Iterator[tuple[Entry, _There]]:
+    ending, budget = threading.Event(), budget_of(store)
+    pace, most = objects_pace(budget), budget.held
+
+    def send(entry: Entry) -> _There:
+        chunks = _until(ending, tree.read(entry))
+        share = Share(meter)
+        there = _sent(store, result.key + entry.name, chunks, content_type_of(entry.name), manner, share=share)
+        share.stands(entry.size)
+        return there
+
+    return in_order(send, tree.files, pace=pace, weigh=partial(_held_by, most), most=most, ending=ending)
+
+
+def _sent(
+    store: Store, key: str, chunks: Iterator[bytes], content_type: str, manner: Manner, *, share: Share
+) -> _There:
+    if manner.if_exists == "replace":
+        written = write_object(store, key, chunks, content_type, manner, share=share)
+        return _There(written.sha256, written.version_id, was_there=False)
+    ours = PartsDigest(chunks)
+    try:
+        written = write_object(store, key, ours, content_type, manner, share=share)
+    except AlreadyExistsError as error:
+        if manner.if_exists == "error" and not manner.manifest:
+            raise
+        standing = compared(store, key, ours)
+        if standing is None:
+            if manner.manifest:
+                error.hint = _UNREADABLE
+                raise
+            return _There(None, None, was_there=True)
+        check_same(standing, error)
+        return _There(ours.hexdigest(), standing.found.version_id, was_there=True)
+    return _There(written.sha256, written.version_id, was_there=False)
+
+
+def _held_by(most: int, entry: Entry) -> int:
+    """The bytes that are held while a file is written: all of a small one, ``most`` for the parts of a large one.
+
+    An empty one counts, too, or it would go beside as many parts as there may be.
+    """
+    return max(1, entry.size) if entry.size <= _PART else most
+
+
+def _until(ending: threading.Event, chunks: Iterator[bytes]) -> Iterator[bytes]:
+    for chunk in chunks:
+        if ending.is_set():
+            raise CancelledError
+        yield chunk
+
+
+def _committed(
+    store: Store, result: PublishedResult, tree: Tree, there: dict[str, _There], manner: Manner
+) -> PublishedResult:
+    """The result, once the manifest is written, if there is to be one."""
+    digests = {name: each.sha256 for name, each in there.items() if each.sha256 is not None}
+    if len(digests) < len(there):
+        return result
+    whole = replace(result, checksum_sha256=listing_checksum(digests))
+    if not manner.manifest:
+        return whole
+    data = written_manifest(
+        Item(
+            entry.name,
+            entry.size,
+            digests[entry.name],
+            entry.mtime if manner.mtime is None else manner.mtime,
+            entry.executable,
+            there[entry.name].version_id,
+        )
+        for entry in tree.files
+    )
+    try:
+        written = write_object(store, result.key + NAME, [data], "application/gzip", manner, share=Share(Meter(None)))
+    except AlreadyExistsError as error:
+        return _standing_instead(store, result, whole, error, manner)
+    return replace(whole, version_id=written.version_id, index_sha256=Checksum(written.sha256))
+
+
+def _standing_instead(
+    store: Store, result: PublishedResult, whole: PublishedResult, error: AlreadyExistsError, manner: Manner
+) -> PublishedResult:
+    """What somebody else has published meanwhile, if it is the same."""
+    differs = AlreadyExistsError(f"other files than these were published under {result.url!r}", hint=_HINT)
+    try:
+        standing = _standing(store, result.key)
+    except ArchiveError:
+        raise differs from error
+    if standing is None and manner.if_exists == "skip":
+        return result
+    if standing is None or _listing(standing) != whole.checksum_sha256:
+        raise differs from error
+    whole = replace(whole, index_sha256=standing.sha256)
+    if manner.if_exists == "error":
+        raise recognised(error, whole) from None
+    return whole
+
+
+def _check_uncommitted(store: Store, result: PublishedResult, tree: Tree) -> None:
+    """Raises ``AlreadyExistsError`` if there is a manifest, as far as anybody may look; its files are not asked for."""
+    try:
+        standing = _standing(store, result.key)
+    except ArchiveError:
+        raise AlreadyExistsError(f"there is something else than a manifest of {result.url!r}", hint=_HINT) from None
+    if standing is None:
+        return
+    error = AlreadyExistsError(f"{result.url!r} was already published", hint=_HINT)
+    if (standing.manifest.files, standing.manifest.size) == (len(tree.files), tree.size):
+        ours = listing_checksum({entry.name: _digest(tree, entry) for entry in tree.files})
+        if ours == _listing(standing):
+            raise recognised(error, replace(result, checksum_sha256=ours, index_sha256=standing.sha256))
+    raise error
+
+
+def _listing(standing: Found) -> Checksum | None:
+    try:
+        return standing.listing()
+    except ArchiveError as error:
+        _log.debug("the manifest that stands there cannot be read: %s", error)
+        return None
+
+
+def _digest(tree: Tree, entry: Entry) -> str:
+    digest = Digest(tree.read(entry))
+    for _ in until(digest):
+        pass
+    return digest.hexdigest()
+
+
+def _standing(store: Store, prefix: str) -> Found | None:
+    """The manifest that stands there, if there is one that may be read."""
+    try:
+        return read_manifest(store, prefix)
+    except NotFoundError:
+        return None
+    except (AccessDeniedError, CredentialsError) as error:
+        _log.debug("whether %r was published could not be asked: %s", prefix, error)
+        return None

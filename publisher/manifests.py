@@ -1,0 +1,35 @@
+"""The manifest of a prefix in its store, where publishing and fetching must see it alike."""
+
+from typing import NamedTuple
+
+from .archive import CorruptArchiveError
+from .archive.manifest import MOST_BYTES, NAME, Manifest
+from .backends import Store
+from .backends.sending.digest import Digest
+from .checksum import Checksum
+from .stored import ListingHash
+
+
+class Found(NamedTuple):
+    """A manifest that was read, and the SHA-256 of its bytes."""
+
+    manifest: Manifest
+    sha256: Checksum
+
+    def listing(self) -> Checksum:
+        """The checksum of a prefix that holds these files (``listing_checksum``). Raises ``ArchiveError``."""
+        listing = ListingHash()
+        for item in self.manifest:
+            listing.add(item.order, item.sha256)
+        return listing.checksum()
+
+
+def read_manifest(store: Store, prefix: str, version_id: str | None = None) -> Found:
+    """The manifest of what was published under ``prefix``. Raises ``NotFoundError`` and ``CorruptArchiveError``."""
+    held = bytearray()
+    chunks = Digest(store.read(prefix + NAME, version_id=version_id))
+    for chunk in chunks:
+        held += chunk
+        if len(held) > MOST_BYTES:
+            raise CorruptArchiveError(f"the manifest is longer than the {MOST_BYTES} bytes that it may have")
+    return Found(Manifest(bytes(held)), Checksum(chunks.hexdigest()))
