@@ -14,7 +14,7 @@ from .errors import CorruptArchiveError, UnsafeArchiveError, shown
 from .gzip import LEVEL, gunzip, gzip
 from .untar import name_of
 
-NAME = ".keystow-manifest.jsonl.gz"
+NAME = ".keystow.manifest.jsonl.gz"
 """Behind the prefix, its key. Hive, Spark and shells pass over what begins with a dot."""
 MOST_BYTES = 1 << 28
 """So long it may be."""

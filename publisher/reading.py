@@ -130,8 +130,8 @@ def version_of(
 
     if version_id is None:
         return Hashed(read(), expected, url)
-    named = read(version_id)
     try:
+        named = read(version_id)
         first = next(named, b"")
     except AccessDeniedError as error:
         if known is None:

@@ -38,7 +38,7 @@ class PublishedResult:
     ``encoding`` is ``"gzip"`` for an archive, ``"plain"`` for a prefix, and ``"raw"`` for one file as it is.
     ``checksum_sha256`` is the SHA-256 of the whole object, also where the store reports a composite. For a prefix
     (``encoding="plain"``) it is that of the list which ``sha256sum -z`` prints of the files, in the order of their
-    names' bytes. It may be given as hex, as hex after ``0x``, or as base64. ``version_id`` is ``None`` where the store
+    names' bytes, ``index_sha256`` is that of its manifest, and ``version_id`` is the manifest's. It may be given as hex, as hex after ``0x``, or as base64. ``version_id`` is ``None`` where the store
     keeps no versions. ``store_checksum`` is the SHA-256 that S3 keeps of the object, as it reports it; it is known of
     what was just published, stands in no mapping but an input source's, and makes no difference between results.
     ``size`` are the bytes of an object. Of an archive, ``tar_sha256`` is the SHA-256 of its tar stream, which is the
@@ -165,7 +165,7 @@ class PublishedResult:
             is_prefix=self.encoding == "plain",
             endpoint=self.endpoint,
             region=self.region,
-            version_id=self.version_id,
+            version_id=None if self.encoding == "plain" else self.version_id,
             checksum=self.store_checksum,
         )
         return written_input(source, target)
