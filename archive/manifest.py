@@ -20,7 +20,7 @@ MOST_BYTES = 1 << 28
 """So long it may be."""
 _FORMAT = 1
 _LONGEST_LINE = 1 << 16
-_LONGEST_VERSION = 1024
+_LONGEST_SAID = 1024
 _SHA256 = re.compile("[0-9a-f]{64}")
 _PIECE = 1 << 16
 
@@ -28,7 +28,7 @@ _PIECE = 1 << 16
 class Item(NamedTuple):
     """A file: its name behind the prefix, its bytes, their SHA-256 in hex, and the version that was written, if any.
 
-    ``mtime`` is in whole seconds since 1970.
+    ``mtime`` is in whole seconds since 1970. ``etag`` is the object's; whoever reads a large one is faster by it.
     """
 
     name: str
@@ -37,6 +37,7 @@ class Item(NamedTuple):
     mtime: int = 0
     executable: bool = False
     version_id: str | None = None
+    etag: str | None = None
 
     @property
     def order(self) -> bytes:
@@ -58,10 +59,12 @@ def written_manifest(items: Iterable[Item]) -> bytes:
 
 def _lines(head: Mapping[str, object], items: Iterable[Item]) -> Iterator[str]:
     yield json.dumps(head, separators=(",", ":"))
-    for name, size, sha256, mtime, executable, version_id in items:
+    for name, size, sha256, mtime, executable, version_id, etag in items:
         fields = {"name": name, "size": size, "time": mtime, "mode": 0o755 if executable else 0o644, "sha256": sha256}
         if version_id is not None:
             fields["version"] = version_id
+        if etag is not None:
+            fields["etag"] = etag
         yield json.dumps(fields, separators=(",", ":"))
 
 
@@ -135,17 +138,28 @@ def _fields(line: bytes) -> Mapping[str, object]:
 
 def _item(line: bytes) -> Item:
     fields = _fields(line)
-    name, sha256, version = fields.get("name"), fields.get("sha256"), fields.get("version")
+    name, sha256 = fields.get("name"), fields.get("sha256")
     if not isinstance(name, str) or not isinstance(sha256, str) or not _SHA256.fullmatch(sha256):
         raise CorruptArchiveError("a line of the manifest names no file with its SHA-256")
     if not _is_name(name):
         raise UnsafeArchiveError(f"the manifest holds the name {shown(name)}, and no file is named so")
-    if version is not None and not (
-        isinstance(version, str) and 0 < len(version) <= _LONGEST_VERSION and version.isprintable()
-    ):
-        raise CorruptArchiveError(f"the manifest tells a version of {shown(name)} that no store gives")
     mtime, mode = _number(fields, "time", least=-MOST - 1), _number(fields, "mode", most=0o7777)
-    return Item(name, _number(fields, "size"), sha256, mtime, bool(mode & 0o100), version)
+    return Item(
+        name,
+        _number(fields, "size"),
+        sha256,
+        mtime,
+        bool(mode & 0o100),
+        _said(fields, "version"),
+        _said(fields, "etag"),
+    )
+
+
+def _said(fields: Mapping[str, object], key: str) -> str | None:
+    text = fields.get(key)
+    if text is None or (isinstance(text, str) and 0 < len(text) <= _LONGEST_SAID and text.isprintable()):
+        return text
+    raise CorruptArchiveError(f"{key!r} in the manifest is what no store gives")
 
 
 def _is_name(name: str) -> bool:

@@ -92,6 +92,7 @@ class _Object(NamedTuple):
     entry: Entry
     sha256: Checksum | None = None
     version_id: str | None = None
+    etag: str | None = None
 
 
 class Terms(NamedTuple):
@@ -251,13 +252,15 @@ class Objects:
         for item in self._items():
             if self._choice is None or self._choice.takes(item.name):
                 entry = Entry(item.name, "file", item.size, item.mtime, item.executable)
-                yield _Object(entry, Checksum(item.sha256), item.version_id)
+                yield _Object(entry, Checksum(item.sha256), item.version_id, item.etag)
         if self._choice is not None and self._choice.unmatched:
             raise MemberNotFoundError(f"no file under {self._url!r} is matched by {self._choice.unmatched[0]!r}")
 
     def _content(self, found: _Object) -> Hashed:
         key, url = self._prefix + found.entry.name, self._url + found.entry.name
         size = found.entry.size
+        if found.etag is not None and (noted := getattr(self._store, "noted", None)) is not None:
+            noted(Stat(key, size, found.etag, found.version_id), found.version_id)
         return version_of(self._store, key, found.version_id, found.sha256, url, check=self._check, size=size)
 
     def _begin(self, found: _Object) -> tuple[bytes, str] | None:
