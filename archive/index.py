@@ -68,6 +68,7 @@ class Index:
         self._tail_at = size - len(tail)
         self._tail = tail
         self._held: dict[int, Page] = {}
+        self._where: dict[str, int] | None = None  # the last page that has a name, where names are not in order
         root = payload(ROOT, tail[place.start - self._tail_at : -FOOTER])
         check_digest(root, place.sha256, "root of the archive's index")
         self.sha256 = place.sha256.hex()
@@ -114,22 +115,12 @@ class Index:
     def find(self, name: str) -> Member | None:
         """The member of that name; of several, the last, as it is the one that is left when all are unpacked.
 
-        Takes one range; or all pages, if the archive is not sorted.
+        Takes one range; in an archive that is not sorted, the first time all pages, whose names are held from then on.
         """
-        if not self.is_sorted:
-            found = None
-            for _, page in self._all_pages():
-                for at, known in enumerate(page.names):
-                    found = page.member(at) if known == name else found
-            return found
-        try:
-            key = sort_key(name)
-        except UnicodeEncodeError:
+        number = self._page_with(name)
+        if number is None:
             return None
-        at = bisect_right(self._keys, key) - 1
-        if at < 0:
-            return None
-        page = self._page(self._begun[at])
+        page = self._page(number)
         return page.member(page.names.index(name)) if name in page.names else None
 
     def __iter__(self) -> Iterator[Member]:
@@ -197,6 +188,18 @@ class Index:
         """The content of one member, as ``contents`` gives it."""
         for _, content in self.contents([member]):
             yield from content
+
+    def _page_with(self, name: str) -> int | None:
+        """The only page that can have the member ``find`` looks for."""
+        if not self.is_sorted:
+            if self._where is None:
+                self._where = {known: number for number, page in self._all_pages() for known in page.names}
+            return self._where.get(name)
+        try:
+            at = bisect_right(self._keys, sort_key(name)) - 1
+        except UnicodeEncodeError:
+            return None
+        return None if at < 0 else self._begun[at]
 
     def _page(self, number: int) -> "Page":
         page = self._held.get(number)

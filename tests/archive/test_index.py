@@ -192,6 +192,20 @@ def test_what_a_name_stands_for_twice_is_the_last_one():
     assert b"".join(index.content(index.find("b"))) == b"xx"
 
 
+def test_all_pages_of_names_in_no_order_are_read_once_however_many_are_looked_up():
+    made = archive(Tree(tuple(reversed(MANY.entries)), MANY.read), sizes=[100_000] * 30)
+    with far(made):
+        ranges = Ranges(made)
+        index = open_index(ranges, len(made))
+        found = [index.find(entry.name).entry.name for entry in MANY.entries[::100]]
+    assert found == [entry.name for entry in MANY.entries[::100]]
+    assert index.find("no") is None
+    pages = [(start, stop) for start, stop in ranges.asked if start >= index._pages[0]]
+    assert len(index._blocks) > 1
+    assert len([each for each in pages if each == (index._pages[0], index._pages[-1])]) == 1
+    assert len(pages) < 6
+
+
 @pytest.mark.slow
 @given(trees(), st.lists(st.sampled_from(["a", "*b", "a/", "b/**", "[!a]", "/c", "ä"]), min_size=1, max_size=3))
 @settings(max_examples=60)
