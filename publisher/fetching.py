@@ -39,6 +39,7 @@ from .reading import (
     explained,
     opened_store,
     stat_of,
+    useful,
 )
 from .result import PublishedResult
 from .stored import Access, listing_checksum
@@ -382,8 +383,8 @@ def _room(directory: str, limits: Limits) -> tuple[int, bool]:
         directory = os.path.dirname(directory)
     disk = os.statvfs(directory)
     free = disk.f_bavail * disk.f_frsize
-    useful = free if limits.bytes is None else min(free, 2 * limits.bytes + _SMALL)
-    return useful, useful < free
+    most = min(free, useful(limits))
+    return int(most), most < free
 
 
 def _fetched(unpacked: Unpacked, checksum: Checksum, *, verified: bool, address: str | None = None) -> Fetched:
