@@ -7,8 +7,8 @@ no number is used before it is found within bounds. The format, and what has to 
 
 import re
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Iterator
-from itertools import accumulate
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from itertools import accumulate, pairwise
 
 from isal import isal_zlib
 
@@ -27,7 +27,7 @@ Read = Callable[[int, int], bytes]
 TAIL = 1 << 16
 """What is read first, in bytes, as the root is hardly ever longer."""
 _AT_ONCE = 8 << 20  # bytes of a range, if it holds more than one page or block
-_GAP = 1 << 20  # bytes of tar between two members that are rather read than asked around
+_GAP = 1 << 20  # bytes between two members or pages that are rather read than asked around
 _TOGETHER = 1000
 _HELD = 2
 _END = 2 * RECORD
@@ -112,6 +112,11 @@ class Index:
         if self.is_sorted:
             check_order(self._keys)
 
+    @property
+    def page_digests(self) -> Sequence[bytes]:
+        """The SHA-256 digest of each page: those that are equal in two indexes have the same members."""
+        return [self._digests[at : at + DIGEST] for at in range(0, len(self._digests), DIGEST)]
+
     def find(self, name: str) -> Member | None:
         """The member of that name; of several, the last, as it is the one that is left when all are unpacked.
 
@@ -125,14 +130,21 @@ class Index:
 
     def __iter__(self) -> Iterator[Member]:
         """All members in the order of the archive. Takes a range for each 8 MiB of pages."""
-        end = 0
-        for number, page in self._all_pages():
-            if page.names and page.at[0] != end:
+        return self.except_in(frozenset())
+
+    def except_in(self, digests: Collection[bytes]) -> Iterator[Member]:
+        """The members in order, but for those in pages that have one of these ``page_digests``, and are not read."""
+        end: int | None = 0
+        following = 0
+        wanted = [number for number, digest in enumerate(self.page_digests) if digest not in digests]
+        for number, page in self._some_pages(wanted):
+            end = end if number == following else None
+            if page.names and end not in {page.at[0], None}:
                 raise CorruptArchiveError("a page of the archive's index does not begin where the one before it ends")
             yield from map(page.member, range(len(page.names)))
-            end = page.end if page.names else end
-            following = bisect_right(self._begun, number)
-            if page.last_key and following < len(self._keys) and page.last_key >= self._keys[following]:
+            end, following = page.end if page.names else end, number + 1
+            behind = bisect_right(self._begun, number)
+            if page.last_key and behind < len(self._keys) and page.last_key >= self._keys[behind]:
                 raise unsorted()
 
     def matching(self, selection: Selection) -> Iterator[Member]:
@@ -208,14 +220,21 @@ class Index:
         return page
 
     def _all_pages(self) -> Iterator[tuple[int, "Page"]]:
-        start = 0
-        while start < len(self._blocks):
-            stop = max(start + 1, bisect_right(self._pages, self._pages[start] + _AT_ONCE) - 1)
-            begin = self._pages[start]
-            data = memoryview(self._range(begin, self._pages[stop]))
-            for number in range(start, stop):
+        return self._some_pages(range(len(self._blocks)))
+
+    def _some_pages(self, numbers: Sequence[int]) -> Iterator[tuple[int, "Page"]]:
+        """Those pages, in ranges of several that lie near each other."""
+        while numbers:
+            begin = self._pages[numbers[0]]
+            count = 1
+            for before, number in pairwise(numbers):
+                if self._pages[number] - self._pages[before + 1] > _GAP or self._pages[number + 1] - begin > _AT_ONCE:
+                    break
+                count += 1
+            data = memoryview(self._range(begin, self._pages[numbers[count - 1] + 1]))
+            for number in numbers[:count]:
                 yield number, self._parsed(number, data[self._pages[number] - begin : self._pages[number + 1] - begin])
-            start = stop
+            numbers = numbers[count:]
 
     def _parsed(self, number: int, members: bytes | memoryview) -> "Page":
         found = payload(PAGE, bytes(members))
