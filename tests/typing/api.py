@@ -112,6 +112,7 @@ by_provider: PublishedResult = publish("results", "s3://bucket/key", credentials
 by_profile: Fetched = fetch(by_provider, "out", profile="lab")
 by_key: str = presign(by_provider, expires=60, credentials=credentials)
 publisher = Publisher("s3://bucket/key", credentials=given)
+of_ours: Archive = publisher.open_archive(result, verify=False)
 opened: Store = open_store("s3://bucket", credentials=lent)
 by_botocore: Store = open_store("s3://bucket", credentials=OfBotocore("id", "secret"))
 by_google: Store = open_store("gs://bucket", credentials=OAuth("token"))  # type: ignore[no-untyped-call]
