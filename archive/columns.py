@@ -21,10 +21,13 @@ DIGEST = 32
 MOST = (1 << 63) - 1
 _MOST_TEXT = 1 << 23
 
+encoded = json.JSONEncoder(separators=(",", ":")).encode
+"""A value as JSON in ASCII."""
+
 
 def packed(value: Mapping[str, object], level: int) -> bytes:
     """``value`` as JSON in ASCII, deflated. Raises ``OverflowError`` if that is longer than ``unpacked`` takes."""
-    text = json.dumps(value, separators=(",", ":")).encode("ascii")
+    text = encoded(value).encode("ascii")
     if len(text) > _MOST_TEXT:
         raise OverflowError(f"{len(text)} bytes of JSON are more than an index can have in one place")
     return deflated(text, level)

@@ -7,8 +7,8 @@ no number is used before it is found within bounds. The format, and what has to 
 
 import re
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Iterator
-from itertools import accumulate
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from itertools import accumulate, pairwise
 
 from isal import isal_zlib
 
@@ -27,7 +27,7 @@ Read = Callable[[int, int], bytes]
 TAIL = 1 << 16
 """What is read first, in bytes, as the root is hardly ever longer."""
 _AT_ONCE = 8 << 20  # bytes of a range, if it holds more than one page or block
-_GAP = 1 << 20  # bytes of tar between two members that are rather read than asked around
+_GAP = 1 << 20  # bytes between two members or pages that are rather read than asked around
 _TOGETHER = 1000
 _HELD = 2
 _END = 2 * RECORD
@@ -68,6 +68,7 @@ class Index:
         self._tail_at = size - len(tail)
         self._tail = tail
         self._held: dict[int, Page] = {}
+        self._where: dict[str, int] | None = None  # the last page that has a name, where names are not in order
         root = payload(ROOT, tail[place.start - self._tail_at : -FOOTER])
         check_digest(root, place.sha256, "root of the archive's index")
         self.sha256 = place.sha256.hex()
@@ -111,37 +112,39 @@ class Index:
         if self.is_sorted:
             check_order(self._keys)
 
+    @property
+    def page_digests(self) -> Sequence[bytes]:
+        """The SHA-256 digest of each page: those that are equal in two indexes have the same members."""
+        return [self._digests[at : at + DIGEST] for at in range(0, len(self._digests), DIGEST)]
+
     def find(self, name: str) -> Member | None:
         """The member of that name; of several, the last, as it is the one that is left when all are unpacked.
 
-        Takes one range; or all pages, if the archive is not sorted.
+        Takes one range; in an archive that is not sorted, the first time all pages, whose names are held from then on.
         """
-        if not self.is_sorted:
-            found = None
-            for _, page in self._all_pages():
-                for at, known in enumerate(page.names):
-                    found = page.member(at) if known == name else found
-            return found
-        try:
-            key = sort_key(name)
-        except UnicodeEncodeError:
+        number = self._page_with(name)
+        if number is None:
             return None
-        at = bisect_right(self._keys, key) - 1
-        if at < 0:
-            return None
-        page = self._page(self._begun[at])
+        page = self._page(number)
         return page.member(page.names.index(name)) if name in page.names else None
 
     def __iter__(self) -> Iterator[Member]:
         """All members in the order of the archive. Takes a range for each 8 MiB of pages."""
-        end = 0
-        for number, page in self._all_pages():
-            if page.names and page.at[0] != end:
+        return self.except_in(frozenset())
+
+    def except_in(self, digests: Collection[bytes]) -> Iterator[Member]:
+        """The members in order, but for those in pages that have one of these ``page_digests``, and are not read."""
+        end: int | None = 0
+        following = 0
+        wanted = [number for number, digest in enumerate(self.page_digests) if digest not in digests]
+        for number, page in self._some_pages(wanted):
+            end = end if number == following else None
+            if page.names and end not in {page.at[0], None}:
                 raise CorruptArchiveError("a page of the archive's index does not begin where the one before it ends")
             yield from map(page.member, range(len(page.names)))
-            end = page.end if page.names else end
-            following = bisect_right(self._begun, number)
-            if page.last_key and following < len(self._keys) and page.last_key >= self._keys[following]:
+            end, following = page.end if page.names else end, number + 1
+            behind = bisect_right(self._begun, number)
+            if page.last_key and behind < len(self._keys) and page.last_key >= self._keys[behind]:
                 raise unsorted()
 
     def matching(self, selection: Selection) -> Iterator[Member]:
@@ -198,6 +201,18 @@ class Index:
         for _, content in self.contents([member]):
             yield from content
 
+    def _page_with(self, name: str) -> int | None:
+        """The only page that can have the member ``find`` looks for."""
+        if not self.is_sorted:
+            if self._where is None:
+                self._where = {known: number for number, page in self._all_pages() for known in page.names}
+            return self._where.get(name)
+        try:
+            at = bisect_right(self._keys, sort_key(name)) - 1
+        except UnicodeEncodeError:
+            return None
+        return None if at < 0 else self._begun[at]
+
     def _page(self, number: int) -> "Page":
         page = self._held.get(number)
         if page is None:
@@ -205,14 +220,21 @@ class Index:
         return page
 
     def _all_pages(self) -> Iterator[tuple[int, "Page"]]:
-        start = 0
-        while start < len(self._blocks):
-            stop = max(start + 1, bisect_right(self._pages, self._pages[start] + _AT_ONCE) - 1)
-            begin = self._pages[start]
-            data = memoryview(self._range(begin, self._pages[stop]))
-            for number in range(start, stop):
+        return self._some_pages(range(len(self._blocks)))
+
+    def _some_pages(self, numbers: Sequence[int]) -> Iterator[tuple[int, "Page"]]:
+        """Those pages, in ranges of several that lie near each other."""
+        while numbers:
+            begin = self._pages[numbers[0]]
+            count = 1
+            for before, number in pairwise(numbers):
+                if self._pages[number] - self._pages[before + 1] > _GAP or self._pages[number + 1] - begin > _AT_ONCE:
+                    break
+                count += 1
+            data = memoryview(self._range(begin, self._pages[numbers[count - 1] + 1]))
+            for number in numbers[:count]:
                 yield number, self._parsed(number, data[self._pages[number] - begin : self._pages[number + 1] - begin])
-            start = stop
+            numbers = numbers[count:]
 
     def _parsed(self, number: int, members: bytes | memoryview) -> "Page":
         found = payload(PAGE, bytes(members))

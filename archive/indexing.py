@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from .carrier import MOST_CARRIED, PAGE, ROOT, carried, footer
-from .columns import packed, text_of
+from .columns import encoded, packed, text_of
 from .gzip import compressor
 from .tree import Entry
 
@@ -24,7 +24,7 @@ MOST_IN_PAGE = 4096
 """The most members, and the most blocks, of a page: more than one has that is full once a block of tiny files is in."""
 _MOST_MEMBERS = 2000
 _MOST_BLOCKS = 1000
-_MOST_TEXT = 1 << 17
+_MOST_TEXT = 1 << 20
 
 
 class Indexed(NamedTuple):
@@ -152,7 +152,7 @@ class _Page:
 
     def take(self, member: _Member) -> None:
         self.members.append(member)
-        self._text += len(member.entry.name) + len(member.entry.target)
+        self._text += len(encoded(member.entry.name)) + len(encoded(member.entry.target))
 
     @property
     def is_full(self) -> bool:

@@ -1,8 +1,8 @@
 """Whether several executions gave the same: their results are compared, and of what differs the indexes.
 
 Strategy: what a result says is enough as long as it says a digest, so nothing is asked then. Where digests differ, two
-indexes are walked side by side in the order of names, and no content is read. A digest is what its publisher says: only
-who reads all of an archive knows that of its tar stream.
+indexes are walked side by side in the order of names, without the pages that both have, and no content is read. A
+digest is what its publisher says: only who reads all of an archive knows that of its tar stream.
 """
 
 from collections.abc import Collection, Generator, Iterable, Iterator
@@ -197,9 +197,11 @@ def _differing(
     if pair[0].encoding != "gzip":
         return [], f"what differs between {one} and {two} is not told, as only archives have an index"
     with ExitStack() as opened:
+        sources = [opened.enter_context(opened_archive(each, trust, access)) for each in pair]
+        digests = [source.index.page_digests if source.index is not None else () for source in sources]
         walks = []
-        for source in [opened.enter_context(opened_archive(each, trust, access)) for each in pair]:
-            walk = walked(source)
+        for source in sources:
+            walk = walked(source, frozenset(digests[0]).intersection(digests[1]))
             if walk is None:
                 why = "no index" if source.index is None else "an index that is not sorted"
                 return [], f"what differs between {one} and {two} is not told, as {source.url!r} has {why}"
@@ -210,14 +212,17 @@ def _differing(
     return [Difference(name, what, other.sha256) for name, what in found], None
 
 
-def walked(source: Source) -> Generator[Told, None, None] | None:
-    """The members in the order of their names; ``None`` without an index that has that order."""
-    return None if source.index is None or not source.index.is_sorted else _walked(source, source.index)
+def walked(source: Source, known: frozenset[bytes] = frozenset()) -> Generator[Told, None, None] | None:
+    """The members in the order of their names, but for those in pages with a ``known`` digest.
+
+    ``None`` without an index that has that order.
+    """
+    return None if source.index is None or not source.index.is_sorted else _walked(source, source.index, known)
 
 
-def _walked(source: Source, index: Index) -> Generator[Told, None, None]:
+def _walked(source: Source, index: Index, known: frozenset[bytes]) -> Generator[Told, None, None]:
     with source.explained():
-        yield from ((member.entry, member.crc32) for member in index)
+        yield from ((member.entry, member.crc32) for member in index.except_in(known))
 
 
 def first_differences(one: Iterator[Told], other: Iterator[Told], most: int) -> list[tuple[str, What]]:

@@ -23,7 +23,7 @@ from .backends.sending.budget import Budget
 from .checksum import Checksum
 from .ending import until
 from .errors import ResultError
-from .prefixes import SMALL, Terms, check_prefix, opened_objects
+from .prefixes import Terms, check_prefix, opened_objects
 from .progress import Meter, Progress, Tell, told_by
 from .reading import (
     Hashed,
@@ -38,6 +38,7 @@ from .reading import (
     opened_store,
     sized,
     stat_of,
+    useful,
 )
 from .result import PublishedResult
 from .stored import Access
@@ -392,8 +393,8 @@ def _room(directory: str, limits: Limits) -> tuple[int, bool]:
         directory = os.path.dirname(directory)
     disk = os.statvfs(directory)
     free = disk.f_bavail * disk.f_frsize
-    useful = free if limits.bytes is None else min(free, 2 * limits.bytes + SMALL)
-    return useful, useful < free
+    most = min(free, useful(limits))
+    return int(most), most < free
 
 
 def _fetched(unpacked: Unpacked, checksum: Checksum, *, verified: bool, address: str | None = None) -> Fetched:

@@ -5,6 +5,7 @@ what is wanted. What the digest of the index proves is all that can be proved so
 whole object alone, or of an archive without an index, everything is read.
 """
 
+import math
 from collections.abc import Callable, Collection, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from dataclasses import replace
@@ -72,7 +73,7 @@ class Source:
     """An archive that is read: by its ``index``, or, if that is ``None``, from its start.
 
     ``proven`` says that a published digest proves what is read: the index's, or the whole object's once all of it is
-    read.
+    read. More bytes of it than ``most`` are of no use.
     """
 
     def __init__(
@@ -83,10 +84,12 @@ class Source:
         index: Index | None,
         *,
         proven: bool,
+        most: int | None = None,
         address: Callable[[], str | None] = lambda: None,
     ) -> None:
         self.url, self._address = url, address
         self.index, self.proven = index, proven
+        self.most = math.inf if most is None else most
         self._whole, self._ranges = whole, ranges
         self._read = Hashed((), None, url)
 
@@ -163,8 +166,8 @@ def opened_source(
 ) -> Iterator[Source]:
     """What ``result`` says, or a pre-signed URL; ``expected`` is the SHA-256 that somebody else knows of it.
 
-    ``most`` are the bytes that may be read of a URL from its start, and whether it is ``Limits`` that say so. Raises
-    ``ResultError``, ``VerificationError``, ``StoreError`` and ``ArchiveError``.
+    ``most`` are the bytes that can be of use if it is read from its start, and whether it is ``Limits`` that say so; of
+    a URL, no more are read. Raises ``ResultError``, ``VerificationError``, ``StoreError`` and ``ArchiveError``.
     """
     if isinstance(result, str) and is_url(result):
         check_alone(store, access)
@@ -187,7 +190,7 @@ def opened_source(
         def whole() -> Iterator[Hashed]:
             yield content_of(opened, published, check=verify)
 
-        yield Source(published.url, whole, ranges, index, proven=proven)
+        yield Source(published.url, whole, ranges, index, proven=proven, most=most[0])
 
 
 @contextmanager
@@ -267,7 +270,15 @@ def _of_url(url: str, trust: Trust, access: Access, expected: Checksum | None, m
         with closing(iter(called[-1])) as chunks:
             yield Hashed(until(chunks), expected, "the URL")
 
-    return Source(parts.address, whole, ranges, index, proven=expected is not None, address=lambda: called[-1].address)
+    return Source(
+        parts.address,
+        whole,
+        ranges,
+        index,
+        proven=expected is not None,
+        most=most[0],
+        address=lambda: called[-1].address,
+    )
 
 
 def _in_parts(download: "Download") -> Ranges | None:

@@ -17,7 +17,7 @@ from .archive.selection import Choice
 from .archive.untar import untar
 from .errors import MemberError, MemberIsDirectoryError, MemberNotFoundError, ResultError
 from .indexed import Source
-from .reading import check_limit, explained
+from .reading import check_limit, explained, useful
 
 _PIECE = 1 << 20
 
@@ -224,7 +224,8 @@ def _file_from_start(source: Source, name: str, limits: Limits) -> Generator[byt
 def _members_from_start(source: Source, limits: Limits) -> Iterator[Members]:
     """All members, with what says why they cannot be read: it may be another object than the published one."""
     with source.whole() as content:
-        check = content.drain if content.expected is not None else None
+        most = min(source.most, useful(limits))
+        check = partial(content.drain, most) if content.expected is not None else None
         with explained(check), closing(gunzip_ahead(content)) as chunks:
             yield _passing(source, untar(chunks), limits)
 

@@ -13,8 +13,8 @@ from .archive import ArchiveError, Entry, Limits
 from .archive.manifest import NAME, Item
 from .archive.selection import Choice
 from .backends import AccessDeniedError, NotFoundError, Stat, Store, StoreError
-from .backends.sending import ranges
 from .backends.sending.budget import budget_of
+from .backends.sending.ranges import RANGE
 from .backends.sending.workers import in_order, objects_pace
 from .checksum import Checksum
 from .errors import MemberNotFoundError, ResultError, VerificationError
@@ -25,8 +25,6 @@ from .result import PublishedResult
 from .stored import Access, listing_checksum
 from .trust import Trust
 
-SMALL = ranges.RANGE
-"""Bytes of an object that is read ahead, as one range of it."""
 _NEAR = {"file", "memory"}  # nothing to wait for: threads cost several times what they could save
 _MOST_NAMED = 5
 
@@ -265,7 +263,7 @@ class Objects:
 
     def _begin(self, found: _Object) -> tuple[bytes, str] | None:
         """A small object's content and SHA-256, read ahead; a large one is left to be streamed."""
-        if found.entry.size > SMALL or found.entry.kind == "directory":
+        if found.entry.size > RANGE or found.entry.kind == "directory":
             return None
         hashed = self._content(found)
         return b"".join(hashed), hashed.checksum()
@@ -294,4 +292,4 @@ def _held_by(most: int, found: _Object) -> int:
 
     An empty one counts, too, or it would go beside as many ranges as there may be.
     """
-    return max(1, found.entry.size) if found.entry.size <= SMALL else most
+    return max(1, found.entry.size) if found.entry.size <= RANGE else most

@@ -10,9 +10,10 @@ from os import PathLike
 from typing import Literal
 
 from . import surroundings
-from .archive import ArchiveError, LimitExceededError
+from .archive import ArchiveError, LimitExceededError, Limits
 from .backends import AccessDeniedError, Stat, Store, StoreError
 from .backends.sending.digest import Digest
+from .backends.sending.ranges import RANGE
 from .checksum import Checksum
 from .ending import held
 from .errors import ResultError, VerificationError
@@ -223,6 +224,11 @@ def check_limit(what: Literal["members", "bytes"], used: int, most: int | None) 
     """Raises ``LimitExceededError`` if more than the ``most`` are used."""
     if most is not None and used > most:
         raise LimitExceededError(f"there are more than {most} {what}: raise Limits({what}=…)", what)
+
+
+def useful(limits: Limits) -> float:
+    """The bytes of an archive that can be of use within ``limits``."""
+    return math.inf if limits.bytes is None else 2 * limits.bytes + RANGE
 
 
 def admit_server(trust: Trust, url: str) -> None:

@@ -5,6 +5,7 @@ import os
 import random
 from contextlib import closing
 from dataclasses import replace
+from unittest import mock
 
 import indexed
 import pytest
@@ -331,6 +332,53 @@ def test_indexes_of_several_pages_are_walked(memory):
     assert told(agree([one, other])) == [("d/008999", "content")]
     third, _ = published(memory, "3.tar.gz", Tree.of(dict.fromkeys(files, b"")))
     assert len(agree([one, third]).differences) == 10
+
+
+class Ranged:
+    """A store that notes which bytes are read."""
+
+    def __init__(self, store, ranges):
+        self.store, self.ranges = store, ranges
+
+    def __getattr__(self, name):
+        return getattr(self.store, name)
+
+    def read(self, key, **options):
+        self.ranges.append((key, options["start"], options["stop"]))
+        return self.store.read(key, **options)
+
+
+@pytest.mark.parametrize(
+    ("changed", "differing", "gap", "pages"),
+    [
+        ({"d/000001": b"!"}, ["content"], 1 << 20, [1]),
+        ({"d/000001": b"!", "d/000060": b"!"}, ["content", "content"], 1 << 20, [4]),
+        ({"d/000001": b"!", "d/000060": b"!"}, ["content", "content"], 0, [1, 1]),
+        ({"d/000001": None, "d/002000": b"!"}, ["missing", "content"], 1 << 20, [150]),
+    ],
+    ids=["one", "near", "far", "where pages end elsewhere"],
+)
+def test_pages_that_both_indexes_have_are_passed_over(memory, monkeypatch, changed, differing, gap, pages):
+    """Of 150 pages of 20 members; only what lies between two that are read is read along, if it is little."""
+    files = {f"d/{number:06}": b"%d" % number for number in range(3000)}
+    results, asked = [], []
+    for key, contents in (("1", files), ("2", files | changed)):
+        tree = Tree.of({name: content for name, content in contents.items() if content is not None})
+        with mock.patch("keystow.archive.indexing._MOST_MEMBERS", 20):
+            made = indexed.archive(tree, sizes=[1024] * 3000)
+        root = parts(made)[1]
+        results.append(put(memory, key, made, tar_sha256=Checksum(root["tar"]["sha256"])))
+    opened = reading.open_place
+    monkeypatch.setattr(reading, "open_place", lambda *given: Ranged(opened(*given), asked))
+    monkeypatch.setattr("keystow.archive.index.TAIL", 20_000)
+    monkeypatch.setattr("keystow.archive.index._GAP", gap)
+    assert told(agree(results)) == list(zip(changed, differing, strict=True))
+    assert [stop - start for _, start, stop in asked[:2]] == [20_000, 20_000]
+    longest = max(root["pages"]["length"])
+    for key in "12":
+        read = [stop - start for found, start, stop in asked[2:] if found == key]
+        assert len(read) == len(pages)
+        assert all(size <= longest * count for size, count in zip(read, pages, strict=True))
 
 
 def written(path, *results):
