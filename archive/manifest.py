@@ -12,6 +12,7 @@ from typing import NamedTuple
 from .columns import MOST, once
 from .errors import CorruptArchiveError, UnsafeArchiveError, shown
 from .gzip import LEVEL, gunzip, gzip
+from .tree import Entry
 from .untar import name_of
 
 NAME = ".keystow.manifest.jsonl.gz"
@@ -38,6 +39,11 @@ class Item(NamedTuple):
     executable: bool = False
     version_id: str | None = None
     etag: str | None = None
+
+    @property
+    def entry(self) -> Entry:
+        """The file as a member of a tree."""
+        return Entry(self.name, "file", self.size, self.mtime, self.executable)
 
     @property
     def order(self) -> bytes:

@@ -249,8 +249,7 @@ class Objects:
     def _chosen(self) -> Iterator[_Object]:
         for item in self._items():
             if self._choice is None or self._choice.takes(item.name):
-                entry = Entry(item.name, "file", item.size, item.mtime, item.executable)
-                yield _Object(entry, Checksum(item.sha256), item.version_id, item.etag)
+                yield _Object(item.entry, Checksum(item.sha256), item.version_id, item.etag)
         if self._choice is not None and self._choice.unmatched:
             raise MemberNotFoundError(f"no file under {self._url!r} is matched by {self._choice.unmatched[0]!r}")
 

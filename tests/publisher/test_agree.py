@@ -174,12 +174,34 @@ def test_prefixes_and_files_as_they_are_are_compared_by_their_checksums(memory_p
     assert agree([one, other]).agreed
     agreement = agree([one, other, third])
     assert not agreement.agreed
-    assert agreement.differences == ()
-    assert "only archives have an index" in agreement.notes[0]
+    assert {difference.what for difference in agreement.differences} == {"content"}
     raw = [publish(small / name, memory_place(name), raw=True) for name in ("score.txt", "empty.txt")]
     assert agree([raw[0], raw[0]]).agreed
-    assert not agree(raw).agreed
+    asked.clear()
+    different = agree(raw)
+    assert not different.agreed
+    assert "only archives and prefixes tell what they hold" in different.notes[0]
     assert asked == []
+
+
+def test_files_of_prefixes_that_differ_are_named(memory_place, tmp_path, asked):
+    """By their manifests alone, in whatever order names are where ``/`` and other characters stand."""
+    same = {"a-b": b"1", "a/b": b"2", "a.b": b"3"}
+    one = publish(
+        lay(tmp_path / "one", same | {"content": b"1", "gone": b"", "a/x": b"1"}), memory_place("1/"), archive=False
+    )
+    other = lay(tmp_path / "other", same | {"content": b"2", "new": b"", "a-x": b"1"}, mtime=TIME + 5)
+    other = publish(other, memory_place("2/"), archive=False)
+    found = agree([one, other])
+    told = {(each.name, each.what) for each in found.differences}
+    assert told == {("content", "content"), ("gone", "missing"), ("a/x", "missing"), ("new", "added"), ("a-x", "added")}
+    assert asked == ["read", "read"]
+
+
+def test_of_a_prefix_without_a_manifest_no_files_are_named(memory_place, tmp_path):
+    made = lay(tmp_path / "made", {"a": b"1"}), lay(tmp_path / "other", {"a": b"2"})
+    bare = [publish(each, memory_place(f"{n}/"), archive=False, manifest=False) for n, each in enumerate(made)]
+    assert "has no manifest" in agree(bare).notes[0]
 
 
 @pytest.fixture
