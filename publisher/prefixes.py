@@ -12,7 +12,7 @@ from typing import NamedTuple, TypeVar
 from .archive import ArchiveError, Entry, Limits
 from .archive.manifest import NAME, Item
 from .archive.selection import Choice
-from .backends import AccessDeniedError, NotFoundError, Stat, Store, StoreError
+from .backends import AccessDeniedError, BucketNotFoundError, NotFoundError, Stat, Store, StoreError
 from .backends.sending.budget import budget_of
 from .backends.sending.ranges import RANGE
 from .backends.sending.workers import in_order, objects_pace
@@ -46,6 +46,8 @@ def committed(store: Store, published: PublishedResult, *, check: bool, manifest
         if not check or _is_published(found, published):
             return found
     except NotFoundError as error:
+        if published.index_sha256 is not None or isinstance(error, BucketNotFoundError):
+            raise
         said = f"nothing was published under {published.url!r}, as there is no manifest"
         raise NotFoundError(said, code=error.code, hint="manifest=False takes whatever lies there") from error
     except ArchiveError as error:
