@@ -186,10 +186,11 @@ def fetch(
             meter = Meter(told, stat.size, 1)
             meter.begin()
             content = content_of(opened, of, check=verify)
-            announced = meter.passing(sized(content, stat.size, of.url, StoreError))
             at = int(stat.modified.timestamp()) if stat.modified else 0
             entry = Entry(of.key.rpartition("/")[2], "file", stat.size, at)
-            unpacked = extract([(entry, announced)], directory, limits=limits)
+            with closing(iter(content)) as chunks:
+                announced = meter.passing(sized(chunks, stat.size, of.url, StoreError))
+                unpacked = extract([(entry, announced)], directory, limits=limits)
         else:
             meter = _sized(told, opened, of)
             content = content_of(opened, of, check=verify)

@@ -5,7 +5,7 @@ prefix that was published without one is listed, and the checksum of the list is
 """
 
 from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import partial
 from typing import NamedTuple, TypeVar
 
@@ -175,7 +175,8 @@ class Objects:
                 self._meter.move(len(content))
             else:
                 hashed = self._content(found)
-                yield found.entry, self._meter.passing(hashed)
+                with closing(iter(hashed)) as chunks:
+                    yield found.entry, self._meter.passing(chunks)
                 self._digests[found.entry.name] = hashed.checksum()
             self._meter.move(0, objects=1)
         self._compare()
