@@ -107,6 +107,7 @@ def fetch(
     requester_pays: bool | str | None = None,
     progress: Progress | None = None,
     members: Collection[str] | None = None,
+    index: str | PathLike[str] | None = None,
 ) -> Fetched:
     """Fetches what was published into ``directory``, which is new or empty.
 
@@ -137,7 +138,7 @@ def fetch(
     ``members`` are patterns of gitignore's, and only what they match is fetched of an archive, with the directories
     above. Of an archive with an index no more than that is read (``open_archive`` says what proves it then, and
     ``Fetched.sha256`` is the index's); another one, and one of which only the SHA-256 of all is known, is read from
-    its start; then ``limits`` are of all that it holds.
+    its start; then ``limits`` are of all that it holds. ``index`` is that of ``open_archive``.
 
     Raises ``VerificationError``, ``ArchiveError``, ``StoreError``, ``ResultError``, ``DestinationExistsError``, or
     ``MemberError`` for ``members`` that are not there; then ``directory`` is as it was.
@@ -150,12 +151,14 @@ def fetch(
     limits = limits or Limits()
     target, _ = check_destination(directory)
     expected = Checksum(sha256) if verify and sha256 is not None else None
-    choice = None if members is None else Choice(members)
+    choice = _choice(members, index)
     if choice is not None:
         from .indexed import opened_source
 
         room = _room(target, limits)
-        with opened_source(result, store, trust, access, expected=expected, verify=verify, most=room) as source:
+        with opened_source(
+            result, store, trust, access, expected=expected, verify=verify, most=room, index=index
+        ) as source:
             return _fetched_members(source, choice, directory, limits, told)
     if isinstance(result, str) and is_url(result):
         check_alone(store, access)
@@ -196,6 +199,12 @@ def fetch(
                 unpacked = unpack(meter.passing(content), directory, limits=limits)
         meter.end()
         return _fetched(unpacked, content.checksum(), verified=content.expected is not None)
+
+
+def _choice(members: Collection[str] | None, index: str | PathLike[str] | None) -> Choice | None:
+    if members is None and index is not None:
+        raise ResultError("index= is for members of an archive: give members=, or leave it out")
+    return None if members is None else Choice(members)
 
 
 def _fetched_members(
@@ -270,6 +279,7 @@ def verify(
     members: Collection[str] | None = None,
     against: str | PathLike[str] | Tree | None = None,
     mtime: int | None = None,
+    index: str | PathLike[str] | None = None,
 ) -> Verified:
     """Reads what was published and compares its SHA-256; nothing is written.
 
@@ -278,7 +288,7 @@ def verify(
     ``sha256``, ``allow``, ``allow_endpoints``, ``timeout``, ``concurrency``, ``memory``, ``credentials``, ``profile``,
     ``customer_key``, ``requester_pays`` and ``progress``, which is told of bytes that were read, are those of
     ``fetch``. So are ``members``: of an archive with an index, only what they match is read, and ``size`` is of their
-    content.
+    content. So is ``index``.
 
     ``against`` is a directory, or a ``Tree`` that ``scan`` made of one with other choices than its own: it is packed
     again, with ``mtime`` as ``publish`` takes it, and compared with the ``TarSHA256`` of the result, or that of its
@@ -297,19 +307,20 @@ def verify(
     if against is not None:
         from .against import compared
 
-        if sha256 is not None or members is not None:
-            raise ResultError("against= compares a directory with all of an archive: leave sha256= and members= out")
+        if not sha256 is members is index is None:
+            wrong = "sha256=, members= and index="
+            raise ResultError(f"against= compares a directory with all of an archive: leave {wrong} out")
         known = admissible(result, trust)
         count, size, found = compared(known, against, mtime, store=store, trust=trust, access=access, told=told)
         return Verified(1, size, found, count)
     if mtime is not None:
         raise ResultError("mtime= is the time of what against= packs: give that, or leave it out")
-    choice = None if members is None else Choice(members)
+    choice = _choice(members, index)
     published = as_expected(admissible(result, trust), None if sha256 is None else Checksum(sha256))
     if choice is not None:
         from .indexed import opened_source
 
-        with opened_source(published, store, trust, access) as source:
+        with opened_source(published, store, trust, access, index=index) as source:
             return _verified_members(source, choice, limits, told)
     if published.checksum_sha256 is None:
         raise ResultError("the result holds no ChecksumSHA256, so there is nothing to verify against: give sha256=")

@@ -15,7 +15,7 @@ from golden_results import BUCKET, FEW, FILES, LEVELS, LOG, NODES, TIME
 
 from keystow import PublishedResult, ResultError, agree, fetch, open_archive, open_store, publish, verify
 from keystow.indexed import source_of
-from keystow.members import list_members, read_member
+from keystow.members import index_of, list_members, read_member
 from keystow.reading import read_result, read_results
 
 DATA = Path(__file__).parents[1] / "data"
@@ -201,6 +201,27 @@ def test_an_archive_with_an_index_is_read_in_parts_and_one_without_is_not(old, v
         for member, content in files_of(name).items():
             with archive.open(member) as file:
                 assert file.read() == content
+
+
+@pytest.mark.parametrize("name", ARCHIVES)
+def test_an_index_is_made_of_what_has_none(old, version, name, tmp_path):
+    result = str(old / f"{name}.yaml")
+    index = tmp_path / "index"
+    with source_of(result) as source:
+        if version != "0.1":
+            with pytest.raises(ResultError, match="it has an index already"):
+                index_of(source)
+            return
+        pieces, checksum = index_of(source)
+    assert checksum == RESULTS[version][name]["checksum_sha256"]
+    index.write_bytes(b"".join(pieces))
+    with open_archive(result, index=index) as archive:
+        assert archive.verified
+        assert set(archive) == set(shape(nodes_of(name)))
+        for member, content in files_of(name).items():
+            with archive.open(member) as file:
+                assert file.read() == content
+    assert verify(result, members=["*"], index=index).members == len(shape(nodes_of(name)))
 
 
 @pytest.mark.parametrize("name", ARCHIVES)
