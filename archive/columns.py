@@ -83,6 +83,10 @@ class Fields:
         """The object within."""
         return Fields(self._get(key, dict), f"{key!r} in the {self._what}")
 
+    def has(self, key: str) -> bool:
+        """Whether there is such a key."""
+        return key in self._found
+
     def length(self, key: str) -> int:
         """How many places a column has."""
         return len(self._get(key, list))

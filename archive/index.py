@@ -13,9 +13,9 @@ from itertools import accumulate, pairwise
 from isal import isal_zlib
 
 from .carrier import FOOTER, MOST_CARRIED, PAGE, ROOT, Place, find_index, payload
-from .columns import DIGEST, unpacked
+from .columns import DIGEST, Fields, unpacked
 from .errors import CorruptArchiveError, shown
-from .indexing import HEADER, MOST_IN_PAGE, RECORD, TRAILER, padded, sort_key
+from .indexing import HEADER, MOST_IN_PAGE, RECORD, TRAILER, Whole, padded, sort_key
 from .page import Block, Member, Page, check_digest, check_order, inflate, unsorted
 from .selection import Decided, Selection
 from .tree import Entry
@@ -35,14 +35,16 @@ _SHA256 = re.compile("[0-9a-f]{64}")
 _PAX_SIZE = re.compile(rb"[0-7]{11}")
 
 
-def open_index(read: Read, size: int, *, sha256: str | None = None) -> "Index | None":
+def open_index(read: Read, size: int, *, sha256: str | None = None, begin: int = 0) -> "Index | None":
     """The index of an archive of ``size`` bytes, or ``None`` if it has none. It takes one range, or two.
+
+    Nothing of it begins before the place ``begin``.
 
     Raises ``CorruptArchiveError`` for one that is not sound, or not the one whose SHA-256 is ``sha256``.
     """
-    if size < FOOTER:
+    if size - begin < FOOTER:
         return None
-    start = max(0, size - TAIL)
+    start = max(begin, size - TAIL)
     tail = _whole(read, start, size)
     place = find_index(tail, size)
     if place is None:
@@ -59,7 +61,8 @@ class Index:
 
     ``members`` counts them; ``tar_size`` and ``tar_sha256`` are of the tar stream, ``sha256`` is the index's own;
     ``compressor`` and ``level`` say what made the blocks. ``is_sorted`` says that members are in the order of their
-    names, none of which is there twice. Each method raises ``CorruptArchiveError`` or ``UnsafeArchiveError`` for what
+    names, none of which is there twice. ``data`` are the bytes of the archive before its index, and ``whole`` names the
+    archive that an index lies beside. Each method raises ``CorruptArchiveError`` or ``UnsafeArchiveError`` for what
     is not as it has to be.
     """
 
@@ -83,7 +86,8 @@ class Index:
         self.members = fields.number("members")
         self.tar_size = fields.fields("tar").number("size")
         self.tar_sha256 = fields.fields("tar").text("sha256")
-        data = fields.number("data")
+        self.data = data = fields.number("data")
+        self.whole = _archive(fields.fields("archive")) if fields.has("archive") else None
         pages = fields.fields("pages")
         count = pages.length("length")
         lengths = pages.numbers("length", count, MOST_CARRIED, least=1)
@@ -294,17 +298,33 @@ def _near(members: Iterable[Member]) -> Iterator[list[Member]]:
 
 
 def check_header(member: Member, header: bytes) -> None:
-    """Raises ``CorruptArchiveError`` for a header that is not the member's: one, or a pax header and one, no more."""
-    entry = member.entry
+    """Raises ``CorruptArchiveError`` for a header that is not the member's."""
+    if entry_of(header) != member.entry:
+        raise CorruptArchiveError(f"the member {shown(member.entry.name)} is not what the archive's index says of it")
+
+
+def entry_of(header: bytes) -> Entry | None:
+    """What a header says; ``None`` for what is not one, or a pax header and one, and no more."""
     records = iter([header[at : at + RECORD] for at in range(0, len(header), RECORD)])
     found = next(untar(records), None)
-    is_alone = len(header) == RECORD or (
-        header[156:157] == b"x"
-        and _PAX_SIZE.fullmatch(header, 124, 135)
-        and len(header) == 2 * RECORD + padded(int(header[124:135], 8))
-    )
-    if found is None or not is_alone or next(records, None) is not None or found[0] != entry:
-        raise CorruptArchiveError(f"the member {shown(entry.name)} is not what the archive's index says of it")
+    is_alone = len(header) == RECORD + extended(header) and next(records, None) is None
+    return found[0] if found is not None and is_alone else None
+
+
+def extended(header: bytes) -> int:
+    """The bytes of the pax header that this begins with; 0 if it does not. Raises ``CorruptArchiveError``."""
+    if header[156:157] != b"x":
+        return 0
+    if not _PAX_SIZE.fullmatch(header, 124, 135):
+        raise CorruptArchiveError("a pax header says its size in another way than keystow's")
+    return RECORD + padded(int(header[124:135], 8))
+
+
+def _archive(fields: Fields) -> Whole:
+    sha256 = fields.text("sha256")
+    if not _SHA256.fullmatch(sha256):
+        raise CorruptArchiveError("the root of the archive's index names its archive by no SHA-256")
+    return Whole(sha256, fields.number("crc32", (1 << 32) - 1))
 
 
 def _proved(pieces: Iterator[memoryview], member: Member) -> Iterator[bytes | memoryview]:

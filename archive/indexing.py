@@ -34,6 +34,13 @@ class Indexed(NamedTuple):
     sha256: str
 
 
+class Whole(NamedTuple):
+    """What names the archive that an index lies beside: its SHA-256, as hex, and the CRC-32 of its tar stream."""
+
+    sha256: str
+    crc32: int
+
+
 class _Member(NamedTuple):
     at: int
     entry: Entry
@@ -89,8 +96,10 @@ class IndexWriter:
         self._blocks += _BLOCK.pack(compressed, size, sha256)
         self._settle(self._at)
 
-    def finish(self, data: int, tar_sha256: str) -> Indexed | None:
+    def finish(self, data: int, tar_sha256: str, whole: Whole | None = None) -> Indexed | None:
         """The index, once all is told. ``data`` are the bytes of the gzip member that holds the tar stream.
+
+        ``whole`` is the archive, if the index is to lie beside it; what compressed that is not known then.
 
         ``None`` if a reader would refuse it: the root or a page would be too long, or a page has a name twice. Raises
         ``ValueError`` if what was told does not agree.
@@ -103,10 +112,10 @@ class IndexWriter:
             raise ValueError(f"the blocks that were told are not those of {data} bytes with all their members")
         if not pages.are_read:
             return None
-        root = {
+        root: dict[str, object] = {
             "format": 1,
-            "compressor": compressor(self._level),
-            "level": self._level,
+            "compressor": compressor(self._level) if whole is None else "unknown",
+            "level": self._level if whole is None else 0,
             "sorted": self._sorted,
             "data": data,
             "members": sum(pages.members),
@@ -121,6 +130,8 @@ class IndexWriter:
                 "first": pages.first,
             },
         }
+        if whole is not None:
+            root["archive"] = whole._asdict()
         try:
             written, digest = _carried(ROOT, root, self._level)
         except OverflowError:

@@ -1,12 +1,13 @@
 """Members of an archive: which there are, those that patterns choose, and the content of one."""
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from functools import partial
 from itertools import tee
 
 from .archive import Entry, Limits, UnsafeArchiveError
+from .archive.beside import Beside, NotInBlocksError
 from .archive.errors import shown
 from .archive.gzidx import gzidx
 from .archive.gzip import gunzip_ahead
@@ -15,6 +16,7 @@ from .archive.limits import Passing
 from .archive.page import Member
 from .archive.selection import Choice
 from .archive.untar import untar
+from .checksum import Checksum
 from .errors import MemberError, MemberIsDirectoryError, MemberNotFoundError, ResultError
 from .indexed import Source
 from .reading import check_limit, explained, useful
@@ -136,6 +138,33 @@ def gzidx_of(source: Source) -> bytes:
         raise ResultError(f"of {source.url!r} no index can be written, as {why}: {advice}")
     with source.explained():
         return gzidx(source.size, source.index.tar_size, list(source.index.all_blocks()))
+
+
+def index_of(source: Source, limits: Limits | None = None) -> tuple[Sequence[bytes], Checksum]:
+    """The index of an archive without one, in pieces, and the SHA-256 of the archive, which is read whole.
+
+    Raises ``ResultError`` for an archive that has one, or does not consist of blocks as keystow makes them,
+    ``LimitExceededError`` before ``limits`` are passed by what it holds, ``VerificationError`` and ``ArchiveError``.
+    """
+    if source.index is not None:
+        raise _not_indexed(source, "it has an index already, behind its data")
+    with source.whole() as content:
+        check = content.drain if content.expected is not None else None
+        beside = Beside(content)
+        try:
+            with explained(check), closing(beside.members()) as members:
+                for _ in _passing(source, members, limits or Limits()):
+                    pass
+        except NotInBlocksError as error:
+            raise _not_indexed(source, str(error)) from None
+        made = beside.finish()
+        if made is None:
+            raise _not_indexed(source, "it would be too long to be read, or a name is there twice")
+        return made.pieces, content.checksum()
+
+
+def _not_indexed(source: Source, why: str) -> ResultError:
+    return ResultError(f"no index is made of {source.url!r}: {why}")
 
 
 def _leads_nowhere(link: Entry) -> UnsafeArchiveError:

@@ -9,7 +9,7 @@ from .context import given_labels, take_encoding
 from .destination import given_destinations, take_destination
 from .failures import each_of
 from .loading import uncollected
-from .members import LIMITS, as_row, given_source, tell_unproven
+from .members import LIMITS, as_row, given_source, take_index, tell_unproven
 from .streams import note
 from .written import take_access
 
@@ -56,7 +56,7 @@ _ALSO = ". Or a RESULT: a file, -, a URL, or a name without {fields} that ends i
 _GLOB = "of a RESULT: the members that these patterns match, as --include does (keystow help patterns)"
 _LONG = "of a RESULT: mode, size, time and target of each member, too"
 _ARCHIVE = (".tar.gz", ".tgz")
-_OF_RESULTS = {"glob": "GLOB", "long": "--long", "select": "--select", "sha256": "--sha256"}
+_OF_RESULTS = {"glob": "GLOB", "long": "--long", "index": "--index", "select": "--select", "sha256": "--sha256"}
 _OF_RESULTS |= {"customer_key": "--customer-key"} | {f"max_{name}": f"--max-{name}" for name in LIMITS}
 _AHEAD = timedelta(days=1)
 """By so much the clock of who published may be ahead, or his time zone."""
@@ -67,6 +67,7 @@ def take_arguments(parser: "argparse.ArgumentParser") -> None:
     take_destination(parser, "?", "DESTINATION|RESULT|URL", _ALSO)
     parser.add_argument("glob", metavar="GLOB", nargs="*", help=_GLOB)
     parser.add_argument("--long", "-l", action="store_true", help=_LONG)
+    take_index(parser)
     take_select(parser)
     parser.add_argument("--output", choices=("table", "json"), default="table", help=_OUTPUT)
     looked_for = parser.add_argument_group("what is looked for")
@@ -130,7 +131,7 @@ def _list_members(options: "argparse.Namespace") -> int:
         from keystow.members import list_members
 
         choice = Choice(options.glob) if options.glob else None
-        with given_source(options, result) as source:
+        with given_source(options, result, options.index) as source:
             for entry in list_members(source, choice, given_limits(options)):
                 print(_member_as_json(entry) if options.output == "json" else as_row(entry, is_long=options.long))
             tell_unproven(source)

@@ -18,12 +18,18 @@ if TYPE_CHECKING:
 _MEMBER = "only the members that this pattern matches, as --include does (keystow help patterns); again for more"
 LIMITS = ("members", "bytes", "ratio")
 """What bounds an archive of which nothing is made."""
+_INDEX = "the index of an archive without its own, which keystow index made; it is your word, as RESULT is"
 _UNPROVEN = "not verified: a URL, or a result without IndexSHA256, holds nothing to compare with"
 
 
 def take_member(parser: "argparse._ActionsContainer") -> None:
     """Declares ``--member``."""
     parser.add_argument("--member", metavar="GLOB", action="append", help=_MEMBER)
+
+
+def take_index(parser: "argparse._ActionsContainer") -> None:
+    """Declares ``--index``."""
+    parser.add_argument("--index", metavar="FILE", help=_INDEX)
 
 
 def take_asking(parser: "argparse.ArgumentParser") -> None:
@@ -38,14 +44,16 @@ def take_asking(parser: "argparse.ArgumentParser") -> None:
     take_access(asking)
 
 
-def given_source(options: "argparse.Namespace", result: "str | PublishedResult") -> "AbstractContextManager[Source]":
-    """The archive, opened by whom the options name."""
+def given_source(
+    options: "argparse.Namespace", result: "str | PublishedResult", index: str | None = None
+) -> "AbstractContextManager[Source]":
+    """The archive, opened by whom the options name, with the index in that file."""
     from keystow.indexed import source_of
 
     given: dict[str, Any] = {
         name: getattr(options, name, None) for name in ("sha256", "timeout", "concurrency", "memory")
     }
-    return source_of(result, **given, **given_trust(options), **given_access(options))
+    return source_of(result, index=index, **given, **given_trust(options), **given_access(options))
 
 
 def tell_unproven(source: "Source") -> None:

@@ -77,8 +77,8 @@ kept: str | None = result.store_checksum
 entry: dict[str, object] = result.to_input_source("/inputs")
 fetched: Fetched = fetch(result, Path("out"), verify=False)
 verified: Verified = verify("result.yaml", progress=print, concurrency=1)
-in_part: Fetched = fetch(result, "out", members=["*.csv"])
-of_members: int | None = verify(result, members=["*.csv"]).members
+in_part: Fetched = fetch(result, "out", members=["*.csv"], index="old.index")
+of_members: int | None = verify(result, members=["*.csv"], index=Path("old.index")).members
 agreement: Agreement = agree([result, "result.yaml", Path("r"), "s3://b/k.tar.gz"], quorum=2, differences=3, timeout=30)
 later: Coroutine[object, object, Agreement] = aagree([result, result], timeout=30)
 group: Group = agreement.groups[0]
@@ -86,7 +86,7 @@ unlike: list[tuple[str, str]] = [(each.name, each.what) for each in agreement.di
 of_group: set[Checksum] = {each.sha256 for each in agreement.differences} | {group.sha256}
 one_of_them: Difference | None = next(iter(agreement.differences), None)
 of_directories: list[Verified] = [verify(result, against="results", mtime=0), verify(result, against=scan("results"))]
-with open_archive(result, timeout=30) as archive:
+with open_archive(result, timeout=30, index="old.index") as archive:
     as_it_is: Archive = archive
     entries: Mapping[str, Entry] = archive
     content: bytes = archive.open("score.txt").read()
