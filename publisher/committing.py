@@ -172,12 +172,13 @@ def _check_uncommitted(store: Store, result: PublishedResult, tree: Tree) -> Non
         raise AlreadyExistsError(f"there is something else than a manifest of {result.url!r}", hint=_HINT) from None
     if standing is None:
         return
-    error = AlreadyExistsError(f"{result.url!r} was already published", hint=_HINT)
+    said = f"{result.url!r} was already published"
     if (standing.manifest.files, standing.manifest.size) == (len(tree.files), tree.size):
         ours = listing_checksum({entry.name: _digest(tree, entry) for entry in tree.files})
         if ours == _listing(standing):
-            raise recognised(error, replace(result, checksum_sha256=ours, index_sha256=standing.sha256))
-    raise error
+            whole = replace(result, checksum_sha256=ours, index_sha256=standing.sha256)
+            raise recognised(AlreadyExistsError(said), whole)
+    raise AlreadyExistsError(said, hint=_HINT)
 
 
 def _listing(standing: Found) -> Checksum | None:
