@@ -305,6 +305,7 @@ def verify(
 
         if sha256 is not None or members is not None:
             raise ResultError("against= compares a directory with all of an archive: leave sha256= and members= out")
+        check_prefix(manifest=manifest, strict=strict)
         known = admissible(result, trust)
         count, size, found = compared(known, against, mtime, store=store, trust=trust, access=access, told=told)
         return Verified(1, size, found, count)

@@ -95,6 +95,7 @@ class Publisher:
         limits: Limits | None = None,
         progress: Progress | None = None,
         members: Collection[str] | None = None,
+        manifest: bool | None = None,
     ) -> Fetched:
         """``keystow.fetch``, of what lies in this publisher's store. Raises ``ResultError`` for what does not."""
         found, store = self._ours(result, proven=verify, sha256=sha256)
@@ -107,6 +108,7 @@ class Publisher:
             limits=limits,
             progress=progress,
             members=members,
+            manifest=manifest,
         )
 
     def verify(
@@ -117,10 +119,21 @@ class Publisher:
         limits: Limits | None = None,
         progress: Progress | None = None,
         members: Collection[str] | None = None,
+        manifest: bool | None = None,
+        strict: bool = False,
     ) -> Verified:
         """``keystow.verify``, of what lies in this publisher's store. Raises ``ResultError`` for what does not."""
         found, store = self._ours(result, sha256=sha256)
-        return fetching.verify(found, store=store, sha256=sha256, limits=limits, progress=progress, members=members)
+        return fetching.verify(
+            found,
+            store=store,
+            sha256=sha256,
+            limits=limits,
+            progress=progress,
+            members=members,
+            manifest=manifest,
+            strict=strict,
+        )
 
     def presign(self, result: Result, *, expires: timedelta | float, pin_version: bool = True) -> str:
         """``keystow.presign``, of what lies in this publisher's store. Raises ``ResultError`` for what does not."""

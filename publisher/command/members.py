@@ -18,12 +18,18 @@ if TYPE_CHECKING:
 _MEMBER = "only the members that this pattern matches, as --include does (keystow help patterns); again for more"
 LIMITS = ("members", "bytes", "ratio")
 """What bounds an archive of which nothing is made."""
+_NO_MANIFEST = "take all that lies under a prefix, whatever its manifest lists"
 _UNPROVEN = "not verified: a URL, or a result without IndexSHA256, holds nothing to compare with"
 
 
 def take_member(parser: "argparse._ActionsContainer") -> None:
     """Declares ``--member``."""
     parser.add_argument("--member", metavar="GLOB", action="append", help=_MEMBER)
+
+
+def take_no_manifest(parser: "argparse._ActionsContainer") -> None:
+    """Declares ``--no-manifest``, for who reads."""
+    parser.add_argument("--no-manifest", action="store_const", const=False, dest="manifest", help=_NO_MANIFEST)
 
 
 def take_asking(parser: "argparse.ArgumentParser") -> None:

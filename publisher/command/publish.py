@@ -175,7 +175,8 @@ def _published(options: "argparse.Namespace", way: "Way") -> "PublishedResult":
 
 def _rehearsed(options: "argparse.Namespace", way: "Way", what: str) -> "PublishedResult":
     """What would be published. Raises ``StoreError`` for what ``--check`` finds missing."""
-    note(f"dry run: {what} would be published to {way.foreseen.url}")
+    manifest = ", and then a manifest of them," if way.manner.manifest else ""
+    note(f"dry run: {what}{manifest} would be published to {way.foreseen.url}")
     if options.ticket is None:
         tell_needed(way)
     if options.check:

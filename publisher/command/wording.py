@@ -17,6 +17,8 @@ _OPTIONS = (
     (r"\bwith_(abort|versions)=True\b", r"--with-\1"),
     (r"\bwrite_probe=True\b", "keystow doctor --write-probe"),
     (r"\bpin_version=False\b", "--no-pin-version"),
+    (r"\bmanifest=False\b", "--no-manifest"),
+    (r"\bstrict=True\b", "--strict"),
     (r"\blifecycle\(\)", "--lifecycle"),
     (r"\ballow=\{'([^']*)'\}", r"--allow \1"),
     (r"\ballow_endpoints=\{'([^']*)'\}", r"--allow-endpoint \1"),
