@@ -12,6 +12,7 @@ from typing import NamedTuple
 from .columns import MOST, once
 from .errors import CorruptArchiveError, UnsafeArchiveError, shown
 from .gzip import LEVEL, gunzip, gzip
+from .tree import Entry
 from .untar import name_of
 
 NAME = ".keystow.manifest.jsonl.gz"
@@ -39,6 +40,18 @@ class Item(NamedTuple):
     version_id: str | None = None
 
     @property
+    def entry(self) -> Entry:
+        """As a member of a tree."""
+        return Entry(self.name, "file", self.size, self.mtime, self.executable)
+
+    @property
+    def fields(self) -> dict[str, object]:
+        """What a line of the manifest says of it."""
+        mode = 0o755 if self.executable else 0o644
+        fields = {"name": self.name, "size": self.size, "time": self.mtime, "mode": mode, "sha256": self.sha256}
+        return fields if self.version_id is None else fields | {"version": self.version_id}
+
+    @property
     def order(self) -> bytes:
         """By which items stand in a manifest: the bytes of the name."""
         return self.name.encode("utf-8", "surrogateescape")
@@ -58,11 +71,8 @@ def written_manifest(items: Iterable[Item]) -> bytes:
 
 def _lines(head: Mapping[str, object], items: Iterable[Item]) -> Iterator[str]:
     yield json.dumps(head, separators=(",", ":"))
-    for name, size, sha256, mtime, executable, version_id in items:
-        fields = {"name": name, "size": size, "time": mtime, "mode": 0o755 if executable else 0o644, "sha256": sha256}
-        if version_id is not None:
-            fields["version"] = version_id
-        yield json.dumps(fields, separators=(",", ":"))
+    for item in items:
+        yield json.dumps(item.fields, separators=(",", ":"))
 
 
 def _pieces(lines: Iterable[str]) -> Iterator[bytes]:

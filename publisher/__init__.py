@@ -33,6 +33,7 @@ if TYPE_CHECKING:
         WorkerLostError,
     )
     from .fetching import Fetched, Verified, fetch, presign, verify
+    from .files import list_files, presign_each
     from .keys import Context, Template
     from .listing import Listed, list_published
     from .many import Outcome, publish_many
@@ -92,11 +93,13 @@ _HOMES = {
     "fetch": "fetching",
     "issue_ticket": "tickets",
     "lifecycle": "policies",
+    "list_files": "files",
     "list_published": "listing",
     "open_archive": "archives",
     "open_store": "backends",
     "policy": "policies",
     "presign": "fetching",
+    "presign_each": "files",
     "publish": "publishing",
     "publish_each": "several",
     "publish_many": "many",
@@ -149,11 +152,13 @@ __all__ = [
     "fetch",
     "issue_ticket",
     "lifecycle",
+    "list_files",
     "list_published",
     "open_archive",
     "open_store",
     "policy",
     "presign",
+    "presign_each",
     "publish",
     "publish_each",
     "publish_many",

@@ -1,11 +1,11 @@
 """A publisher that stays open: what a program uses that publishes more than once."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import timedelta
 from os import PathLike
 from typing import Self, Unpack
 
-from . import fetching, surroundings
+from . import fetching, files, surroundings
 from .archive import Limits
 from .archive.scan import Special, Symlinks
 from .backends import Credentials, Store
@@ -139,6 +139,13 @@ class Publisher:
         """``keystow.presign``, of what lies in this publisher's store. Raises ``ResultError`` for what does not."""
         found, store = self._ours(result)
         return fetching.presign(found, store=store, expires=expires, pin_version=pin_version)
+
+    def presign_each(
+        self, result: Result, *, expires: timedelta | float, pin_version: bool = True
+    ) -> Iterator[tuple[str, str]]:
+        """``keystow.presign_each``, of what lies in this publisher's store. Raises ``ResultError`` for what does not."""
+        found, store = self._ours(result)
+        return files.presign_each(found, store=store, expires=expires, pin_version=pin_version)
 
     def _ours(self, result: Result, *, proven: bool = True, sha256: str | None = None) -> tuple[PublishedResult, Store]:
         """``result``, which lies in the store, and that; what somebody else wrote may name no more than elsewhere."""

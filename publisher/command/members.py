@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from keystow.archive import Entry
+    from keystow.files import Files
     from keystow.indexed import Source
     from keystow.result import PublishedResult
 
@@ -48,13 +49,22 @@ def given_source(options: "argparse.Namespace", result: "str | PublishedResult")
     """The archive, opened by whom the options name."""
     from keystow.indexed import source_of
 
-    given: dict[str, Any] = {
-        name: getattr(options, name, None) for name in ("sha256", "timeout", "concurrency", "memory")
-    }
-    return source_of(result, **given, **given_trust(options), **given_access(options))
+    return source_of(result, **_given(options))
 
 
-def tell_unproven(source: "Source") -> None:
+def given_files(options: "argparse.Namespace", result: "str | PublishedResult") -> "AbstractContextManager[Files]":
+    """The files of a prefix with a manifest, opened likewise."""
+    from keystow.files import files_of
+
+    return files_of(result, **_given(options))
+
+
+def _given(options: "argparse.Namespace") -> "dict[str, Any]":
+    names = ("sha256", "timeout", "concurrency", "memory")
+    return {name: getattr(options, name, None) for name in names} | given_trust(options) | given_access(options)
+
+
+def tell_unproven(source: "Files | Source") -> None:
     """Notes that nothing proves what was read, if that is so."""
     if not source.proven:
         note(_UNPROVEN)

@@ -25,6 +25,7 @@ GROUPS = {
         "ls": "list what was published, the newest last; or the members of an archive",
         "get": "fetch what was published, or some members of it, and verify it",
         "cat": "print a file of a published archive",
+        "manifest": "print the files of a published prefix, each with its SHA-256",
         "verify": "read what was published and compare its SHA-256",
         "agree": "compare what several executions published, without reading it",
         "index": "write the index of a published archive for rapidgzip and indexed_gzip",

@@ -942,7 +942,21 @@ def test_what_is_loaded_is_not_looked_through_for_garbage(small, tmp_path):
     assert run(sys.executable, "-c", code, "publish", small, f"file://{tmp_path}/k", "-q").out.endswith("\nTrue\n")
 
 
-COMMANDS = {"publish", "get", "cat", "verify", "agree", "index", "url", "ls", "key", "policy", "ticket", "doctor"}
+COMMANDS = {
+    "publish",
+    "get",
+    "cat",
+    "manifest",
+    "verify",
+    "agree",
+    "index",
+    "url",
+    "ls",
+    "key",
+    "policy",
+    "ticket",
+    "doctor",
+}
 LOADED = """
 import sys
 from keystow.command import main

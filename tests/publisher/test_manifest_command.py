@@ -1,12 +1,13 @@
 """A prefix with a manifest, by the command."""
 
+import hashlib
 import json
 
 import pytest
-from commands import complaint, keystow
+from commands import complaint, keystow, run
 
 from keystow import Publisher, VerificationError, publish, verify
-from keystow.archive.manifest import NAME
+from keystow.archive.manifest import NAME, Item, written_manifest
 from keystow.errors import ResultError
 from keystow.stored import open_place
 
@@ -116,3 +117,78 @@ def test_a_publisher_reads_back_as_well(place, files, tmp_path):
             publisher.fetch(done, tmp_path / "no", manifest=False)
     with pytest.raises(ResultError, match="strict=True is for a prefix"):
         verify(publish(files, place("archive")), strict=True)
+
+
+# ---------------------------------------------------------------------------------------------------
+# What it lists
+
+STRANGE = ["-", "*", " a", "a\\b", "a\nb", "a\rb", "\\", "ü", "\udcff", "sub/-n"]
+
+
+@pytest.fixture
+def listed(files, here, tmp_path):
+    """A result, in a file."""
+    return result(tmp_path, published(files, here[0]))
+
+
+def test_a_manifest_is_a_table(listed):
+    ran = keystow("manifest", listed)
+    assert (ran.status, ran.err) == (0, "")
+    assert ran.out.splitlines()[2] == (
+        f"{hashlib.sha256(b'42' + bytes([10])).hexdigest()} -rw-r--r--            3 2001-09-09T01:46:40Z score.txt"
+    )
+
+
+def test_a_manifest_in_json(listed, here, files):
+    directory = here[1]
+    lines = [json.loads(line) for line in keystow("manifest", listed, "--output", "json").out.splitlines()]
+    assert [line["name"] for line in lines] == sorted(
+        str(path.relative_to(files)) for path in files.rglob("*") if path.is_file()
+    )
+    assert lines[2] == {
+        "name": "score.txt",
+        "size": 3,
+        "time": int((files / "score.txt").stat().st_mtime),
+        "mode": 0o644,
+        "sha256": hashlib.sha256(b"42\n").hexdigest(),
+        "version": None,
+        "url": f"file://{directory}/score.txt",
+    }
+
+
+def test_sha256sum_takes_it(tmp_path, here):
+    for number, name in enumerate(STRANGE):
+        path = tmp_path / "source" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"%d" % number)
+    file = result(tmp_path, published(tmp_path / "source", here[0]))
+    assert keystow("get", file, tmp_path / "back").status == 0
+    sums = keystow("manifest", file, "--output", "sha256sum").out
+    assert len(sums.splitlines()) == len(STRANGE)
+    checked = run("sha256sum", "--check", "--strict", "-", stdin=sums, cwd=tmp_path / "back", LC_ALL="C")
+    assert (checked.status, checked.out.count(": OK\n"), checked.err) == (0, len(STRANGE), "")
+    by_itself = run("sha256sum", *sorted(set(STRANGE) - {"-"}), cwd=tmp_path / "back").out
+    assert set(by_itself.splitlines()) < set(sums.splitlines())
+    (tmp_path / "back/a\nb").write_bytes(b"other")
+    assert run("sha256sum", "--check", "-", stdin=sums, cwd=tmp_path / "back").status == 1
+
+
+def test_what_nothing_proves_is_said(listed, here):
+    ran = keystow("manifest", here[0])
+    assert (ran.status, len(ran.out.splitlines())) == (0, 4)
+    assert "not verified" in ran.err
+    sha256 = json.loads(listed.read_text())["PublishedResult"]["Params"]["ChecksumSHA256"]
+    assert keystow("manifest", here[0], "--sha256", sha256).err == ""
+
+
+def test_what_is_not_what_was_published_is_not_printed(listed, here):
+    (here[1] / NAME).write_bytes(written_manifest([Item("a", 0, "0" * 64)]))
+    assert "is not what was published" in complaint(keystow("manifest", listed), 4)
+
+
+def test_of_an_archive_there_is_none(files, here, tmp_path):
+    archive = result(tmp_path, keystow("publish", files, here[0][:-1], "--output", "json").out)
+    said = complaint(keystow("manifest", archive), 2)
+    assert said.endswith("is an archive, which has no manifest: keystow ls lists it")
+    assert "no manifest" in complaint(keystow("manifest", f"{here[0]}x,opt=encoding=raw"), 2)
+    assert "nothing was published" in complaint(keystow("manifest", f"{here[0]}x/"), 1)

@@ -39,18 +39,20 @@ from keystow import (
     fetch,
     issue_ticket,
     lifecycle,
+    list_files,
     list_published,
     open_archive,
     open_store,
     policy,
     presign,
+    presign_each,
     publish,
     publish_each,
     publish_many,
     publish_with_ticket,
     verify,
 )
-from keystow.archive import Entry, Tree, pack, scan, unpack
+from keystow.archive import Entry, Item, Tree, pack, scan, unpack
 from keystow.backends import Credentials, Stat, Written
 from keystow.keys import S3, Key, MatchTooCostlyError, check_key, object_key
 
@@ -88,6 +90,9 @@ with open_archive(result, timeout=30) as archive:
     as_it_is: Archive = archive
     entries: Mapping[str, Entry] = archive
     content: bytes = archive.open("score.txt").read()
+item: Item = next(list_files(result, sha256="0" * 64))
+of_file: tuple[str, int, str, str | None] = (item.name, item.size, item.sha256, item.version_id)
+named: dict[str, str] = dict(presign_each("s3://bucket/run/", expires=60))
 url: str = presign(result.to_mapping(), expires=timedelta(hours=1), pin_version=False)
 
 least: Policy = policy(spec, role="publisher", context=context, if_exists="skip", with_abort=True, kms_key="alias/a")
