@@ -1,4 +1,4 @@
-"""What commands share that read members of an archive: who is asked for them, and what is said of them."""
+"""What commands share that read members of what was published: who is asked for them, and what is said of them."""
 
 from . import typed
 from .claimed import given_trust, take_checksum, take_limits, take_trust
@@ -50,6 +50,15 @@ def given_source(options: "argparse.Namespace", result: "str | PublishedResult")
     from keystow.indexed import source_of
 
     return source_of(result, **_given(options))
+
+
+def given_members(
+    options: "argparse.Namespace", result: "str | PublishedResult"
+) -> "AbstractContextManager[Files | Source]":
+    """An archive, or the files of a prefix."""
+    from keystow.reading import is_prefix
+
+    return given_files(options, result) if is_prefix(result) else given_source(options, result)
 
 
 def given_files(options: "argparse.Namespace", result: "str | PublishedResult") -> "AbstractContextManager[Files]":

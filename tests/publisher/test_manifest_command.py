@@ -2,9 +2,10 @@
 
 import hashlib
 import json
+import subprocess
 
 import pytest
-from commands import complaint, keystow, run
+from commands import KEYSTOW, complaint, keystow, run
 
 from keystow import Publisher, VerificationError, publish, verify
 from keystow.archive.manifest import NAME, Item, written_manifest
@@ -192,3 +193,54 @@ def test_of_an_archive_there_is_none(files, here, tmp_path):
     assert said.endswith("is an archive, which has no manifest: keystow ls lists it")
     assert "no manifest" in complaint(keystow("manifest", f"{here[0]}x,opt=encoding=raw"), 2)
     assert "nothing was published" in complaint(keystow("manifest", f"{here[0]}x/"), 1)
+
+
+# ---------------------------------------------------------------------------------------------------
+# As members
+
+
+def test_files_are_listed(listed, here, files):
+    ran = keystow("ls", listed)
+    names = [line["name"] for line in map(json.loads, keystow("ls", listed, "--output", "json").out.splitlines())]
+    assert (ran.status, ran.err, ran.out.splitlines()) == (0, "", names)
+    assert keystow("ls", here[0]).out == ran.out
+    assert "not verified" in keystow("ls", here[0]).err
+    time = "2001-09-09T01:46:40Z"
+    assert keystow("ls", listed, "--long", "*.txt").out.splitlines() == [
+        f"-rw-r--r--            0 {time} empty.txt",
+        f"-rw-r--r--            3 {time} score.txt",
+    ]
+    assert "'*.jpg'" in complaint(keystow("ls", listed, "*.jpg"), 1)
+    assert "--max-members" in complaint(keystow("ls", listed, "--max-members", "3"), 1)
+    assert keystow("ls", here[0], "--plain").out.count("\n") == 1, "it is a destination"
+
+
+def test_a_file_is_printed(listed, here, files):
+    for path in files.rglob("*"):
+        if path.is_file():
+            name = path.relative_to(files)
+            ran = subprocess.run([*KEYSTOW, "cat", listed, name], capture_output=True, check=False)
+            assert (ran.returncode, ran.stdout, ran.stderr) == (0, path.read_bytes(), b"")
+    ran = keystow("cat", here[0], "score.txt")
+    assert (ran.status, ran.out) == (0, "42\n")
+    assert "not verified" in ran.err
+    assert "is a directory" in complaint(keystow("cat", listed, "model"), 1)
+    assert "has no member 'absent'" in complaint(keystow("cat", listed, "absent"), 1)
+    assert "--max-bytes" in complaint(keystow("cat", listed, "model/weights.bin", "--max-bytes", "1000"), 1)
+
+
+@pytest.mark.parametrize("size", [1000, 9 << 20])
+def test_nothing_is_printed_of_what_is_not_what_was_published(here, tmp_path, size):
+    source = tmp_path / "source"
+    source.mkdir()
+    (source / "data").write_bytes(bytes(size))
+    file = result(tmp_path, published(source, here[0]))
+    assert keystow("cat", file, "data").out == "\0" * size
+    for content in (bytes(size - 1) + b"1", bytes(size + 1), bytes(size - 1)):
+        (here[1] / "data").write_bytes(content)
+        assert "data" in complaint(keystow("cat", file, "data"), 4)
+        assert "data" in complaint(keystow("cat", here[0], "data"), 4)
+
+
+def test_the_index_is_an_archives(listed, tmp_path):
+    assert "is a prefix" in complaint(keystow("index", listed, "--gzidx", tmp_path / "x"), 2)
