@@ -1,4 +1,4 @@
-"""Members of what was published, an archive or the files of a prefix: which there are, those that patterns choose, and the content of one."""
+"""Members of an archive, or the files of a prefix: which there are, those that patterns choose, and the content of one."""
 
 from collections.abc import Generator, Iterator
 from contextlib import closing, contextmanager

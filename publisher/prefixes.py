@@ -87,7 +87,7 @@ def _is_published(found: Found, published: PublishedResult) -> bool:
 
 
 def chosen_items(items: Iterable[Item], choice: Choice | None, url: str) -> Iterator[Item]:
-    """Those of ``url`` that go along; they end with ``MemberNotFoundError`` if there is none for one of the patterns."""
+    """Those of ``url`` that go along. Raises ``MemberNotFoundError`` in the end, if a pattern matched none."""
     for item in items:
         if choice is None or choice.takes(item.name):
             yield item

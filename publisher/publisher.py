@@ -143,7 +143,7 @@ class Publisher:
     def presign_each(
         self, result: Result, *, expires: timedelta | float, pin_version: bool = True
     ) -> Iterator[tuple[str, str]]:
-        """``keystow.presign_each``, of what lies in this publisher's store. Raises ``ResultError`` for what does not."""
+        """``keystow.presign_each``, of what lies in this publisher's store. Raises ``ResultError`` for other results."""
         found, store = self._ours(result)
         return files.presign_each(found, store=store, expires=expires, pin_version=pin_version)
 

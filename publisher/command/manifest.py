@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 USAGE = "RESULT"
 DESCRIPTION = (
-    "Print the files of a published prefix, each with its SHA-256. The manifest alone is read, and nothing is printed of "
-    "one that is not proved by the result."
+    "Print the files of a published prefix, each with its SHA-256. The manifest alone is read, and nothing is printed "
+    "of one that is not what the result says."
 )
 EXAMPLES = {
     "what was published as files under a prefix": "keystow manifest files.yaml",

@@ -29,7 +29,7 @@ GROUPS = {
         "verify": "read what was published and compare its SHA-256",
         "agree": "compare what several executions published, without reading it",
         "index": "write the index of a published archive for rapidgzip and indexed_gzip",
-        "url": "print a pre-signed URL of a published archive or raw file",
+        "url": "print a pre-signed URL of what was published, or of each of its files",
     },
     "prepare": {
         "key": "print a key as publish would use it",

@@ -764,7 +764,6 @@ def test_a_url_lasts_a_second_to_seven_days(seaweed, as_admin, tmp_path, expires
             1,
             "publish to a store that is served over HTTP",
         ),
-        ({"Type": "s3", "Params": {"Bucket": "b", "Key": "k/", "Encoding": "plain"}}, 2, "publish an archive"),
         ({"Type": "gopher", "Params": {"Bucket": "b", "Key": "k"}}, 2, "there is no publisher type 'gopher'"),
     ],
 )

@@ -2,7 +2,9 @@
 
 import hashlib
 import json
+import re
 import subprocess
+import urllib.request
 
 import pytest
 from commands import KEYSTOW, complaint, keystow, run
@@ -244,3 +246,34 @@ def test_nothing_is_printed_of_what_is_not_what_was_published(here, tmp_path, si
 
 def test_the_index_is_an_archives(listed, tmp_path):
     assert "is a prefix" in complaint(keystow("index", listed, "--gzidx", tmp_path / "x"), 2)
+
+
+# ---------------------------------------------------------------------------------------------------
+# A URL for each
+
+
+@pytest.mark.server
+def test_each_file_has_a_url(seaweed, versioned_bucket, login, files, tmp_path):
+    login(seaweed)
+    file = result(tmp_path, published(files, f"s3://{versioned_bucket}/urls/,opt=endpoint={seaweed.endpoint}"))
+    ran = keystow("url", file, "--expires", "1h")
+    names = keystow("ls", file).out.splitlines()
+    assert ran.status == 0
+    assert re.fullmatch(r"keystow: the first of 4 URLs ends at [-0-9]+ [:0-9]+ UTC\n", ran.err)
+    for name, url in zip(names, ran.out.splitlines(), strict=True):
+        assert "versionId=" in url
+        with urllib.request.urlopen(url) as answer:
+            assert answer.read() == (files / name).read_bytes()
+    lines = [json.loads(line) for line in keystow("url", file, "--expires", "1h", "--output", "json").out.splitlines()]
+    assert [line["name"] for line in lines] == names
+    assert all(line.keys() == {"name", "url", "sha256", "size", "expires"} for line in lines)
+    assert [line["sha256"] for line in lines] == [
+        hashlib.sha256((files / name).read_bytes()).hexdigest() for name in names
+    ]
+    assert "versionId" not in keystow("url", file, "--expires", "1h", "--no-pin-version").out
+    name = f"s3://{versioned_bucket}/urls/,opt=endpoint={seaweed.endpoint}"
+    assert "not verified" in keystow("url", name, "--expires", "1h").err
+
+
+def test_of_what_was_not_published_there_are_none(here, tmp_path):
+    assert "nothing was published" in complaint(keystow("url", here[0], "--expires", "1h"), 1)
