@@ -159,13 +159,15 @@ def _list_published(options: "argparse.Namespace") -> int:
     destinations = [] if options.destination is None else [options.destination]
     (things,) = given_destinations(destinations, options.spec, made)
     line = _as_json if options.output == "json" else _as_row
-    is_empty = True
+    is_empty, is_bare = True, False
     for thing in things:
         print(line(thing))
-        is_empty = False
+        is_empty, is_bare = False, is_bare or thing.manifest is False
     if is_empty:
         others = "" if options.plain or options.raw else "; --plain and --raw list what is no archive"
         note(f"nothing was found{others}")
+    if is_bare and options.output != "json":
+        note("! stands where there is no manifest: it was cut off, is under way, or was published without one")
     return 0
 
 
@@ -194,7 +196,8 @@ def _as_row(thing: "Listed") -> str:
     from .wording import counted, sized
 
     at = "-" if thing.at is None else _written(thing.at.replace(microsecond=0))
-    return f"{at:<20}  {sized(thing.size):>8}  {counted(thing.objects, 'object'):>14}  {presentable(thing.url)}"
+    mark = "!" if thing.manifest is False else " "
+    return f"{at:<20}  {sized(thing.size):>8}  {counted(thing.objects, 'object'):>14}{mark} {presentable(thing.url)}"
 
 
 def _as_json(thing: "Listed") -> str:
@@ -207,6 +210,7 @@ def _as_json(thing: "Listed") -> str:
             "encoding": thing.encoding,
             "size": thing.size,
             "objects": thing.objects,
+            "manifest": thing.manifest,
             "modified": thing.modified and _written(thing.modified),
             "at": thing.at and _written(thing.at),
             "fields": thing.fields,
