@@ -1,4 +1,8 @@
 # Everything is set up in .venv; `make test` also installs small Debian packages that are missing.
+
+# What is compiled is kept, whatever the environment says: else each of the tests' processes compiles all that it imports.
+unexport PYTHONDONTWRITEBYTECODE
+
 PYTHON ?= python3
 BIN := .venv/bin
 SETTINGS := --config-settings editable_mode=strict

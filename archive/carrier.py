@@ -17,7 +17,8 @@ _MOST = (1 << 14) - 4
 MOST_CARRIED = 1 << 23
 """The bytes of the longest page or root, with its framing."""
 _HEAD = struct.Struct("<10sHccH")
-_BEGIN = b"\x1f\x8b\x08\x04\x00\x00\x00\x00\x00\xff"
+BEGIN = b"\x1f\x8b\x08\x04\x00\x00\x00\x00\x00\xff"
+"""What each of these members begins with, and no other gzip member that keystow writes."""
 _END = b"\x03\x00" + bytes(8)
 _AROUND = _HEAD.size + len(_END)
 _PLACE = struct.Struct("<8sQ32s")
@@ -40,7 +41,7 @@ def carried(kind: bytes, payload: bytes) -> bytes:
 
 
 def _carrier(kind: bytes, piece: bytes) -> bytes:
-    return b"".join((_HEAD.pack(_BEGIN, 4 + len(piece), b"K", kind, len(piece)), piece, _END))
+    return b"".join((_HEAD.pack(BEGIN, 4 + len(piece), b"K", kind, len(piece)), piece, _END))
 
 
 def payload(kind: bytes, members: bytes) -> bytes:

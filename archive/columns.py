@@ -21,10 +21,13 @@ DIGEST = 32
 MOST = (1 << 63) - 1
 _MOST_TEXT = 1 << 23
 
+encoded = json.JSONEncoder(separators=(",", ":")).encode
+"""A value as JSON in ASCII."""
+
 
 def packed(value: Mapping[str, object], level: int) -> bytes:
     """``value`` as JSON in ASCII, deflated. Raises ``OverflowError`` if that is longer than ``unpacked`` takes."""
-    text = json.dumps(value, separators=(",", ":")).encode("ascii")
+    text = encoded(value).encode("ascii")
     if len(text) > _MOST_TEXT:
         raise OverflowError(f"{len(text)} bytes of JSON are more than an index can have in one place")
     return deflated(text, level)
@@ -79,6 +82,10 @@ class Fields:
     def fields(self, key: str) -> "Fields":
         """The object within."""
         return Fields(self._get(key, dict), f"{key!r} in the {self._what}")
+
+    def has(self, key: str) -> bool:
+        """Whether there is such a key."""
+        return key in self._found
 
     def length(self, key: str) -> int:
         """How many places a column has."""

@@ -7,15 +7,15 @@ no number is used before it is found within bounds. The format, and what has to 
 
 import re
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Iterator
-from itertools import accumulate
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from itertools import accumulate, pairwise
 
 from isal import isal_zlib
 
 from .carrier import FOOTER, MOST_CARRIED, PAGE, ROOT, Place, find_index, payload
-from .columns import DIGEST, unpacked
+from .columns import DIGEST, Fields, unpacked
 from .errors import CorruptArchiveError, shown
-from .indexing import HEADER, MOST_IN_PAGE, RECORD, TRAILER, padded, sort_key
+from .indexing import HEADER, MOST_IN_PAGE, RECORD, TRAILER, Whole, padded, sort_key
 from .page import Block, Member, Page, check_digest, check_order, inflate, unsorted
 from .selection import Decided, Selection
 from .tree import Entry
@@ -27,7 +27,7 @@ Read = Callable[[int, int], bytes]
 TAIL = 1 << 16
 """What is read first, in bytes, as the root is hardly ever longer."""
 _AT_ONCE = 8 << 20  # bytes of a range, if it holds more than one page or block
-_GAP = 1 << 20  # bytes of tar between two members that are rather read than asked around
+_GAP = 1 << 20  # bytes between two members or pages that are rather read than asked around
 _TOGETHER = 1000
 _HELD = 2
 _END = 2 * RECORD
@@ -35,14 +35,16 @@ _SHA256 = re.compile("[0-9a-f]{64}")
 _PAX_SIZE = re.compile(rb"[0-7]{11}")
 
 
-def open_index(read: Read, size: int, *, sha256: str | None = None) -> "Index | None":
+def open_index(read: Read, size: int, *, sha256: str | None = None, begin: int = 0) -> "Index | None":
     """The index of an archive of ``size`` bytes, or ``None`` if it has none. It takes one range, or two.
+
+    Nothing of it begins before the place ``begin``.
 
     Raises ``CorruptArchiveError`` for one that is not sound, or not the one whose SHA-256 is ``sha256``.
     """
-    if size < FOOTER:
+    if size - begin < FOOTER:
         return None
-    start = max(0, size - TAIL)
+    start = max(begin, size - TAIL)
     tail = _whole(read, start, size)
     place = find_index(tail, size)
     if place is None:
@@ -59,7 +61,8 @@ class Index:
 
     ``members`` counts them; ``tar_size`` and ``tar_sha256`` are of the tar stream, ``sha256`` is the index's own;
     ``compressor`` and ``level`` say what made the blocks. ``is_sorted`` says that members are in the order of their
-    names, none of which is there twice. Each method raises ``CorruptArchiveError`` or ``UnsafeArchiveError`` for what
+    names, none of which is there twice. ``data`` are the bytes of the archive before its index, and ``whole`` names the
+    archive that an index lies beside. Each method raises ``CorruptArchiveError`` or ``UnsafeArchiveError`` for what
     is not as it has to be.
     """
 
@@ -68,6 +71,7 @@ class Index:
         self._tail_at = size - len(tail)
         self._tail = tail
         self._held: dict[int, Page] = {}
+        self._where: dict[str, int] | None = None  # the last page that has a name, where names are not in order
         root = payload(ROOT, tail[place.start - self._tail_at : -FOOTER])
         check_digest(root, place.sha256, "root of the archive's index")
         self.sha256 = place.sha256.hex()
@@ -82,7 +86,8 @@ class Index:
         self.members = fields.number("members")
         self.tar_size = fields.fields("tar").number("size")
         self.tar_sha256 = fields.fields("tar").text("sha256")
-        data = fields.number("data")
+        self.data = data = fields.number("data")
+        self.whole = _archive(fields.fields("archive")) if fields.has("archive") else None
         pages = fields.fields("pages")
         count = pages.length("length")
         lengths = pages.numbers("length", count, MOST_CARRIED, least=1)
@@ -111,37 +116,39 @@ class Index:
         if self.is_sorted:
             check_order(self._keys)
 
+    @property
+    def page_digests(self) -> Sequence[bytes]:
+        """The SHA-256 digest of each page: those that are equal in two indexes have the same members."""
+        return [self._digests[at : at + DIGEST] for at in range(0, len(self._digests), DIGEST)]
+
     def find(self, name: str) -> Member | None:
         """The member of that name; of several, the last, as it is the one that is left when all are unpacked.
 
-        Takes one range; or all pages, if the archive is not sorted.
+        Takes one range; in an archive that is not sorted, the first time all pages, whose names are held from then on.
         """
-        if not self.is_sorted:
-            found = None
-            for _, page in self._all_pages():
-                for at, known in enumerate(page.names):
-                    found = page.member(at) if known == name else found
-            return found
-        try:
-            key = sort_key(name)
-        except UnicodeEncodeError:
+        number = self._page_with(name)
+        if number is None:
             return None
-        at = bisect_right(self._keys, key) - 1
-        if at < 0:
-            return None
-        page = self._page(self._begun[at])
+        page = self._page(number)
         return page.member(page.names.index(name)) if name in page.names else None
 
     def __iter__(self) -> Iterator[Member]:
         """All members in the order of the archive. Takes a range for each 8 MiB of pages."""
-        end = 0
-        for number, page in self._all_pages():
-            if page.names and page.at[0] != end:
+        return self.except_in(frozenset())
+
+    def except_in(self, digests: Collection[bytes]) -> Iterator[Member]:
+        """The members in order, but for those in pages that have one of these ``page_digests``, and are not read."""
+        end: int | None = 0
+        following = 0
+        wanted = [number for number, digest in enumerate(self.page_digests) if digest not in digests]
+        for number, page in self._some_pages(wanted):
+            end = end if number == following else None
+            if page.names and end not in {page.at[0], None}:
                 raise CorruptArchiveError("a page of the archive's index does not begin where the one before it ends")
             yield from map(page.member, range(len(page.names)))
-            end = page.end if page.names else end
-            following = bisect_right(self._begun, number)
-            if page.last_key and following < len(self._keys) and page.last_key >= self._keys[following]:
+            end, following = page.end if page.names else end, number + 1
+            behind = bisect_right(self._begun, number)
+            if page.last_key and behind < len(self._keys) and page.last_key >= self._keys[behind]:
                 raise unsorted()
 
     def matching(self, selection: Selection) -> Iterator[Member]:
@@ -198,6 +205,18 @@ class Index:
         for _, content in self.contents([member]):
             yield from content
 
+    def _page_with(self, name: str) -> int | None:
+        """The only page that can have the member ``find`` looks for."""
+        if not self.is_sorted:
+            if self._where is None:
+                self._where = {known: number for number, page in self._all_pages() for known in page.names}
+            return self._where.get(name)
+        try:
+            at = bisect_right(self._keys, sort_key(name)) - 1
+        except UnicodeEncodeError:
+            return None
+        return None if at < 0 else self._begun[at]
+
     def _page(self, number: int) -> "Page":
         page = self._held.get(number)
         if page is None:
@@ -205,14 +224,21 @@ class Index:
         return page
 
     def _all_pages(self) -> Iterator[tuple[int, "Page"]]:
-        start = 0
-        while start < len(self._blocks):
-            stop = max(start + 1, bisect_right(self._pages, self._pages[start] + _AT_ONCE) - 1)
-            begin = self._pages[start]
-            data = memoryview(self._range(begin, self._pages[stop]))
-            for number in range(start, stop):
+        return self._some_pages(range(len(self._blocks)))
+
+    def _some_pages(self, numbers: Sequence[int]) -> Iterator[tuple[int, "Page"]]:
+        """Those pages, in ranges of several that lie near each other."""
+        while numbers:
+            begin = self._pages[numbers[0]]
+            count = 1
+            for before, number in pairwise(numbers):
+                if self._pages[number] - self._pages[before + 1] > _GAP or self._pages[number + 1] - begin > _AT_ONCE:
+                    break
+                count += 1
+            data = memoryview(self._range(begin, self._pages[numbers[count - 1] + 1]))
+            for number in numbers[:count]:
                 yield number, self._parsed(number, data[self._pages[number] - begin : self._pages[number + 1] - begin])
-            start = stop
+            numbers = numbers[count:]
 
     def _parsed(self, number: int, members: bytes | memoryview) -> "Page":
         found = payload(PAGE, bytes(members))
@@ -272,17 +298,33 @@ def _near(members: Iterable[Member]) -> Iterator[list[Member]]:
 
 
 def check_header(member: Member, header: bytes) -> None:
-    """Raises ``CorruptArchiveError`` for a header that is not the member's: one, or a pax header and one, no more."""
-    entry = member.entry
+    """Raises ``CorruptArchiveError`` for a header that is not the member's."""
+    if entry_of(header) != member.entry:
+        raise CorruptArchiveError(f"the member {shown(member.entry.name)} is not what the archive's index says of it")
+
+
+def entry_of(header: bytes) -> Entry | None:
+    """What a header says; ``None`` for what is not one, or a pax header and one, and no more."""
     records = iter([header[at : at + RECORD] for at in range(0, len(header), RECORD)])
     found = next(untar(records), None)
-    is_alone = len(header) == RECORD or (
-        header[156:157] == b"x"
-        and _PAX_SIZE.fullmatch(header, 124, 135)
-        and len(header) == 2 * RECORD + padded(int(header[124:135], 8))
-    )
-    if found is None or not is_alone or next(records, None) is not None or found[0] != entry:
-        raise CorruptArchiveError(f"the member {shown(entry.name)} is not what the archive's index says of it")
+    is_alone = len(header) == RECORD + extended(header) and next(records, None) is None
+    return found[0] if found is not None and is_alone else None
+
+
+def extended(header: bytes) -> int:
+    """The bytes of the pax header that this begins with; 0 if it does not. Raises ``CorruptArchiveError``."""
+    if header[156:157] != b"x":
+        return 0
+    if not _PAX_SIZE.fullmatch(header, 124, 135):
+        raise CorruptArchiveError("a pax header says its size in another way than keystow's")
+    return RECORD + padded(int(header[124:135], 8))
+
+
+def _archive(fields: Fields) -> Whole:
+    sha256 = fields.text("sha256")
+    if not _SHA256.fullmatch(sha256):
+        raise CorruptArchiveError("the root of the archive's index names its archive by no SHA-256")
+    return Whole(sha256, fields.number("crc32", (1 << 32) - 1))
 
 
 def _proved(pieces: Iterator[memoryview], member: Member) -> Iterator[bytes | memoryview]:

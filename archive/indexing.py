@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from .carrier import MOST_CARRIED, PAGE, ROOT, carried, footer
-from .columns import packed, text_of
+from .columns import encoded, packed, text_of
 from .gzip import compressor
 from .tree import Entry
 
@@ -24,7 +24,7 @@ MOST_IN_PAGE = 4096
 """The most members, and the most blocks, of a page: more than one has that is full once a block of tiny files is in."""
 _MOST_MEMBERS = 2000
 _MOST_BLOCKS = 1000
-_MOST_TEXT = 1 << 17
+_MOST_TEXT = 1 << 20
 
 
 class Indexed(NamedTuple):
@@ -32,6 +32,13 @@ class Indexed(NamedTuple):
 
     pieces: Sequence[bytes]
     sha256: str
+
+
+class Whole(NamedTuple):
+    """What names the archive that an index lies beside: its SHA-256, as hex, and the CRC-32 of its tar stream."""
+
+    sha256: str
+    crc32: int
 
 
 class _Member(NamedTuple):
@@ -89,8 +96,10 @@ class IndexWriter:
         self._blocks += _BLOCK.pack(compressed, size, sha256)
         self._settle(self._at)
 
-    def finish(self, data: int, tar_sha256: str) -> Indexed | None:
+    def finish(self, data: int, tar_sha256: str, whole: Whole | None = None) -> Indexed | None:
         """The index, once all is told. ``data`` are the bytes of the gzip member that holds the tar stream.
+
+        ``whole`` is the archive, if the index is to lie beside it; what compressed that is not known then.
 
         ``None`` if a reader would refuse it: the root or a page would be too long, or a page has a name twice. Raises
         ``ValueError`` if what was told does not agree.
@@ -103,10 +112,10 @@ class IndexWriter:
             raise ValueError(f"the blocks that were told are not those of {data} bytes with all their members")
         if not pages.are_read:
             return None
-        root = {
+        root: dict[str, object] = {
             "format": 1,
-            "compressor": compressor(self._level),
-            "level": self._level,
+            "compressor": compressor(self._level) if whole is None else "unknown",
+            "level": self._level if whole is None else 0,
             "sorted": self._sorted,
             "data": data,
             "members": sum(pages.members),
@@ -121,6 +130,8 @@ class IndexWriter:
                 "first": pages.first,
             },
         }
+        if whole is not None:
+            root["archive"] = whole._asdict()
         try:
             written, digest = _carried(ROOT, root, self._level)
         except OverflowError:
@@ -152,7 +163,7 @@ class _Page:
 
     def take(self, member: _Member) -> None:
         self.members.append(member)
-        self._text += len(member.entry.name) + len(member.entry.target)
+        self._text += len(encoded(member.entry.name)) + len(encoded(member.entry.target))
 
     @property
     def is_full(self) -> bool:

@@ -21,7 +21,7 @@ MOST_BYTES = 1 << 28
 """So long it may be."""
 _FORMAT = 1
 _LONGEST_LINE = 1 << 16
-_LONGEST_VERSION = 1024
+_LONGEST_SAID = 1024
 _SHA256 = re.compile("[0-9a-f]{64}")
 _PIECE = 1 << 16
 
@@ -29,7 +29,7 @@ _PIECE = 1 << 16
 class Item(NamedTuple):
     """A file: its name behind the prefix, its bytes, their SHA-256 in hex, and the version that was written, if any.
 
-    ``mtime`` is in whole seconds since 1970.
+    ``mtime`` is in whole seconds since 1970. ``etag`` is the object's; whoever reads a large one is faster by it.
     """
 
     name: str
@@ -38,18 +38,24 @@ class Item(NamedTuple):
     mtime: int = 0
     executable: bool = False
     version_id: str | None = None
+    etag: str | None = None
 
     @property
     def entry(self) -> Entry:
-        """As a member of a tree."""
+        """The file as a member of a tree."""
         return Entry(self.name, "file", self.size, self.mtime, self.executable)
 
     @property
-    def fields(self) -> dict[str, object]:
+    def fields(self) -> dict[str, str | int]:
         """What a line of the manifest says of it."""
         mode = 0o755 if self.executable else 0o644
-        fields = {"name": self.name, "size": self.size, "time": self.mtime, "mode": mode, "sha256": self.sha256}
-        return fields if self.version_id is None else fields | {"version": self.version_id}
+        fields: dict[str, str | int] = {"name": self.name, "size": self.size, "time": self.mtime, "mode": mode}
+        fields["sha256"] = self.sha256
+        if self.version_id is not None:
+            fields["version"] = self.version_id
+        if self.etag is not None:
+            fields["etag"] = self.etag
+        return fields
 
     @property
     def order(self) -> bytes:
@@ -145,17 +151,28 @@ def _fields(line: bytes) -> Mapping[str, object]:
 
 def _item(line: bytes) -> Item:
     fields = _fields(line)
-    name, sha256, version = fields.get("name"), fields.get("sha256"), fields.get("version")
+    name, sha256 = fields.get("name"), fields.get("sha256")
     if not isinstance(name, str) or not isinstance(sha256, str) or not _SHA256.fullmatch(sha256):
         raise CorruptArchiveError("a line of the manifest names no file with its SHA-256")
     if not _is_name(name):
         raise UnsafeArchiveError(f"the manifest holds the name {shown(name)}, and no file is named so")
-    if version is not None and not (
-        isinstance(version, str) and 0 < len(version) <= _LONGEST_VERSION and version.isprintable()
-    ):
-        raise CorruptArchiveError(f"the manifest tells a version of {shown(name)} that no store gives")
     mtime, mode = _number(fields, "time", least=-MOST - 1), _number(fields, "mode", most=0o7777)
-    return Item(name, _number(fields, "size"), sha256, mtime, bool(mode & 0o100), version)
+    return Item(
+        name,
+        _number(fields, "size"),
+        sha256,
+        mtime,
+        bool(mode & 0o100),
+        _said(fields, "version"),
+        _said(fields, "etag"),
+    )
+
+
+def _said(fields: Mapping[str, object], key: str) -> str | None:
+    text = fields.get(key)
+    if text is None or (isinstance(text, str) and 0 < len(text) <= _LONGEST_SAID and text.isprintable()):
+        return text
+    raise CorruptArchiveError(f"{key!r} in the manifest is what no store gives")
 
 
 def _is_name(name: str) -> bool:

@@ -173,9 +173,10 @@ class CloudStore(ABC):
 
     def stat(self, key: str, *, version_id: str | None = None) -> Stat:
         self._check(key)
-        return self._noted(self._found(key, version_id), version_id)
+        return self.noted(self._found(key, version_id), version_id)
 
-    def _noted(self, found: Stat, version_id: str | None = None) -> Stat:
+    def noted(self, found: Stat, version_id: str | None = None) -> Stat:
+        """``found``, as somebody was told that the object is: what is read next of it is read faster, if that is so."""
         if found.size > ranges.RANGE and (tag := self._tag(found)) is not None:
             self._known.add(found.key, version_id, Version(found.size, tag))
         return found
@@ -187,13 +188,13 @@ class CloudStore(ABC):
         while token is not None:
             following = partial(self._page, prefix, token, pages)
             came = following if self.budget.concurrency == 1 else ahead(following)
-            yield from map(self._noted, objects)
+            yield from map(self.noted, objects)
             if process == os.getpid():
                 objects, token = came()
             else:  # this process was forked, and the thread is not here
                 pages, process = Pages(), os.getpid()
                 objects, token = self._page(prefix, token, pages)
-        yield from map(self._noted, objects)
+        yield from map(self.noted, objects)
 
     def delete(self, key: str) -> None:
         self._check(key)

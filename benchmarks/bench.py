@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from benchmarks.data import Data, Sizes
 from benchmarks.profiling import explained
 from benchmarks.race import Aim, Contestant, Outcome, Race, Run
-from benchmarks.section import Section, paragraphs
+from benchmarks.section import Section, Verdict, paragraphs
 from benchmarks.workplace import Command, Workplace
 
 Variables = Mapping[str, str]
@@ -70,9 +70,10 @@ def section(
     *,
     note: str = "",
     charted: bool = False,
+    further: Sequence[Verdict] = (),
 ) -> Section:
-    """The section of one race; ``explain`` is asked where the time goes if an aim was not met."""
-    verdicts = outcome.verdicts()
+    """The section of one race, with ``further`` aims; ``explain`` is asked where the time goes if one was not met."""
+    verdicts = [*outcome.verdicts(), *further]
     unmet = explain is not None and not all(verdict.met for verdict in verdicts)
     listed = "\n".join(f"- {name}: `{command.text}`" for name, command in (commands or {}).items())
     return Section(

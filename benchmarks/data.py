@@ -30,6 +30,7 @@ class Sizes:
     round_trips: int = 5
     memory_bytes: int = 10_000_000_000
     growth_files: int = 100_000
+    members: int = 100_000
     keys: int = 1_000_000
     loops: int = 20_000
     many: int = 10_000
@@ -107,9 +108,9 @@ def real_tree(target: Path, files: int) -> Path:
     return target
 
 
-def random_files(target: Path, count: int, size: int) -> Path:
+def random_files(target: Path, count: int, size: int, seed: int = _SEED) -> Path:
     """``count`` files of ``size`` random bytes, the same in every run, a hundred to a directory."""
-    source = random.Random(_SEED)
+    source = random.Random(seed)
     for path in _names(target, count):
         with path.open("wb") as file:
             for start in range(0, size, 1 << 20):

@@ -152,7 +152,7 @@ class Outcome:
     def _verdict(self, aim: Aim) -> Verdict:
         ours = aim.ours or self.ours
         best = self._best(aim)
-        ratio = round(self.ratio(best, ours), 2)
+        ratio = self.ratio(best, ours)
         each = [their.wall / our.wall for their, our in zip(self.runs[best], self.runs[ours], strict=True)]
         least, *_, most = sorted(_turned(one, aim) for one in (min(each), max(each)))
         return Verdict(
@@ -161,7 +161,7 @@ class Outcome:
             against=best if len(aim.against) == 1 else f"the best of {len(aim.against)}: {best}",
             aim=_wanted(aim.factor) + (" (stretch)" if aim.stretch else ""),
             measured=f"{_turned(ratio, aim):.2f} times ({least:.2f} to {most:.2f})",
-            met=ratio >= round(aim.factor, 2),
+            met=round(ratio, 2) >= round(aim.factor, 2),
         )
 
 

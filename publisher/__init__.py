@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from .agreement import Agreement, Difference, Group, agree
     from .archive import ArchiveError, SourceError
     from .archives import Archive, open_archive
-    from .awaited import afetch, apublish, averify
+    from .awaited import aagree, afetch, apublish, averify
     from .backends import AlreadyExistsError, S3Credentials, Store, StoreError, UnknownOutcomeError, open_store
     from .checksum import Checksum
     from .doctor import Finding, diagnose
@@ -85,6 +85,7 @@ _HOMES = {
     "VerificationError": "errors",
     "Verified": "fetching",
     "WorkerLostError": "errors",
+    "aagree": "awaited",
     "afetch": "awaited",
     "agree": "agreement",
     "apublish": "awaited",
@@ -144,6 +145,7 @@ __all__ = [
     "VerificationError",
     "Verified",
     "WorkerLostError",
+    "aagree",
     "afetch",
     "agree",
     "apublish",

@@ -1,11 +1,11 @@
-"""Whether several executions gave the same: their results are compared, and of what differs the indexes.
+"""Whether several executions gave the same: their results are compared, and of what differs indexes or manifests.
 
 Strategy: what a result says is enough as long as it says a digest, so nothing is asked then. Where digests differ, two
-indexes are walked side by side in the order of names, and no content is read. A digest is what its publisher says: only
-who reads all of an archive knows that of its tar stream.
+indexes are walked side by side in the order of names, without the pages that both have, and no content is read. A
+digest is what its publisher says: only who reads all of an archive knows that of its tar stream.
 """
 
-from collections.abc import Collection, Generator, Iterable, Iterator
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -23,7 +23,8 @@ from .backends.sending.budget import Budget
 from .checksum import Checksum
 from .errors import ResultError, VerificationError
 from .indexed import Source, opened_source
-from .reading import Result, admissible
+from .prefixes import committed
+from .reading import Result, admissible, opened_store
 from .result import PublishedResult
 from .root import KeystowError
 from .stored import Access
@@ -31,8 +32,9 @@ from .trust import Trust
 
 What = Literal["missing", "added", "kind", "content", "target", "mode", "time"]
 
-Told = tuple[Entry, int]
-"""A member, and the CRC-32 of its content."""
+Told = tuple[Entry, int | str]
+"""A member, and the CRC-32 of its content; or of a prefix a file, and its SHA-256."""
+_Walks = list[Iterator[Told]]
 
 _KINDS = {"gzip": "an archive", "plain": "a prefix", "raw": "a file as it is"}
 
@@ -95,9 +97,10 @@ def agree(
     end of the object is read, where its index says it. Prefixes and raw files are compared by their ``ChecksumSHA256``.
     Each result counts, also two of the same object.
 
-    If they do not agree, the indexes of archives are read to tell which members of each other group differ from the
-    largest one, ``differences`` of them at the most: first those of which more than the time does. With 0, nothing is
-    read for that. Who wrote a result may have written any digest into it: ``fetch`` is who reads.
+    If they do not agree, the indexes of archives and the manifests of prefixes are read to tell which members of each
+    other group differ from the largest one, ``differences`` of them at the most: first those of which more than the
+    time does. With 0, nothing is read for that. Who wrote a result may have written any digest into it: ``fetch`` is
+    who reads.
 
     The other arguments are those of ``fetch``. Raises ``ResultError`` for fewer than two results, for what cannot be
     compared with each other, and for a result that neither says a digest nor is of an archive with an index;
@@ -194,40 +197,81 @@ def _differing(
     """The members of the ``other`` group that differ from the ``first``'s, or why none can be told."""
     pair = (first.results[0], other.results[0])
     one, two = (repr(each.url) for each in pair)
-    if pair[0].encoding != "gzip":
-        return [], f"what differs between {one} and {two} is not told, as only archives have an index"
     with ExitStack() as opened:
-        walks = []
-        for source in [opened.enter_context(opened_archive(each, trust, access)) for each in pair]:
-            walk = walked(source)
-            if walk is None:
-                why = "no index" if source.index is None else "an index that is not sorted"
-                return [], f"what differs between {one} and {two} is not told, as {source.url!r} has {why}"
-            walks.append(opened.enter_context(closing(walk)))
-        found = first_differences(walks[0], walks[1], most)
+        walks = _walks(pair, opened, trust, access)
+        if isinstance(walks, str):
+            return [], f"what differs between {one} and {two} is not told, as {walks}"
+        key = sort_key if pair[0].encoding == "gzip" else _name_key
+        found = first_differences(walks[0], walks[1], most, key)
     if not found:
         return [], f"{one} and {two} differ in what their indexes do not tell: fetch both, and compare them"
     return [Difference(name, what, other.sha256) for name, what in found], None
 
 
-def walked(source: Source) -> Generator[Told, None, None] | None:
-    """The members in the order of their names; ``None`` without an index that has that order."""
-    return None if source.index is None or not source.index.is_sorted else _walked(source, source.index)
+def _walks(
+    pair: tuple[PublishedResult, PublishedResult], opened: ExitStack, trust: Trust, access: Access
+) -> "_Walks | str":
+    """What both hold, each in the order of names; or why that is not told."""
+    if pair[0].encoding == "raw":
+        return "only archives and prefixes tell what they hold"
+    walked_pair = _walked_archives if pair[0].encoding == "gzip" else _walked_prefixes
+    return walked_pair(pair, opened, trust, access)
 
 
-def _walked(source: Source, index: Index) -> Generator[Told, None, None]:
+def _walked_archives(
+    pair: tuple[PublishedResult, PublishedResult], opened: ExitStack, trust: Trust, access: Access
+) -> "_Walks | str":
+    """The members of both, but for those in pages that both have; or why there are none."""
+    sources = [opened.enter_context(opened_archive(each, trust, access)) for each in pair]
+    digests = [source.index.page_digests if source.index is not None else () for source in sources]
+    walks: _Walks = []
+    for source in sources:
+        walk = walked(source, frozenset(digests[0]).intersection(digests[1]))
+        if walk is None:
+            return f"{source.url!r} has {'no index' if source.index is None else 'an index that is not sorted'}"
+        walks.append(opened.enter_context(closing(walk)))
+    return walks
+
+
+def _walked_prefixes(
+    pair: tuple[PublishedResult, PublishedResult], opened: ExitStack, trust: Trust, access: Access
+) -> "_Walks | str":
+    """The files of both, of which no more counts than name and content; or why there are none."""
+    walks: _Walks = []
+    for each in pair:
+        store = opened.enter_context(opened_store(each, None, trust, proven=True, access=access))
+        found = committed(store, each, check=True, manifest=None)
+        if found is None:
+            return f"{each.url!r} has no manifest"
+        walks.append((Entry(item.name, "file", item.size), item.sha256) for item in found.manifest)
+    return walks
+
+
+def walked(source: Source, known: frozenset[bytes] = frozenset()) -> Generator[Told, None, None] | None:
+    """The members in the order of their names, but for those in pages with a ``known`` digest.
+
+    ``None`` without an index that has that order.
+    """
+    return None if source.index is None or not source.index.is_sorted else _walked(source, source.index, known)
+
+
+def _walked(source: Source, index: Index, known: frozenset[bytes]) -> Generator[Told, None, None]:
     with source.explained():
-        yield from ((member.entry, member.crc32) for member in index)
+        yield from ((member.entry, member.crc32) for member in index.except_in(known))
 
 
-def first_differences(one: Iterator[Told], other: Iterator[Told], most: int) -> list[tuple[str, What]]:
+def first_differences(
+    one: Iterator[Told], other: Iterator[Told], most: int, key: Callable[[str], bytes] = sort_key
+) -> list[tuple[str, What]]:
     """What differs of two lists that are sorted by name, ``most`` members of it: those last that differ in time alone.
+
+    ``key`` gives what names are sorted by.
 
     No more is read than it takes, and no more is held than is given.
     """
     found: list[tuple[str, What]] = []
     times: list[tuple[str, What]] = []
-    for name, what in _joined(one, other):
+    for name, what in _joined(one, other, lambda told: key(told[0].name)):
         if what != "time":
             found.append((name, what))
             if len(found) == most:
@@ -237,13 +281,13 @@ def first_differences(one: Iterator[Told], other: Iterator[Told], most: int) -> 
     return [*islice([*found, *times], most)]
 
 
-def _joined(one: Iterator[Told], other: Iterator[Told]) -> Iterator[tuple[str, What]]:
+def _joined(one: Iterator[Told], other: Iterator[Told], key: Callable[[Told], bytes]) -> Iterator[tuple[str, What]]:
     here, there = next(one, None), next(other, None)
     while here or there:
-        if here and (not there or _key(here) < _key(there)):
+        if here and (not there or key(here) < key(there)):
             yield here[0].name, "missing"
             here = next(one, None)
-        elif there and (not here or _key(there) < _key(here)):
+        elif there and (not here or key(there) < key(here)):
             yield there[0].name, "added"
             there = next(other, None)
         elif here and there:
@@ -253,8 +297,8 @@ def _joined(one: Iterator[Told], other: Iterator[Told]) -> Iterator[tuple[str, W
             here, there = next(one, None), next(other, None)
 
 
-def _key(told: Told) -> bytes:
-    return sort_key(told[0].name)
+def _name_key(name: str) -> bytes:
+    return name.encode("utf-8", "surrogateescape")
 
 
 def _what(here: Told, there: Told) -> What | None:

@@ -13,6 +13,7 @@ from contextlib import ExitStack
 from datetime import timedelta
 from functools import partial
 from itertools import islice
+from os import PathLike
 from typing import TYPE_CHECKING, Self
 from weakref import WeakSet
 
@@ -53,12 +54,16 @@ def open_archive(
     profile: str | None = None,
     customer_key: bytes | str | CustomerKey | None = None,
     requester_pays: bool | str | None = None,
+    index: str | PathLike[str] | None = None,
 ) -> "Archive":
     """An archive that was published, of which its members can be read without the rest.
 
     It takes an archive with an index (docs/format.md), and a few ranges of it. The arguments are those of ``fetch``.
     What is read is proved by the digest of the index in ``result``; where that holds no digest, as a URL, all that is
     shown is that the archive is not damaged (``Archive.verified``). ``verify=False`` is content with that.
+
+    ``index`` is the path of one that ``keystow index`` made of an archive without its own. It is your word, as the
+    result is: what proves the archive then is the SHA-256 of all of it, which has to be the same in both.
 
     Raises ``ResultError`` for an archive without an index, and for a result that proves only the whole object: what
     ``fetch(result, directory, members=…)`` reads from its start. Raises ``VerificationError`` if another archive is in
@@ -79,6 +84,7 @@ def open_archive(
                 profile=profile,
                 customer_key=customer_key,
                 requester_pays=requester_pays,
+                index=index,
             )
         )
         if source.index is None:

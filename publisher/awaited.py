@@ -1,4 +1,4 @@
-"""``publish``, ``fetch`` and ``verify`` for callers with an event loop: each call in a thread of its own.
+"""``publish``, ``fetch``, ``verify`` and ``agree`` for callers with an event loop: each call in a thread of its own.
 
 Strategy: who is cancelled has the call ended, and waits for that, but not for ever; what is in the store then is what a
 call that was interrupted leaves.
@@ -10,6 +10,7 @@ from contextvars import copy_context
 from functools import partial, wraps
 from typing import Any, ParamSpec, TypeVar
 
+from .agreement import agree
 from .backends.sending.in_flight import Outcome, in_thread
 from .ending import Ending, ended_by
 from .fetching import fetch, verify
@@ -55,3 +56,4 @@ def _awaited(call: Callable[Given, Answer]) -> Callable[Given, Coroutine[Any, An
 apublish = _awaited(publish)
 afetch = _awaited(fetch)
 averify = _awaited(verify)
+aagree = _awaited(agree)

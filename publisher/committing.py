@@ -18,6 +18,7 @@ from .backends import AccessDeniedError, AlreadyExistsError, CredentialsError, N
 from .backends.sending.budget import budget_of
 from .backends.sending.digest import Digest, PartsDigest
 from .backends.sending.parts import part_size
+from .backends.sending.ranges import RANGE
 from .backends.sending.workers import in_order, objects_pace
 from .checksum import Checksum
 from .ending import until
@@ -53,10 +54,11 @@ def publish_files(store: Store, result: PublishedResult, tree: Tree, manner: Man
 
 
 class _There(NamedTuple):
-    """What stands under a key now: its SHA-256 and version, as far as known, and whether it was there before."""
+    """What stands under a key now: its SHA-256, version and ETag, as far as known, and whether it was there before."""
 
     sha256: str | None
     version_id: str | None
+    etag: str | None
     was_there: bool
 
 
@@ -81,7 +83,7 @@ def _sent(
 ) -> _There:
     if manner.if_exists == "replace":
         written = write_object(store, key, chunks, content_type, manner, share=share)
-        return _There(written.sha256, written.version_id, was_there=False)
+        return _There(written.sha256, written.version_id, written.etag, was_there=False)
     ours = PartsDigest(chunks)
     try:
         written = write_object(store, key, ours, content_type, manner, share=share)
@@ -93,10 +95,10 @@ def _sent(
             if manner.manifest:
                 error.hint = _UNREADABLE
                 raise
-            return _There(None, None, was_there=True)
+            return _There(None, None, None, was_there=True)
         check_same(standing, error)
-        return _There(ours.hexdigest(), standing.found.version_id, was_there=True)
-    return _There(written.sha256, written.version_id, was_there=False)
+        return _There(ours.hexdigest(), standing.found.version_id, standing.found.etag, was_there=True)
+    return _There(written.sha256, written.version_id, written.etag, was_there=False)
 
 
 def _held_by(most: int, entry: Entry) -> int:
@@ -132,6 +134,7 @@ def _committed(
             entry.mtime if manner.mtime is None else manner.mtime,
             entry.executable,
             there[entry.name].version_id,
+            there[entry.name].etag if entry.size > RANGE else None,
         )
         for entry in tree.files
     )
@@ -169,12 +172,13 @@ def _check_uncommitted(store: Store, result: PublishedResult, tree: Tree) -> Non
         raise AlreadyExistsError(f"there is something else than a manifest of {result.url!r}", hint=_HINT) from None
     if standing is None:
         return
-    error = AlreadyExistsError(f"{result.url!r} was already published", hint=_HINT)
+    said = f"{result.url!r} was already published"
     if (standing.manifest.files, standing.manifest.size) == (len(tree.files), tree.size):
         ours = listing_checksum({entry.name: _digest(tree, entry) for entry in tree.files})
         if ours == _listing(standing):
-            raise recognised(error, replace(result, checksum_sha256=ours, index_sha256=standing.sha256))
-    raise error
+            whole = replace(result, checksum_sha256=ours, index_sha256=standing.sha256)
+            raise recognised(AlreadyExistsError(said), whole)
+    raise AlreadyExistsError(said, hint=_HINT)
 
 
 def _listing(standing: Found) -> Checksum | None:

@@ -23,7 +23,7 @@ from .backends.sending.budget import Budget
 from .checksum import Checksum
 from .ending import until
 from .errors import ResultError
-from .prefixes import SMALL, Terms, check_prefix, opened_objects
+from .prefixes import Terms, check_prefix, opened_objects
 from .progress import Meter, Progress, Tell, told_by
 from .reading import (
     Hashed,
@@ -38,6 +38,7 @@ from .reading import (
     opened_store,
     sized,
     stat_of,
+    useful,
 )
 from .result import PublishedResult
 from .stored import Access
@@ -102,6 +103,7 @@ def fetch(
     progress: Progress | None = None,
     members: Collection[str] | None = None,
     manifest: bool | None = None,
+    index: str | PathLike[str] | None = None,
 ) -> Fetched:
     """Fetches what was published into ``directory``, which is new or empty.
 
@@ -132,7 +134,8 @@ def fetch(
     ``members`` are patterns of gitignore's, and only what they match is fetched of an archive, with the directories
     above. Of an archive with an index no more than that is read (``open_archive`` says what proves it then, and
     ``Fetched.sha256`` is the index's); another one, and one of which only the SHA-256 of all is known, is read from
-    its start; then ``limits`` are of all that it holds. Of a prefix, they are the names of files.
+    its start; then ``limits`` are of all that it holds. ``index`` is that of ``open_archive``. Of a prefix, they are
+    the names of files.
 
     A prefix is read by its manifest, and holds what that lists, with the times that the files had; what else lies under
     it does not matter. One without a manifest was not published, unless its checksum says what lies there
@@ -149,9 +152,10 @@ def fetch(
     limits = limits or Limits()
     target, _ = check_destination(directory)
     expected = Checksum(sha256) if verify and sha256 is not None else None
-    choice = None if members is None else Choice(members)
+    choice = _choice(members, index)
     of = result if isinstance(result, str) and is_url(result) else as_expected(admissible(result, trust), expected)
     if isinstance(of, PublishedResult) and of.encoding == "plain":
+        _check_no_index(index)
         terms = Terms(limits, verify, choice, manifest)
         with opened_objects(of, store, trust, access, terms, told=told) as objects:
             with explained(objects.settle), closing(objects.members()) as found:
@@ -162,7 +166,9 @@ def fetch(
         from .indexed import opened_source
 
         room = _room(target, limits)
-        with opened_source(of, store, trust, access, expected=expected, verify=verify, most=room) as source:
+        with opened_source(
+            of, store, trust, access, expected=expected, verify=verify, most=room, index=index
+        ) as source:
             return _fetched_members(source, choice, directory, limits, told)
     if isinstance(of, str):
         check_alone(store, access)
@@ -185,10 +191,11 @@ def fetch(
             meter = Meter(told, stat.size, 1)
             meter.begin()
             content = content_of(opened, of, check=verify)
-            announced = meter.passing(sized(content, stat.size, of.url, StoreError))
             at = int(stat.modified.timestamp()) if stat.modified else 0
             entry = Entry(of.key.rpartition("/")[2], "file", stat.size, at)
-            unpacked = extract([(entry, announced)], directory, limits=limits)
+            with closing(iter(content)) as chunks:
+                announced = meter.passing(sized(chunks, stat.size, of.url, StoreError))
+                unpacked = extract([(entry, announced)], directory, limits=limits)
         else:
             meter = _sized(told, opened, of)
             content = content_of(opened, of, check=verify)
@@ -197,6 +204,17 @@ def fetch(
                 unpacked = unpack(meter.passing(content), directory, limits=limits)
         meter.end()
         return _fetched(unpacked, content.checksum(), verified=content.expected is not None)
+
+
+def _check_no_index(index: str | PathLike[str] | None) -> None:
+    if index is not None:
+        raise ResultError("index= is of an archive, and this is a prefix: leave it out")
+
+
+def _choice(members: Collection[str] | None, index: str | PathLike[str] | None) -> Choice | None:
+    if members is None and index is not None:
+        raise ResultError("index= is for members of an archive: give members=, or leave it out")
+    return None if members is None else Choice(members)
 
 
 def _fetched_members(
@@ -273,6 +291,7 @@ def verify(
     strict: bool = False,
     against: str | PathLike[str] | Tree | None = None,
     mtime: int | None = None,
+    index: str | PathLike[str] | None = None,
 ) -> Verified:
     """Reads what was published and compares its SHA-256; nothing is written.
 
@@ -281,7 +300,7 @@ def verify(
     ``sha256``, ``allow``, ``allow_endpoints``, ``timeout``, ``concurrency``, ``memory``, ``credentials``, ``profile``,
     ``customer_key``, ``requester_pays`` and ``progress``, which is told of bytes that were read, are those of
     ``fetch``. So are ``members``: of an archive with an index, only what they match is read, and ``size`` is of their
-    content.
+    content. So is ``index``.
 
     ``against`` is a directory, or a ``Tree`` that ``scan`` made of one with other choices than its own: it is packed
     again, with ``mtime`` as ``publish`` takes it, and compared with the ``TarSHA256`` of the result, or that of its
@@ -303,25 +322,27 @@ def verify(
     if against is not None:
         from .against import compared
 
-        if sha256 is not None or members is not None:
-            raise ResultError("against= compares a directory with all of an archive: leave sha256= and members= out")
+        if not sha256 is members is index is None:
+            wrong = "sha256=, members= and index="
+            raise ResultError(f"against= compares a directory with all of an archive: leave {wrong} out")
         check_prefix(manifest=manifest, strict=strict)
         known = admissible(result, trust)
         count, size, found = compared(known, against, mtime, store=store, trust=trust, access=access, told=told)
         return Verified(1, size, found, count)
     if mtime is not None:
         raise ResultError("mtime= is the time of what against= packs: give that, or leave it out")
-    choice = None if members is None else Choice(members)
+    choice = _choice(members, index)
     published = as_expected(admissible(result, trust), None if sha256 is None else Checksum(sha256))
     if choice is not None and published.encoding != "plain":
         from .indexed import opened_source
 
         check_prefix(manifest=manifest, strict=strict)
-        with opened_source(published, store, trust, access) as source:
+        with opened_source(published, store, trust, access, index=index) as source:
             return _verified_members(source, choice, limits, told)
     if published.checksum_sha256 is None:
         raise ResultError("the result holds no ChecksumSHA256, so there is nothing to verify against: give sha256=")
     if published.encoding == "plain":
+        _check_no_index(index)
         terms = Terms(limits, check=True, choice=choice, manifest=manifest)
         with opened_objects(published, store, trust, access, terms, told=told) as objects:
             count, size = objects.verify()
@@ -395,8 +416,8 @@ def _room(directory: str, limits: Limits) -> tuple[int, bool]:
         directory = os.path.dirname(directory)
     disk = os.statvfs(directory)
     free = disk.f_bavail * disk.f_frsize
-    useful = free if limits.bytes is None else min(free, 2 * limits.bytes + SMALL)
-    return useful, useful < free
+    most = min(free, useful(limits))
+    return int(most), most < free
 
 
 def _fetched(unpacked: Unpacked, checksum: Checksum, *, verified: bool, address: str | None = None) -> Fetched:

@@ -21,13 +21,14 @@ from .backends.options import CustomerKey
 from .backends.sending.budget import Budget
 from .checksum import Checksum
 from .errors import MemberIsDirectoryError, MemberNotFoundError, ResultError
-from .prefixes import SMALL, chosen_items, committed
+from .prefixes import chosen_items, committed
 from .reading import Result, admissible, as_expected, check_limit, opened_store, version_of
 from .result import PublishedResult
 from .stored import Access
 from .trust import Trust
 
 _PIECE = 1 << 20
+_IN_MEMORY = 4 << 20
 _NO_LIMITS = Limits(members=None)
 
 
@@ -52,7 +53,7 @@ class Files:
         check_limit("bytes", item.size, limits.bytes)
         key, url = self._prefix + name, self.url + name
         known = Checksum(item.sha256)
-        with SpooledTemporaryFile(SMALL) as held:
+        with SpooledTemporaryFile(_IN_MEMORY) as held:
             for chunk in version_of(self._store, key, item.version_id, known, url, check=True, size=item.size):
                 held.write(chunk)
             held.seek(0)

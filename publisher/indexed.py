@@ -5,18 +5,23 @@ what is wanted. What the digest of the index proves is all that can be proved so
 whole object alone, or of an archive without an index, everything is read.
 """
 
+import math
+import os
 from collections.abc import Callable, Collection, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
-from typing import TYPE_CHECKING
+from os import PathLike
+from typing import TYPE_CHECKING, NamedTuple
 
 from . import surroundings
 from .archive import CorruptArchiveError
+from .archive.beside import open_beside
 from .archive.carrier import FOOTER
 from .archive.index import TAIL, Index, Read, open_index
 from .backends import AccessDeniedError, Credentials, Store, StoreError, UnsupportedError
+from .backends.file import FileStore
 from .backends.opening import timeout_for
 from .backends.options import CustomerKey
 from .backends.sending.budget import Budget
@@ -68,11 +73,45 @@ class Ranges:
                 raise VerificationError(f"what the store holds under {self.url!r} was replaced: read it again")
 
 
+class Beside(NamedTuple):
+    """An index in a file of ``length`` bytes, which lies beside its archive."""
+
+    path: str
+    read: Read
+    length: int
+
+    def of(self, ranges: Ranges, checksum: Checksum | None) -> Index:
+        """It, of the archive that is read so and has that ``checksum``, if it is known. Raises if it is of another."""
+        try:
+            index = open_beside(ranges, ranges.size, self.read, self.length)
+        except CorruptArchiveError as error:
+            error.add_note(f"that is of the index in {self.path!r}, for {ranges.url!r}")
+            raise
+        if index.whole is not None and checksum not in {None, index.whole.sha256}:
+            raise VerificationError(
+                f"the index in {self.path!r} is of an archive with the SHA-256 {index.whole.sha256}, and "
+                f"{ranges.url!r} was published with {checksum}"
+            )
+        return index
+
+
+def _beside(path: str | PathLike[str]) -> Beside:
+    """The index in a file. Raises ``StoreError`` for what is no file that can be read."""
+    path = os.fspath(path)
+    directory, name = os.path.split(os.path.realpath(path))
+    store = FileStore(directory)
+
+    def read(start: int, stop: int) -> bytes:
+        return b"".join(store.read(name, start=start, stop=stop))
+
+    return Beside(path, read, store.stat(name).size)
+
+
 class Source:
     """An archive that is read: by its ``index``, or, if that is ``None``, from its start.
 
     ``proven`` says that a published digest proves what is read: the index's, or the whole object's once all of it is
-    read.
+    read. More bytes of it than ``most`` are of no use.
     """
 
     def __init__(
@@ -83,10 +122,14 @@ class Source:
         index: Index | None,
         *,
         proven: bool,
+        most: int | None = None,
         address: Callable[[], str | None] = lambda: None,
+        beside: Beside | None = None,
     ) -> None:
         self.url, self._address = url, address
         self.index, self.proven = index, proven
+        self.most = math.inf if most is None else most
+        self._beside = beside
         self._whole, self._ranges = whole, ranges
         self._read = Hashed((), None, url)
 
@@ -125,12 +168,12 @@ class Source:
     @contextmanager
     def explained(self) -> Iterator[None]:
         """What is no sound archive may have been replaced while it was read, or since it was published."""
-        with _explained(self._ranges, proven=self.proven and self.index is not None):
+        with _explained(self._ranges, self._beside, proven=self.proven and self.index is not None):
             yield
 
 
 @contextmanager
-def _explained(ranges: Ranges | None, *, proven: bool) -> Iterator[None]:
+def _explained(ranges: Ranges | None, beside: Beside | None, *, proven: bool) -> Iterator[None]:
     """Within this, what is not as the index says it, is no archive that could be read, or not the one published."""
     try:
         yield
@@ -142,12 +185,13 @@ def _explained(ranges: Ranges | None, *, proven: bool) -> Iterator[None]:
         except VerificationError as found:
             raise found from error
         if proven:
-            raise _not_published(ranges.url, error) from error
+            raise _not_published(ranges.url, error, beside) from error
         raise
 
 
-def _not_published(url: str, error: CorruptArchiveError) -> VerificationError:
-    return VerificationError(f"what the store holds under {url!r} is not what was published: {error}")
+def _not_published(url: str, error: CorruptArchiveError, beside: Beside | None = None) -> VerificationError:
+    what = "what was published" if beside is None else f"what the index in {beside.path!r} is of"
+    return VerificationError(f"what the store holds under {url!r} is not {what}: {error}")
 
 
 @contextmanager
@@ -160,34 +204,40 @@ def opened_source(
     expected: Checksum | None = None,
     verify: bool = True,
     most: tuple[int | None, bool] = (None, False),
+    index: str | PathLike[str] | None = None,
 ) -> Iterator[Source]:
     """What ``result`` says, or a pre-signed URL; ``expected`` is the SHA-256 that somebody else knows of it.
 
-    ``most`` are the bytes that may be read of a URL from its start, and whether it is ``Limits`` that say so. Raises
-    ``ResultError``, ``VerificationError``, ``StoreError`` and ``ArchiveError``.
+    ``index`` is the path of one that lies beside the archive. It is taken for the caller's word, as ``expected`` is,
+    and names the SHA-256 of the archive, which has to be that of ``expected`` or of the result. ``most`` are the bytes
+    that can be of use if it is read from its start, and whether it is ``Limits`` that say so; of a URL, no more are
+    read. Raises ``ResultError``, ``VerificationError``, ``StoreError`` and ``ArchiveError``.
     """
+    beside = None if index is None else _beside(index)
     if isinstance(result, str) and is_url(result):
         check_alone(store, access)
-        yield _of_url(result, trust, access, expected, most)
+        yield _of_url(result, trust, access, expected=expected, most=most, beside=beside)
         return
     published = as_expected(admissible(result, trust), expected)
     if published.encoding != "gzip":
         what = "a prefix" if published.encoding == "plain" else "a file as it is"
         raise ResultError(f"{published.url!r} is {what}, and members are an archive's: fetch all of it")
+    if beside is not None and published.index_sha256 is not None:
+        raise ResultError(f"{published.url!r} has an index of its own, as its result says: leave that in a file out")
     digest = published.index_sha256 if verify else None
     proven = verify and bool(digest or published.checksum_sha256)
     with opened_store(published, store, trust, proven=proven, access=access) as opened:
-        ranges = index = None
-        if digest is not None or not proven:
+        ranges = found = None
+        if beside is not None or digest is not None or not proven:
             known = published if verify else replace(published, checksum_sha256=None, index_sha256=None)
-            ranges = _of_store(opened, known)
-            index = _index(ranges, digest)
+            ranges = _of_store(opened, known, is_proven=digest is not None or (beside is not None and proven))
+            found = _index(ranges, digest) if beside is None else beside.of(ranges, known.checksum_sha256)
 
         @contextmanager
         def whole() -> Iterator[Hashed]:
             yield content_of(opened, published, check=verify)
 
-        yield Source(published.url, whole, ranges, index, proven=proven)
+        yield Source(published.url, whole, ranges, found, proven=proven, most=most[0], beside=beside)
 
 
 @contextmanager
@@ -206,6 +256,7 @@ def source_of(
     profile: str | None = None,
     customer_key: bytes | str | CustomerKey | None = None,
     requester_pays: bool | str | None = None,
+    index: str | PathLike[str] | None = None,
 ) -> Iterator[Source]:
     """What ``result`` says, read as the caller allows it, whose arguments are those of ``fetch``."""
     trust = surroundings.trust(allow, allow_endpoints)
@@ -213,7 +264,7 @@ def source_of(
     access = Access(timeout, credentials, profile, customer_key, requester_pays, Budget(concurrency, memory))
     access.check(store, ResultError)
     expected = Checksum(sha256) if verify and sha256 is not None else None
-    with opened_source(result, store, trust, access, expected=expected, verify=verify) as source:
+    with opened_source(result, store, trust, access, expected=expected, verify=verify, index=index) as source:
         yield source
 
 
@@ -228,7 +279,7 @@ def unproven_source(ranges: Ranges) -> Source:
     return Source(ranges.url, whole, ranges, _index(ranges, None), proven=False)
 
 
-def _of_store(store: Store, published: PublishedResult) -> Ranges:
+def _of_store(store: Store, published: PublishedResult, *, is_proven: bool) -> Ranges:
     """The published version, or the current object where that may not be read and a digest shows it to be the same."""
     versions = [published.version_id]
 
@@ -238,7 +289,7 @@ def _of_store(store: Store, published: PublishedResult) -> Ranges:
         except AccessDeniedError as error:
             if versions == [None]:
                 raise
-            if published.index_sha256 is None:
+            if not is_proven:
                 error.add_note("the current object was not tried, as no digest of the result is compared with it")
                 raise
             versions[:] = [None]  # the current object, if it proves to be the same
@@ -248,18 +299,26 @@ def _of_store(store: Store, published: PublishedResult) -> Ranges:
     return Ranges(published.url, size, read)
 
 
-def _of_url(url: str, trust: Trust, access: Access, expected: Checksum | None, most: tuple[int | None, bool]) -> Source:
+def _of_url(
+    url: str,
+    trust: Trust,
+    access: Access,
+    *,
+    expected: Checksum | None,
+    most: tuple[int | None, bool],
+    beside: Beside | None,
+) -> Source:
     from .download import Download
 
     download = partial(Download, url, admit=partial(admit_server, trust), timeout=access.timeout, budget=access.budget)
     parts = download()
     called = [parts]
     ranges = index = None
-    if expected is None:
+    if expected is None or beside is not None:
         ranges = _in_parts(parts)
         if ranges is not None:
             with suppress(UnsupportedError):
-                index = _index(ranges, None)
+                index = _index(ranges, None) if beside is None else beside.of(ranges, expected)
 
     @contextmanager
     def whole() -> Iterator[Hashed]:
@@ -267,7 +326,16 @@ def _of_url(url: str, trust: Trust, access: Access, expected: Checksum | None, m
         with closing(iter(called[-1])) as chunks:
             yield Hashed(until(chunks), expected, "the URL")
 
-    return Source(parts.address, whole, ranges, index, proven=expected is not None, address=lambda: called[-1].address)
+    return Source(
+        parts.address,
+        whole,
+        ranges,
+        index,
+        proven=expected is not None,
+        most=most[0],
+        address=lambda: called[-1].address,
+        beside=beside,
+    )
 
 
 def _in_parts(download: "Download") -> Ranges | None:

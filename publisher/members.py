@@ -1,12 +1,13 @@
-"""Members of an archive, or the files of a prefix: which there are, those that patterns choose, and the content of one."""
+"""Members of an archive, or files of a prefix: which there are, those that patterns choose, and the content of one."""
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from functools import partial
 from itertools import tee
 
 from .archive import Entry, Limits, UnsafeArchiveError
+from .archive.beside import Beside, NotInBlocksError
 from .archive.errors import shown
 from .archive.gzidx import gzidx
 from .archive.gzip import gunzip_ahead
@@ -15,10 +16,11 @@ from .archive.limits import Passing
 from .archive.page import Member
 from .archive.selection import Choice
 from .archive.untar import untar
+from .checksum import Checksum
 from .errors import MemberError, MemberIsDirectoryError, MemberNotFoundError, ResultError
 from .files import Files
 from .indexed import Source
-from .reading import check_limit, explained
+from .reading import check_limit, explained, useful
 
 _PIECE = 1 << 20
 
@@ -139,6 +141,33 @@ def gzidx_of(source: Source) -> bytes:
         return gzidx(source.size, source.index.tar_size, list(source.index.all_blocks()))
 
 
+def index_of(source: Source, limits: Limits | None = None) -> tuple[Sequence[bytes], Checksum]:
+    """The index of an archive without one, in pieces, and the SHA-256 of the archive, which is read whole.
+
+    Raises ``ResultError`` for an archive that has one, or does not consist of blocks as keystow makes them,
+    ``LimitExceededError`` before ``limits`` are passed by what it holds, ``VerificationError`` and ``ArchiveError``.
+    """
+    if source.index is not None:
+        raise _not_indexed(source, "it has an index already, behind its data")
+    with source.whole() as content:
+        check = content.drain if content.expected is not None else None
+        beside = Beside(content)
+        try:
+            with explained(check), closing(beside.members()) as members:
+                for _ in _passing(source, members, limits or Limits()):
+                    pass
+        except NotInBlocksError as error:
+            raise _not_indexed(source, str(error)) from None
+        made = beside.finish()
+        if made is None:
+            raise _not_indexed(source, "it would be too long to be read, or a name is there twice")
+        return made.pieces, content.checksum()
+
+
+def _not_indexed(source: Source, why: str) -> ResultError:
+    return ResultError(f"no index is made of {source.url!r}: {why}")
+
+
 def _leads_nowhere(link: Entry) -> UnsafeArchiveError:
     return UnsafeArchiveError(f"the hard link {shown(link.name)} leads to no file of the archive")
 
@@ -231,7 +260,8 @@ def _file_from_start(source: Source, name: str, limits: Limits) -> Generator[byt
 def _members_from_start(source: Source, limits: Limits) -> Iterator[Members]:
     """All members, with what says why they cannot be read: it may be another object than the published one."""
     with source.whole() as content:
-        check = content.drain if content.expected is not None else None
+        most = min(source.most, useful(limits))
+        check = partial(content.drain, most) if content.expected is not None else None
         with explained(check), closing(gunzip_ahead(content)) as chunks:
             yield _passing(source, untar(chunks), limits)
 

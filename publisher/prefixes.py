@@ -5,16 +5,16 @@ prefix that was published without one is listed, and the checksum of the list is
 """
 
 from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import partial
 from typing import NamedTuple, TypeVar
 
 from .archive import ArchiveError, Entry, Limits
 from .archive.manifest import NAME, Item
 from .archive.selection import Choice
-from .backends import AccessDeniedError, NotFoundError, Stat, Store, StoreError
-from .backends.sending import ranges
+from .backends import AccessDeniedError, BucketNotFoundError, NotFoundError, Stat, Store, StoreError
 from .backends.sending.budget import budget_of
+from .backends.sending.ranges import RANGE
 from .backends.sending.workers import in_order, objects_pace
 from .checksum import Checksum
 from .errors import MemberNotFoundError, ResultError, VerificationError
@@ -25,8 +25,6 @@ from .result import PublishedResult
 from .stored import Access, listing_checksum
 from .trust import Trust
 
-SMALL = ranges.RANGE
-"""Bytes of an object that is read ahead, as one range of it."""
 _NEAR = {"file", "memory"}  # nothing to wait for: threads cost several times what they could save
 _MOST_NAMED = 5
 
@@ -48,6 +46,8 @@ def committed(store: Store, published: PublishedResult, *, check: bool, manifest
         if not check or _is_published(found, published):
             return found
     except NotFoundError as error:
+        if published.index_sha256 is not None or isinstance(error, BucketNotFoundError):
+            raise
         said = f"nothing was published under {published.url!r}, as there is no manifest"
         raise NotFoundError(said, code=error.code, hint="manifest=False takes whatever lies there") from error
     except ArchiveError as error:
@@ -101,6 +101,7 @@ class _Object(NamedTuple):
     entry: Entry
     sha256: Checksum | None = None
     version_id: str | None = None
+    etag: str | None = None
 
 
 class Terms(NamedTuple):
@@ -183,7 +184,8 @@ class Objects:
                 self._meter.move(len(content))
             else:
                 hashed = self._content(found)
-                yield found.entry, self._meter.passing(hashed)
+                with closing(iter(hashed)) as chunks:
+                    yield found.entry, self._meter.passing(chunks)
                 self._digests[found.entry.name] = hashed.checksum()
             self._meter.move(0, objects=1)
         self._compare()
@@ -258,16 +260,18 @@ class Objects:
 
     def _chosen(self) -> Iterator[_Object]:
         for item in chosen_items(self._items(), self._choice, self._url):
-            yield _Object(item.entry, Checksum(item.sha256), item.version_id)
+            yield _Object(item.entry, Checksum(item.sha256), item.version_id, item.etag)
 
     def _content(self, found: _Object) -> Hashed:
         key, url = self._prefix + found.entry.name, self._url + found.entry.name
         size = found.entry.size
+        if found.etag is not None and (noted := getattr(self._store, "noted", None)) is not None:
+            noted(Stat(key, size, found.etag, found.version_id), found.version_id)
         return version_of(self._store, key, found.version_id, found.sha256, url, check=self._check, size=size)
 
     def _begin(self, found: _Object) -> tuple[bytes, str] | None:
         """A small object's content and SHA-256, read ahead; a large one is left to be streamed."""
-        if found.entry.size > SMALL or found.entry.kind == "directory":
+        if found.entry.size > RANGE or found.entry.kind == "directory":
             return None
         hashed = self._content(found)
         return b"".join(hashed), hashed.checksum()
@@ -296,4 +300,4 @@ def _held_by(most: int, found: _Object) -> int:
 
     An empty one counts, too, or it would go beside as many ranges as there may be.
     """
-    return max(1, found.entry.size) if found.entry.size <= SMALL else most
+    return max(1, found.entry.size) if found.entry.size <= RANGE else most

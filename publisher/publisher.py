@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import timedelta
 from os import PathLike
-from typing import Self, Unpack
+from typing import TYPE_CHECKING, Self, Unpack
 
 from . import fetching, files, surroundings
 from .archive import Limits
@@ -23,6 +23,9 @@ from .result import PublishedResult
 from .spec import PublisherSpec
 from .stored import Access, Opened
 from .writing import Writing
+
+if TYPE_CHECKING:
+    from .archives import Archive
 
 
 class Publisher:
@@ -98,7 +101,7 @@ class Publisher:
         manifest: bool | None = None,
     ) -> Fetched:
         """``keystow.fetch``, of what lies in this publisher's store. Raises ``ResultError`` for what does not."""
-        found, store = self._ours(result, proven=verify, sha256=sha256)
+        found, store = self._ours(result, proven=verify, sha256=sha256, by_index=members is not None)
         return fetching.fetch(
             found,
             directory,
@@ -123,7 +126,7 @@ class Publisher:
         strict: bool = False,
     ) -> Verified:
         """``keystow.verify``, of what lies in this publisher's store. Raises ``ResultError`` for what does not."""
-        found, store = self._ours(result, sha256=sha256)
+        found, store = self._ours(result, sha256=sha256, by_index=members is not None)
         return fetching.verify(
             found,
             store=store,
@@ -135,6 +138,16 @@ class Publisher:
             strict=strict,
         )
 
+    def open_archive(self, result: Result, *, verify: bool = True) -> "Archive":
+        """``keystow.open_archive``, of what lies in this publisher's store, and to be used as long as this is open.
+
+        Raises ``ResultError`` for what does not.
+        """
+        from .archives import open_archive
+
+        found, store = self._ours(result, proven=verify, by_index=True)
+        return open_archive(found, store=store, verify=verify)
+
     def presign(self, result: Result, *, expires: timedelta | float, pin_version: bool = True) -> str:
         """``keystow.presign``, of what lies in this publisher's store. Raises ``ResultError`` for what does not."""
         found, store = self._ours(result)
@@ -143,15 +156,18 @@ class Publisher:
     def presign_each(
         self, result: Result, *, expires: timedelta | float, pin_version: bool = True
     ) -> Iterator[tuple[str, str]]:
-        """``keystow.presign_each``, of what lies in this publisher's store. Raises ``ResultError`` for other results."""
+        """``keystow.presign_each``, of what lies in this publisher's store. Raises ``ResultError`` for the others."""
         found, store = self._ours(result)
         return files.presign_each(found, store=store, expires=expires, pin_version=pin_version)
 
-    def _ours(self, result: Result, *, proven: bool = True, sha256: str | None = None) -> tuple[PublishedResult, Store]:
+    def _ours(
+        self, result: Result, *, proven: bool = True, sha256: str | None = None, by_index: bool = False
+    ) -> tuple[PublishedResult, Store]:
         """``result``, which lies in the store, and that; what somebody else wrote may name no more than elsewhere."""
         self._opened.check()
         found, spec = read_result(result), self._to.spec
-        proven = proven and (sha256 is not None or found.checksum_sha256 is not None)
+        digests = (sha256, found.checksum_sha256, found.index_sha256 if by_index else None)
+        proven = proven and any(digest is not None for digest in digests)
         surroundings.admit_claimed(
             found,
             proven=proven,

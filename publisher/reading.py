@@ -3,16 +3,19 @@
 import math
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import replace
+from functools import partial
 from os import PathLike
 from typing import Literal
 
 from . import surroundings
-from .archive import ArchiveError, LimitExceededError
+from .archive import ArchiveError, LimitExceededError, Limits
+from .archive.threads import Called, Threads
 from .backends import AccessDeniedError, Stat, Store, StoreError
 from .backends.sending.digest import Digest
+from .backends.sending.ranges import RANGE
 from .checksum import Checksum
 from .ending import held
 from .errors import ResultError, VerificationError
@@ -22,6 +25,7 @@ from .trust import Trust, admit_url, is_url
 from .yaml_files import load_mapping_file, load_mappings_file
 
 _ABSENT = "is no file with a published result, and no URL: give one of them"
+_AT_ONCE = 1 << 20  # bytes for which it is worth waking a thread to hash them
 _REFERENCE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 
 Result = PublishedResult | Mapping[str, object] | str | PathLike[str]
@@ -164,25 +168,52 @@ def _chained(first: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
 
 
 class Hashed:
-    """Passes chunks through, hashes them, and raises at the end if the hash is not the one expected of ``url``."""
+    """Passes chunks through, hashes them, and raises at the end if the hash is not the one expected of ``url``.
+
+    What is more than a MiB is hashed by a thread of its own, which is at most 2 MiB and a chunk behind. It has ended
+    when the iterator has.
+    """
 
     def __init__(self, chunks: Iterable[bytes], expected: Checksum | None, url: str) -> None:
-        self._digest = Digest(chunks)
-        self._chunks = iter(self._digest)
+        self._chunks = iter(chunks)
+        self._digest = Digest(())
+        self._waiting: list[bytes] = []
+        self._running: Called[None] | None = None
         self.expected = expected
         self.size = 0
         """The bytes that came so far."""
         self._url = url
 
-    def __iter__(self) -> Iterator[bytes]:
-        for chunk in self._chunks:
-            self.size += len(chunk)
-            yield chunk
+    def __iter__(self) -> Generator[bytes, None, None]:
+        self._settle()
+        size = 0
+        with Threads(1, "keystow-sha256") as pool:
+            for chunk in self._chunks:
+                self.size += len(chunk)
+                self._waiting.append(chunk)
+                size += len(chunk)
+                if size >= _AT_ONCE:
+                    batch, self._waiting, size = self._waiting, [], 0
+                    self._settle()
+                    self._running = pool.submit(partial(self._update, batch))
+                yield chunk
         found = self.checksum()
         if self.expected is not None and found != self.expected:
             raise VerificationError(
                 f"what the store holds under {self._url!r} has the SHA-256 {found}, and {self.expected} was published"
             )
+
+    def _settle(self) -> None:
+        """Sees that all that came so far is hashed."""
+        if self._running is not None:
+            self._running.result()
+            self._running = None
+        self._update(self._waiting)
+        self._waiting = []
+
+    def _update(self, chunks: Iterable[bytes]) -> None:
+        for chunk in chunks:
+            self._digest.add(chunk)
 
     def drain(self, most: float = math.inf) -> None:
         """Reads what is left, up to ``most`` bytes of it, and compares if that was all."""
@@ -193,6 +224,7 @@ class Hashed:
 
     def checksum(self) -> Checksum:
         """The SHA-256 of what came so far."""
+        self._settle()
         return Checksum(self._digest.hexdigest())
 
 
@@ -228,6 +260,11 @@ def check_limit(what: Literal["members", "bytes"], used: int, most: int | None) 
     """Raises ``LimitExceededError`` if more than the ``most`` are used."""
     if most is not None and used > most:
         raise LimitExceededError(f"there are more than {most} {what}: raise Limits({what}=…)", what)
+
+
+def useful(limits: Limits) -> float:
+    """The bytes of an archive that can be of use within ``limits``."""
+    return math.inf if limits.bytes is None else 2 * limits.bytes + RANGE
 
 
 def admit_server(trust: Trust, url: str) -> None:

@@ -38,9 +38,10 @@ class PublishedResult:
     ``encoding`` is ``"gzip"`` for an archive, ``"plain"`` for a prefix, and ``"raw"`` for one file as it is.
     ``checksum_sha256`` is the SHA-256 of the whole object, also where the store reports a composite. For a prefix
     (``encoding="plain"``) it is that of the list which ``sha256sum -z`` prints of the files, in the order of their
-    names' bytes, ``index_sha256`` is that of its manifest, and ``version_id`` is the manifest's. It may be given as hex, as hex after ``0x``, or as base64. ``version_id`` is ``None`` where the store
-    keeps no versions. ``store_checksum`` is the SHA-256 that S3 keeps of the object, as it reports it; it is known of
-    what was just published, stands in no mapping but an input source's, and makes no difference between results.
+    names' bytes, ``index_sha256`` is that of its manifest, and ``version_id`` is the manifest's. A checksum may be
+    given as hex, as hex after ``0x``, or as base64. ``version_id`` is ``None`` where the store keeps no versions.
+    ``store_checksum`` is the SHA-256 that S3 keeps of the object, as it reports it; it is known of what was just
+    published, stands in no mapping but an input source's, and makes no difference between results.
     ``size`` are the bytes of an object. Of an archive, ``tar_sha256`` is the SHA-256 of its tar stream, which is the
     same whatever compressed it, and ``index_sha256`` that of its index, which proves each part of it (docs/format.md).
     ``claimed`` says that a mapping was read, whose author may be anybody: what it names is used only as far as

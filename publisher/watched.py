@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
-from .backends.sending.heads import WholeLines, is_interim
+from .backends.sending.heads import WholeLines, check_lengths, is_interim
 from .backends.sending.limits import LEAST
 
 
@@ -98,6 +98,11 @@ class _Answer(http.client.HTTPResponse):
         super().__init__(*arguments, **named)
         self.fp = WholeLines(self.fp.detach())
         self._interim = itertools.count()
+
+    def begin(self) -> None:
+        """Reads the head."""
+        super().begin()
+        check_lengths(self.headers.get_all("Content-Length", ()))
 
     def _read_status(self) -> tuple[str, int, str]:
         version, status, reason = super()._read_status()  # type: ignore[misc]  # after 100, it reads another one

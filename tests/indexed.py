@@ -19,6 +19,11 @@ def compressed(content: bytes, library=isal_zlib, level: int = 2) -> bytes:
     return bytes(compressor.compress(content) + compressor.flush(zlib.Z_FULL_FLUSH))
 
 
+def stored(content: bytes) -> bytes:
+    cuts = [content[at : at + 0xFFFF] for at in range(0, len(content), 0xFFFF)]
+    return b"".join(struct.pack("<BHH", 0, len(each), len(each) ^ 0xFFFF) + each for each in cuts)
+
+
 def told(tree: Tree, stream: bytes) -> list[tuple[Entry, bytes, int]]:
     """What a writer is told of each member of a tar stream."""
     members = []

@@ -23,6 +23,9 @@ JOBS = (
     "one file of",
     "unpack an archive of",
     "from under a prefix of s3",
+    "read a file of 10 kb of an archive of",
+    "list an archive of",
+    "fetch a tenth of an archive of",
     "pack and hash",
     "that nothing compresses",
     "small results to memory, one thread",
@@ -128,6 +131,14 @@ def test_an_aim_is_judged_by_the_medians_of_the_fastest(benchmarks):
     assert enough.measured == "2.00 times (1.67 to 4.00)"
     assert (enough.met, missed.met, allowed.met) == (True, False, True)
     assert (allowed.aim, allowed.measured) == ("at most 4 times as long", "0.50 times (0.25 to 0.60)")
+
+
+def test_how_much_longer_ours_takes_is_told_however_much_it_is(benchmarks):
+    from benchmarks.race import Aim, Outcome, Run
+
+    outcome = Outcome("a job", {"keystow": [Run(3)] * 2, "quick": [Run(0.001)] * 2}, [Aim(("quick",), 1 / 4)])
+    (missed,) = outcome.verdicts()
+    assert (missed.measured, missed.met) == ("3000.00 times (3000.00 to 3000.00)", False)
 
 
 def test_every_contestant_runs_once_in_a_round_and_the_first_round_does_not_count(benchmarks):

@@ -23,13 +23,15 @@ CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
 def test_every_command_in_the_readme(workplace):
     """Where it says so, which is in a clone; the installation is what the test environment itself is made by."""
     shutil.copytree(ROOT / "examples", "examples")
-    install, commands = blocks(README, "sh")
+    install, commands, read = blocks(README, "sh")
     assert install == "pip install '.[s3]'\n"
     carry_out(commands)
     assert yaml.safe_load(Path("published.yaml").read_text())["PublishedResult"]["Type"] == "file"
     assert Path("fetched", "job.py").read_bytes() == (ROOT / "examples" / "job.py").read_bytes()
     (stored,) = Path("store", "abc123").iterdir()
     assert re.fullmatch(r"\d{8}\.tar\.gz", stored.name)
+    listed = carry_out(read).removesuffix((ROOT / "examples" / "job.py").read_text("utf-8")).splitlines()
+    assert (listed[0], listed[-1]) == ("demo.sh", "scheduler/test_scheduler.py")
 
 
 @pytest.mark.server

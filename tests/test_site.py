@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from xml.etree import ElementTree as ET
 
 import pytest
 from pages import PAGES, ROOT
@@ -93,6 +94,14 @@ def test_the_picture_is_what_a_session_shows():
     assert "exit status 4" in played
     checked_in = Path(ROOT, "docs", "session.svg").read_text("utf-8")
     assert without_sums(played) == without_sums(checked_in)
+
+
+@pytest.mark.parametrize("name", ["docs/object.svg", "docs/session.svg", "benchmarks/results.svg"])
+def test_a_picture_in_the_readme_tells_what_it_is_and_loads_nothing(name):
+    assert f"]({name})" in PAGES["README.md"]
+    picture = Path(ROOT, name).read_text("utf-8")
+    assert ET.fromstring(picture).find("{http://www.w3.org/2000/svg}title").text
+    assert not re.search(r"@import|@font-face|url\(|href|<(image|script)", picture)
 
 
 def without_sums(text):

@@ -30,7 +30,7 @@ from keystow.backends.answers import MOST
 from keystow.backends.errors import CredentialsError, StoreUnavailableError, raise_alone
 from keystow.backends.sending.continuing import begun
 from keystow.backends.sending.forks import Alive, tell_in_children
-from keystow.backends.sending.heads import WholeLines, is_interim
+from keystow.backends.sending.heads import WholeLines, check_lengths, is_interim
 from keystow.backends.sending.in_flight import in_thread
 from keystow.backends.sending.limits import CONNECT
 from keystow.backends.sending.lines import LEAST, Line
@@ -153,7 +153,10 @@ def _headers(lines: Sequence[str]) -> dict[str, str]:
         name, colon, value = line.partition(":")
         if not colon:
             raise http.client.HTTPException("a header line that is none")
-        found[_name(name)] = value.strip()
+        name, value = _name(name), value.strip()
+        if name == "content-length":
+            check_lengths((value, found.get(name, value)))
+        found[name] = value
     return found
 
 

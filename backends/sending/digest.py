@@ -22,10 +22,11 @@ class Digest:
 
     def __iter__(self) -> Iterator[bytes]:
         for chunk in self._chunks:
-            self._add(chunk)
+            self.add(chunk)
             yield chunk
 
-    def _add(self, chunk: bytes | memoryview) -> None:
+    def add(self, chunk: bytes | memoryview) -> None:
+        """Counts and hashes a chunk that has passed elsewhere."""
         if len(chunk) > _SMALL:
             self._hash.update(chunk)
         else:
@@ -54,7 +55,8 @@ class PartsDigest(Digest):
         self._missing = part_size(1)
         self._full: list[bytes] = []
 
-    def _add(self, chunk: bytes | memoryview) -> None:
+    def add(self, chunk: bytes | memoryview) -> None:
+        """As ``Digest.add``; and as of the parts that it lies in."""
         rest = memoryview(chunk)
         while len(rest) > self._missing:
             head, rest = rest[: self._missing], rest[self._missing :]
@@ -66,7 +68,7 @@ class PartsDigest(Digest):
 
     def _extend(self, piece: memoryview) -> None:
         """More of the part that is not full yet."""
-        super()._add(piece)
+        super().add(piece)
         if self._full:
             self._part.update(piece)
         self._missing -= len(piece)

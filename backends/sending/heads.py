@@ -1,10 +1,11 @@
 """What holds of the head of an answer, whoever reads it: it is whole, and it is the final one.
 
-``http.client`` takes what has come by the end of the connection for a head, and 103 for the answer.
+``http.client`` takes what has come by the end of the connection for a head, 103 for the answer, and one of two lengths.
 """
 
 import http.client
 import io
+from collections.abc import Iterable
 
 _MOST_INTERIM = 100
 
@@ -30,3 +31,9 @@ def is_interim(status: int, before: int) -> bool:
     if status == http.client.SWITCHING_PROTOCOLS or before >= _MOST_INTERIM:
         raise http.client.HTTPException(f"no answer comes after status {status}")
     return True
+
+
+def check_lengths(lengths: Iterable[str]) -> None:
+    """Raises ``HTTPException`` if the values of Content-Length are not all the same (RFC 9112, section 6.3)."""
+    if len(set(lengths)) > 1:
+        raise http.client.HTTPException("the answer has two lengths")

@@ -4,7 +4,7 @@ import sys
 
 from .claimed import given_limits, given_results, take_result
 from .failures import each_of
-from .members import given_members, take_asking, tell_unproven
+from .members import given_members, take_asking, take_index, tell_unproven
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ def take_arguments(parser: "argparse.ArgumentParser") -> None:
     """Declares what the command takes."""
     take_result(parser, "RESULT|URL", "- for stdin, or a URL")
     parser.add_argument("member", metavar="MEMBER", help="the name of a file in it, as keystow ls prints it")
+    take_index(parser)
     parser.add_argument("--output", choices=("text", "json"), default="text", help=_OUTPUT)
     take_asking(parser)
     parser.set_defaults(prints=True)

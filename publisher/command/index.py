@@ -1,8 +1,8 @@
-"""``keystow index``: the index of a published archive, for other tools."""
+"""``keystow index``: the index of an archive, made where it has none, or written for other tools."""
 
 import os
 
-from .claimed import given_results, take_result
+from .claimed import given_limits, given_results, take_result
 from .failures import each_of
 from .members import given_source, take_asking, tell_unproven
 from .output import check_file, print_json, take_output, write_file
@@ -11,27 +11,33 @@ from .streams import note
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Sequence
 
     from keystow.result import PublishedResult
 
-USAGE = "RESULT|URL|ARCHIVE --gzidx FILE"
+USAGE = "RESULT|URL|ARCHIVE [--index FILE | --gzidx FILE]"
 DESCRIPTION = (
-    "Write the index of a published archive in the form that rapidgzip and indexed_gzip read, so that they find a "
-    "place in it without reading what lies before. It fits the archive and each copy of it. No more is read than the "
-    "archive's own index."
+    "Make the index of an archive that keystow packed without one, as 0.1 did: all of it is read, once, and then ls, "
+    "cat, get and verify find a member by that file without the rest. Or with --gzidx, write the index that an archive "
+    "has in the form that rapidgzip and indexed_gzip read, so that they find a place in it without reading what lies "
+    "before; no more is read than that index. Either fits the archive and each copy of it."
 )
 EXAMPLES = {
+    "of an archive of keystow 0.1, to read members by it": "keystow index old.yaml --index old.index",
     "for rapidgzip and indexed_gzip, of what publish printed": "keystow index published.yaml --gzidx published.gzidx",
     "of an archive by its name": "keystow index s3://my-bucket/of-help/abc123.tar.gz --gzidx abc123.gzidx",
 }
 _ARCHIVE = (".tar.gz", ".tgz")
+_INDEX = "write the index that is made to FILE, whole or not at all; default: beside an ARCHIVE here, ARCHIVE.index"
 _GZIDX = "write it to FILE, whole or not at all"
 
 
 def take_arguments(parser: "argparse.ArgumentParser") -> None:
     """Declares what the command takes."""
     take_result(parser, "RESULT|URL|ARCHIVE", "- for stdin, a URL, or an archive here, whose name ends in .tar.gz")
-    parser.add_argument("--gzidx", metavar="FILE", required=True, help=_GZIDX)
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--index", metavar="FILE", help=_INDEX)
+    form.add_argument("--gzidx", metavar="FILE", help=_GZIDX)
     take_output(parser)
     take_asking(parser)
 
@@ -40,29 +46,49 @@ def run(options: "argparse.Namespace") -> int:
     """Writes the file."""
     from keystow.errors import ResultError
 
-    check_file("--gzidx", options.gzidx)
+    option, path = _file(options)
+    check_file(option, path)
     results = _results(options)
     if len(results) > 1:
         raise ResultError(f"{options.result!r} holds {len(results)} results, and one file is written: --select one")
 
     def work(result: "str | PublishedResult") -> None:
-        from keystow.members import gzidx_of
+        from keystow.members import gzidx_of, index_of
 
         with given_source(options, result) as source:
-            written = gzidx_of(source)
-            write_file(options.gzidx, [written])
-            if options.output == "json":
-                print_json(file=options.gzidx, bytes=len(written))
+            if options.gzidx:
+                pieces: Sequence[bytes] = [gzidx_of(source)]
             else:
-                note(f"the index is in {options.gzidx!r}")
+                pieces, checksum = index_of(source, given_limits(options))
+            write_file(path, pieces)
+            size = sum(map(len, pieces))
+            if options.output == "json":
+                print_json(file=path, bytes=size)
+            elif options.gzidx:
+                note(f"the index is in {path!r}")
+            else:
+                note(f"the index is in {path!r}, of an archive with the SHA-256 {checksum}")
             tell_unproven(source)
 
     return each_of(results, work)
 
 
+def _file(options: "argparse.Namespace") -> tuple[str, str]:
+    """The option that names the file to write, and its path."""
+    if options.gzidx is not None:
+        return "--gzidx", options.gzidx
+    if options.index is None and not _is_here(options.result):
+        options.refuse("name the file to write: --index FILE, or --gzidx FILE for other tools")
+    return "--index", options.index if options.index is not None else f"{options.result}.index"
+
+
+def _is_here(named: str) -> bool:
+    return "://" not in named and named.endswith(_ARCHIVE)
+
+
 def _results(options: "argparse.Namespace") -> "list[str | PublishedResult]":
     named: str = options.result
-    if "://" in named or not named.endswith(_ARCHIVE):
+    if not _is_here(named):
         return given_results(options)
     from keystow.result import PublishedResult
 

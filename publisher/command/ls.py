@@ -9,7 +9,7 @@ from .context import given_labels, take_encoding
 from .destination import given_destinations, take_destination
 from .failures import each_of
 from .loading import uncollected
-from .members import LIMITS, as_row, given_members, tell_unproven
+from .members import LIMITS, as_row, given_members, take_index, tell_unproven
 from .streams import note
 from .written import take_access
 
@@ -57,7 +57,7 @@ _GLOB = "of a RESULT: the members that these patterns match, as --include does (
 _LONG = "of a RESULT: mode, size, time and target of each member, too"
 _WHOLE = (".tar.gz", ".tgz", "/")
 """How the name of an archive, or of a prefix, ends."""
-_OF_RESULTS = {"glob": "GLOB", "long": "--long", "select": "--select", "sha256": "--sha256"}
+_OF_RESULTS = {"glob": "GLOB", "long": "--long", "index": "--index", "select": "--select", "sha256": "--sha256"}
 _OF_RESULTS |= {"customer_key": "--customer-key"} | {f"max_{name}": f"--max-{name}" for name in LIMITS}
 _AHEAD = timedelta(days=1)
 """By so much the clock of who published may be ahead, or his time zone."""
@@ -68,6 +68,7 @@ def take_arguments(parser: "argparse.ArgumentParser") -> None:
     take_destination(parser, "?", "DESTINATION|RESULT|URL", _ALSO)
     parser.add_argument("glob", metavar="GLOB", nargs="*", help=_GLOB)
     parser.add_argument("--long", "-l", action="store_true", help=_LONG)
+    take_index(parser)
     take_select(parser)
     parser.add_argument("--output", choices=("table", "json"), default="table", help=_OUTPUT)
     looked_for = parser.add_argument_group("what is looked for")

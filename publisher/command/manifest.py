@@ -55,7 +55,7 @@ def _as_row(_: "Files", item: "Item") -> str:
 def _as_json(files: "Files", item: "Item") -> str:
     import json
 
-    return json.dumps(item.fields | {"version": item.version_id, "url": f"{files.url}{item.name}"})
+    return json.dumps(item.fields | {"version": item.version_id, "etag": item.etag, "url": f"{files.url}{item.name}"})
 
 
 def _as_sum(_: "Files", item: "Item") -> str:

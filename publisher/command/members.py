@@ -20,6 +20,7 @@ _MEMBER = "only the members that this pattern matches, as --include does (keysto
 LIMITS = ("members", "bytes", "ratio")
 """What bounds an archive of which nothing is made."""
 _NO_MANIFEST = "take all that lies under a prefix, whatever its manifest lists"
+_INDEX = "the index of an archive without its own, which keystow index made; it is your word, as RESULT is"
 _UNPROVEN = "not verified: a URL, or a result without IndexSHA256, holds nothing to compare with"
 
 
@@ -31,6 +32,11 @@ def take_member(parser: "argparse._ActionsContainer") -> None:
 def take_no_manifest(parser: "argparse._ActionsContainer") -> None:
     """Declares ``--no-manifest``, for who reads."""
     parser.add_argument("--no-manifest", action="store_const", const=False, dest="manifest", help=_NO_MANIFEST)
+
+
+def take_index(parser: "argparse._ActionsContainer") -> None:
+    """Declares ``--index``."""
+    parser.add_argument("--index", metavar="FILE", help=_INDEX)
 
 
 def take_asking(parser: "argparse.ArgumentParser") -> None:
@@ -45,20 +51,27 @@ def take_asking(parser: "argparse.ArgumentParser") -> None:
     take_access(asking)
 
 
-def given_source(options: "argparse.Namespace", result: "str | PublishedResult") -> "AbstractContextManager[Source]":
-    """The archive, opened by whom the options name."""
+def given_source(
+    options: "argparse.Namespace", result: "str | PublishedResult", index: str | None = None
+) -> "AbstractContextManager[Source]":
+    """The archive, opened by whom the options name, with the index in that file."""
     from keystow.indexed import source_of
 
-    return source_of(result, **_given(options))
+    return source_of(result, index=index, **_given(options))
 
 
 def given_members(
     options: "argparse.Namespace", result: "str | PublishedResult"
 ) -> "AbstractContextManager[Files | Source]":
-    """An archive, or the files of a prefix."""
+    """An archive, with the index that ``--index`` names, or the files of a prefix."""
+    from keystow.errors import ResultError
     from keystow.reading import is_prefix
 
-    return given_files(options, result) if is_prefix(result) else given_source(options, result)
+    if not is_prefix(result):
+        return given_source(options, result, options.index)
+    if options.index is not None:
+        raise ResultError("index= is of an archive, and this is a prefix: leave it out")
+    return given_files(options, result)
 
 
 def given_files(options: "argparse.Namespace", result: "str | PublishedResult") -> "AbstractContextManager[Files]":

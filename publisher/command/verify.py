@@ -5,7 +5,7 @@ from .claimed import given_limits, given_results, given_trust, take_checksum, ta
 from .failures import each_of
 from .loading import uncollected
 from .manner import given_tree, take_choice
-from .members import LIMITS, take_member, take_no_manifest
+from .members import LIMITS, take_index, take_member, take_no_manifest
 from .output import print_json, take_output
 from .progress import shown
 from .streams import note
@@ -31,6 +31,7 @@ def take_arguments(parser: "argparse.ArgumentParser") -> None:
     """Declares what the command takes."""
     take_result(parser)
     take_member(parser)
+    take_index(parser)
     take_no_manifest(parser)
     parser.add_argument("--strict", action="store_true", help=_STRICT)
     parser.add_argument("--against", metavar="DIR", help=_AGAINST)
@@ -55,7 +56,8 @@ def run(options: "argparse.Namespace") -> int:
 
     limits = given_limits(options)
     given = {"sha256": options.sha256, "limits": limits, "timeout": options.timeout}
-    given |= {"members": options.member, "concurrency": options.concurrency, "memory": options.memory}
+    given |= {"members": options.member, "index": options.index}
+    given |= {"concurrency": options.concurrency, "memory": options.memory}
     given |= {"manifest": options.manifest, "strict": options.strict}
     given |= given_trust(options) | given_access(options)
     if options.against is not None:
@@ -68,7 +70,9 @@ def run(options: "argparse.Namespace") -> int:
         with shown(options, url) as told:
             verified = verify(result, progress=told, **given)
         number, thing = (verified.objects, "object") if verified.members is None else (verified.members, "member")
-        by_index = verified.members is not None and verified.sha256 == getattr(result, "index_sha256", None)
+        by_index = options.index or (
+            verified.members is not None and verified.sha256 == getattr(result, "index_sha256", None)
+        )
         digest = f"{'index ' if by_index else ''}SHA-256 {verified.sha256}"
         note(f"verified {counted(number, thing)} of {counted(verified.size, 'byte')}, {digest}")
         if options.output == "json":

@@ -25,6 +25,7 @@ _OPTIONS = (
     (r"\ballow_endpoints=\{'([^']*)'\}", r"--allow-endpoint \1"),
     (r"^allow_endpoints\b", "--allow-endpoint"),
     (r"give sha256=$", "give --sha256"),
+    (r"^index= ", "--index "),
     (r"^level=(\d)", r"--level \1"),
     (r"^processes=(\d)", r"--processes \1"),
     (r"^require=(\d)", r"--require \1"),

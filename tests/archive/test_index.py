@@ -1,6 +1,7 @@
 """What is told to the writer of an index is what its reader finds, by few ranges, in whatever order it was told."""
 
 import hashlib
+import json
 import tracemalloc
 import zlib
 from dataclasses import replace
@@ -192,6 +193,20 @@ def test_what_a_name_stands_for_twice_is_the_last_one():
     assert b"".join(index.content(index.find("b"))) == b"xx"
 
 
+def test_all_pages_of_names_in_no_order_are_read_once_however_many_are_looked_up():
+    made = archive(Tree(tuple(reversed(MANY.entries)), MANY.read), sizes=[100_000] * 30)
+    with far(made):
+        ranges = Ranges(made)
+        index = open_index(ranges, len(made))
+        found = [index.find(entry.name).entry.name for entry in MANY.entries[::100]]
+    assert found == [entry.name for entry in MANY.entries[::100]]
+    assert index.find("no") is None
+    pages = [(start, stop) for start, stop in ranges.asked if start >= index._pages[0]]
+    assert len(index._blocks) > 1
+    assert len([each for each in pages if each == (index._pages[0], index._pages[-1])]) == 1
+    assert len(pages) < 6
+
+
 @pytest.mark.slow
 @given(trees(), st.lists(st.sampled_from(["a", "*b", "a/", "b/**", "[!a]", "/c", "ä"]), min_size=1, max_size=3))
 @settings(max_examples=60)
@@ -270,13 +285,14 @@ def test_mtime_stands_in_for_every_time():
     assert len(list(index.contents(index))) == len(MANY.entries)
 
 
-def test_a_block_full_of_the_longest_names_fits_a_page():
+def test_a_block_full_of_the_longest_names_fits_a_page_that_is_all_but_full():
     """Each of their bytes is no text, and takes six in JSON."""
     names = [bytes([255 - n % 60, 200 + n // 60]) + hashlib.sha512(b"%d" % n).digest() * 64 for n in range(390)]
     names = [bytes(byte | 0x80 for byte in name)[:4095].decode("utf-8", "surrogateescape") for name in names]
     tree = Tree.of(dict.fromkeys(names, b""))
-    made = archive(tree)
+    made = archive(tree, sizes=[42 * 11 * 512])
     index = open_index(Ranges(made), len(made))
+    assert index._members[0] == 42 + -(-MIB // (11 * 512))
     assert [member.entry for member in index] == list(tree.entries)
     assert b"".join(gunzip([made])) == b"".join(tar(tree))
 
@@ -322,6 +338,27 @@ def test_no_index_is_made_that_would_not_be_read():
         if index is not None:
             made = bytes(20 + 1000 * (count + 1)) + b"".join(index.pieces)
             assert open_index(Ranges(made), len(made)).members == count
+
+
+@pytest.mark.parametrize(
+    ("directory", "millions"), [("a" * 200, 55), ("文" * 66, 30), ("文" * 200, 5)], ids=["200 bytes", "CJK", "long CJK"]
+)
+def test_so_many_members_with_a_long_directory_have_an_index(directory, millions):
+    """As far as the bytes go that each page takes of the 8 MiB of a root."""
+    header = b"".join(tar(Tree.of({"a": b""})))[:512]
+    roots, pages = [], []
+    for count in (6_000, 12_000):
+        writer = IndexWriter(2)
+        for number in range(count):
+            writer.member(Entry(f"{directory}/{number:09}.parquet", "file", 10_000), header, number)
+            if number % 10 == 9:
+                writer.block(45_000 + number, 107_520, hashlib.sha256(b"%d" % number).digest())
+        data = 20 + sum(45_009 + block * 10 for block in range(count // 10))
+        root = parts(bytes(data) + b"".join(writer.finish(data, "0" * 64).pieces))[1]
+        roots.append(len(json.dumps(root, separators=(",", ":"))))
+        pages.append(len(root["pages"]["length"]))
+    each = (roots[1] - roots[0]) / (pages[1] - pages[0])
+    assert (1 << 23) / each * 12_000 / pages[1] > millions * 1e6
 
 
 def test_an_archive_of_two_members_of_one_name_has_no_index():

@@ -28,6 +28,7 @@ items = st.builds(
     st.integers(-(2**63), 2**63 - 1),
     st.booleans(),
     st.none() | st.text("abc019._-", min_size=1),
+    st.none() | st.text("abc019-", min_size=1),
 )
 
 
@@ -59,7 +60,7 @@ def test_the_same_files_give_the_same_bytes():
 
 
 def test_what_is_unknown_is_passed_over():
-    assert list(Manifest(made(HEAD | {"tool": "another"}, FILE | {"etag": "x"}))) == [Item("a/b", 3, DIGEST, 7)]
+    assert list(Manifest(made(HEAD | {"tool": "another"}, FILE | {"owner": "x"}))) == [Item("a/b", 3, DIGEST, 7)]
 
 
 @pytest.mark.parametrize(
@@ -92,6 +93,7 @@ def test_what_is_unknown_is_passed_over():
         (HEAD, FILE | {"version": ""}),
         (HEAD, FILE | {"version": "a\nb"}),
         (HEAD, FILE | {"version": "v" * 1025}),
+        (HEAD, FILE | {"etag": 7}),
         (HEAD, json.dumps(FILE)[:-1] + ',"size":3}'),
         (HEAD, FILE | {"more": "x" * (1 << 16)}),
         (HEAD, "[" * 100_000),

@@ -47,7 +47,7 @@ PAGES = {
 
 @pytest.fixture(autouse=True)
 def alone(monkeypatch, clean_environment):
-    monkeypatch.setattr(repeating, "PAUSES", (0.01,))
+    monkeypatch.setattr(repeating, "PAUSES", (0.001,))
     for name in ("CONNECTION_STRING", "ACCOUNT_NAME", "SAS_TOKEN", "CLIENT_ID", "ANON"):
         monkeypatch.delenv(f"AZURE_STORAGE_{name}", raising=False)
     monkeypatch.setenv("AZURE_STORAGE_ACCOUNT_KEY", KEY)
@@ -88,12 +88,16 @@ def azure(server):
         yield made
 
 
-@pytest.mark.parametrize("content", ["text/html", "application/json", "application/xml", None])
+TYPES = ["text/html", "application/json", "application/xml", None]
+
+
+@pytest.mark.parametrize("content", TYPES)
 @pytest.mark.parametrize("operation", list(OPERATIONS.values()), ids=list(OPERATIONS))
 @pytest.mark.parametrize("status", [200, 201, 204, 206])
 def test_a_stranger_that_says_yes_to_everything(server, store, kind, operation, status, content) -> None:
-    for body in PAGES.values():
-        if status == 204 and body:
+    """With 200 each page is said to be of each type, else of one."""
+    for number, body in enumerate(PAGES.values()):
+        if (status == 204 and body) or (status != 200 and content != TYPES[number % len(TYPES)]):
             continue
         server.answer = lambda asked, body=body: Lie(status, {"Content-Type": content} if content else {}, body)
         if is_plausible(kind, operation, status, body):

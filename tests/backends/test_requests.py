@@ -620,6 +620,7 @@ HEADS = {
     "too many lines": b"HTTP/1.1 200 OK\r\n" + b"A: b\r\n" * 101 + b"\r\n",
     "a long line": b"HTTP/1.1 200 OK\r\nETag: " + b"e" * (1 << 16) + b"\r\n\r\n",
     "another version": b"HTTP/2.0 200 OK\r\nETag: e\r\n\r\n",
+    "two lengths": b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nETag: e\r\ncontent-length: 6\r\n\r\n",
 }
 
 
@@ -634,9 +635,12 @@ def test_a_head_that_is_none_is_no_answer(monkeypatch, head):
         requests.asked(Request("head_object", "key"))
 
 
-def test_a_head_of_a_hundred_lines_is_read():
+def test_a_head_of_a_hundred_lines_is_read_also_if_its_length_is_there_twice():
     head = (
-        b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nETAG:e \r\nContent-Length: 5\r\n" + b"A: b\r\n" * 98 + b"\r\n"
+        b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nETAG:e \r\n"
+        + b"Content-Length: 5\r\n" * 2
+        + b"A: b\r\n" * 97
+        + b"\r\n"
     )
     with Server(lambda handler: handler.wfile.write(head)) as server, requests_to(server.url) as requests:
         found = requests.asked(Request("head_object", "key"))

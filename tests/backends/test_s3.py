@@ -33,6 +33,7 @@ from keystow.backends import (
     UnknownOutcomeError,
     open_store,
 )
+from keystow.backends.sending import repeating, settling
 from keystow.backends.sending.digest import PartsDigest
 from keystow.backends.sending.parts import part_size
 from keystow.testing.servers import (
@@ -106,6 +107,12 @@ def kinds_of(proxy: FaultProxy) -> list[str]:
         next((name for name, matches in known.items() if matches(one.method, one.path)), one.method)
         for one in proxy.requests
     ]
+
+
+@pytest.fixture(autouse=True)
+def hurried(monkeypatch) -> None:
+    monkeypatch.setattr(repeating, "PAUSES", (0.01,) * len(repeating.PAUSES))
+    monkeypatch.setattr(settling, "_CONFLICT_PAUSES", (0.01,) * 3)
 
 
 @pytest.fixture
@@ -920,7 +927,7 @@ import sys
 from keystow.backends import open_store
 piece = bytes(range(256)) * 4096
 store = open_store(sys.argv[1], endpoint=sys.argv[2], engine=sys.argv[4])
-written = store.write(sys.argv[3], (piece for _ in range(600)))
+written = store.write(sys.argv[3], (piece for _ in range(300)))
 store.close()
 print(written.size, next(line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM")))
 """
@@ -935,7 +942,7 @@ def test_memory_does_not_grow_with_the_object(login, engine, seaweed, bucket, ke
         capture_output=True, text=True, check=True,
     )  # fmt: skip
     size, peak = map(int, done.stdout.split())
-    assert size == 600 << 20
+    assert size == 300 << 20
     assert peak < 200 << 10
     assert seaweed.client().head_object(Bucket=bucket, Key=key)["ContentLength"] == size
     seaweed.client().delete_object(Bucket=bucket, Key=key)

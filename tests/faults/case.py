@@ -20,14 +20,14 @@ _LOSE = {"gs": {"get-url"}}  # only a service account can sign, and the emulator
 _OPERATIONS = {
     "publish-small": (("put",), 1),
     "publish-large": (("begin", "part", "complete"), 1),
-    "publish-prefix": (("put",), 8),
+    "publish-prefix": (("put",), 9),
     "get-small": (("get",), 1),
     "get-large": (("get",), 1),
     "get-url": (("get",), 1),
-    "get-prefix": (("list", "get", "get"), 4),
+    "get-prefix": (("list", "get", "get"), 5),
     "verify-small": (("get",), 1),
     "verify-large": (("get",), 1),
-    "verify-prefix": (("list", "get", "get"), 4),
+    "verify-prefix": (("list", "get", "get"), 5),
     "list": (("list",), 1),
 }
 """What each sends, and how often about."""

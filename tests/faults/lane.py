@@ -1,6 +1,7 @@
 """One store with one engine and a server of its own: runs a case, and has it judged."""
 
 import contextlib
+import gzip
 import hashlib
 import json
 import multiprocessing
@@ -13,7 +14,8 @@ from typing import Any, NamedTuple
 
 from keystow import PublishedResult
 from keystow.archive import pack, scan
-from keystow.publishing import listing_checksum
+from keystow.archive.manifest import NAME, Item, written_manifest
+from keystow.stored import listing_checksum
 from keystow.testing import Sandbox
 from keystow.testing.faults import FaultyWire, GoogleGaps, Passed, WireFault, client_events, server_events
 from keystow.testing.servers import Azurite, FakeGCS, SeaweedFS
@@ -100,9 +102,12 @@ class Lane(contextlib.ExitStack):
             outcome = (player or played)(self, job, pid)
             ended = time.monotonic()
         time.sleep(0.1)  # what the server was sent last, it may be at work on
+        after = self.holdings.under(f"case-{self._count}/")
+        committed = after.pop(key + NAME, None) and _lists(self.holdings.get(key + NAME), key, ours)
+        before.pop(key + NAME, None)
         seen = Seen(
             before,
-            self.holdings.under(f"case-{self._count}/"),
+            after,
             {name: hashlib.sha256(body).hexdigest() for name, body in ours.items()},
             _reported(source, archive=not key.endswith("/")),
             outcome,
@@ -110,6 +115,7 @@ class Lane(contextlib.ExitStack):
             {name: hashlib.sha256(body).hexdigest() for name, body in source.files.items()},
             tuple(sorted(found.name for found in job.target.parent.iterdir() if found != job.target)),
             ended - signalled[0] if signalled and ended > signalled[0] else None,
+            committed,
         )
         return Verdict(case, outcome, judge(case, seen), _fired(case, wire.passed))
 
@@ -119,6 +125,8 @@ class Lane(contextlib.ExitStack):
                 self.holdings.put(key, body)
             elif case.taken and index % 2 == 0:
                 self.holdings.put(key, _OLD)
+        if _has_manifest(case):
+            self.holdings.put(f"case-{self._count}/prefix/{NAME}", _manifest(self._sources["prefix"]))
 
     def _wire(self, case: Case, pid: list[int], signalled: list[float]) -> FaultyWire:
         """The proxy; where a client is sent a signal, its request is stuck from then on for half of the seeds."""
@@ -148,6 +156,7 @@ class Lane(contextlib.ExitStack):
         result = PublishedResult(
             self.store, self.bucket, key, place.endpoint, checksum_sha256=_reported(source, archive=archive),
             encoding="gzip" if archive else "plain",
+            index_sha256=hashlib.sha256(_manifest(source)).hexdigest() if _has_manifest(case) else None,
         )  # fmt: skip
         target = self._directory / f"get-{self._count}" / "target"
         target.parent.mkdir()
@@ -191,6 +200,24 @@ def _keys(key: str, source: _Sources) -> dict[str, bytes]:
     if key.endswith("/"):
         return {key + name: body for name, body in sorted(source.files.items())}
     return {key: source.archive}
+
+
+def _has_manifest(case: Case) -> bool:
+    """Whether the prefix that is read has one: not that of every third seed, as versions before had none."""
+    return not case.publishes and case.what == "prefix" and case.seed % 3 > 0
+
+
+def _manifest(source: _Sources) -> bytes:
+    items = (Item(name, len(body), hashlib.sha256(body).hexdigest()) for name, body in source.files.items())
+    return written_manifest(items)
+
+
+def _lists(manifest: bytes, prefix: str, ours: Mapping[str, bytes]) -> bool:
+    """Whether a manifest lists the very objects that are ours."""
+    head, *lines = map(json.loads, gzip.decompress(manifest).splitlines())
+    listed = {prefix + line["name"]: (line["size"], line["sha256"]) for line in lines}
+    wanted = {key: (len(body), hashlib.sha256(body).hexdigest()) for key, body in ours.items()}
+    return listed == wanted and head["files"] == len(lines)
 
 
 def _reported(source: _Sources, *, archive: bool) -> str:

@@ -42,8 +42,9 @@ class Outcome(NamedTuple):
 class Seen(NamedTuple):
     """All that is judged: the store ``before`` and ``after``, and what is ``ours``, which is published or was before.
 
-    ``sha256`` is what a success reports. ``target`` is what a ``get`` made, ``None`` if nothing, ``tree`` what it
-    should have made, and ``left`` what stands beside it. ``since_signal`` is in seconds.
+    ``committed`` says whether the manifest that stands there is ours, ``None`` if there is none; it is not among the
+    others. ``sha256`` is what a success reports. ``target`` is what a ``get`` made, ``None`` if nothing, ``tree`` what
+    it should have made, and ``left`` what stands beside it. ``since_signal`` is in seconds.
     """
 
     before: Contents
@@ -55,6 +56,7 @@ class Seen(NamedTuple):
     tree: Contents = {}
     left: tuple[str, ...] = ()
     since_signal: float | None = None
+    committed: bool | None = None
 
 
 def judge(case: Case, seen: Seen) -> list[str]:
@@ -101,12 +103,25 @@ def _of_a_publish(case: Case, seen: Seen) -> Iterator[str]:
             yield "untrue success: an object stood there, and error was asked for"
         if outcome.sha256 not in ({"" if differs else seen.sha256, ""} if kept else {seen.sha256}):
             yield f"untrue success: it reported the SHA-256 {outcome.sha256 or 'of nothing'}"
+    if case.what == "prefix":
+        yield from _of_a_manifest(seen, there)
     if outcome.kind == "exists" and not (case.taken and conditional and (differs or case.if_exists == "error")):
         yield "ours called foreign: there was no other object"
     if outcome.kind == "failed" and case.what != "prefix" and there:
         yield f"untrue failure: it is there, and this does not say so: {outcome.told[:200]}"
     if len(there) < outcome.arrived - len(kept):
         yield f"untrue note: {outcome.arrived} were to be there, and {len(there)} are"
+
+
+def _of_a_manifest(seen: Seen, there: set[str]) -> Iterator[str]:
+    if seen.committed is False:
+        yield "torn: the manifest is none of what is published"
+    if seen.committed and there != set(seen.ours):
+        yield f"untrue manifest: it lists {len(seen.ours)} files, and {len(there)} are there"
+    if seen.outcome.kind == "done" and not seen.committed:
+        yield "untrue success: there is no manifest"
+    if seen.outcome.kind in {"failed", "exists"} and seen.committed:
+        yield f"untrue failure: it is published, and this does not say so: {seen.outcome.told[:200]}"
 
 
 def _of_a_read(case: Case, seen: Seen) -> Iterator[str]:

@@ -18,7 +18,7 @@ from .case import Case
 from .oracle import Outcome
 
 _FOREIGN = ("AWS_", "AZURE_", "BACALHAU_", "FSSPEC_", "GOOGLE_", "KEYSTOW_")
-_NOTE = re.compile(r"at least (\d+) of \d+ files had already been published")
+_NOTE = re.compile(r"at least (\d+) of \d+ files had already been sent")
 _ENDINGS = {0: "done", 1: "failed", 3: "exists", 4: "failed", 130: "interrupted", 143: "interrupted"}
 
 

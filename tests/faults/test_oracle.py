@@ -73,15 +73,29 @@ def test_a_lie_about_a_publish_is_seen(what, mode, outcome, before, after):
 def test_lies_about_a_prefix_are_seen():
     publish = "publish-prefix-replace-free"
     half = {"p/a": "1"}
-    assert judged(publish, DONE, {}, PREFIX, PREFIX) == []
+    assert judged(publish, DONE, {}, PREFIX, PREFIX, committed=True) == []
     assert judged(publish, Outcome("failed", arrived=1), {}, half, PREFIX) == []
-    assert (
-        judged("publish-prefix-skip-taken", Outcome("done"), {"p/a": "old"}, {"p/a": "old", "p/b": "2"}, PREFIX) == []
-    )
-    [missing] = judged(publish, DONE, {}, half, PREFIX)
+    [missing] = judged(publish, DONE, {}, half, PREFIX)[:1]
     assert missing.startswith("untrue success: p/b")
     [note] = judged(publish, Outcome("failed", arrived=2), {}, half, PREFIX)
     assert note.startswith("untrue note: 2")
+
+
+@pytest.mark.parametrize(
+    ("what", "outcome", "after", "committed"),
+    [
+        ("", Outcome("interrupted"), PREFIX, True),
+        ("", Outcome("interrupted"), PREFIX, None),
+        ("", Outcome("failed"), PREFIX, None),
+        ("torn", Outcome("failed"), PREFIX, False),
+        ("untrue success", DONE, PREFIX, None),
+        ("untrue failure", Outcome("failed"), PREFIX, True),
+        ("untrue manifest", Outcome("interrupted"), {"p/a": "1"}, True),
+    ],
+)
+def test_lies_about_a_manifest_are_seen(what, outcome, after, committed):
+    broken = judged("publish-prefix-replace-free", outcome, {}, after, PREFIX, committed=committed)
+    assert [words.partition(":")[0] for words in broken] == [what] * bool(what)
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ import os
 import random
 from contextlib import closing
 from dataclasses import replace
+from unittest import mock
 
 import indexed
 import pytest
@@ -173,12 +174,34 @@ def test_prefixes_and_files_as_they_are_are_compared_by_their_checksums(memory_p
     assert agree([one, other]).agreed
     agreement = agree([one, other, third])
     assert not agreement.agreed
-    assert agreement.differences == ()
-    assert "only archives have an index" in agreement.notes[0]
+    assert {difference.what for difference in agreement.differences} == {"content"}
     raw = [publish(small / name, memory_place(name), raw=True) for name in ("score.txt", "empty.txt")]
     assert agree([raw[0], raw[0]]).agreed
-    assert not agree(raw).agreed
+    asked.clear()
+    different = agree(raw)
+    assert not different.agreed
+    assert "only archives and prefixes tell what they hold" in different.notes[0]
     assert asked == []
+
+
+def test_files_of_prefixes_that_differ_are_named(memory_place, tmp_path, asked):
+    """By their manifests alone, in whatever order names are where ``/`` and other characters stand."""
+    same = {"a-b": b"1", "a/b": b"2", "a.b": b"3"}
+    one = publish(
+        lay(tmp_path / "one", same | {"content": b"1", "gone": b"", "a/x": b"1"}), memory_place("1/"), archive=False
+    )
+    other = lay(tmp_path / "other", same | {"content": b"2", "new": b"", "a-x": b"1"}, mtime=TIME + 5)
+    other = publish(other, memory_place("2/"), archive=False)
+    found = agree([one, other])
+    told = {(each.name, each.what) for each in found.differences}
+    assert told == {("content", "content"), ("gone", "missing"), ("a/x", "missing"), ("new", "added"), ("a-x", "added")}
+    assert asked == ["read", "read"]
+
+
+def test_of_a_prefix_without_a_manifest_no_files_are_named(memory_place, tmp_path):
+    made = lay(tmp_path / "made", {"a": b"1"}), lay(tmp_path / "other", {"a": b"2"})
+    bare = [publish(each, memory_place(f"{n}/"), archive=False, manifest=False) for n, each in enumerate(made)]
+    assert "has no manifest" in agree(bare).notes[0]
 
 
 @pytest.fixture
@@ -331,6 +354,53 @@ def test_indexes_of_several_pages_are_walked(memory):
     assert told(agree([one, other])) == [("d/008999", "content")]
     third, _ = published(memory, "3.tar.gz", Tree.of(dict.fromkeys(files, b"")))
     assert len(agree([one, third]).differences) == 10
+
+
+class Ranged:
+    """A store that notes which bytes are read."""
+
+    def __init__(self, store, ranges):
+        self.store, self.ranges = store, ranges
+
+    def __getattr__(self, name):
+        return getattr(self.store, name)
+
+    def read(self, key, **options):
+        self.ranges.append((key, options["start"], options["stop"]))
+        return self.store.read(key, **options)
+
+
+@pytest.mark.parametrize(
+    ("changed", "differing", "gap", "pages"),
+    [
+        ({"d/000001": b"!"}, ["content"], 1 << 20, [1]),
+        ({"d/000001": b"!", "d/000060": b"!"}, ["content", "content"], 1 << 20, [4]),
+        ({"d/000001": b"!", "d/000060": b"!"}, ["content", "content"], 0, [1, 1]),
+        ({"d/000001": None, "d/002000": b"!"}, ["missing", "content"], 1 << 20, [150]),
+    ],
+    ids=["one", "near", "far", "where pages end elsewhere"],
+)
+def test_pages_that_both_indexes_have_are_passed_over(memory, monkeypatch, changed, differing, gap, pages):
+    """Of 150 pages of 20 members; only what lies between two that are read is read along, if it is little."""
+    files = {f"d/{number:06}": b"%d" % number for number in range(3000)}
+    results, asked = [], []
+    for key, contents in (("1", files), ("2", files | changed)):
+        tree = Tree.of({name: content for name, content in contents.items() if content is not None})
+        with mock.patch("keystow.archive.indexing._MOST_MEMBERS", 20):
+            made = indexed.archive(tree, sizes=[1024] * 3000)
+        root = parts(made)[1]
+        results.append(put(memory, key, made, tar_sha256=Checksum(root["tar"]["sha256"])))
+    opened = reading.open_place
+    monkeypatch.setattr(reading, "open_place", lambda *given: Ranged(opened(*given), asked))
+    monkeypatch.setattr("keystow.archive.index.TAIL", 20_000)
+    monkeypatch.setattr("keystow.archive.index._GAP", gap)
+    assert told(agree(results)) == list(zip(changed, differing, strict=True))
+    assert [stop - start for _, start, stop in asked[:2]] == [20_000, 20_000]
+    longest = max(root["pages"]["length"])
+    for key in "12":
+        read = [stop - start for found, start, stop in asked[2:] if found == key]
+        assert len(read) == len(pages)
+        assert all(size <= longest * count for size, count in zip(read, pages, strict=True))
 
 
 def written(path, *results):

@@ -14,7 +14,9 @@ from keystow import (
     Context,
     SourceError,
     VerificationError,
+    aagree,
     afetch,
+    agree,
     apublish,
     averify,
     open_store,
@@ -29,14 +31,17 @@ pytestmark = pytest.mark.slow
 SECONDS = 20
 
 
-def test_there_and_back(place, files, tmp_path):
+def test_there_and_back(place, files, small, tmp_path):
     async def all_of_it():
         published = await apublish(files, place("k-{jobID}"), Context(job_id="1"))
-        return published, await averify(published), await afetch(published, tmp_path / "back")
+        both = published, await apublish(small, place("other"))
+        return *both, await averify(published), await afetch(published, tmp_path / "back"), await aagree(both)
 
-    published, verified, fetched = asyncio.run(all_of_it())
+    published, other, verified, fetched, agreement = asyncio.run(all_of_it())
     assert published == publish(files, place("k-{jobID}"), Context(job_id="1"))
     assert verified == verify(published)
+    assert agreement == agree([published, other])
+    assert agreement.differences
     assert fetched.verified
     assert same_tree(files, tmp_path / "back")
 
@@ -138,7 +143,7 @@ def test_a_store_that_hangs_is_left(files, memory_place):
 
 @pytest.mark.server
 @pytest.mark.parametrize("engine", ["fsspec", "obstore"])
-@pytest.mark.parametrize("work", ["publish", "publish large", "fetch", "verify"])
+@pytest.mark.parametrize("work", ["publish", "publish large", "fetch", "verify", "agree"])
 def test_a_server_that_does_not_answer_is_not_waited_for(
     s3_place, files, noise, proxy, engine, work, tmp_path, monkeypatch
 ):
@@ -157,6 +162,7 @@ def test_a_server_that_does_not_answer_is_not_waited_for(
         "publish large": lambda: apublish(noise, there, archive=False),
         "fetch": lambda: afetch(result, tmp_path / "back"),
         "verify": lambda: averify(result),
+        "agree": lambda: aagree([replace(result, tar_sha256=None)] * 2),
     }[work]
     cancelled(call, asked)
     proxy.clear()

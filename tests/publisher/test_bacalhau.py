@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from keystow import Context, PublishedResult, ResultError, fetch, publish, verify
+from keystow.archive.manifest import NAME
 from keystow.publishing import Destination
 from keystow.reading import read_result
 from keystow.surroundings import job_context, with_instant
@@ -106,7 +107,7 @@ def test_a_prefix_is_every_object_under_it(as_aws, seaweed, versioned_bucket, lo
     published = publish(files, where, archive=False)
     assert {"VersionID", "ChecksumSHA256"}.isdisjoint(params(published))
     names = {path.relative_to(files).as_posix() for path in files.rglob("*") if path.is_file()}
-    assert set(exploded(seaweed.client(), params(published))) == {f"files/{name}" for name in names}
+    assert set(exploded(seaweed.client(), params(published))) == {f"files/{name}" for name in (*names, NAME)}
     again = PublishedResult.from_mapping(published.to_input_source("/inputs"))
     assert fetch(again, tmp_path / "again").sha256 == published.checksum_sha256
 

@@ -549,17 +549,17 @@ def test_one_destination_of_several_that_fails(file_place, small, tmp_path):
 
 def test_a_prefix_of_which_some_is_skipped(file_place, tmp_path, files):
     lay(tmp_path / "one", {"score.txt": b"41"})
-    said(keystow("publish", tmp_path / "one", file_place("p"), "--plain"))
-    ran = keystow("publish", files, file_place("p"), "--plain", "--if-exists", "skip")
+    said(keystow("publish", tmp_path / "one", file_place("p"), "--plain", "--no-manifest"))
+    ran = keystow("publish", files, file_place("p"), "--plain", "--no-manifest", "--if-exists", "skip")
     assert (ran.status, ran.out) == (3, "")
     assert re.match(r"keystow: '.*/p/score\.txt' already exists, and differs from", ran.err)
     (tmp_path / "published" / "p" / "score.txt").write_bytes(b"42\n")
     (tmp_path / "published" / "p" / "empty.txt").unlink()
-    ran = keystow("publish", files, file_place("p"), "--plain", "--if-exists", "skip")
+    ran = keystow("publish", files, file_place("p"), "--plain", "--no-manifest", "--if-exists", "skip")
     assert said(ran)[0].startswith("published 4 files of ")
     assert said(ran)[0].endswith(f" to {file_place('p')}/ (3 files of it already there, with the same content)")
     (tmp_path / "published" / "p" / "score.txt").chmod(0)
-    ran = unprivileged("publish", files, file_place("p"), "--plain", "--if-exists", "skip")
+    ran = unprivileged("publish", files, file_place("p"), "--plain", "--no-manifest", "--if-exists", "skip")
     left = "some files were there, and left as they are, not compared, as that was not possible"
     assert said(ran) == [f"{left}: {file_place('p')}/"]
     assert results(ran.out)[0].checksum_sha256 is None

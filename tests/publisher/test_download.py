@@ -118,6 +118,16 @@ def test_another_protocol_is_no_answer(liar):
     assert "no answer comes after status 101" in refused(url(liar(lie)), StoreUnavailableError)
 
 
+def test_two_lengths_are_none_and_the_same_one_twice_is_one(liar):
+    for lengths, is_one in (((5, 5), True), ((5, 6), False), ((6, 5), False)):
+        lines = b"".join(b"Content-Length: %d\r\n" % length for length in lengths)
+        server = liar(Lie(raw=b"HTTP/1.1 200 OK\r\n%b\r\nhello" % lines))
+        if is_one:
+            assert content(url(server)) == b"hello"
+        else:
+            assert "the answer has two lengths" in refused(url(server), StoreUnavailableError)
+
+
 # ---------------------------------------------------------------------------------------------------
 # Redirects
 

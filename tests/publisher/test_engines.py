@@ -5,6 +5,7 @@ import itertools
 import pytest
 
 from keystow import Context, PublisherSpec, SpecError, fetch, publish, publishing, verify
+from keystow.archive.manifest import NAME
 from keystow.testing.servers import SeaweedFS
 
 pytestmark = pytest.mark.server
@@ -56,7 +57,7 @@ def test_prefixes(tmp_path, seaweed, bucket, login, if_exists):
         for page in [seaweed.client().list_objects_v2(Bucket=bucket, Prefix=result.key)]
     ]
     assert listed[0] == listed[1]
-    assert set(listed[0]) == {"large", "dir/empty", "dir/ä b%41+c"}
+    assert set(listed[0]) == {"large", "dir/empty", "dir/ä b%41+c", NAME}
 
 
 @pytest.mark.parametrize("archive", [True, False], ids=["archive", "plain"])

@@ -98,7 +98,7 @@ def test_a_plain_file_that_changes(place, tmp_path, stored, monkeypatch):
         patch.setattr("keystow.publishing.scan", while_read(hook))
         with pytest.raises(SourceChangedError, match="/b' changed") as caught:
             publish(tmp_path / "source", place("plain"), archive=False)
-    assert "of 2 files had already been published under" in caught.value.__notes__[0]
+    assert "of 2 files had already been sent to" in caught.value.__notes__[0]
     os.truncate(tmp_path / "source" / "b", 3 << 20)
     store = stored(publish(tmp_path / "source", place("after"), archive=False))
     found = {found.key.rpartition("plain/")[2]: found.size for found in store.list() if "plain/" in found.key}
@@ -270,7 +270,7 @@ def test_an_interrupt_among_plain_files(file_place, long):
     with start("publish", long, file_place("plain"), "--plain") as process:
         wait_until((directory / "a").exists, process)
         said = interrupted(process)
-    counted = "(at least 1|perhaps some) of 2 files had already been published under 'plain/'"
+    counted = "(at least 1|perhaps some) of 2 files had already been sent to 'plain/'"
     assert re.fullmatch(f"keystow: interrupted\nkeystow: {counted}\n", said)
     assert os.listdir(directory) == ["a"]
 

@@ -8,21 +8,22 @@ from archive_strategies import lay, seen
 from keystow import PublishedResult, VerificationError, fetch, publish, verify
 from keystow.archive import UnsafeArchiveError
 from keystow.backends import NotFoundError, open_store
+from keystow.manifests import read_manifest
 
 FILES = {f"d{number % 7}/f{number:03}": bytes([number]) * (number * 300) for number in range(120)}
 
 
-@pytest.fixture
-def published(tmp_path, memory_place):
+@pytest.fixture(params=[True, False], ids=["manifest", "listing"])
+def published(request, tmp_path, memory_place):
     lay(tmp_path / "source", FILES | {"large": bytes(5 << 20), "empty": b""})
-    return publish(tmp_path / "source", memory_place("many"), archive=False)
+    return publish(tmp_path / "source", memory_place("many"), archive=False, manifest=request.param)
 
 
 @pytest.fixture(params=["near", "far"])
 def distance(request, monkeypatch):
     """The memory store as it is, and taken for one that has to be waited for."""
     if request.param == "far":
-        monkeypatch.setattr("keystow.fetching._NEAR", frozenset())
+        monkeypatch.setattr("keystow.prefixes._NEAR", frozenset())
     return request.param
 
 
@@ -62,7 +63,7 @@ def test_a_refusal_ends_all_threads_before_it_is_handled(distance, published, tm
     unverified = PublishedResult("memory", published.bucket, published.key, encoding="plain")
     before = set(threading.enumerate())
     with pytest.raises(UnsafeArchiveError) as caught:
-        fetch(unverified, tmp_path / "back")
+        fetch(unverified, tmp_path / "back", manifest=False)
     assert set(threading.enumerate()) <= before, caught
     assert not (tmp_path / "back").exists()
 
@@ -72,6 +73,9 @@ def test_an_error_of_the_store_comes_through(distance, published, tmp_path, monk
         raise NotFoundError("it has just been deleted")
         yield b""
 
+    found = read_manifest(open_store(f"memory://{published.bucket}"), published.key) if published.index_sha256 else None
+    if found is not None:
+        monkeypatch.setattr("keystow.prefixes.read_manifest", lambda *_: found)
     monkeypatch.setattr("keystow.backends.memory.MemoryStore.read", missing)
     before = set(threading.enumerate())
     with pytest.raises(NotFoundError, match="just been deleted"):

@@ -239,7 +239,7 @@ def test_every_object_is_written_so(seaweed, bucket, s3_place, files, archive) -
     )
     client = seaweed.client()
     found = client.list_objects_v2(Bucket=bucket, Prefix=result.key)["Contents"]
-    assert len(found) == (1 if archive else len([path for path in files.rglob("*") if path.is_file()]))
+    assert len(found) == (1 if archive else 1 + len([path for path in files.rglob("*") if path.is_file()]))
     for each in found:
         kept = client.head_object(Bucket=bucket, Key=each["Key"])
         assert (kept["ServerSideEncryption"], kept["SSEKMSKeyId"]) == ("aws:kms", "results")

@@ -117,7 +117,7 @@ def test_the_notes_of_an_error_are_its_own(files, tmp_path):
     publish(files, f"file://{tmp_path}/there/p", archive=False)
     error = failed("publish", files, f"file://{tmp_path}/there/p", "--plain", "--if-exists", "error")
     assert error["kind"] == "already_exists"
-    assert any("had already been published" in note for note in error["notes"])
+    assert any("had already been sent to" in note for note in error["notes"])
 
 
 def test_of_several_destinations_each_failure_is_a_line(small, tmp_path):

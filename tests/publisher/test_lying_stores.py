@@ -10,6 +10,8 @@ from keystow import fetch, publish, verify
 from keystow.archive import CorruptArchiveError, LimitExceededError, Limits
 from keystow.backends import NotFoundError, Stat, StoreError
 from keystow.backends.memory import MemoryStore
+from keystow.indexed import source_of
+from keystow.members import list_members, read_member
 
 pytestmark = pytest.mark.slow
 
@@ -141,18 +143,39 @@ def test_what_is_no_limit(tmp_path, bad):
     assert "none" in line
 
 
-def test_what_is_no_archive_is_read_no_further_than_the_limits_allow(tmp_path, monkeypatch):
+def listed(result, limits):
+    with source_of(result) as source:
+        return list(list_members(source, limits=limits))
+
+
+def read(result, limits):
+    with source_of(result) as source:
+        return list(read_member(source, "a", limits))
+
+
+@pytest.mark.parametrize(
+    "attempt",
+    [
+        lambda result, path, limits: fetch(result, path, limits=limits),
+        lambda result, path, limits: fetch(result, path, limits=limits, members=["a"]),
+        lambda result, _, limits: verify(result, limits=limits, members=["a"]),
+        lambda result, _, limits: listed(result, limits),
+        lambda result, _, limits: read(result, limits),
+    ],
+    ids=["fetch", "fetch members", "verify members", "list", "read"],
+)
+def test_what_is_no_archive_is_read_no_further_than_the_limits_allow(tmp_path, monkeypatch, attempt):
     """To tell whether it is what was published, all of it would have to be read, and a server may send without end."""
-    published = publish(tmp_path, "memory://endless/k")
+    published = replace(publish(tmp_path, "memory://endless/k"), index_sha256=None)
     given = 0
 
     def endless(*_, **__):
         nonlocal given
         while True:
             given += 1 << 20
+            assert given < 64 << 20
             yield b"x" * (1 << 20)
 
     monkeypatch.setattr(MemoryStore, "read", endless)
     with pytest.raises(CorruptArchiveError):
-        fetch(published, tmp_path / "back", limits=Limits(bytes=1000))
-    assert given < 64 << 20
+        attempt(published, tmp_path / "back", Limits(bytes=1000))

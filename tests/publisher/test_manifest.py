@@ -325,6 +325,7 @@ def test_error_is_decided_by_the_manifest(place, source, tmp_path):
     with pytest.raises(AlreadyPublishedError) as caught:
         publish(source, place("decided"), archive=False, if_exists="error")
     assert caught.value.result.checksum_sha256 == published.checksum_sha256
+    assert "another key" not in str(caught.value)
     assert fetch(caught.value.result, tmp_path / "back").verified
     (source / "a.csv").write_bytes(b"3,4\n")
     with pytest.raises(AlreadyExistsError, match="already published"):

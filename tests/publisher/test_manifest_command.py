@@ -155,6 +155,7 @@ def test_a_manifest_in_json(listed, here, files):
         "mode": 0o644,
         "sha256": hashlib.sha256(b"42\n").hexdigest(),
         "version": None,
+        "etag": lines[2]["etag"],
         "url": f"file://{directory}/score.txt",
     }
 

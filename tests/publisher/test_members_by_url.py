@@ -3,6 +3,7 @@
 import os
 
 import indexed
+import lying
 import pytest
 from lying import Lie
 from sample_tree import FILES, PLOT, TREE
@@ -19,17 +20,8 @@ def no_pauses(monkeypatch):
     monkeypatch.setattr("keystow.backends.sending.repeating.PAUSES", (0, 0, 0))
 
 
-def parted(asked, data=MADE, etag='"1"', *, suffix=True):
-    """An honest server's answer, which may know no last bytes, as Azure's."""
-    span = asked.headers.get("range", "").removeprefix("bytes=")
-    if asked.headers.get("if-match", etag) != etag:
-        return Lie(412)
-    if not span or (span.startswith("-") and not suffix):
-        return Lie(200, {"ETag": etag, "Content-Length": str(len(data))}, [data])
-    first, _, last = span.partition("-")
-    start = int(first) if first else max(0, len(data) - int(last))
-    stop = min(len(data), int(last) + 1) if first and last else len(data)
-    return Lie(206, {"ETag": etag, "Content-Range": f"bytes {start}-{stop - 1}/{len(data)}"}, data[start:stop])
+def parted(asked, data=MADE, **given):
+    return lying.parted(asked, data, **given)
 
 
 def url(server):

@@ -15,6 +15,7 @@ from keystow import (
     SpecError,
     StoreError,
     fetch,
+    open_archive,
     open_store,
     presign,
     publish,
@@ -53,6 +54,19 @@ def test_many_results_of_many_threads_on_one_store(place, files, opened, tmp_pat
         assert publisher.fetch(results[0], tmp_path / "back").verified
     assert same_tree(files, tmp_path / "back")
     assert len(opened["opened"]) == len(opened["closed"]) == 1
+
+
+def test_members_are_read_from_the_store_that_is_open(place, files, opened):
+    with Publisher(place("k")) as publisher:
+        result = publisher.publish(files)
+        with publisher.open_archive(result) as archive:
+            entries, verified = dict(archive), archive.verified
+            name = next(name for name, entry in archive.items() if entry.kind == "file" and entry.size)
+            assert archive.open(name).read() == (files / name).read_bytes()
+        assert publisher.verify(result).sha256 == result.checksum_sha256
+    assert len(opened["opened"]) == len(opened["closed"]) == 1
+    with open_archive(result) as other:
+        assert (dict(other), other.verified) == (entries, verified)
 
 
 def test_what_it_publishes_is_what_publish_does(place, files):
@@ -147,6 +161,7 @@ def test_results_of_elsewhere_are_not_looked_for_here(memory_place, files, tmp_p
                 publisher.verify,
                 lambda one: publisher.fetch(one, tmp_path / "back"),
                 lambda one: publisher.presign(one, expires=60),
+                publisher.open_archive,
             ):
                 with pytest.raises(ResultError, match=r"does not lie in this publisher's memory://"):
                     ask(other)
@@ -162,6 +177,11 @@ def test_a_stranger_may_name_no_more_than_elsewhere(file_place, files, tmp_path)
         with pytest.raises(ResultError, match="checksum"):
             publisher.fetch(published.to_mapping(), tmp_path / "back", verify=False)
         assert publisher.fetch(mapping, tmp_path / "back", sha256=published.checksum_sha256).verified
+        (name,) = list(publisher.open_archive(mapping))[:1]
+        assert publisher.fetch(mapping, tmp_path / "some", members=[f"/{name}"]).verified
+        assert publisher.verify(mapping, members=[f"/{name}"]).sha256 == published.index_sha256
+        with pytest.raises(ResultError, match="checksum"):
+            publisher.open_archive(mapping, verify=False)
         with pytest.raises(ResultError, match="leave store= out"):
             fetch("http://127.0.0.1:1/k", tmp_path / "url", store=open_store("memory://b"))
 

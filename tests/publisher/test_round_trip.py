@@ -399,7 +399,7 @@ def test_error_and_skip_under_a_prefix(place, tmp_path, files):
     publish(tmp_path / "one", place("same"), archive=False)
     with pytest.raises(AlreadyExistsError, match=r"same/score\.txt.*already exists") as caught:
         publish(files, place("same"), archive=False, if_exists="error")
-    assert "files had already been published under" in caught.value.__notes__[0]
+    assert "files had already been sent to" in caught.value.__notes__[0]
     with pytest.raises(AlreadyExistsError, match=r"same/score\.txt.*already exists.*differs"):
         publish(files, place("same"), archive=False, if_exists="skip")
     lay(tmp_path / "one", {"score.txt": b"42\n"})

@@ -8,6 +8,7 @@ import yaml
 from commands import keystow
 
 from keystow import Context, PublishedResult, PublisherSpec, fetch, open_store, publish
+from keystow.archive.manifest import NAME
 
 pytestmark = pytest.mark.server
 
@@ -61,7 +62,8 @@ def test_the_dynamic_naming_example(seaweed, defaults, files):
     published = publish(files, "s3://bucket/results/{jobID}/{date}/{time}/", RUN, archive=False)
     assert published.key == "results/abc123/20230926/140530/"
     names = {path.relative_to(files).as_posix() for path in files.rglob("*") if path.is_file()}
-    assert keys(seaweed, "bucket", "results/abc123/") == {f"results/abc123/20230926/140530/{name}" for name in names}
+    there = keys(seaweed, "bucket", "results/abc123/")
+    assert there == {f"results/abc123/20230926/140530/{name}" for name in (*names, NAME)}
 
 
 @pytest.mark.parametrize(("given", "published"), [("a/named", "a/named.tar.gz"), ("a/whole.tar.gz", "a/whole.tar.gz")])

@@ -1,6 +1,6 @@
 """The face as users type it: checked by mypy, never run."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Coroutine, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from io import BytesIO
 from pathlib import Path
@@ -34,6 +34,7 @@ from keystow import (
     Ticket,
     TicketError,
     Verified,
+    aagree,
     agree,
     diagnose,
     fetch,
@@ -78,15 +79,16 @@ kept: str | None = result.store_checksum
 entry: dict[str, object] = result.to_input_source("/inputs")
 fetched: Fetched = fetch(result, Path("out"), verify=False)
 verified: Verified = verify("result.yaml", progress=print, concurrency=1)
-in_part: Fetched = fetch(result, "out", members=["*.csv"])
-of_members: int | None = verify(result, members=["*.csv"]).members
+in_part: Fetched = fetch(result, "out", members=["*.csv"], index="old.index")
+of_members: int | None = verify(result, members=["*.csv"], index=Path("old.index")).members
 agreement: Agreement = agree([result, "result.yaml", Path("r"), "s3://b/k.tar.gz"], quorum=2, differences=3, timeout=30)
+later: Coroutine[object, object, Agreement] = aagree([result, result], timeout=30)
 group: Group = agreement.groups[0]
 unlike: list[tuple[str, str]] = [(each.name, each.what) for each in agreement.differences]
 of_group: set[Checksum] = {each.sha256 for each in agreement.differences} | {group.sha256}
 one_of_them: Difference | None = next(iter(agreement.differences), None)
 of_directories: list[Verified] = [verify(result, against="results", mtime=0), verify(result, against=scan("results"))]
-with open_archive(result, timeout=30) as archive:
+with open_archive(result, timeout=30, index="old.index") as archive:
     as_it_is: Archive = archive
     entries: Mapping[str, Entry] = archive
     content: bytes = archive.open("score.txt").read()
@@ -117,6 +119,7 @@ by_provider: PublishedResult = publish("results", "s3://bucket/key", credentials
 by_profile: Fetched = fetch(by_provider, "out", profile="lab")
 by_key: str = presign(by_provider, expires=60, credentials=credentials)
 publisher = Publisher("s3://bucket/key", credentials=given)
+of_ours: Archive = publisher.open_archive(result, verify=False)
 opened: Store = open_store("s3://bucket", credentials=lent)
 by_botocore: Store = open_store("s3://bucket", credentials=OfBotocore("id", "secret"))
 by_google: Store = open_store("gs://bucket", credentials=OAuth("token"))  # type: ignore[no-untyped-call]

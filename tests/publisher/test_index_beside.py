@@ -1,0 +1,244 @@
+"""An index that ``keystow index`` makes beside an archive without one, and what is read by it."""
+
+import hashlib
+import json
+import os
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+import indexed
+import pytest
+from archive_strategies import seen
+from commands import complaint, keystow
+from forged import forged, parts
+from lying import Lie, parted
+from sample_tree import FILES, PLOT, TREE, tree_of
+
+from keystow import Checksum, PublishedResult, ResultError, VerificationError, fetch, open_archive, verify
+from keystow.archive import CorruptArchiveError, LimitExceededError, Limits, Tree
+from keystow.backends import NotFoundError, open_store
+from keystow.indexed import source_of
+from keystow.members import index_of, read_member
+
+SIZES = [512] * 8
+DATA = indexed.data_and_index(TREE, sizes=SIZES, block=indexed.stored)[0]
+SHA256 = hashlib.sha256(DATA).hexdigest()
+KEY = "old.tar.gz"
+
+
+class Published:
+    """An archive without an index in a store, its result, and the file with its index."""
+
+    def __init__(self, store, result, index):
+        self.store, self.result, self.index = store, result, index
+
+
+@pytest.fixture(params=["file", "memory", pytest.param("s3", marks=pytest.mark.server)])
+def published(request, tmp_path):
+    options = {}
+    bucket = str(tmp_path / "store") if request.param == "file" else f"beside-{tmp_path.name}"
+    if request.param == "s3":
+        seaweed = request.getfixturevalue("seaweed")
+        request.getfixturevalue("login")(seaweed)
+        options = {"endpoint": seaweed.endpoint, "region": "us-east-1"}
+        bucket = request.getfixturevalue("bucket")
+    elif request.param == "file":
+        os.mkdir(bucket)
+    with closing(open_store(f"{request.param}://{bucket}", **options)) as store:
+        sha256 = store.write(KEY, [DATA]).sha256
+        result = PublishedResult(request.param, bucket, KEY, checksum_sha256=sha256, **options)
+        yield Published(store, result, made(result, tmp_path / "index"))
+
+
+def written(path, archive):
+    """The index of an archive, in a file."""
+    store = open_store(f"memory://{path.parent.name}")
+    store.write(path.name, [archive])
+    with source_of(PublishedResult("memory", path.parent.name, path.name), allow={"memory"}) as source:
+        path.write_bytes(b"".join(index_of(source)[0]))
+    return path
+
+
+def made(result, path):
+    with source_of(result) as source:
+        pieces, checksum = index_of(source)
+        assert checksum == SHA256
+    path.write_bytes(b"".join(pieces))
+    return path
+
+
+def test_all_that_is_read_by_it(published, tmp_path):
+    result, index = published.result, published.index
+    with open_archive(result, index=index) as archive:
+        assert archive.verified
+        assert list(archive) == [entry.name for entry in TREE.entries]
+        for name, content in FILES.items():
+            assert archive.open(name).read() == content
+    fetched = fetch(result, tmp_path / "out", members=["*.png", "hard"], index=str(index))
+    assert fetched.verified
+    assert seen(tmp_path / "out", times="").keys() == {"a", "a/plots", "a/plots/large.png", "a/plots/small.png", "hard"}
+    verified = verify(result, members=["*.png"], index=index)
+    assert (verified.members, verified.size) == (2, len(PLOT) + 5)
+
+
+def test_no_more_is_read_than_the_end_and_the_blocks(published):
+    with source_of(published.result, store=published.store, index=published.index) as source:
+        assert b"".join(read_member(source, "score.txt")) == b"42"
+        assert source.bytes_read() <= 1 << 20 < len(DATA) // 3
+
+
+def test_without_a_checksum_nothing_is_proved(published):
+    bare = replace(published.result, checksum_sha256=None)
+    with open_archive(bare, index=published.index) as archive:
+        assert not archive.verified
+        assert archive.open("score.txt").read() == b"42"
+    with source_of(published.result, verify=False, index=published.index) as source:
+        assert not source.proven
+    with pytest.raises(ResultError, match="nothing proves a member of it"):
+        verify(bare, members=["*.txt"], index=published.index)
+    assert verify(bare, sha256=SHA256, members=["*.txt"], index=published.index).members == 1
+
+
+def test_the_index_of_another_archive_is_refused(published, tmp_path):
+    longer = indexed.data_and_index(Tree.of({"a": b"1"}))[0]
+    changed = tree_of(
+        {**FILES, "score.txt": b"43"}, *(entry for entry in TREE.entries if entry.name in {"hard", "soft"})
+    )
+    alike = indexed.data_and_index(changed, sizes=SIZES, block=indexed.stored)[0]
+    assert len(alike) == len(DATA)
+    others = [written(tmp_path / "longer", longer), written(tmp_path / "alike", alike)]
+    for result in (published.result, replace(published.result, checksum_sha256=None)):
+        for other in others:
+            with pytest.raises(CorruptArchiveError) as raised:
+                open_archive(result, index=other)
+            assert repr(str(other)) in raised.value.__notes__[0]
+    wrong = replace(published.result, checksum_sha256=Checksum("0" * 64))
+    with pytest.raises(VerificationError, match=f"an archive with the SHA-256 {SHA256}, and .* published with 000"):
+        open_archive(wrong, index=published.index)
+    bare = replace(wrong, checksum_sha256=None)
+    with pytest.raises(VerificationError, match="published with 000"):
+        fetch(bare, tmp_path / "out", members=["*"], sha256="0" * 64, index=published.index)
+    assert not (tmp_path / "out").exists()
+
+
+def test_what_is_in_the_store_now_is_not_what_the_index_is_of(published, tmp_path):
+    damaged = bytearray(DATA)
+    damaged[len(DATA) // 2] ^= 1
+    published.store.write(KEY, [bytes(damaged)])
+    result = replace(published.result, version_id=None)
+    with pytest.raises(VerificationError, match=r"is not what the index in '.*index' is of: the block"):
+        verify(result, members=["*.png"], index=published.index)
+    with pytest.raises(VerificationError, match="is not what the index in"):
+        fetch(result, tmp_path / "out", members=["*.png"], index=published.index)
+    assert not (tmp_path / "out").exists()
+    assert verify(result, members=["/score.txt"], index=published.index).members == 1
+    published.store.write(KEY, [DATA + DATA])
+    with pytest.raises(CorruptArchiveError):
+        open_archive(replace(result, size=None), index=published.index)
+
+
+def test_an_index_that_lies_hands_out_nothing(published, tmp_path):
+    _, root, (page,) = parts(DATA + published.index.read_bytes())
+    names = page["members"]["name"]
+    for change in (
+        {"name": [*names[:-1], "z"]},
+        {"size": [size + (name == "score.txt") for name, size in zip(names, page["members"]["size"], strict=True)]},
+        {"crc32": [0] * len(names)},
+        {"mode": [0o755] * len(names)},
+    ):
+        lying = tmp_path / "lying"
+        lying.write_bytes(forged(b"", root, [page | {"members": page["members"] | change}]))
+        with pytest.raises(VerificationError, match="is not what the index in"):
+            fetch(published.result, tmp_path / "out", members=["*"], index=lying)
+        assert not (tmp_path / "out").exists()
+
+
+def test_what_has_an_index_takes_no_other(tmp_path, published):
+    data, index = indexed.data_and_index(TREE)
+    published.store.write("own.tar.gz", [data + b"".join(index.pieces)])
+    own = replace(published.result, key="own.tar.gz", checksum_sha256=None, version_id=None)
+    known = replace(own, index_sha256=Checksum(index.sha256))
+    with pytest.raises(ResultError, match="has an index of its own, as its result says"):
+        open_archive(known, index=published.index)
+    with pytest.raises(CorruptArchiveError):
+        open_archive(own, index=published.index)
+    whole = replace(own, checksum_sha256=Checksum(hashlib.sha256(data + b"".join(index.pieces)).hexdigest()))
+    for result in (known, own, whole):
+        with source_of(result) as source, pytest.raises(ResultError, match="it has an index already, behind its data"):
+            index_of(source)
+
+
+def test_limits_hold_where_one_is_made(published):
+    for limits in (Limits(members=len(TREE.entries) - 1), Limits(bytes=1000)):
+        with source_of(published.result) as source, pytest.raises(LimitExceededError):
+            index_of(source, limits)
+
+
+def test_another_archive_than_the_published_one_has_none_made(published):
+    wrong = replace(published.result, checksum_sha256=Checksum("0" * 64))
+    with source_of(wrong) as source, pytest.raises(VerificationError):
+        index_of(source)
+    published.store.write(KEY, [DATA[:-9]])
+    with source_of(replace(published.result, version_id=None)) as source, pytest.raises(VerificationError):
+        index_of(source)
+
+
+def test_what_is_no_file_with_an_index(published, tmp_path):
+    (tmp_path / "empty").touch()
+    with pytest.raises(NotFoundError):
+        open_archive(published.result, index=tmp_path / "none")
+    for path in (tmp_path / "empty", __file__):
+        with pytest.raises(CorruptArchiveError, match="no index that lies beside an archive"):
+            open_archive(published.result, index=path)
+    for wrong in ({}, {"members": None}):
+        with pytest.raises(ResultError, match="index= is for members"):
+            fetch(published.result, tmp_path / "out", index=published.index, **wrong)
+        with pytest.raises(ResultError, match="index= is for members"):
+            verify(published.result, index=published.index, **wrong)
+    with pytest.raises(ResultError, match="against="):
+        verify(published.result, index=published.index, against=tmp_path)
+
+
+def test_by_a_url(liar, tmp_path):
+    index = written(tmp_path / "index", DATA)
+    server = liar(lambda asked: parted(asked, DATA))
+    url = f"{server.url}/bucket/k.tar.gz?X-Amz-Signature=secret"
+    with open_archive(url, index=index) as archive:
+        assert not archive.verified
+        assert archive.open("a/plots/large.png").read() == PLOT
+    assert fetch(url, tmp_path / "out", members=["*.txt"], index=index, sha256=SHA256).verified
+    with pytest.raises(VerificationError, match="an archive with the SHA-256"):
+        fetch(url, tmp_path / "none", members=["*.txt"], index=index, sha256="0" * 64)
+    whole = liar(lambda asked: Lie(200, {"ETag": '"1"'}, [DATA]))
+    assert fetch(f"{whole.url}/k.tar.gz?X-Amz-Signature=s", tmp_path / "whole", members=["*.txt"], index=index).members
+
+
+@pytest.mark.slow
+def test_the_commands(tmp_path):
+    (tmp_path / "store").mkdir()
+    (tmp_path / "store" / KEY).write_bytes(DATA)
+    result = tmp_path / "result.json"
+    known = PublishedResult("file", f"{tmp_path}/store", KEY, checksum_sha256=Checksum(SHA256))
+    result.write_text(json.dumps(known.to_mapping()))
+    assert "name the file to write: --index FILE" in complaint(keystow("index", result), 2)
+    index = tmp_path / "the index"
+    ran = keystow("index", result, "--index", index)
+    assert ran == (0, "", f"keystow: the index is in {str(index)!r}, of an archive with the SHA-256 {SHA256}\n")
+    again = keystow("index", tmp_path / "store" / KEY, "--output", "json")
+    beside = Path(f"{tmp_path}/store/{KEY}.index")
+    assert json.loads(again.out) == {"file": str(beside), "bytes": len(index.read_bytes())}
+    assert "not verified" in again.err
+    assert beside.read_bytes() == index.read_bytes()
+    given = ("--index", index)
+    assert keystow("ls", result, *given).out.splitlines() == [entry.name for entry in TREE.entries]
+    assert keystow("cat", result, "score.txt", *given) == (0, "42", "")
+    assert keystow("cat", f"file://{tmp_path}/store/{KEY}", "score.txt", "--index", beside).out == "42"
+    ran = keystow("get", result, tmp_path / "out", "--member", "*.txt", *given)
+    assert (ran.status, os.listdir(tmp_path / "out")) == (0, ["score.txt"])
+    assert "verified 2 members" in keystow("verify", result, "--member", "*.png", *given).err
+    assert "index SHA-256" in keystow("verify", result, "--member", "*.png", *given).err
+    assert "index= is for members" in complaint(keystow("verify", result, *given), 2)
+    assert "--index: what for?" in complaint(keystow("ls", f"file://{tmp_path}/store/{{jobID}}", *given), 2)
+    assert keystow("index", result, "--index", index, "--gzidx", index).status == 2
+    assert "it has no index" in complaint(keystow("index", f"file://{tmp_path}/store/{KEY}", "--gzidx", index), 2)
