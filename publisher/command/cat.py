@@ -19,6 +19,7 @@ DESCRIPTION = (
 )
 EXAMPLES = {
     "a file of what publish printed": "keystow cat published.yaml summary.json",
+    "one under a prefix": "keystow cat files.yaml summary.json",
     "the same of an archive by its name, of which nothing is proved": (
         "keystow cat s3://my-bucket/of-help/abc123.tar.gz summary.json | head -c 100"
     ),

@@ -19,8 +19,8 @@ DESCRIPTION = (
 )
 EXAMPLES = {
     "what was published as files under a prefix": "keystow manifest files.yaml",
-    "what sha256sum takes, where keystow is not": (
-        "keystow manifest files.yaml --output sha256sum > SHA256SUMS && sha256sum -c SHA256SUMS"
+    "whether a directory holds these files, by sha256sum": (
+        "cd results && keystow manifest ../files.yaml --output sha256sum | sha256sum --check"
     ),
 }
 _OUTPUT = "a table (default), a line of JSON for each file (docs/members.md), or what sha256sum -c takes"

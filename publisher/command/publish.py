@@ -43,7 +43,8 @@ EXAMPLES = {
         "keystow publish results 's3://my-bucket/results/{jobID}/{date}' --job-id abc123 --result published.yaml"
     ),
     "the files themselves under a prefix, without temporary ones": (
-        "keystow publish results 's3://my-bucket/files/{jobID}/' --job-id abc123 --plain --exclude '*.tmp'"
+        "keystow publish results 's3://my-bucket/files/{jobID}/' --job-id abc123 --plain --exclude '*.tmp' "
+        "--result files.yaml"
     ),
     "what would be published, under which key, and whether anything is missing for that": (
         "keystow publish results 's3://my-bucket/once/{jobID}' --job-id abc123 --dry-run --check --output key"

@@ -247,6 +247,9 @@ def test_nothing_is_printed_of_what_is_not_what_was_published(here, tmp_path, si
 
 def test_the_index_is_an_archives(listed, tmp_path):
     assert "is a prefix" in complaint(keystow("index", listed, "--gzidx", tmp_path / "x"), 2)
+    for call in (["ls", listed], ["cat", listed, "score.txt"], ["verify", listed, "--member", "*"]):
+        said = complaint(keystow(*call, "--index", tmp_path / "x"), 2)
+        assert said == "--index is of an archive, and this is a prefix: leave it out"
 
 
 # ---------------------------------------------------------------------------------------------------
