@@ -24,6 +24,8 @@ _LONGEST_LINE = 1 << 16
 _LONGEST_SAID = 1024
 _SHA256 = re.compile("[0-9a-f]{64}")
 _PIECE = 1 << 16
+_MOST_HELD = 1 << 16
+_DECODER = json.JSONDecoder(object_pairs_hook=once)
 
 
 class Item(NamedTuple):
@@ -107,8 +109,14 @@ class Manifest:
         if form != _FORMAT:
             raise CorruptArchiveError(f"the manifest has the format {form}: use a later version of keystow")
         self.files, self.size = _number(head, "files"), _number(head, "size")
+        self._held: list[Item] | None = None
+        """All of them, once they were read, if they are not too many."""
 
     def __iter__(self) -> Iterator[Item]:
+        return self._read() if self._held is None else iter(self._held)
+
+    def _read(self) -> Iterator[Item]:
+        held: list[Item] = []
         lines = self._lines()
         next(lines)
         files = size = 0
@@ -122,9 +130,13 @@ class Manifest:
             files, size = files + 1, size + item.size
             if files > self.files or size > self.size:
                 break
+            if files <= _MOST_HELD:
+                held.append(item)
             yield item
         if (files, size) != (self.files, self.size):
             raise CorruptArchiveError("the manifest does not list the files that it announces")
+        if files <= _MOST_HELD:
+            self._held = held
 
     def _lines(self) -> Iterator[bytes]:
         left = b""
@@ -141,7 +153,7 @@ def _fields(line: bytes) -> Mapping[str, object]:
     if len(line) > _LONGEST_LINE:
         raise CorruptArchiveError("a line of the manifest is too long")
     try:
-        found = json.loads(line.decode("ascii"), object_pairs_hook=once)
+        found = _DECODER.decode(line.decode("ascii"))
     except (ValueError, RecursionError):
         found = None
     if not isinstance(found, dict):

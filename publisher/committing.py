@@ -183,7 +183,7 @@ def _check_uncommitted(store: Store, result: PublishedResult, tree: Tree) -> Non
 
 def _listing(standing: Found) -> Checksum | None:
     try:
-        return standing.listing()
+        return standing.listing
     except ArchiveError as error:
         _log.debug("the manifest that stands there cannot be read: %s", error)
         return None

@@ -1,6 +1,6 @@
 """The manifest of a prefix in its store, where publishing and fetching must see it alike."""
 
-from typing import NamedTuple
+from functools import cached_property
 
 from .archive import CorruptArchiveError
 from .archive.manifest import MOST_BYTES, NAME, Manifest
@@ -10,12 +10,13 @@ from .checksum import Checksum
 from .stored import ListingHash
 
 
-class Found(NamedTuple):
+class Found:
     """A manifest that was read, and the SHA-256 of its bytes."""
 
-    manifest: Manifest
-    sha256: Checksum
+    def __init__(self, manifest: Manifest, sha256: Checksum) -> None:
+        self.manifest, self.sha256 = manifest, sha256
 
+    @cached_property
     def listing(self) -> Checksum:
         """The checksum of a prefix that holds these files (``listing_checksum``). Raises ``ArchiveError``."""
         listing = ListingHash()

@@ -64,9 +64,10 @@ def _perhaps(store: Store, published: PublishedResult, *, check: bool) -> Found 
     """The manifest, if there is one that lists what was published; its result, which others may know, says nothing."""
     try:
         found = read_manifest(store, published.key)
-        return found if not check or found.listing() == published.checksum_sha256 else None
+        is_published = not check or found.listing == published.checksum_sha256
     except (NotFoundError, AccessDeniedError, ArchiveError):
         return None
+    return found if is_published else None
 
 
 def _current(store: Store, published: PublishedResult) -> Found:
@@ -82,7 +83,7 @@ def _current(store: Store, published: PublishedResult) -> Found:
 def _is_published(found: Found, published: PublishedResult) -> bool:
     """Whether it lists what was published; without any digest, it is what it is."""
     if published.checksum_sha256 is not None:
-        return found.listing() == published.checksum_sha256
+        return found.listing == published.checksum_sha256
     return published.index_sha256 in {None, found.sha256}
 
 
@@ -212,7 +213,7 @@ class Objects:
 
     def checksum(self) -> Checksum:
         """That of all objects of the prefix, read or not."""
-        return listing_checksum(self._digests) if self._found is None else self._found.listing()
+        return listing_checksum(self._digests) if self._found is None else self._found.listing
 
     def _each(self, work: Callable[[_Object], Answer]) -> Iterator[tuple[_Object, Answer]]:
         """Each object with ``work(object)``; where the store has to be waited for, several at a time."""
@@ -274,13 +275,13 @@ class Objects:
         if found.entry.size > RANGE or found.entry.kind == "directory":
             return None
         hashed = self._content(found)
-        return b"".join(hashed), hashed.checksum()
+        return b"".join(hashed), found.sha256 or hashed.checksum()
 
     def _digest(self, found: _Object) -> str:
         hashed = self._content(found)
         for _ in self._meter.passing(hashed):
             pass
-        return hashed.checksum()
+        return found.sha256 or hashed.checksum()
 
     def _compare(self) -> None:
         if self._found is not None:

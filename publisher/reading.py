@@ -4,7 +4,7 @@ import math
 import os
 import re
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
 from functools import partial
 from os import PathLike
@@ -187,7 +187,8 @@ class Hashed:
     def __iter__(self) -> Generator[bytes, None, None]:
         self._settle()
         size = 0
-        with Threads(1, "keystow-sha256") as pool:
+        pool: Threads | None = None
+        with ExitStack() as ending:
             for chunk in self._chunks:
                 self.size += len(chunk)
                 self._waiting.append(chunk)
@@ -195,6 +196,7 @@ class Hashed:
                 if size >= _AT_ONCE:
                     batch, self._waiting, size = self._waiting, [], 0
                     self._settle()
+                    pool = pool or ending.enter_context(Threads(1, "keystow-sha256"))
                     self._running = pool.submit(partial(self._update, batch))
                 yield chunk
         found = self.checksum()
