@@ -87,6 +87,15 @@ def test_what_has_no_manifest(source, store, tmp_path, each):
         next(each(plain(source, store, manifest=False), store=store))
 
 
+def test_what_a_stranger_names_is_admitted_as_ever():
+    there = {"Type": "file", "Params": {"Bucket": "/there", "Key": "run/", "Encoding": "plain"}}
+    with pytest.raises(ResultError, match=r"allow=\{'file'\}"):
+        next(list_files(there))
+    elsewhere = "s3://bucket/run/,opt=endpoint=https://elsewhere.example"
+    with pytest.raises(ResultError, match="allow_endpoints"):
+        next(presign_each(elsewhere, expires=60, allow_endpoints=["https://here.example"]))
+
+
 def test_limits_hold(source, store):
     published = plain(source, store)
     with pytest.raises(LimitExceededError, match="more than 3 members"):

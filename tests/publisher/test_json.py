@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 from commands import KEYSTOW, keystow
 
-from keystow import publish
 from keystow.command.parsing import COMMANDS, parser_of
 
 pytestmark = pytest.mark.slow
