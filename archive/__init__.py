@@ -18,6 +18,7 @@ from .errors import (
 )
 from .gzip import gunzip, gzip
 from .limits import Limits
+from .manifest import Item
 from .pack import Packed, Proof, pack, packed
 from .scan import scan
 from .selection import Selection, selection
@@ -31,6 +32,7 @@ __all__ = [
     "DestinationChangedError",
     "DestinationExistsError",
     "Entry",
+    "Item",
     "LimitExceededError",
     "Limits",
     "Packed",

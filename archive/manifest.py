@@ -48,6 +48,18 @@ class Item(NamedTuple):
         return Entry(self.name, "file", self.size, self.mtime, self.executable)
 
     @property
+    def fields(self) -> dict[str, str | int]:
+        """What a line of the manifest says of it."""
+        mode = 0o755 if self.executable else 0o644
+        fields: dict[str, str | int] = {"name": self.name, "size": self.size, "time": self.mtime, "mode": mode}
+        fields["sha256"] = self.sha256
+        if self.version_id is not None:
+            fields["version"] = self.version_id
+        if self.etag is not None:
+            fields["etag"] = self.etag
+        return fields
+
+    @property
     def order(self) -> bytes:
         """By which items stand in a manifest: the bytes of the name."""
         return self.name.encode("utf-8", "surrogateescape")
@@ -67,13 +79,8 @@ def written_manifest(items: Iterable[Item]) -> bytes:
 
 def _lines(head: Mapping[str, object], items: Iterable[Item]) -> Iterator[str]:
     yield json.dumps(head, separators=(",", ":"))
-    for name, size, sha256, mtime, executable, version_id, etag in items:
-        fields = {"name": name, "size": size, "time": mtime, "mode": 0o755 if executable else 0o644, "sha256": sha256}
-        if version_id is not None:
-            fields["version"] = version_id
-        if etag is not None:
-            fields["etag"] = etag
-        yield json.dumps(fields, separators=(",", ":"))
+    for item in items:
+        yield json.dumps(item.fields, separators=(",", ":"))
 
 
 def _pieces(lines: Iterable[str]) -> Iterator[bytes]:

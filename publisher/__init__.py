@@ -33,6 +33,7 @@ if TYPE_CHECKING:
         WorkerLostError,
     )
     from .fetching import Fetched, Verified, fetch, presign, verify
+    from .files import list_files, presign_each
     from .keys import Context, Template
     from .listing import Listed, list_published
     from .many import Outcome, publish_many
@@ -93,11 +94,13 @@ _HOMES = {
     "fetch": "fetching",
     "issue_ticket": "tickets",
     "lifecycle": "policies",
+    "list_files": "files",
     "list_published": "listing",
     "open_archive": "archives",
     "open_store": "backends",
     "policy": "policies",
     "presign": "fetching",
+    "presign_each": "files",
     "publish": "publishing",
     "publish_each": "several",
     "publish_many": "many",
@@ -151,11 +154,13 @@ __all__ = [
     "fetch",
     "issue_ticket",
     "lifecycle",
+    "list_files",
     "list_published",
     "open_archive",
     "open_store",
     "policy",
     "presign",
+    "presign_each",
     "publish",
     "publish_each",
     "publish_many",

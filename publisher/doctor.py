@@ -11,6 +11,7 @@ from contextlib import closing
 from datetime import timedelta
 from functools import partial
 
+from .archive.manifest import NAME
 from .backends import Credentials, Store, StoreError
 from .backends.errors import BucketNotFoundError, MissingExtraError, NotFoundError
 from .backends.findings import Finding, unless_denied
@@ -215,14 +216,17 @@ def _reached(store: Store) -> Iterator[Finding]:
 
 def _reading(store: Store, key: str) -> Finding:
     """What a look at the key says of who looks."""
-    name = f"{key}keystow-probe" if key.endswith("/") else key
+    is_prefix = key.endswith("/")
     try:
-        stat = store.stat(name)
+        stat = store.stat(f"{key}{NAME}" if is_prefix else key)
     except BucketNotFoundError as error:
         return Finding.of("bucket", error)
     except NotFoundError:
-        return Finding("reading", "ok", "permitted; nothing is published under the key yet")
+        what = "there is no manifest under the prefix" if is_prefix else "nothing is published under the key"
+        return Finding("reading", "ok", f"permitted; {what} yet")
     except StoreError as error:
         mend = "whoever only publishes needs none; for who fetches: keystow policy DESTINATION --role requester"
         return unless_denied("reading", error, mend)
+    if is_prefix:
+        return Finding("reading", "ok", "permitted; files were published under the prefix already, with a manifest")
     return Finding("reading", "ok", f"permitted; there is an object of {stat.size} bytes under the key already")

@@ -325,6 +325,7 @@ def verify(
         if not sha256 is members is index is None:
             wrong = "sha256=, members= and index="
             raise ResultError(f"against= compares a directory with all of an archive: leave {wrong} out")
+        check_prefix(manifest=manifest, strict=strict)
         known = admissible(result, trust)
         count, size, found = compared(known, against, mtime, store=store, trust=trust, access=access, told=told)
         return Verified(1, size, found, count)
@@ -401,7 +402,9 @@ def presign(
     access.check(store, ResultError)
     published = admissible(result, trust)
     if published.encoding == "plain":
-        raise ResultError(f"{published.key!r} is a prefix, and one URL names one object: publish an archive")
+        raise ResultError(
+            f"{published.key!r} is a prefix, and one URL names one object: presign_each gives one for each file"
+        )
     with opened_store(published, store, trust, proven=published.checksum_sha256 is not None, access=access) as opened:
         version_id = published.version_id if pin_version else None
         return opened.presign(published.key, expires=expires, version_id=version_id)

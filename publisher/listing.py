@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta, tzinfo
 
 from . import surroundings
+from .archive.manifest import NAME
 from .backends import Credentials, ObjectOptions, Stat, Store, UnsupportedError
 from .ending import held
 from .errors import SpecError
@@ -35,7 +36,8 @@ class Listed:
     ``objects``, ``modified`` is when the last of them was written, ``None`` where the store does not say. ``fields``
     are the values of the template's fields, dates and numbers as they stand in the key. ``at`` is the instant that its
     date and time give, or the first of the day, the hour, … that they give; without any, it is ``modified``. Instants
-    are in UTC.
+    are in UTC. ``manifest`` says whether a prefix has its manifest, which is none of the ``objects``; without it, the
+    prefix was cut off, is under way, or was published so. Of one object it is ``None``.
     """
 
     result: PublishedResult
@@ -44,6 +46,7 @@ class Listed:
     modified: datetime | None
     at: datetime | None
     fields: Mapping[str, str] = field(hash=False)
+    manifest: bool | None = None
 
     @property
     def key(self) -> str:
@@ -177,11 +180,15 @@ class _Thing:
     size: int = 0
     objects: int = 0
     modified: datetime | None = None
+    has_manifest: bool = False
 
-    def add(self, found: Stat) -> None:
-        """One more of its objects."""
-        self.size += found.size
-        self.objects += 1
+    def add(self, found: Stat, key: str) -> None:
+        """One more of the objects of ``key``, or the manifest of them."""
+        if found.key == key + NAME:
+            self.has_manifest = True
+        else:
+            self.size += found.size
+            self.objects += 1
         if found.modified is not None and (self.modified is None or found.modified > self.modified):
             self.modified = found.modified.astimezone(UTC)
 
@@ -196,7 +203,9 @@ def _listed(to: Destination, listing: Listing, window: _Window, given: Store | N
         if place is not None:
             thing, result = things.pop(key), replace(place, key=key)
             fields = dict(zip(names, thing.values, strict=True))
-            yield Listed(result, thing.size, thing.objects, thing.modified, thing.at or thing.modified, fields)
+            manifest = thing.has_manifest if to.encoding == "plain" else None
+            at = thing.at or thing.modified
+            yield Listed(result, thing.size, thing.objects, thing.modified, at, fields, manifest)
 
 
 def _things(store: Store, listing: Listing, window: _Window) -> tuple[list[str], dict[str, _Thing]]:
@@ -217,7 +226,7 @@ def _things(store: Store, listing: Listing, window: _Window) -> tuple[list[str],
                     continue
                 names = names or [*reading.fields]  # of one template, each key has the same
                 things[key] = _Thing(tuple(reading.fields.values()), span.first if span else None)
-            things[key].add(found)
+            things[key].add(found, key)
     return names, {key: thing for key, thing in things.items() if thing.at or window.holds(thing.modified, key)}
 
 

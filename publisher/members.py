@@ -1,4 +1,4 @@
-"""Members of an archive: which there are, those that patterns choose, and the content of one."""
+"""Members of an archive, or files of a prefix: which there are, those that patterns choose, and the content of one."""
 
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -18,6 +18,7 @@ from .archive.selection import Choice
 from .archive.untar import untar
 from .checksum import Checksum
 from .errors import MemberError, MemberIsDirectoryError, MemberNotFoundError, ResultError
+from .files import Files
 from .indexed import Source
 from .reading import check_limit, explained, useful
 
@@ -171,12 +172,15 @@ def _leads_nowhere(link: Entry) -> UnsafeArchiveError:
     return UnsafeArchiveError(f"the hard link {shown(link.name)} leads to no file of the archive")
 
 
-def list_members(source: Source, choice: Choice | None = None, limits: Limits | None = None) -> Iterator[Entry]:
+def list_members(source: Source | Files, choice: Choice | None = None, limits: Limits | None = None) -> Iterator[Entry]:
     """The entries, or those that go along; of what is read from its start, once all is read.
 
     Raises ``MemberNotFoundError`` and ``LimitExceededError`` as ``chosen`` does.
     """
     limits = limits or Limits()
+    if isinstance(source, Files):
+        yield from (item.entry for item in source.items(choice, limits))
+        return
     if source.index is None:
         yield from _listed_from_start(source, choice, limits)
     else:
@@ -197,13 +201,16 @@ def _listed_from_start(source: Source, choice: Choice | None, limits: Limits) ->
     return found
 
 
-def read_member(source: Source, name: str, limits: Limits | None = None) -> Iterator[bytes | memoryview]:
+def read_member(source: Source | Files, name: str, limits: Limits | None = None) -> Iterator[bytes | memoryview]:
     """The content of a file, in pieces, none of which is given before it is proved, if anything proves it.
 
-    What is read from its start is held in a file until then; ``limits`` are those of ``chosen``. Raises
-    ``MemberError``.
+    What is read from its start is held in a file until then, as is an object of a prefix; ``limits`` are those of
+    ``chosen``. Raises ``MemberError``.
     """
     limits = limits or Limits()
+    if isinstance(source, Files):
+        yield from source.read(name, limits)
+        return
     if source.index is None:
         yield from _read_from_start(source, name, limits)
         return

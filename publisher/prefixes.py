@@ -87,6 +87,15 @@ def _is_published(found: Found, published: PublishedResult) -> bool:
     return published.index_sha256 in {None, found.sha256}
 
 
+def chosen_items(items: Iterable[Item], choice: Choice | None, url: str) -> Iterator[Item]:
+    """Those of ``url`` that go along. Raises ``MemberNotFoundError`` in the end, if a pattern matched none."""
+    for item in items:
+        if choice is None or choice.takes(item.name):
+            yield item
+    if choice is not None and choice.unmatched:
+        raise MemberNotFoundError(f"no file under {url!r} is matched by {choice.unmatched[0]!r}")
+
+
 class _Object(NamedTuple):
     """An object as it was listed, or stands in the manifest."""
 
@@ -251,11 +260,8 @@ class Objects:
         return iter(()) if self._found is None else iter(self._found.manifest)
 
     def _chosen(self) -> Iterator[_Object]:
-        for item in self._items():
-            if self._choice is None or self._choice.takes(item.name):
-                yield _Object(item.entry, Checksum(item.sha256), item.version_id, item.etag)
-        if self._choice is not None and self._choice.unmatched:
-            raise MemberNotFoundError(f"no file under {self._url!r} is matched by {self._choice.unmatched[0]!r}")
+        for item in chosen_items(self._items(), self._choice, self._url):
+            yield _Object(item.entry, Checksum(item.sha256), item.version_id, item.etag)
 
     def _content(self, found: _Object) -> Hashed:
         key, url = self._prefix + found.entry.name, self._url + found.entry.name

@@ -1,11 +1,11 @@
 """A publisher that stays open: what a program uses that publishes more than once."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import timedelta
 from os import PathLike
 from typing import TYPE_CHECKING, Self, Unpack
 
-from . import fetching, surroundings
+from . import fetching, files, surroundings
 from .archive import Limits
 from .archive.scan import Special, Symlinks
 from .backends import Credentials, Store
@@ -98,6 +98,7 @@ class Publisher:
         limits: Limits | None = None,
         progress: Progress | None = None,
         members: Collection[str] | None = None,
+        manifest: bool | None = None,
     ) -> Fetched:
         """``keystow.fetch``, of what lies in this publisher's store. Raises ``ResultError`` for what does not."""
         found, store = self._ours(result, proven=verify, sha256=sha256, by_index=members is not None)
@@ -110,6 +111,7 @@ class Publisher:
             limits=limits,
             progress=progress,
             members=members,
+            manifest=manifest,
         )
 
     def verify(
@@ -120,10 +122,21 @@ class Publisher:
         limits: Limits | None = None,
         progress: Progress | None = None,
         members: Collection[str] | None = None,
+        manifest: bool | None = None,
+        strict: bool = False,
     ) -> Verified:
         """``keystow.verify``, of what lies in this publisher's store. Raises ``ResultError`` for what does not."""
         found, store = self._ours(result, sha256=sha256, by_index=members is not None)
-        return fetching.verify(found, store=store, sha256=sha256, limits=limits, progress=progress, members=members)
+        return fetching.verify(
+            found,
+            store=store,
+            sha256=sha256,
+            limits=limits,
+            progress=progress,
+            members=members,
+            manifest=manifest,
+            strict=strict,
+        )
 
     def open_archive(self, result: Result, *, verify: bool = True) -> "Archive":
         """``keystow.open_archive``, of what lies in this publisher's store, and to be used as long as this is open.
@@ -139,6 +152,13 @@ class Publisher:
         """``keystow.presign``, of what lies in this publisher's store. Raises ``ResultError`` for what does not."""
         found, store = self._ours(result)
         return fetching.presign(found, store=store, expires=expires, pin_version=pin_version)
+
+    def presign_each(
+        self, result: Result, *, expires: timedelta | float, pin_version: bool = True
+    ) -> Iterator[tuple[str, str]]:
+        """``keystow.presign_each``, of what lies in this publisher's store. Raises ``ResultError`` for the others."""
+        found, store = self._ours(result)
+        return files.presign_each(found, store=store, expires=expires, pin_version=pin_version)
 
     def _ours(
         self, result: Result, *, proven: bool = True, sha256: str | None = None, by_index: bool = False

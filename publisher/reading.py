@@ -71,6 +71,11 @@ def read_result(result: Result) -> PublishedResult:
     return PublishedResult.from_mapping(load_mapping_file(path, ResultError, _ABSENT))
 
 
+def is_prefix(result: Result) -> bool:
+    """Whether the objects under a prefix are meant, and not one object or a URL. Raises ``ResultError``."""
+    return not (isinstance(result, str) and is_url(result)) and read_result(result).encoding == "plain"
+
+
 def read_results(path: str) -> list[PublishedResult]:
     """The results in a file that may hold several. Raises ``ResultError``."""
     return [*map(PublishedResult.from_mapping, load_mappings_file(path, ResultError, _ABSENT))]

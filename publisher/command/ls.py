@@ -1,4 +1,4 @@
-"""``keystow ls``: what was published to a destination, or the members of one published archive."""
+"""``keystow ls``: what was published to a destination, or the members of one published thing."""
 
 import os
 from datetime import UTC, datetime, timedelta
@@ -9,7 +9,7 @@ from .context import given_labels, take_encoding
 from .destination import given_destinations, take_destination
 from .failures import each_of
 from .loading import uncollected
-from .members import LIMITS, as_row, given_source, take_index, tell_unproven
+from .members import LIMITS, as_row, given_members, take_index, tell_unproven
 from .streams import note
 from .written import take_access
 
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 USAGE = "[DESTINATION|RESULT|URL] [GLOB ...]"
 DESCRIPTION = (
     "List what was published to DESTINATION, the newest last. Each field of its key may have any value, unless an "
-    "option says which. Of a RESULT, list the members of the archive, or those that a GLOB matches: of a file with "
-    "published results, - for stdin, a URL, or the name of an archive, s3://bucket/key.tar.gz."
+    "option says which. Of a RESULT, list the members of the archive, or the files of the prefix, or those that a GLOB "
+    "matches: of a file with published results, - for stdin, a URL, or a name, s3://bucket/key.tar.gz or s3://bucket/run/."
 )
 EXAMPLES = {
     "what was published to a destination": "keystow ls 's3://my-bucket/results/{jobID}/{date}'",
@@ -52,10 +52,11 @@ _SINCE = "only what was published then or later: 2026-11-28, 2026-11-28T14:05, o
 _UNTIL = "only what was published before; as --since"
 _ZONE = "the zone of --since, --until and the dates in keys; default: UTC"
 _OUTPUT = "a table (default), or a line of JSON for each (docs/listing.md, docs/members.md)"
-_ALSO = ". Or a RESULT: a file, -, a URL, or a name without {fields} that ends in .tar.gz"
+_ALSO = ". Or a RESULT: a file, -, a URL, or a name without {fields} that ends in .tar.gz or /"
 _GLOB = "of a RESULT: the members that these patterns match, as --include does (keystow help patterns)"
 _LONG = "of a RESULT: mode, size, time and target of each member, too"
-_ARCHIVE = (".tar.gz", ".tgz")
+_WHOLE = (".tar.gz", ".tgz", "/")
+"""How the name of an archive, or of a prefix, ends."""
 _OF_RESULTS = {"glob": "GLOB", "long": "--long", "index": "--index", "select": "--select", "sha256": "--sha256"}
 _OF_RESULTS |= {"customer_key": "--customer-key"} | {f"max_{name}": f"--max-{name}" for name in LIMITS}
 _AHEAD = timedelta(days=1)
@@ -100,14 +101,14 @@ def run(options: "argparse.Namespace") -> int:
 
 
 def _is_result(options: "argparse.Namespace") -> bool:
-    """Whether an archive's members are asked for. Raises ``SpecError`` for options that do not go with what is."""
+    """Whether members of one thing are asked for. Raises ``SpecError`` for options that do not go with what is."""
     from keystow.errors import SpecError
     from keystow.trust import is_url
 
     named: str | None = options.destination
     place = (named or "").partition(",opt=")[0]
-    of_archives = "{" not in place and place.endswith(_ARCHIVE) and not options.plain and not options.raw
-    is_result = named is not None and ("://" not in named or is_url(named) or of_archives)
+    is_whole = "{" not in place and place.endswith(_WHOLE) and not options.plain and not options.raw
+    is_result = named is not None and ("://" not in named or is_url(named) or is_whole)
     if named is not None and named != "-" and "://" not in named and not os.path.exists(named):
         advice = "write the one that was published to, as s3://bucket/{jobID}, or the file of a result"
         raise SpecError(f"{named!r} is no DESTINATION: {advice}")
@@ -116,7 +117,7 @@ def _is_result(options: "argparse.Namespace") -> bool:
         if wrong := [f"--{name.replace('_', '-')}" for name in names if _is_given(getattr(options, name))]:
             raise SpecError(f"{named!r} is a result, whose members are listed: leave {' and '.join(wrong)} out")
     elif wrong := [words for name, words in _OF_RESULTS.items() if _is_given(getattr(options, name, None))]:
-        what = "a file, -, a URL or s3://bucket/key.tar.gz"
+        what = "a file, -, a URL, s3://bucket/key.tar.gz or s3://bucket/run/"
         raise SpecError(f"{' and '.join(wrong)}: what for? It goes with a RESULT, which is {what}")
     return is_result
 
@@ -131,7 +132,7 @@ def _list_members(options: "argparse.Namespace") -> int:
         from keystow.members import list_members
 
         choice = Choice(options.glob) if options.glob else None
-        with given_source(options, result, options.index) as source:
+        with given_members(options, result) as source:
             for entry in list_members(source, choice, given_limits(options)):
                 print(_member_as_json(entry) if options.output == "json" else as_row(entry, is_long=options.long))
             tell_unproven(source)
@@ -159,13 +160,15 @@ def _list_published(options: "argparse.Namespace") -> int:
     destinations = [] if options.destination is None else [options.destination]
     (things,) = given_destinations(destinations, options.spec, made)
     line = _as_json if options.output == "json" else _as_row
-    is_empty = True
+    is_empty, is_bare = True, False
     for thing in things:
         print(line(thing))
-        is_empty = False
+        is_empty, is_bare = False, is_bare or thing.manifest is False
     if is_empty:
         others = "" if options.plain or options.raw else "; --plain and --raw list what is no archive"
         note(f"nothing was found{others}")
+    if is_bare and options.output != "json":
+        note("! stands where there is no manifest: it was cut off, is under way, or was published without one")
     return 0
 
 
@@ -194,7 +197,8 @@ def _as_row(thing: "Listed") -> str:
     from .wording import counted, sized
 
     at = "-" if thing.at is None else _written(thing.at.replace(microsecond=0))
-    return f"{at:<20}  {sized(thing.size):>8}  {counted(thing.objects, 'object'):>14}  {presentable(thing.url)}"
+    mark = "!" if thing.manifest is False else " "
+    return f"{at:<20}  {sized(thing.size):>8}  {counted(thing.objects, 'object'):>14}{mark} {presentable(thing.url)}"
 
 
 def _as_json(thing: "Listed") -> str:
@@ -207,6 +211,7 @@ def _as_json(thing: "Listed") -> str:
             "encoding": thing.encoding,
             "size": thing.size,
             "objects": thing.objects,
+            "manifest": thing.manifest,
             "modified": thing.modified and _written(thing.modified),
             "at": thing.at and _written(thing.at),
             "fields": thing.fields,

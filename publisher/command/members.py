@@ -1,4 +1,4 @@
-"""What commands share that read members of an archive: who is asked for them, and what is said of them."""
+"""What commands share that read members of what was published: who is asked for them, and what is said of them."""
 
 from . import typed
 from .claimed import given_trust, take_checksum, take_limits, take_trust
@@ -12,12 +12,14 @@ if TYPE_CHECKING:
     from typing import Any
 
     from keystow.archive import Entry
+    from keystow.files import Files
     from keystow.indexed import Source
     from keystow.result import PublishedResult
 
 _MEMBER = "only the members that this pattern matches, as --include does (keystow help patterns); again for more"
 LIMITS = ("members", "bytes", "ratio")
 """What bounds an archive of which nothing is made."""
+_NO_MANIFEST = "take all that lies under a prefix, whatever its manifest lists"
 _INDEX = "the index of an archive without its own, which keystow index made; it is your word, as RESULT is"
 _UNPROVEN = "not verified: a URL, or a result without IndexSHA256, holds nothing to compare with"
 
@@ -25,6 +27,11 @@ _UNPROVEN = "not verified: a URL, or a result without IndexSHA256, holds nothing
 def take_member(parser: "argparse._ActionsContainer") -> None:
     """Declares ``--member``."""
     parser.add_argument("--member", metavar="GLOB", action="append", help=_MEMBER)
+
+
+def take_no_manifest(parser: "argparse._ActionsContainer") -> None:
+    """Declares ``--no-manifest``, for who reads."""
+    parser.add_argument("--no-manifest", action="store_const", const=False, dest="manifest", help=_NO_MANIFEST)
 
 
 def take_index(parser: "argparse._ActionsContainer") -> None:
@@ -50,13 +57,36 @@ def given_source(
     """The archive, opened by whom the options name, with the index in that file."""
     from keystow.indexed import source_of
 
-    given: dict[str, Any] = {
-        name: getattr(options, name, None) for name in ("sha256", "timeout", "concurrency", "memory")
-    }
-    return source_of(result, index=index, **given, **given_trust(options), **given_access(options))
+    return source_of(result, index=index, **_given(options))
 
 
-def tell_unproven(source: "Source") -> None:
+def given_members(
+    options: "argparse.Namespace", result: "str | PublishedResult"
+) -> "AbstractContextManager[Files | Source]":
+    """An archive, with the index that ``--index`` names, or the files of a prefix."""
+    from keystow.errors import ResultError
+    from keystow.reading import is_prefix
+
+    if not is_prefix(result):
+        return given_source(options, result, options.index)
+    if options.index is not None:
+        raise ResultError("index= is of an archive, and this is a prefix: leave it out")
+    return given_files(options, result)
+
+
+def given_files(options: "argparse.Namespace", result: "str | PublishedResult") -> "AbstractContextManager[Files]":
+    """The files of a prefix with a manifest, opened likewise."""
+    from keystow.files import files_of
+
+    return files_of(result, **_given(options))
+
+
+def _given(options: "argparse.Namespace") -> "dict[str, Any]":
+    names = ("sha256", "timeout", "concurrency", "memory")
+    return {name: getattr(options, name, None) for name in names} | given_trust(options) | given_access(options)
+
+
+def tell_unproven(source: "Files | Source") -> None:
     """Notes that nothing proves what was read, if that is so."""
     if not source.proven:
         note(_UNPROVEN)

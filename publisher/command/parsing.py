@@ -22,13 +22,14 @@ GROUPS = {
         "publish-many": "publish many directories at once",
     },
     "look and fetch": {
-        "ls": "list what was published, the newest last; or the members of an archive",
+        "ls": "list what was published, the newest last; or the members of one of these",
         "get": "fetch what was published, or some members of it, and verify it",
-        "cat": "print a file of a published archive",
+        "cat": "print a file of what was published",
+        "manifest": "print the files of a published prefix, each with its SHA-256",
         "verify": "read what was published and compare its SHA-256",
         "agree": "compare what several executions published, without reading it",
         "index": "write the index of a published archive for rapidgzip and indexed_gzip",
-        "url": "print a pre-signed URL of a published archive or raw file",
+        "url": "print a pre-signed URL of what was published, or of each of its files",
     },
     "prepare": {
         "key": "print a key as publish would use it",

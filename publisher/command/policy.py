@@ -26,6 +26,7 @@ EXAMPLES = {
 _ROLE = "who it is for: publisher, or requester, who fetches, verifies and hands out URLs"
 _LIFECYCLE = "print the bucket's rule that removes what unfinished uploads have left, and no policy"
 _IF_EXISTS = "as publish is called with; default: replace. Only skip has to read"
+_NO_MANIFEST = "as publish is called with; who fetches a prefix without a manifest has to list it"
 _WITH_ABORT = "let the publisher remove what an upload that fails has left"
 _WITH_VERSIONS = "let the requester read the versions that results name, where the bucket keeps them"
 
@@ -37,6 +38,7 @@ def take_arguments(parser: "argparse.ArgumentParser") -> None:
     what.add_argument("--role", choices=("publisher", "requester"), help=_ROLE)
     what.add_argument("--lifecycle", action="store_true", help=_LIFECYCLE)
     parser.add_argument("--if-exists", choices=("replace", "error", "skip"), default="replace", help=_IF_EXISTS)
+    parser.add_argument("--no-manifest", action="store_const", const=False, dest="manifest", help=_NO_MANIFEST)
     parser.add_argument("--with-abort", action="store_true", help=_WITH_ABORT)
     parser.add_argument("--with-versions", action="store_true", help=_WITH_VERSIONS)
     parser.add_argument("--output", choices=("json",), default="json", help="form of the document")
@@ -74,10 +76,12 @@ def _made(options: "argparse.Namespace") -> "Policy":
             archive=archive,
             raw=options.raw,
             if_exists=options.if_exists,
+            manifest=options.manifest,
             with_abort=options.with_abort,
             with_versions=options.with_versions,
             **writing,
         )
-    if options.with_abort or options.with_versions or options.if_exists != "replace" or writing:
+    about_policies = (options.with_abort, options.with_versions, options.manifest is not None, writing)
+    if options.if_exists != "replace" or any(about_policies):
         raise SpecError("--lifecycle is about unfinished uploads alone: leave out what is about a policy")
     return lifecycle(options.destination, context=context, archive=archive, raw=options.raw)

@@ -43,7 +43,8 @@ EXAMPLES = {
         "keystow publish results 's3://my-bucket/results/{jobID}/{date}' --job-id abc123 --result published.yaml"
     ),
     "the files themselves under a prefix, without temporary ones": (
-        "keystow publish results 's3://my-bucket/files/{jobID}/' --job-id abc123 --plain --exclude '*.tmp'"
+        "keystow publish results 's3://my-bucket/files/{jobID}/' --job-id abc123 --plain --exclude '*.tmp' "
+        "--result files.yaml"
     ),
     "what would be published, under which key, and whether anything is missing for that": (
         "keystow publish results 's3://my-bucket/once/{jobID}' --job-id abc123 --dry-run --check --output key"
@@ -175,7 +176,8 @@ def _published(options: "argparse.Namespace", way: "Way") -> "PublishedResult":
 
 def _rehearsed(options: "argparse.Namespace", way: "Way", what: str) -> "PublishedResult":
     """What would be published. Raises ``StoreError`` for what ``--check`` finds missing."""
-    note(f"dry run: {what} would be published to {way.foreseen.url}")
+    manifest = ", and then a manifest of them," if way.manner.manifest else ""
+    note(f"dry run: {what}{manifest} would be published to {way.foreseen.url}")
     if options.ticket is None:
         tell_needed(way)
     if options.check:

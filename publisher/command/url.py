@@ -1,4 +1,4 @@
-"""``keystow url``: an address from which anybody can fetch what was published."""
+"""``keystow url``: an address from which anybody can fetch what was published, or one of each of its files."""
 
 import argparse
 from datetime import UTC, datetime
@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from . import typed
 from .claimed import given_results, given_trust, take_result, take_trust
 from .failures import each_of
+from .members import given_files, tell_unproven
 from .output import print_json, take_output
 from .streams import note
 from .written import given_access, take_access
@@ -15,7 +16,10 @@ if TYPE_CHECKING:
     from keystow.result import PublishedResult
 
 USAGE = "--expires 1h RESULT"
-DESCRIPTION = "Print a pre-signed URL of a published archive or raw file, and say on stderr until when it opens that."
+DESCRIPTION = (
+    "Print a pre-signed URL of a published archive or raw file, or one of each file under a published prefix, and say "
+    "on stderr until when it opens that."
+)
 
 
 def take_arguments(parser: argparse.ArgumentParser) -> None:
@@ -35,8 +39,7 @@ def take_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Prints the URL."""
-    from keystow.backends import expiry_of
+    """Prints the URL, or URLs."""
     from keystow.fetching import presign
 
     from .wording import until
@@ -45,20 +48,49 @@ def run(options: argparse.Namespace) -> int:
     given |= given_trust(options) | given_access(options)
 
     def work(result: "str | PublishedResult") -> None:
+        from keystow.reading import is_prefix
+
         signed_from = datetime.now(UTC).replace(microsecond=0)
-        url = presign(result, **given)
         asked = signed_from + options.expires
-        end = expiry_of(url) or asked
-        if options.output == "json":
-            print_json(url=url, expires=end.isoformat())
-        else:
-            print(url)
+        if is_prefix(result):
+            _print_each(options, result, asked)
+            return
+        url = presign(result, **given)
+        end = _printed(options, url, asked)
         note(until("the URL", end, url, ends_sooner=end < asked))
 
     return each_of(given_results(options), work)
 
 
+def _print_each(options: argparse.Namespace, result: "str | PublishedResult", asked: datetime) -> None:
+    """Prints the URL of each file of a prefix, in the order of its manifest."""
+    from .wording import counted, until
+
+    first, count = None, 0
+    with given_files(options, result) as files:
+        for item, url in files.urls(expires=options.expires, pin_version=options.pin_version):
+            end = _printed(options, url, asked, name=item.name, size=item.size, sha256=item.sha256)
+            first, count = first or (url, end), count + 1
+        tell_unproven(files)
+    if first is not None:
+        url, end = first
+        note(until(f"the first of {counted(count, 'URL')}", end, url, ends_sooner=end < asked))
+
+
+def _printed(options: argparse.Namespace, url: str, asked: datetime, **told: object) -> datetime:
+    """When a URL ends, which is printed: if it does not say that itself, when it was ``asked`` to."""
+    from keystow.backends import expiry_of
+
+    end = expiry_of(url) or asked
+    if options.output == "json":
+        print_json(**told, url=url, expires=end.isoformat())
+    else:
+        print(url)
+    return end
+
+
 EXAMPLES = {
     "a URL for an hour": "keystow url published.yaml --expires 1h",
+    "one of each file under a prefix": "keystow url files.yaml --expires 1h",
     "of the object by its name, for a week": "keystow url s3://my-bucket/exact/results.tar --expires 7d",
 }

@@ -5,7 +5,7 @@ from .claimed import given_limits, given_results, given_trust, take_checksum, ta
 from .failures import each_of
 from .loading import uncollected
 from .manner import given_tree, take_choice
-from .members import LIMITS, take_index, take_member
+from .members import LIMITS, take_index, take_member, take_no_manifest
 from .output import print_json, take_output
 from .progress import shown
 from .streams import note
@@ -24,12 +24,16 @@ DESCRIPTION = (
 )
 _AGAINST = "pack this directory again, with SOURCE_DATE_EPOCH as publish takes it, and compare the tar stream"
 
+_STRICT = "of a prefix: fail if there are objects that were not published, and name them"
+
 
 def take_arguments(parser: "argparse.ArgumentParser") -> None:
     """Declares what the command takes."""
     take_result(parser)
     take_member(parser)
     take_index(parser)
+    take_no_manifest(parser)
+    parser.add_argument("--strict", action="store_true", help=_STRICT)
     parser.add_argument("--against", metavar="DIR", help=_AGAINST)
     take_output(parser)
     take_choice(parser.add_argument_group("what of DIR goes along, as publish takes it"))
@@ -54,6 +58,7 @@ def run(options: "argparse.Namespace") -> int:
     given = {"sha256": options.sha256, "limits": limits, "timeout": options.timeout}
     given |= {"members": options.member, "index": options.index}
     given |= {"concurrency": options.concurrency, "memory": options.memory}
+    given |= {"manifest": options.manifest, "strict": options.strict}
     given |= given_trust(options) | given_access(options)
     if options.against is not None:
         given["against"], given["mtime"] = given_tree(options, options.against)

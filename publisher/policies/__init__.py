@@ -44,15 +44,17 @@ def policy(
     archive: bool | None = None,
     raw: bool = False,
     if_exists: IfExists = "replace",
+    manifest: bool | None = None,
     with_abort: bool = False,
     with_versions: bool = False,
     **writing: Unpack[Writing],
 ) -> Policy:
     """The least policy with which ``role`` can do its work there, for the keys that the template can give.
 
-    The ``"publisher"`` publishes as ``publish`` would with ``archive``, ``raw``, ``if_exists`` and ``writing``;
-    ``with_abort`` lets it remove what an upload that fails has left. The ``"requester"`` fetches, verifies and signs
-    URLs; ``with_versions`` lets it read the versions that results name. Their keys begin with the template's text
+    The ``"publisher"`` publishes as ``publish`` would with ``archive``, ``raw``, ``if_exists``, ``manifest`` and
+    ``writing``; ``with_abort`` lets it remove what an upload that fails has left. The ``"requester"`` fetches, verifies
+    and signs URLs; ``with_versions`` lets it read the versions that results name. It may list what lies under a prefix
+    only where there is to be no manifest, which tells that otherwise. Their keys begin with the template's text
     before its first field. What ``context`` knows is filled in, which makes that longer, and the one key of a template
     without fields is all that is reached; the environment has no say.
 
@@ -63,10 +65,11 @@ def policy(
     >>> policy("s3://bucket/results/{jobID}", role="publisher").document["Statement"][0]["Resource"]
     'arn:aws:s3:::bucket/results/*'
     """
-    _check(role, Manner(if_exists).if_exists, with_abort=with_abort, with_versions=with_versions)
+    manner = Manner(if_exists, manifest=manifest)
+    _check(role, if_exists, with_abort=with_abort, with_versions=with_versions)
     to = Destination(_said(destination), archive=archive, raw=raw, writing=writing)
     cloud, found = _cloud(to), _reached(to, context or Context())
-    asked = _asked(to, found.reach, role, if_exists, with_abort=with_abort, with_versions=with_versions)
+    asked = _asked(to, found.reach, role, to.fitted(manner), with_abort=with_abort, with_versions=with_versions)
     return _noted(cloud.policy(asked), found)
 
 
@@ -78,7 +81,8 @@ def needed(to: Destination, if_exists: IfExists = "replace") -> tuple[Grant, ...
     """
     cloud = _CLOUDS.get(to.spec.type)
     reach = Reach(to.spec.bucket, "", False, to.spec.endpoint, to.spec.region)
-    return () if cloud is None else cloud.policy(_asked(to, reach, "publisher", if_exists)).grants
+    manner = to.fitted(Manner(if_exists))
+    return () if cloud is None else cloud.policy(_asked(to, reach, "publisher", manner)).grants
 
 
 def lifecycle(
@@ -105,7 +109,7 @@ def _asked(
     to: Destination,
     reach: Reach,
     role: Role,
-    if_exists: IfExists,
+    manner: Manner,
     *,
     with_abort: bool = False,
     with_versions: bool = False,
@@ -113,8 +117,9 @@ def _asked(
     return Asked(
         reach=reach,
         role=role,
-        if_exists=if_exists,
+        if_exists=manner.if_exists,
         is_plain=to.encoding == "plain",
+        has_manifest=bool(manner.manifest),
         options=to.spec.options,
         requester_pays=to.spec.requester_pays,
         with_abort=with_abort,

@@ -1,7 +1,7 @@
 """What a policy is asked for, and what it is: the keys that it reaches, what is granted, and a word why."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, get_args
 
@@ -17,6 +17,13 @@ UNSEEN = (
     "(UnknownOutcomeError)"
 )
 """What a publisher that may not read has to live with (``backends/sending/settling.py``)."""
+_UNLISTED = (
+    "{} is left out, as a manifest tells the files: it is needed to verify with strict=True, and for a prefix without "
+    "a manifest (manifest=False adds it)"
+)
+_UNCOMPARED = (
+    "{} is left out: files that a publication which was cut off has left cannot be compared, and are in the way"
+)
 
 
 class Reach(NamedTuple):
@@ -41,6 +48,7 @@ class Asked(NamedTuple):
     role: Role
     if_exists: str
     is_plain: bool
+    has_manifest: bool
     options: ObjectOptions
     requester_pays: bool | str
     with_abort: bool
@@ -53,8 +61,17 @@ class Asked(NamedTuple):
 
     @property
     def lists(self) -> bool:
-        """Whether keys are listed, as only who fetches a prefix does."""
-        return self.role == "requester" and self.is_plain
+        """Whether keys are listed, as only who fetches a prefix does of which no manifest tells the files."""
+        return self.role == "requester" and self.is_plain and not self.has_manifest
+
+    def notes(self, reading: str, listing: str) -> Iterator[str]:
+        """What a prefix with a manifest has to do without, if these permissions are left out."""
+        if not self.has_manifest:
+            return
+        if self.role == "requester":
+            yield _UNLISTED.format(listing)
+        elif self.if_exists == "error":
+            yield _UNCOMPARED.format(reading)
 
 
 class Grant(NamedTuple):

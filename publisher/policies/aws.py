@@ -136,6 +136,7 @@ def _notes(asked: Asked) -> Iterator[str]:
                 "s3:GetObjectVersion is left out: where the bucket keeps versions, the current object is read, and "
                 "URLs need pin_version=False (with_versions=True adds it)"
             )
+        yield from asked.notes(_READING.permission, _LISTING.permission)
         return
     if not asked.with_abort:
         yield (
@@ -144,6 +145,7 @@ def _notes(asked: Asked) -> Iterator[str]:
         )
     if not asked.reads:
         yield UNSEEN.format("s3:GetObject")
+    yield from asked.notes(_READING.permission, _LISTING.permission)
 
 
 def _partition(reach: Reach) -> str:

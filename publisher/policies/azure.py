@@ -114,3 +114,4 @@ def _notes(asked: Asked) -> Iterator[str]:
         yield "with_versions=True adds nothing: the action for reading reads versions, too"
     if not asked.reads:
         yield UNSEEN.format(f"{_BLOBS}/read")
+    yield from asked.notes(_READING.permission, f"listing ({_READING.permission}, Blob.List)")

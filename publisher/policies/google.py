@@ -92,3 +92,4 @@ def _notes(asked: Asked) -> Iterator[str]:
         yield "with_versions=True adds nothing: storage.objects.get reads generations, too"
     if not asked.reads:
         yield UNSEEN.format("storage.objects.get")
+    yield from asked.notes(_READING.permission, _LISTING.permission)

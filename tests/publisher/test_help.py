@@ -110,7 +110,7 @@ def test_the_usage_has_all_that_has_to_be_given(command):
     places = [action.metavar for action in parser._actions if not action.option_strings]
     assert re.findall(rf" \[?({'|'.join(map(re.escape, places))})(?=[] \n])", usage) == places
     assert [action.option_strings[0] for action in parser._actions if action.option_strings and action.required] == (
-        {"url": ["--expires"], "ticket": ["--expires"], "index": ["--gzidx"]}.get(command, [])
+        {"url": ["--expires"], "ticket": ["--expires"]}.get(command, [])
     )
     assert ("--expires" in usage) == (command in {"url", "ticket"})
     assert [group.required for group in parser._mutually_exclusive_groups].count(True) == usage.count("(--")

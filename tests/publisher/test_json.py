@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 from commands import KEYSTOW, keystow
 
-from keystow import publish
 from keystow.command.parsing import COMMANDS, parser_of
 
 pytestmark = pytest.mark.slow
@@ -114,7 +113,8 @@ def test_errors(result, small, tmp_path):
 
 def test_the_notes_of_an_error_are_its_own(files, tmp_path):
     """Where a file of a prefix is in the way, the others that came are counted."""
-    publish(files, f"file://{tmp_path}/there/p", archive=False)
+    (tmp_path / "there/p").mkdir(parents=True)
+    (tmp_path / "there/p/score.txt").write_bytes(b"of another")
     error = failed("publish", files, f"file://{tmp_path}/there/p", "--plain", "--if-exists", "error")
     assert error["kind"] == "already_exists"
     assert any("had already been sent to" in note for note in error["notes"])

@@ -14,7 +14,7 @@ from commands import keystow
 from conftest import same_tree
 
 import keystow as ks
-from keystow.backends import AccessDeniedError, open_store
+from keystow.backends import AccessDeniedError, AlreadyExistsError, open_store
 from keystow.testing.servers import Credentials, Moto
 
 pytestmark = pytest.mark.server
@@ -94,7 +94,13 @@ def test_files_under_a_prefix_are_published(place, enter, login, seaweed, files,
     to = place("{jobID}/plain")
     enter(to, "--role", "publisher", "--plain", "--if-exists", "skip")
     published = ks.publish(files, to, JOB, archive=False, if_exists="skip")
-    assert ks.publish(files, to, JOB, archive=False, if_exists="skip") == published
+    again = ks.publish(files, to, JOB, archive=False, if_exists="skip")
+    assert again.index_sha256 == published.index_sha256
+    enter(to, "--role", "publisher", "--plain", "--if-exists", "error")
+    once = place("{jobID}/once")
+    assert ks.publish(files, once, JOB, archive=False, if_exists="error").index_sha256
+    with pytest.raises(AlreadyExistsError):
+        ks.publish(files, once, JOB, archive=False, if_exists="error")
     login(seaweed)
     ks.fetch(published, tmp_path / "back")
     assert same_tree(files, tmp_path / "back")
@@ -152,10 +158,15 @@ def test_files_under_a_prefix_are_fetched(place, enter, login, seaweed, files, t
     to = place("{jobID}/plain")
     login(seaweed)
     published = ks.publish(files, to, JOB, archive=False)
+    bare = ks.publish(files, place("{jobID}/bare"), JOB, archive=False, manifest=False)
     enter(to, "--role", "requester", "--plain")
     assert ks.verify(published).objects == 4
     ks.fetch(published, tmp_path / "back")
     assert same_tree(files, tmp_path / "back")
+    refused(lambda: ks.verify(bare))
+    refused(lambda: ks.verify(published, strict=True))
+    enter(to, "--role", "requester", "--plain", "--no-manifest")
+    assert ks.verify(bare).objects == ks.verify(published, strict=True).objects == 4
 
 
 # They are tight
@@ -210,7 +221,7 @@ def test_what_is_typed_of_a_job_narrows_it_to_that_job(place, enter, small):
     refused(lambda: ks.publish(small, to, ks.Context(job_id="abc124", labels={"run": "7"})))
 
 
-@pytest.mark.parametrize("arguments", [[], ["--plain"], ["--with-versions"]])
+@pytest.mark.parametrize("arguments", [[], ["--plain"], ["--plain", "--no-manifest"], ["--with-versions"]])
 def test_a_requester_reads_there_and_does_nothing_else(place, enter, opened, login, seaweed, arguments):
     to = place("{jobID}/k", versioned=True)
     login(seaweed)
@@ -226,7 +237,7 @@ def test_a_requester_reads_there_and_does_nothing_else(place, enter, opened, log
     refused(lambda: store.delete(f"{own}any/x"))
     for prefix in ("", own.removesuffix("/"), f"other-{own}", "o"):
         refused(lambda prefix=prefix: list(store.list(prefix)))
-    if "--plain" in arguments:
+    if "--no-manifest" in arguments:
         assert [found.key for found in store.list(f"{own}any/")] == [f"{own}any/x"]
     else:
         refused(lambda: list(store.list(own)))
@@ -240,7 +251,7 @@ def test_a_list_needs_to_list_there_and_nothing_else(place, enter, login, seawee
     to = place("{jobID}/archive")
     login(seaweed)
     published = ks.publish(small, to, JOB)
-    enter(to, "--role", "requester", "--plain", without="s3:GetObject")
+    enter(to, "--role", "requester", "--plain", "--no-manifest", without="s3:GetObject")
     assert [each.key for each in ks.list_published(to)] == [published.key]
     enter(to, "--role", "requester")
     refused(lambda: list(ks.list_published(to)))
@@ -263,8 +274,8 @@ def test_each_permission_of_a_requester_is_missed(place, enter, login, seaweed, 
     refused(lambda: ks.verify(replace(one, version_id=None)))
     enter(archive, "--role", "requester", "--with-versions", without="s3:GetObjectVersion")
     refused(lambda: ks.fetch(replace(one, checksum_sha256=None), tmp_path / "back"))
-    enter(plain, "--role", "requester", "--plain", without="s3:ListBucket")
-    refused(lambda: ks.verify(many))
+    enter(plain, "--role", "requester", "--plain", "--no-manifest", without="s3:ListBucket")
+    refused(lambda: ks.verify(many, manifest=False))
 
 
 # What is left of an upload that fails

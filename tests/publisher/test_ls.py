@@ -174,6 +174,20 @@ def test_the_objects_under_a_prefix_are_one_thing(place, files):
     assert set(names(place, found)) == {"files/a/20261128/", "files/b/20261128/"}
     assert {(each.encoding, each.objects, each.size) for each in found} == {("plain", len(contents), sum(contents))}
     assert names(place, list_published(to)) == ["files/c/20261128.tar.gz"]
+    assert {each.manifest for each in found} == {True}
+    assert {each.manifest for each in list_published(to)} == {None}
+
+
+def test_a_prefix_without_a_manifest_is_told_apart():
+    """It is none of the objects, wherever it stands among them, and was written last."""
+    names = ["a/.keystow.manifest.jsonl.gz", "a/x", "b/x", "b/sub/.keystow.manifest.jsonl.gz"]
+    stats = [Stat(name, 10, modified=utc(2026, 1, 4 - number)) for number, name in enumerate(names)]
+    found = list(list_published("memory://m/{jobID}", store=Told(stats), archive=False))
+    assert [(each.key, each.size, each.objects, each.manifest) for each in found] == [
+        ("b/", 20, 2, False),
+        ("a/", 10, 1, True),
+    ]
+    assert found[1].modified == utc(2026, 1, 4)
 
 
 def test_a_raw_file_is_what_it_is(place):
@@ -386,7 +400,16 @@ def test_plain_and_raw(file_place, files):
     to = file_place("{jobID}")
     assert keystow("publish", files, to, "--plain", "--job-id", "a").status == 0
     assert keystow("publish", files / "score.txt", to, "--raw", "--job-id", "b").status == 0
-    assert listed(to, "--plain").out.endswith("/published/a/\n")
+    whole = listed(to, "--plain")
+    assert (whole.err, json.loads(listed(to, "--plain", "--output", "json").out)["manifest"]) == ("", True)
+    assert whole.out.endswith(" 4 objects  " + file_place("a") + "/\n")
+    assert keystow("publish", files, to, "--plain", "--job-id", "a2", "--no-manifest").status == 0
+    ran = listed(to, "--plain")
+    assert ran.out.splitlines()[1].endswith(" 4 objects! " + file_place("a2") + "/")
+    assert ran.out.splitlines()[0] == whole.out.strip()
+    assert "without one" in ran.err
+    ran = listed(to, "--plain", "--output", "json")
+    assert ([json.loads(line)["manifest"] for line in ran.out.splitlines()], ran.err) == ([True, False], "")
     assert listed(to, "--raw").out.endswith("     3 B        1 object  " + file_place("b") + "\n")
 
 
@@ -397,7 +420,7 @@ def test_the_columns_stand_below_each_other_whatever_the_number_of_objects(tmp_p
             (tmp_path / "published" / job / str(number)).write_bytes(b"")
     rows = listed(f"file://{tmp_path}/published/{{jobID}}", "--plain").out.splitlines()
     assert {row.index("file://") for row in rows} == {rows[0].index("file://")}
-    assert [" ".join(row.split()[3:5]) for row in rows] == ["1 object", "10 objects", "1000 objects"]
+    assert [" ".join(row.split()[3:5]) for row in rows] == ["1 object!", "10 objects!", "1000 objects!"]
 
 
 def test_the_page_names_every_key_of_a_line(file_place, files):

@@ -55,7 +55,7 @@ def specs(draw, kind, encoding="gzip"):
     case = draw(cases())
     try:
         spec = ks.PublisherSpec(kind, "bucket", case.text, encoding=encoding)
-        made = ks.policy(spec, role="requester")
+        made = ks.policy(spec, role="requester", manifest=False if encoding == "plain" else None)
     except (SpecError, KeyRuleError, TemplateError):
         assume(False)
     template = case.template()
@@ -148,8 +148,11 @@ PUBLISHER = [
 REQUESTER = [
     ("", {}, ["s3:GetObject"]),
     ("", {"with_versions": True}, ["s3:GetObject", "s3:GetObjectVersion"]),
-    ("", {"archive": False}, ["s3:GetObject", "s3:ListBucket"]),
-    (",opt=encoding=plain", {}, ["s3:GetObject", "s3:ListBucket"]),
+    ("", {"archive": False}, ["s3:GetObject"]),
+    ("", {"archive": False, "manifest": False}, ["s3:GetObject", "s3:ListBucket"]),
+    (",opt=encoding=plain", {}, ["s3:GetObject"]),
+    (",opt=encoding=plain,opt=manifest=false", {}, ["s3:GetObject", "s3:ListBucket"]),
+    (",opt=encoding=plain,opt=manifest=false", {"manifest": True}, ["s3:GetObject"]),
     (",opt=kmskeyid=k,opt=tags=a=1", {}, ["s3:GetObject", "kms:Decrypt"]),
 ]
 
@@ -173,7 +176,8 @@ def test_what_is_granted_on_s3(role, options, given, permissions):
         ("publisher", {"if_exists": "skip"}, ["create", "get"], ["write", "read"]),
         ("publisher", {"with_abort": True}, ["create", "delete"], ["write"]),
         ("requester", {}, ["get"], ["read"]),
-        ("requester", {"archive": False}, ["get", "list"], ["read"]),
+        ("requester", {"archive": False}, ["get"], ["read"]),
+        ("requester", {"archive": False, "manifest": False}, ["get", "list"], ["read"]),
         ("requester", {"with_versions": True}, ["get"], ["read"]),
     ],
 )
@@ -244,7 +248,8 @@ def test_the_documents_of_google_and_azure():
 
 
 def test_azure_lists_by_a_prefix_that_begins_so():
-    condition = ks.policy("az://con/r/{jobID}", role="requester", archive=False).document["assignment"]["condition"]
+    bare = ks.policy("az://con/r/{jobID}", role="requester", archive=False, manifest=False)
+    condition = bare.document["assignment"]["condition"]
     assert condition == (
         f"((!(ActionMatches{{'{BLOBS}/read'}} AND NOT SubOperationMatches{{'Blob.List'}})) OR "
         f"(@Resource[{BLOBS}:path] StringLike 'r/*')) AND "
@@ -417,6 +422,8 @@ def test_the_rule_is_printed_alone():
             "--with-abort is not for the requester: leave it out",
         ),
         (["s3://bucket/k", "--role", "requester", "--if-exists", "skip"], "--if-exists skip is not for the requester"),
+        (["s3://b/k", "--role", "requester", "--no-manifest"], "--no-manifest is for files under a prefix"),
+        (["s3://b/k", "--lifecycle", "--plain", "--no-manifest"], "--lifecycle is about unfinished uploads alone"),
         (["file:///d/k", "--lifecycle"], "a file destination has no policies"),
         (["s3://bucket/{jobID}", "--role", "publisher", "--job-id", "a/b"], "the value of {jobID}"),
     ],
@@ -425,15 +432,31 @@ def test_a_call_that_is_wrong(arguments, said):
     assert said in complaint(keystow("policy", *arguments), 2)
 
 
+@pytest.mark.parametrize("kind", ["s3", "gs", "az"])
+def test_what_a_manifest_spares_is_said(kind):
+    def said(**given):
+        notes = ks.policy(f"{kind}://bucket/r/{{jobID}}", **given).notes
+        return [note for note in notes if "left out, as a manifest" in note or "cut off" in note]
+
+    (note,) = said(role="requester", archive=False)
+    assert "strict=True" in note
+    assert "manifest=False" in note
+    assert said(role="requester", archive=False, manifest=False) == said(role="requester") == []
+    (note,) = said(role="publisher", archive=False, if_exists="error")
+    assert "in the way" in note
+    assert said(role="publisher", archive=False) == said(role="publisher", archive=False, if_exists="skip") == []
+    assert said(role="publisher", archive=False, if_exists="error", manifest=False) == []
+
+
 def test_the_page_names_every_permission():
     page = (Path(__file__).parent.parent.parent / "docs" / "permissions.md").read_text("utf-8")
     everything = {"if_exists": "skip", "with_abort": True, "legal_hold": True}
     lock = ",opt=lockmode=governance,opt=retainuntil=2030-01-31T00:00:00+00:00"
     made = [
         ks.policy(f"s3://b/k{lock}", role="publisher", tags={"a": "1"}, kms_key="k", **everything),
-        ks.policy("s3://b/k", role="requester", archive=False, with_versions=True),
+        ks.policy("s3://b/k", role="requester", archive=False, manifest=False, with_versions=True),
         ks.policy(f"gs://b/k{lock}", role="publisher"),
-        ks.policy("gs://b/k", role="requester", archive=False),
+        ks.policy("gs://b/k", role="requester", archive=False, manifest=False),
         ks.policy("az://con/k", role="publisher", tags={"a": "1"}, if_exists="skip", legal_hold=True),
     ]
     granted = {grant.permission for each in made for grant in each.grants}

@@ -40,18 +40,20 @@ from keystow import (
     fetch,
     issue_ticket,
     lifecycle,
+    list_files,
     list_published,
     open_archive,
     open_store,
     policy,
     presign,
+    presign_each,
     publish,
     publish_each,
     publish_many,
     publish_with_ticket,
     verify,
 )
-from keystow.archive import Entry, Tree, pack, scan, unpack
+from keystow.archive import Entry, Item, Tree, pack, scan, unpack
 from keystow.backends import Credentials, Stat, Written
 from keystow.keys import S3, Key, MatchTooCostlyError, check_key, object_key
 
@@ -90,13 +92,20 @@ with open_archive(result, timeout=30, index="old.index") as archive:
     as_it_is: Archive = archive
     entries: Mapping[str, Entry] = archive
     content: bytes = archive.open("score.txt").read()
+item: Item = next(list_files(result, sha256="0" * 64))
+of_file: tuple[str, int, str, str | None] = (item.name, item.size, item.sha256, item.version_id)
+named: dict[str, str] = dict(presign_each("s3://bucket/run/", expires=60))
 url: str = presign(result.to_mapping(), expires=timedelta(hours=1), pin_version=False)
 
 least: Policy = policy(spec, role="publisher", context=context, if_exists="skip", with_abort=True, kms_key="alias/a")
+to_list: Policy = policy(spec, role="requester", archive=False, manifest=False)
 document: str = lifecycle("s3://bucket/key", archive=False).to_json()
 whys: list[str] = [grant.why for grant in least.grants]
 listed: Iterator[Listed] = list_published(spec, job_id="a", labels={"run": "7"}, since=datetime(2026, 1, 1, tzinfo=UTC))
 again: list[Fetched] = [fetch(each.result, each.fields["jobID"]) for each in listed]
+whether: list[bool | None] = [each.manifest for each in list_published("s3://bucket/{jobID}", archive=False)]
+bare: Fetched = fetch("s3://bucket/run/", "out", manifest=False)
+alone: Verified = verify(result, manifest=True, strict=True)
 found: Finding = next(diagnose(spec, context, archive=True, write_probe=True, timeout=5, profile="lab"))
 told: list[str] = [found.name, found.outcome, found.found, found.advice]
 
@@ -114,6 +123,7 @@ by_provider: PublishedResult = publish("results", "s3://bucket/key", credentials
 by_profile: Fetched = fetch(by_provider, "out", profile="lab")
 by_key: str = presign(by_provider, expires=60, credentials=credentials)
 publisher = Publisher("s3://bucket/key", credentials=given)
+of_each: Iterator[tuple[str, str]] = publisher.presign_each(result, expires=60, pin_version=False)
 of_ours: Archive = publisher.open_archive(result, verify=False)
 opened: Store = open_store("s3://bucket", credentials=lent)
 by_botocore: Store = open_store("s3://bucket", credentials=OfBotocore("id", "secret"))
