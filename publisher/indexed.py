@@ -13,12 +13,10 @@ from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING
 
-from . import surroundings
 from .archive import CorruptArchiveError
 from .archive.carrier import FOOTER
 from .archive.index import TAIL, Index, Read, open_index
 from .backends import AccessDeniedError, Credentials, Store, StoreError, UnsupportedError
-from .backends.opening import timeout_for
 from .backends.options import CustomerKey
 from .backends.sending.budget import Budget
 from .checksum import Checksum
@@ -34,6 +32,7 @@ from .reading import (
     content_of,
     opened_store,
     stat_of,
+    trusted,
 )
 from .result import PublishedResult
 from .stored import Access
@@ -211,10 +210,8 @@ def source_of(
     requester_pays: bool | str | None = None,
 ) -> Iterator[Source]:
     """What ``result`` says, read as the caller allows it, whose arguments are those of ``fetch``."""
-    trust = surroundings.trust(allow, allow_endpoints)
-    timeout_for(timeout)
     access = Access(timeout, credentials, profile, customer_key, requester_pays, Budget(concurrency, memory))
-    access.check(store, ResultError)
+    trust = trusted(allow, allow_endpoints, access, store)
     expected = Checksum(sha256) if verify and sha256 is not None else None
     with opened_source(result, store, trust, access, expected=expected, verify=verify) as source:
         yield source

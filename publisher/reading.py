@@ -4,7 +4,7 @@ import hashlib
 import math
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from os import PathLike
@@ -13,6 +13,7 @@ from typing import Literal
 from . import surroundings
 from .archive import ArchiveError, LimitExceededError, Limits
 from .backends import AccessDeniedError, Stat, Store
+from .backends.opening import timeout_for
 from .backends.sending.ranges import RANGE
 from .checksum import Checksum
 from .ending import held
@@ -52,6 +53,18 @@ def opened_store(
     )
     with closing(held(open_place(published, access), given=False)) as opened:
         yield opened
+
+
+def trusted(
+    allow: Collection[str], allow_endpoints: Collection[str] | None, access: Access, store: Store | None = None
+) -> Trust:
+    """What results may name, as the caller says who reads: by ``access``, or from a ``store`` that is open.
+
+    Raises ``ValueError`` for a timeout that is none, and ``ResultError`` for an ``access`` that goes with no ``store``.
+    """
+    timeout_for(access.timeout)
+    access.check(store, ResultError)
+    return surroundings.trust(allow, allow_endpoints)
 
 
 def read_result(result: Result) -> PublishedResult:
