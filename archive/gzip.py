@@ -164,9 +164,9 @@ def _deflate(block: io.BytesIO, level: int) -> _Deflated:
         return _Deflated(Piece(compressed, len(content), digest), isal_zlib.crc32(content))
 
 
-def deflated(content: bytes, level: int) -> bytes:
-    """``content`` as one stream of raw deflate, by the same libraries as blocks of that level."""
-    return (_compressed(content, level) if level else _stored(content)) + _LAST_BLOCK
+def deflated(pieces: Iterable[bytes], level: int) -> bytes:
+    """``pieces`` as one stream of raw deflate, each compressed alone, by the same libraries as blocks of that level."""
+    return b"".join(_compressed(piece, level) if level else _stored(piece) for piece in pieces) + _LAST_BLOCK
 
 
 def _compressed(content: bytes | memoryview, level: int) -> bytes:

@@ -12,19 +12,17 @@ from datetime import timedelta
 from itertools import islice
 from typing import Literal
 
-from . import surroundings
 from .archive import Entry
 from .archive.index import Index
 from .archive.indexing import sort_key
 from .backends import Credentials, Store
-from .backends.opening import timeout_for
 from .backends.options import CustomerKey
 from .backends.sending.budget import Budget
 from .checksum import Checksum
 from .errors import ResultError, VerificationError
 from .indexed import Source, opened_source
 from .prefixes import committed
-from .reading import Result, admissible, opened_store
+from .reading import Result, admissible, opened_store, trusted
 from .result import PublishedResult
 from .root import KeystowError
 from .stored import Access
@@ -106,9 +104,8 @@ def agree(
     compared with each other, and for a result that neither says a digest nor is of an archive with an index;
     ``VerificationError`` for an object that is not what its result says; ``ArchiveError`` and ``StoreError``.
     """
-    trust = surroundings.trust(allow, allow_endpoints)
-    timeout_for(timeout)
     access = Access(timeout, credentials, profile, customer_key, requester_pays, Budget(concurrency, memory))
+    trust = trusted(allow, allow_endpoints, access)
     published = [admissible(result, trust) for result in results]
     wanted = _checked(published, quorum)
     if differences < 0:

@@ -15,14 +15,12 @@ from functools import partial
 from os import PathLike
 from typing import TYPE_CHECKING, NamedTuple
 
-from . import surroundings
 from .archive import CorruptArchiveError
 from .archive.beside import open_beside
 from .archive.carrier import FOOTER
 from .archive.index import TAIL, Index, Read, open_index
 from .backends import AccessDeniedError, Credentials, Store, StoreError, UnsupportedError
 from .backends.file import FileStore
-from .backends.opening import timeout_for
 from .backends.options import CustomerKey
 from .backends.sending.budget import Budget
 from .checksum import Checksum
@@ -38,6 +36,7 @@ from .reading import (
     content_of,
     opened_store,
     stat_of,
+    trusted,
 )
 from .result import PublishedResult
 from .stored import Access
@@ -259,10 +258,8 @@ def source_of(
     index: str | PathLike[str] | None = None,
 ) -> Iterator[Source]:
     """What ``result`` says, read as the caller allows it, whose arguments are those of ``fetch``."""
-    trust = surroundings.trust(allow, allow_endpoints)
-    timeout_for(timeout)
     access = Access(timeout, credentials, profile, customer_key, requester_pays, Budget(concurrency, memory))
-    access.check(store, ResultError)
+    trust = trusted(allow, allow_endpoints, access, store)
     expected = Checksum(sha256) if verify and sha256 is not None else None
     with opened_source(result, store, trust, access, expected=expected, verify=verify, index=index) as source:
         yield source

@@ -3,7 +3,7 @@
 import math
 import os
 import re
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
 from functools import partial
@@ -14,6 +14,7 @@ from . import surroundings
 from .archive import ArchiveError, LimitExceededError, Limits
 from .archive.threads import Called, Threads
 from .backends import AccessDeniedError, Stat, Store, StoreError
+from .backends.opening import timeout_for
 from .backends.sending.digest import Digest
 from .backends.sending.ranges import RANGE
 from .checksum import Checksum
@@ -55,6 +56,18 @@ def opened_store(
     )
     with closing(held(open_place(published, access), given=False)) as opened:
         yield opened
+
+
+def trusted(
+    allow: Collection[str], allow_endpoints: Collection[str] | None, access: Access, store: Store | None = None
+) -> Trust:
+    """What results may name, as the caller says who reads: by ``access``, or from a ``store`` that is open.
+
+    Raises ``ValueError`` for a timeout that is none, and ``ResultError`` for an ``access`` that goes with no ``store``.
+    """
+    timeout_for(access.timeout)
+    access.check(store, ResultError)
+    return surroundings.trust(allow, allow_endpoints)
 
 
 def read_result(result: Result) -> PublishedResult:
