@@ -13,11 +13,9 @@ from functools import partial
 from os import PathLike
 from typing import TYPE_CHECKING
 
-from . import surroundings
 from .archive import Entry, Limits, Tree, Unpacked, check_destination, extract, unpack
 from .archive.selection import Choice
 from .backends import Credentials, Store, StoreError, StoreUnavailableError
-from .backends.opening import timeout_for
 from .backends.options import CustomerKey
 from .backends.sending.budget import Budget
 from .checksum import Checksum
@@ -38,6 +36,7 @@ from .reading import (
     opened_store,
     sized,
     stat_of,
+    trusted,
     useful,
 )
 from .result import PublishedResult
@@ -145,10 +144,8 @@ def fetch(
     ``MemberError`` for ``members`` that are not there; then ``directory`` is as it was.
     """
     told = told_by(progress, ResultError)
-    trust = surroundings.trust(allow, allow_endpoints)
-    timeout_for(timeout)
     access = Access(timeout, credentials, profile, customer_key, requester_pays, Budget(concurrency, memory))
-    access.check(store, ResultError)
+    trust = trusted(allow, allow_endpoints, access, store)
     limits = limits or Limits()
     target, _ = check_destination(directory)
     expected = Checksum(sha256) if verify and sha256 is not None else None
@@ -314,10 +311,8 @@ def verify(
     ``MemberNotFoundError``, ``LimitExceededError``, and ``StoreError``; for a directory also ``SourceError``.
     """
     told = told_by(progress, ResultError)
-    trust = surroundings.trust(allow, allow_endpoints)
-    timeout_for(timeout)
     access = Access(timeout, credentials, profile, customer_key, requester_pays, Budget(concurrency, memory))
-    access.check(store, ResultError)
+    trust = trusted(allow, allow_endpoints, access, store)
     limits = limits or Limits()
     if against is not None:
         from .against import compared
@@ -397,9 +392,8 @@ def presign(
     customer's key encrypts has to send that along, in the store's own headers. Raises ``ResultError`` for a prefix,
     ``UnsupportedError`` for a store that has no URLs.
     """
-    trust = surroundings.trust(allow, allow_endpoints)
     access = Access(None, credentials, profile, customer_key, requester_pays)
-    access.check(store, ResultError)
+    trust = trusted(allow, allow_endpoints, access, store)
     published = admissible(result, trust)
     if published.encoding == "plain":
         raise ResultError(
