@@ -314,19 +314,18 @@ def verify(
     access = Access(timeout, credentials, profile, customer_key, requester_pays, Budget(concurrency, memory))
     trust = trusted(allow, allow_endpoints, access, store)
     limits = limits or Limits()
+    choice = _choice(members, index)
     if against is not None:
         from .against import compared
 
-        if not sha256 is members is index is None:
-            wrong = "sha256=, members= and index="
-            raise ResultError(f"against= compares a directory with all of an archive: leave {wrong} out")
+        if sha256 is not None or members is not None:
+            raise ResultError("against= compares a directory with all of an archive: leave sha256= and members= out")
         check_prefix(manifest=manifest, strict=strict)
         known = admissible(result, trust)
         count, size, found = compared(known, against, mtime, store=store, trust=trust, access=access, told=told)
         return Verified(1, size, found, count)
     if mtime is not None:
         raise ResultError("mtime= is the time of what against= packs: give that, or leave it out")
-    choice = _choice(members, index)
     published = as_expected(admissible(result, trust), None if sha256 is None else Checksum(sha256))
     if choice is not None and published.encoding != "plain":
         from .indexed import opened_source

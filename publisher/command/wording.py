@@ -30,6 +30,7 @@ _OPTIONS = (
     (r"^processes=(\d)", r"--processes \1"),
     (r"^require=(\d)", r"--require \1"),
     (r"^against= (.*): leave sha256= and members= out", r"--against \1: leave --sha256 and --member out"),
+    (r"^index= is for members of an archive: give members=", "--index is for members of an archive: give --member"),
     (r"^quorum=(?=\d)", "--quorum "),
     (r"\bwith differences=0\b", "with --differences 0"),
     (r"(give '.*') to exclude$", r"\1 to --exclude"),

@@ -196,7 +196,7 @@ def test_what_is_no_file_with_an_index(published, tmp_path):
             fetch(published.result, tmp_path / "out", index=published.index, **wrong)
         with pytest.raises(ResultError, match="index= is for members"):
             verify(published.result, index=published.index, **wrong)
-    with pytest.raises(ResultError, match="against="):
+    with pytest.raises(ResultError, match="index= is for members"):
         verify(published.result, index=published.index, against=tmp_path)
 
 
@@ -238,7 +238,7 @@ def test_the_commands(tmp_path):
     assert (ran.status, os.listdir(tmp_path / "out")) == (0, ["score.txt"])
     assert "verified 2 members" in keystow("verify", result, "--member", "*.png", *given).err
     assert "index SHA-256" in keystow("verify", result, "--member", "*.png", *given).err
-    assert "index= is for members" in complaint(keystow("verify", result, *given), 2)
+    assert "--index is for members of an archive: give --member, or" in complaint(keystow("verify", result, *given), 2)
     assert "--index: what for?" in complaint(keystow("ls", f"file://{tmp_path}/store/{{jobID}}", *given), 2)
     assert keystow("index", result, "--index", index, "--gzidx", index).status == 2
     assert "it has no index" in complaint(keystow("index", f"file://{tmp_path}/store/{KEY}", "--gzidx", index), 2)
