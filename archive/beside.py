@@ -32,7 +32,7 @@ _MOST_COMPRESSED = 2 * MOST
 _MOST_HELD = 3 * MOST
 _STEP = 1 << 16
 _LOOK = 1 << 16  # bytes of content by which a guess is tried: what stands behind 32 KiB cannot lead back before it
-_TRIES = 16
+_TRIES = 256  # for each block; two of them are more than 1 MiB together, so that is linear
 _MOST_EXTENDED = 1 << 20
 _MODE = re.compile(rb"000[0-7]{4}")
 

@@ -75,6 +75,7 @@ class ArchiveFileSystem(fsspec.AbstractFileSystem):  # type: ignore[misc]
         timeout: timedelta | float | None = None,
         profile: str | None = None,
         requester_pays: bool | str | None = None,
+        index: str | None = None,
         **options: Any,  # noqa: ANN401
     ) -> None:
         super().__init__(**options)
@@ -85,7 +86,7 @@ class ArchiveFileSystem(fsspec.AbstractFileSystem):  # type: ignore[misc]
         self._target = target_protocol, dict(target_options or {})
         self._trusted: dict[str, Any] = {"allow": allow, "allow_endpoints": allow_endpoints}
         self._asking: dict[str, Any] = {"timeout": timeout, "profile": profile, "requester_pays": requester_pays}
-        self._asking |= {"verify": verify, **self._trusted}
+        self._asking |= {"verify": verify, "index": index, **self._trusted}
         self._lock = threading.RLock()
         self._archive: Archive | None = None
         self._listing: _Listing | None = None
@@ -216,7 +217,7 @@ class ArchiveFileSystem(fsspec.AbstractFileSystem):  # type: ignore[misc]
             raise ResultError(f"{what}, while those are listed that may be called: give fo= the file of a result")
         files = fsspec.filesystem(protocol, **options)
         if is_archive:
-            return _over(files, _url(protocol, place), place)
+            return _over(files, _url(protocol, place), place, self._asking["index"])
         text = files.cat_file(place, start=0, end=MOST_BYTES + 1)
         return open_archive(PublishedResult.from_mapping(load_mapping(text, place, ResultError)), **self._asking)
 
@@ -228,13 +229,13 @@ def _url(protocol: str, place: str) -> str:
     return f"{protocol}://{place if canonical(protocol) == 'file' else place.lstrip('/')}"
 
 
-def _over(files: Any, url: str, path: str) -> Archive:  # noqa: ANN401
+def _over(files: Any, url: str, path: str, index: str | None) -> Archive:  # noqa: ANN401
     """The archive that another file system of fsspec's holds."""
 
     def read(start: int, stop: int) -> bytes:
         return bytes(files.cat_file(path, start=start, end=stop))
 
-    source = unproven_source(Ranges(url, files.info(path)["size"], read))
+    source = unproven_source(Ranges(url, files.info(path)["size"], read), index)
     if source.index is None:
         raise ResultError(f"{url!r} cannot be read in parts, as {source.lack}: fetch it")
     return Archive(source, source.index, ExitStack())

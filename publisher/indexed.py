@@ -265,15 +265,17 @@ def source_of(
         yield source
 
 
-def unproven_source(ranges: Ranges) -> Source:
-    """An archive of which nothing is known but how it is read. Raises ``ArchiveError``."""
+def unproven_source(ranges: Ranges, index: str | PathLike[str] | None = None) -> Source:
+    """An archive of which nothing is known but how it is read, and perhaps its ``index``. Raises ``ArchiveError``."""
+    beside = None if index is None else _beside(index)
 
     @contextmanager
     def whole() -> Iterator[Hashed]:
         pieces = (ranges(at, min(at + _PIECE, ranges.size)) for at in range(0, ranges.size, _PIECE))
         yield Hashed(pieces, None, ranges.url)
 
-    return Source(ranges.url, whole, ranges, _index(ranges, None), proven=False)
+    found = _index(ranges, None) if beside is None else beside.of(ranges, None)
+    return Source(ranges.url, whole, ranges, found, proven=False, beside=beside)
 
 
 def _of_store(store: Store, published: PublishedResult, *, is_proven: bool) -> Ranges:

@@ -99,6 +99,7 @@ class Publisher:
         progress: Progress | None = None,
         members: Collection[str] | None = None,
         manifest: bool | None = None,
+        index: str | PathLike[str] | None = None,
     ) -> Fetched:
         """``keystow.fetch``, of what lies in this publisher's store. Raises ``ResultError`` for what does not."""
         found, store = self._ours(result, proven=verify, sha256=sha256, by_index=members is not None)
@@ -112,6 +113,7 @@ class Publisher:
             progress=progress,
             members=members,
             manifest=manifest,
+            index=index,
         )
 
     def verify(
@@ -124,6 +126,7 @@ class Publisher:
         members: Collection[str] | None = None,
         manifest: bool | None = None,
         strict: bool = False,
+        index: str | PathLike[str] | None = None,
     ) -> Verified:
         """``keystow.verify``, of what lies in this publisher's store. Raises ``ResultError`` for what does not."""
         found, store = self._ours(result, sha256=sha256, by_index=members is not None)
@@ -136,9 +139,12 @@ class Publisher:
             members=members,
             manifest=manifest,
             strict=strict,
+            index=index,
         )
 
-    def open_archive(self, result: Result, *, verify: bool = True) -> "Archive":
+    def open_archive(
+        self, result: Result, *, verify: bool = True, index: str | PathLike[str] | None = None
+    ) -> "Archive":
         """``keystow.open_archive``, of what lies in this publisher's store, and to be used as long as this is open.
 
         Raises ``ResultError`` for what does not.
@@ -146,7 +152,7 @@ class Publisher:
         from .archives import open_archive
 
         found, store = self._ours(result, proven=verify, by_index=True)
-        return open_archive(found, store=store, verify=verify)
+        return open_archive(found, store=store, verify=verify, index=index)
 
     def presign(self, result: Result, *, expires: timedelta | float, pin_version: bool = True) -> str:
         """``keystow.presign``, of what lies in this publisher's store. Raises ``ResultError`` for what does not."""

@@ -25,9 +25,11 @@ from keystow.archive.gzip import pieces
 
 RANDOM = random.Random(7)
 MARKS = b"\x00\x00\xff\xff" * 60_000
+FLUSHED = b"".join(RANDOM.randbytes(100) + MARKS[:4] for _ in range(200))
 FILES = {
     "a": b"1",
     "log": b"".join(b"%d lines\n" % number for number in range(300_000)),
+    "flushed": FLUSHED * 3,
     "marks": MARKS,
     "noise": RANDOM.randbytes(2 * MIB + 1),
     "other/marks and noise": MARKS + RANDOM.randbytes(MIB) + MARKS,
@@ -262,7 +264,7 @@ def test_what_is_held_is_bounded(archive):
 @pytest.mark.slow
 @settings(max_examples=100)
 @given(
-    st.lists(st.sampled_from([b"", b"x", MARKS[:6000], RANDOM.randbytes(9000), bytes(200_000)]), max_size=9),
+    st.lists(st.sampled_from([b"", b"x", MARKS[:6000], FLUSHED, RANDOM.randbytes(9000), bytes(200_000)]), max_size=9),
     st.lists(st.integers(1, 300_000), max_size=20),
     st.sampled_from([compressed, stored, either]),
     st.integers(1, 2_000_000),

@@ -15,7 +15,16 @@ from forged import forged, parts
 from lying import Lie, parted
 from sample_tree import FILES, PLOT, TREE, tree_of
 
-from keystow import Checksum, PublishedResult, ResultError, VerificationError, fetch, open_archive, verify
+from keystow import (
+    Checksum,
+    PublishedResult,
+    Publisher,
+    ResultError,
+    VerificationError,
+    fetch,
+    open_archive,
+    verify,
+)
 from keystow.archive import CorruptArchiveError, LimitExceededError, Limits, Tree
 from keystow.backends import NotFoundError, open_store
 from keystow.indexed import source_of
@@ -212,6 +221,35 @@ def test_by_a_url(liar, tmp_path):
         fetch(url, tmp_path / "none", members=["*.txt"], index=index, sha256="0" * 64)
     whole = liar(lambda asked: Lie(200, {"ETag": '"1"'}, [DATA]))
     assert fetch(f"{whole.url}/k.tar.gz?X-Amz-Signature=s", tmp_path / "whole", members=["*.txt"], index=index).members
+
+
+@pytest.mark.slow
+def test_by_the_file_system(tmp_path):
+    import fsspec
+
+    index = written(tmp_path / "index", DATA)
+    result = tmp_path / "result.json"
+    (tmp_path / KEY).write_bytes(DATA)
+    known = PublishedResult("file", str(tmp_path), KEY, checksum_sha256=Checksum(SHA256))
+    result.write_text(json.dumps(known.to_mapping()))
+    for fo, more in (
+        (result, {}),
+        (f"file://{tmp_path}/{KEY}", {}),
+        (f"{tmp_path}/{KEY}", {"target_protocol": "file", "target_options": {"auto_mkdir": False}}),
+    ):
+        files = fsspec.filesystem("keystow", fo=str(fo), index=str(index), **more)
+        assert files.cat_file("a/plots/large.png") == PLOT
+        files.invalidate_cache()
+        with pytest.raises(ResultError, match="cannot be read in parts"):
+            fsspec.filesystem("keystow", fo=str(fo), **more).info("score.txt")
+
+
+def test_by_a_publisher(published, tmp_path):
+    result = replace(published.result, claimed=True)
+    place = f"{result.type}://{result.bucket}/{{jobID}}"
+    with Publisher(place, store=published.store) as publisher:
+        assert publisher.fetch(result, tmp_path / "out", members=["*.txt"], index=published.index).verified
+        assert publisher.verify(result, members=["*.txt"], index=published.index).members == 1
 
 
 @pytest.mark.slow
