@@ -21,7 +21,7 @@ from keystow import Checksum, MemberError, PublishedResult, VerificationError, f
 from keystow.archive import CorruptArchiveError, Entry, LimitExceededError, Limits, Tree, UnsafeArchiveError
 from keystow.backends import AccessDeniedError, open_store
 from keystow.indexed import source_of
-from keystow.members import list_members, read_member
+from keystow.members import index_of, list_members, read_member
 
 KEY = "results.tar.gz"
 
@@ -509,6 +509,19 @@ def test_a_version_that_may_not_be_read_is_the_current_object_if_it_is_the_same(
     unproven = replace(result, index_sha256=None, checksum_sha256=None)
     with pytest.raises(AccessDeniedError):
         open_archive(unproven, store=Denying(memory[0]))
+
+
+def test_so_is_one_whose_index_lies_beside_it(memory, tmp_path):
+    current = put(memory, indexed.data_and_index(TREE)[0])
+    with source_of(current) as source:
+        (tmp_path / "index").write_bytes(b"".join(index_of(source)[0]))
+    store = Denying(memory[0])
+    result = replace(current, version_id="1")
+    for known in (result, replace(result, size=None)):
+        with open_archive(known, store=store, index=tmp_path / "index") as archive:
+            assert archive.open("score.txt").read() == b"42"
+        with pytest.raises(AccessDeniedError):
+            open_archive(known, store=store, index=tmp_path / "index", verify=False)
 
 
 def test_another_version_is_not_read_where_no_digest_is_compared(memory, tmp_path):
