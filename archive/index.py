@@ -7,7 +7,8 @@ no number is used before it is found within bounds. The format, and what has to 
 
 import re
 from bisect import bisect_right
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Sequence
+from contextlib import closing
 from itertools import accumulate, pairwise
 
 from isal import isal_zlib
@@ -23,22 +24,27 @@ from .untar import Stream, untar
 
 Read = Callable[[int, int], bytes]
 """Gives the bytes of the object from one place up to another."""
+Pieces = Callable[[int, int], Iterator[bytes]]
+"""Gives them in pieces, and may ask for more of them ahead."""
 
 TAIL = 1 << 16
 """What is read first, in bytes, as the root is hardly ever longer."""
-_AT_ONCE = 8 << 20  # bytes of a range, if it holds more than one page or block
+_AT_ONCE = 8 << 20  # bytes of a range, if it holds more than one page
+_STREAMED = 64 << 20  # bytes of blocks that are read as one stream
 _GAP = 1 << 20  # bytes between two members or pages that are rather read than asked around
-_TOGETHER = 1000
+_TOGETHER = 2000  # members, which two pages hold
 _HELD = 2
 _END = 2 * RECORD
 _SHA256 = re.compile("[0-9a-f]{64}")
 _PAX_SIZE = re.compile(rb"[0-7]{11}")
 
 
-def open_index(read: Read, size: int, *, sha256: str | None = None, begin: int = 0) -> "Index | None":
+def open_index(
+    read: Read, size: int, *, sha256: str | None = None, begin: int = 0, stream: Pieces | None = None
+) -> "Index | None":
     """The index of an archive of ``size`` bytes, or ``None`` if it has none. It takes one range, or two.
 
-    Nothing of it begins before the place ``begin``.
+    Nothing of it begins before the place ``begin``. What is long is later read by ``stream``, if there is one.
 
     Raises ``CorruptArchiveError`` for one that is not sound, or not the one whose SHA-256 is ``sha256``.
     """
@@ -53,7 +59,7 @@ def open_index(read: Read, size: int, *, sha256: str | None = None, begin: int =
         raise CorruptArchiveError(f"the root of the archive's index has {place.stop - place.start} bytes")
     if place.start < start:
         tail = _whole(read, place.start, start) + tail
-    return Index(read, size, tail, place, sha256)
+    return Index(read, size, tail, place, sha256=sha256, stream=stream)
 
 
 class Index:
@@ -66,8 +72,18 @@ class Index:
     is not as it has to be.
     """
 
-    def __init__(self, read: Read, size: int, tail: bytes, place: Place, sha256: str | None = None) -> None:
+    def __init__(
+        self,
+        read: Read,
+        size: int,
+        tail: bytes,
+        place: Place,
+        *,
+        sha256: str | None = None,
+        stream: Pieces | None = None,
+    ) -> None:
         self._read = read
+        self._stream = stream or self._in_ranges
         self._tail_at = size - len(tail)
         self._tail = tail
         self._held: dict[int, Page] = {}
@@ -172,14 +188,13 @@ class Index:
         for number, page in self._all_pages():
             yield from page.blocks(self._tar[number], self._tar[number + 1])
 
-    def read(self, start: int, stop: int) -> Iterator[bytes]:
+    def read(self, start: int, stop: int) -> Generator[bytes, None, None]:
         """The tar stream from ``start`` up to ``stop``, block by block, each proved. One range, if it is short."""
         for run in _runs(self.blocks(start, stop)):
-            begin = run[0].start
-            data = memoryview(self._range(begin, run[-1].stop))
-            for block in run:
-                content = inflate(block, data[block.start - begin : block.stop - begin])
-                yield content[max(0, start - block.tar_start) : stop - block.tar_start]
+            with closing(self._data_of(run)) as blocks:
+                for block, data in blocks:
+                    content = inflate(block, data)
+                    yield content[max(0, start - block.tar_start) : stop - block.tar_start]
 
     def contents(self, members: Iterable[Member]) -> Iterator[tuple[Entry, Iterator[bytes | memoryview]]]:
         """Each of ``members`` with its content, which is to be read before the next is asked for: for ``extract``.
@@ -188,17 +203,18 @@ class Index:
         a content is read if its CRC-32 is not.
         """
         for run in _near(members):
-            stream = Stream(self.read(run[0].at, run[-1].end))
-            at = run[0].at
-            for member in run:
-                for _ in stream.pieces(member.at - at):
-                    pass
-                check_header(member, stream.take(member.content_at - member.at))
-                content = _proved(stream.pieces(member.entry.size), member)
-                yield member.entry, content
-                for _ in content:
-                    pass
-                at = member.end
+            with closing(self.read(run[0].at, run[-1].end)) as tar:
+                read = Stream(tar)
+                at = run[0].at
+                for member in run:
+                    for _ in read.pieces(member.at - at):
+                        pass
+                    check_header(member, read.take(member.content_at - member.at))
+                    content = _proved(read.pieces(member.entry.size), member)
+                    yield member.entry, content
+                    for _ in content:
+                        pass
+                    at = member.end
 
     def content(self, member: Member) -> Iterator[bytes | memoryview]:
         """The content of one member, as ``contents`` gives it."""
@@ -260,6 +276,18 @@ class Index:
             del self._held[next(iter(self._held))]
         return page
 
+    def _data_of(self, run: Sequence[Block]) -> Generator[tuple[Block, bytes], None, None]:
+        """Blocks that lie one behind the other, each as it lies in the object."""
+        start, stop = run[0].start, run[-1].stop
+        chunks = self._in_ranges if start >= self._tail_at else self._stream
+        read = Stream(chunks(start, stop), "archive")
+        for block in run:
+            yield block, read.take(block.stop - block.start)
+
+    def _in_ranges(self, start: int, stop: int) -> Iterator[bytes]:
+        for at in range(start, stop, _AT_ONCE):
+            yield self._range(at, min(at + _AT_ONCE, stop))
+
     def _range(self, start: int, stop: int) -> bytes:
         if start >= self._tail_at:
             return self._tail[start - self._tail_at : stop - self._tail_at]
@@ -274,10 +302,10 @@ def _whole(read: Read, start: int, stop: int) -> bytes:
 
 
 def _runs(blocks: Iterable[Block]) -> Iterator[list[Block]]:
-    """Blocks that lie one behind the other, in runs that are read by one range."""
+    """Blocks that lie one behind the other, in runs that are read as one stream."""
     run: list[Block] = []
     for block in blocks:
-        if run and block.stop - run[0].start > _AT_ONCE:
+        if run and block.stop - run[0].start > _STREAMED:
             yield run
             run = []
         run.append(block)

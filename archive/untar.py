@@ -75,10 +75,11 @@ def untar(chunks: Iterable[bytes]) -> Iterator[tuple[Entry, Iterator[bytes | mem
 
 
 class Stream:
-    """A stream of chunks, read by length."""
+    """A stream of chunks, read by length; ``what`` it is, is told if it is cut short."""
 
-    def __init__(self, chunks: Iterable[bytes]) -> None:
+    def __init__(self, chunks: Iterable[bytes], what: str = "tar stream") -> None:
         self._chunks = iter(chunks)
+        self._what = what
         self._data = b""
         self._view = memoryview(b"")
         self._at = 0
@@ -98,7 +99,7 @@ class Stream:
                 try:
                     self._data = next(self._chunks)
                 except StopIteration:
-                    raise CorruptArchiveError("the tar stream is cut short: publish it again") from None
+                    raise CorruptArchiveError(f"the {self._what} is cut short: publish it again") from None
                 self._view, self._at = memoryview(self._data), 0
             piece = self._view[self._at : self._at + length]
             self._at += len(piece)

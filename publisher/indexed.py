@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from .archive import CorruptArchiveError
 from .archive.beside import open_beside
 from .archive.carrier import FOOTER
-from .archive.index import TAIL, Index, Read, open_index
+from .archive.index import TAIL, Index, Pieces, Read, open_index
 from .backends import AccessDeniedError, Credentials, Store, StoreError, UnsupportedError
 from .backends.file import FileStore
 from .backends.options import CustomerKey
@@ -49,11 +49,12 @@ _PIECE = 1 << 20
 
 
 class Ranges:
-    """An object of ``size`` bytes that is read in ranges, its end first."""
+    """An object of ``size`` bytes that is read in ranges, its end first, and what is long by ``stream``."""
 
-    def __init__(self, url: str, size: int, read: Read) -> None:
+    def __init__(self, url: str, size: int, read: Read, stream: Pieces | None = None) -> None:
         self.url, self.size = url, size
         self.bytes_read = 0
+        self.stream = None if stream is None else partial(self._counted, stream)
         self._read = read
         self._end = b""
 
@@ -64,6 +65,11 @@ class Ranges:
         if stop == self.size and not self._end:
             self._end = found[-FOOTER:]
         return found
+
+    def _counted(self, stream: Pieces, start: int, stop: int) -> Iterator[bytes]:
+        for piece in stream(start, stop):
+            self.bytes_read += len(piece)
+            yield piece
 
     def check(self) -> None:
         """Raises ``VerificationError`` if the object was replaced since its end was read, as far as can be told."""
@@ -282,9 +288,12 @@ def _of_store(store: Store, published: PublishedResult, *, is_proven: bool) -> R
     """The published version, or the current object where that may not be read and a digest shows it to be the same."""
     versions = [published.version_id]
 
+    def stream(start: int, stop: int) -> Iterator[bytes]:
+        return store.read(published.key, version_id=versions[0], start=start, stop=stop)
+
     def read(start: int, stop: int) -> bytes:
         try:
-            return b"".join(store.read(published.key, version_id=versions[0], start=start, stop=stop))
+            return b"".join(stream(start, stop))
         except AccessDeniedError as error:
             if versions == [None]:
                 raise
@@ -295,7 +304,7 @@ def _of_store(store: Store, published: PublishedResult, *, is_proven: bool) -> R
             return read(start, stop)
 
     size = stat_of(store, published).size if published.size is None else published.size
-    return Ranges(published.url, size, read)
+    return Ranges(published.url, size, read, stream)
 
 
 def _of_url(
@@ -355,7 +364,7 @@ def _in_parts(download: "Download") -> Ranges | None:
 def _index(ranges: Ranges, sha256: Checksum | None) -> Index | None:
     """The index, if there is one. Raises ``VerificationError`` if it is not the one whose digest is ``sha256``."""
     try:
-        index = open_index(ranges, ranges.size)
+        index = open_index(ranges, ranges.size, stream=ranges.stream)
     except CorruptArchiveError as error:
         if sha256 is None:
             raise

@@ -10,6 +10,7 @@ from contextlib import closing
 from dataclasses import replace
 from unittest import mock
 
+import counting
 import indexed
 import pytest
 from archive_strategies import seen
@@ -190,6 +191,23 @@ def test_s3_is_sent_no_other_requests(seaweed, bucket, login, proxy):
         with open_archive(result, store=store) as archive:
             assert archive.open("a/plots/small.png").read() == b"small"
         assert [asked.method for asked in proxy.requests[before:]] in (["GET"] * 2, ["GET"] * 3)
+
+
+@pytest.mark.server
+def test_what_lies_together_is_asked_for_side_by_side(seaweed, bucket, login, tmp_path):
+    login(seaweed)
+    files = {f"large/{number}": os.urandom(4 << 20) for number in range(6)} | {"small": b"small"}
+    with counting.Counting(seaweed.endpoint) as proxy:
+        known = {"endpoint": proxy.url, "region": "us-east-1"}
+        with closing(open_store(f"s3://{bucket}", **known)) as store:
+            result = published((store, PublishedResult("s3", bucket, KEY, **known)), Tree.of(files))
+            before = len(proxy.requests)
+            fetched, at_once = proxy.most_of(lambda: fetch(result, tmp_path / "some", store=store, members=["large/"]))
+            asked = len(proxy.requests) - before
+    assert (fetched.bytes, fetched.verified) == (24 << 20, True)
+    assert (tmp_path / "some/large/5").read_bytes() == files["large/5"]
+    assert at_once > 2
+    assert asked <= 8
 
 
 def test_what_lies_together_is_read_once(result, place):
