@@ -10,7 +10,10 @@ SOURCES := keys archive backends publisher
 FOLDERS := $(SOURCES) backends/sending backends/s3 backends/gcs backends/azure publisher/command publisher/policies publisher/testing publisher/testing/faults publisher/testing/servers
 LINTED := $(SOURCES) tests benchmarks examples share
 
-.PHONY: help setup demo test test-stores test-promises test-face test-fast fast-pure fast-stores lowest mutants \
+# What `make test` runs, the longest first.
+PARTS := benchmarks conformance backends-a publisher-a backends-b publisher-b archive faults pages
+
+.PHONY: help setup demo test $(PARTS:%=test-%) test-fast fast-pure fast-stores lowest mutants \
 	faults check format bench release-check pythons tools azurite bench-tools help-files sessions docs peers \
 	lock clean
 
@@ -36,19 +39,40 @@ setup: .venv/.installed
 demo: setup
 	@PATH="$(CURDIR)/$(BIN):$$PATH" sh examples/demo.sh
 
-# In three parts side by side, as each waits for much; each with servers of its own. What it printed comes when it has ended.
+# In parts, of which three run side by side, as each waits for much; each with servers of its own. What one printed
+# comes when it has ended.
 test: setup tools azurite bench-tools peers .venv/lowest/.installed
-	@$(MAKE) --no-print-directory --jobs=3 --output-sync=target test-stores test-promises test-face
+	@$(MAKE) --no-print-directory --keep-going --jobs=3 --output-sync=target $(PARTS:%=test-%)
 	@$(MAKE) --no-print-directory lowest
 
-test-stores:
-	$(BIN)/pytest tests/backends tests/sessions tests/keys
+TEST := $(BIN)/pytest
+test-benchmarks:
+	$(TEST) tests/test_benchmarks.py
 
-test-promises:
-	$(BIN)/pytest tests/conformance tests/faults tests/testing tests/archive tests/lowest tests/test_*.py
+test-conformance:
+	$(TEST) tests/conformance
 
-test-face:
-	$(BIN)/pytest tests/publisher
+# By the first letter of what they are about.
+test-backends-a:
+	$(TEST) tests/backends/test_[a-l]*.py
+
+test-backends-b:
+	$(TEST) tests/backends/test_[m-z]*.py
+
+test-publisher-a:
+	$(TEST) tests/publisher/test_[a-l]*.py
+
+test-publisher-b:
+	$(TEST) tests/publisher/test_[m-z]*.py
+
+test-archive:
+	$(TEST) tests/archive tests/keys
+
+test-faults:
+	$(TEST) tests/faults tests/testing tests/lowest
+
+test-pages:
+	$(TEST) tests/sessions $(filter-out tests/test_benchmarks.py,$(wildcard tests/test_*.py))
 
 # Without servers and without what is slow, in two parts side by side.
 FAST := $(BIN)/pytest -m "not slow and not server" -x --hypothesis-profile=fast

@@ -15,7 +15,7 @@ _SEED = 20230926
 
 @dataclass(frozen=True)
 class Sizes:
-    """How much of everything there is, in numbers of files, keys, runs and round trips, and in bytes."""
+    """How much of everything there is, in numbers of files, keys, runs, round trips and steps, and in bytes."""
 
     tree_files: int = 6_000
     files: int = 2_000
@@ -29,6 +29,7 @@ class Sizes:
     few_files: int = 200
     round_trips: int = 5
     memory_bytes: int = 10_000_000_000
+    memory_steps: int = 3
     growth_files: int = 100_000
     members: int = 100_000
     keys: int = 1_000_000

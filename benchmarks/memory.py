@@ -32,7 +32,7 @@ def peak(bench: Bench) -> list[Section]:
     splits: list[str] = []
     for job, measure in jobs.items():
         peaks: dict[str, list[int]] = {}
-        for total in (0, *(bench.sizes.memory_bytes // step for step in _STEPS)):
+        for total in (0, *(bench.sizes.memory_bytes // step for step in _STEPS[-bench.sizes.memory_steps :])):
             if lack := measure is _stream and _lack(bench, total):
                 print(f"{job}, {size(total)}: left out: {lack}", flush=True)
                 rows.append([job, size(total), f"left out: {lack}", "", "", "", ""])

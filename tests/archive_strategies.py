@@ -7,15 +7,18 @@ from collections.abc import Iterable, Iterator, Mapping
 from hypothesis import settings
 from hypothesis import strategies as st
 
-settings.register_profile("keystow", deadline=None, database=None)
-settings.load_profile("keystow")
-
 OLD = 1_000_000_000
 BLOCK = 512
 END = bytes(2 * BLOCK)
 
+
 NOBODY = 65534
 """A user who owns nothing here."""
+
+
+def examples(count: int) -> settings:
+    """So many examples of a law; where the profile asks for fewer than a hundred of each, as many percent of them."""
+    return settings(max_examples=max(1, count * settings.default.max_examples // 100))
 
 
 class Link(str):

@@ -7,8 +7,8 @@ import zlib
 from contextlib import suppress
 
 import pytest
-from archive_strategies import chunkings, cut, member, zipped
-from hypothesis import given, settings
+from archive_strategies import chunkings, cut, examples, member, zipped
+from hypothesis import given
 from hypothesis import strategies as st
 
 from keystow.archive import CorruptArchiveError, Tree, UnsafeArchiveError, gunzip, gzip, pack, unpack
@@ -37,7 +37,7 @@ def outcome(read, chunks):
     return b"".join(found)
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(st.lists(contents, min_size=1, max_size=3), chunkings, st.integers(0, 9), st.booleans())
 def test_it_gives_what_gunzip_gives(members, sizes, level, whole):
     archive = b"".join(b"".join(gzip([content], level=level)) for content in members)

@@ -9,8 +9,8 @@ import zlib
 from itertools import accumulate, pairwise
 
 import pytest
-from archive_strategies import chunkings, cut
-from hypothesis import example, given, settings
+from archive_strategies import chunkings, cut, examples
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from keystow.archive import Tree, gunzip, pack, tar
@@ -121,7 +121,7 @@ def test_many_small_members_make_blocks_of_twice_the_distance_on_the_average():
 changes = st.tuples(st.integers(0, 600), st.integers(0, 3), st.lists(members, max_size=1))
 
 
-@settings(max_examples=300)
+@examples(300)
 @given(many, changes)
 def test_a_change_moves_no_cut_but_those_near_it(before, change):
     after, begin, old, new = changed(before, change)
@@ -129,7 +129,7 @@ def test_a_change_moves_no_cut_but_those_near_it(before, change):
     assert behind(before, old, NEAR) == behind(after, new, NEAR)
 
 
-@settings(max_examples=300)
+@examples(300)
 @given(many, changes)
 def test_all_blocks_are_kept_but_that_of_a_change_and_one_at_each_side(before, change):
     """As far as members make the cuts: to the last cut but one before the change, and from the second behind it."""
@@ -206,7 +206,7 @@ def test_other_times_leave_the_content_of_large_files_the_same_bytes():
     assert sum(map(len, set(one) & set(two))) > 3 * MOST
 
 
-@settings(max_examples=20)
+@examples(20)
 @given(chunkings, st.integers(1, 5), st.sampled_from([0, 1, 2, 6]))
 def test_any_chunking_and_threads_give_the_same_blocks(sizes, threads, level):
     whole = Tree.of(TREE)

@@ -6,8 +6,8 @@ import tracemalloc
 import zlib
 
 import pytest
-from archive_strategies import chunkings, cut
-from hypothesis import given, settings
+from archive_strategies import chunkings, cut, examples
+from hypothesis import given
 from hypothesis import strategies as st
 from isal import isal_zlib
 
@@ -149,14 +149,14 @@ def test_gunzip_gives_a_bomb_in_pieces():
 data = st.one_of(st.binary(max_size=300), st.builds(bytes, st.integers(0, 3 * MIB)), st.sampled_from([*DATA.values()]))
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(data, chunkings, chunkings, st.integers(0, 9), st.integers(1, 4))
 def test_gunzip_undoes_gzip_whatever_the_chunks(data, sizes, read_sizes, level, threads):
     archive = b"".join(gzip(cut(data, sizes), level=level, threads=threads))
     assert b"".join(gunzip(cut(archive, read_sizes))) == data
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(st.lists(st.binary(max_size=300), min_size=1, max_size=6), chunkings, st.integers(0, 3))
 def test_gunzip_reads_members_one_after_the_other(members, sizes, zeros):
     archive = b"".join(map(stdlib.compress, members)) + bytes(zeros)
@@ -214,7 +214,7 @@ def test_what_is_no_gzip_is_refused(archive, size):
         list(gunzip(archive[at : at + size] for at in range(0, len(archive), size)))
 
 
-@settings(max_examples=300)
+@examples(300)
 @given(st.data())
 def test_a_flipped_bit_never_gives_other_content(data):
     at = data.draw(st.integers(0, len(SOUND) * 8 - 1))

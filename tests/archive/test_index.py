@@ -9,9 +9,9 @@ from dataclasses import replace
 from unittest import mock
 
 import pytest
-from archive_strategies import lay, seen, trees
+from archive_strategies import examples, lay, seen, trees
 from forged import parts
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from index_reader import Archive
 from indexed import MIB, Ranges, archive, compressed, cut, data_and_index, told
@@ -60,7 +60,7 @@ def packed_trees(draw):
 
 @pytest.mark.slow
 @given(packed_trees(), st.integers(0, 90))
-@settings(max_examples=100)
+@examples(100)
 def test_every_member_is_found_with_its_content(packed, blocks_first):
     tree, sizes, contents = packed
     with small_pages():
@@ -89,7 +89,7 @@ def test_every_member_is_found_with_its_content(packed, blocks_first):
 
 @pytest.mark.slow
 @given(packed_trees(), st.integers(0, 90), st.integers(0, 90))
-@settings(max_examples=50)
+@examples(50)
 def test_when_blocks_are_told_makes_no_difference(packed, early, late):
     tree, sizes, _ = packed
     with small_pages():
@@ -100,7 +100,7 @@ def test_when_blocks_are_told_makes_no_difference(packed, early, late):
 
 @pytest.mark.slow
 @given(packed_trees(), st.data())
-@settings(max_examples=50)
+@examples(50)
 def test_any_range_of_the_tar_stream_is_read(packed, data):
     tree, sizes, _ = packed
     with small_pages():
@@ -210,7 +210,7 @@ def test_all_pages_of_names_in_no_order_are_read_once_however_many_are_looked_up
 
 @pytest.mark.slow
 @given(trees(), st.lists(st.sampled_from(["a", "*b", "a/", "b/**", "[!a]", "/c", "ä"]), min_size=1, max_size=3))
-@settings(max_examples=60)
+@examples(60)
 def test_members_match_as_a_scan_selects(tmp_path_factory, nodes, patterns):
     source = lay(tmp_path_factory.mktemp("tree"), nodes)
     made = archive(scan(source))

@@ -14,8 +14,9 @@ from unittest import mock
 
 import index_reader
 import pytest
+from archive_strategies import examples
 from forged import deflated, forged, joined, parts, with_pages
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from indexed import MIB, Ranges, archive, compressed, data_and_index
 
@@ -77,7 +78,7 @@ places = st.one_of(st.integers(0, len(MADE) - 1), st.integers(len(DATA) - 9, len
 
 @pytest.mark.slow
 @given(st.lists(st.tuples(places, st.sampled_from(["flip", "cut", "twice", "zeros", "swap"]), st.integers(1, 90))))
-@settings(max_examples=200)
+@examples(200)
 def test_damage_is_refused_or_does_no_harm(damages):
     made = bytearray(MADE)
     for place, how, much in damages:
@@ -181,7 +182,7 @@ def forged_root_last(root, pages):
 
 @pytest.mark.slow
 @given(forgeries())
-@settings(max_examples=300)
+@examples(300)
 def test_whatever_an_index_says_no_content_is_wrong(made):
     check_right(made)
 

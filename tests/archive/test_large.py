@@ -15,11 +15,9 @@ from isal import isal_zlib
 
 from keystow.archive import Entry, Tree, packed, scan, tar
 
-SIZE = 9 << 30
-ENTRIES = 200_000
-
-
 ZEROS = bytes(1 << 20)
+SIZE = (8 << 30) + len(ZEROS)
+ENTRIES = 100_000
 
 
 def content(entry: Entry) -> Iterator[bytes]:
@@ -57,7 +55,7 @@ def test_python_reads_a_size_past_8_gib_and_finds_what_comes_after(archive):
 
 
 @pytest.mark.slow
-def test_a_sparse_file_of_9_gib_is_packed(tmp_path, gnu_tar, bsdtar):
+def test_a_sparse_file_past_8_gib_is_packed(tmp_path, gnu_tar, bsdtar):
     lay(tmp_path, {"big": b"", "small": b"after it"})
     os.truncate(tmp_path / "big", SIZE)
     os.utime(tmp_path / "big", (OLD, OLD))
@@ -109,9 +107,9 @@ MEASURE = """
 
 
 @pytest.mark.slow
-def test_two_hundred_thousand_entries_take_less_than_a_kilobyte_each(tmp_path):
+def test_a_hundred_thousand_entries_take_less_than_a_kilobyte_each(tmp_path):
     many = tmp_path / "many"
-    for outer in range(200):
+    for outer in range(100):
         os.makedirs(many / f"directory-{outer:03}")
         directory = os.open(many / f"directory-{outer:03}", os.O_RDONLY)
         for inner in range(999):

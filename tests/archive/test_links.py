@@ -6,8 +6,8 @@ import os
 import tempfile
 
 import pytest
-from archive_strategies import Link, lay
-from hypothesis import given, settings
+from archive_strategies import Link, examples, lay
+from hypothesis import given
 from hypothesis import strategies as st
 
 from keystow.archive import links as links_module
@@ -146,7 +146,7 @@ targets = st.one_of(path, path.map("/".__add__), st.integers(1, 2100).map(lambda
 
 
 @pytest.mark.slow
-@settings(max_examples=500)
+@examples(500)
 @given(st.dictionaries(places, targets, max_size=8), path)
 def test_links_agree_with_a_simple_reference(links, path):
     assert outcome(resolve, path, links) == outcome(reference, path, links)

@@ -6,8 +6,8 @@ import sys
 import textwrap
 
 import pytest
-from archive_strategies import lay, seen, trees
-from hypothesis import given, settings
+from archive_strategies import examples, lay, seen, trees
+from hypothesis import given
 
 from keystow.archive.removal import OPEN_DIRECTORY, empty
 
@@ -20,7 +20,7 @@ def emptied(path):
         os.close(directory)
 
 
-@settings(max_examples=50)
+@examples(50)
 @given(trees())
 def test_all_goes_and_nothing_else(tmp_path_factory, nodes):
     place = tmp_path_factory.mktemp("removal")

@@ -6,8 +6,8 @@ import random
 
 import isal
 import pytest
-from archive_strategies import Link, Program, chunkings, cut, lay, trees
-from hypothesis import given, settings
+from archive_strategies import Link, Program, chunkings, cut, examples, lay, trees
+from hypothesis import given
 from hypothesis import strategies as st
 
 from keystow.archive import Entry, Tree, gzip, pack, scan, tar
@@ -95,7 +95,7 @@ def test_gzip_with_any_chunking(sizes):
     assert b"".join(gzip(cut(data, sizes))) == b"".join(gzip([data]))
 
 
-@settings(max_examples=40)
+@examples(40)
 @given(trees(), chunkings, st.sampled_from([1, 2, 7]), st.integers(0, 9))
 def test_any_tree_with_any_chunking_and_threads(nodes, sizes, threads, level):
     files = {name: node for name, node in nodes.items() if isinstance(node, bytes)}

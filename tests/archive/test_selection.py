@@ -6,8 +6,8 @@ import tracemalloc
 from pathlib import Path
 
 import pytest
-from archive_strategies import Link, lay
-from hypothesis import given, settings
+from archive_strategies import Link, examples, lay
+from hypothesis import given
 from hypothesis import strategies as st
 
 from keystow.archive import Entry, Selection, SourceError, Tree, scan, selection
@@ -75,7 +75,7 @@ def laid(tmp_path, names):
     return Path(lay(tmp_path, {name: b"" for name in names if name not in directories}))
 
 
-@settings(max_examples=300)
+@examples(300)
 @given(NAMES, st.lists(patterns(), min_size=1, max_size=5))
 def test_it_is_what_git_does_not_ignore(repository, tmp_path_factory, names, lines):
     tree = laid(tmp_path_factory.mktemp("tree"), names)

@@ -8,8 +8,8 @@ import subprocess
 import tarfile
 
 import pytest
-from archive_strategies import OLD, Link, Program, cut, lay, member, pax, seen, trees, zipped
-from hypothesis import given, settings
+from archive_strategies import OLD, Link, Program, cut, examples, lay, member, pax, seen, trees, zipped
+from hypothesis import given
 from hypothesis import strategies as st
 
 import keystow.archive
@@ -46,7 +46,7 @@ LONG = {"d" * 90 + "/" + "f" * 90: b"long", "to-long": Link("d" * 90)}
 WIDE = {"n" * 150 + "/" + "m" * 160: b"over 300 bytes", "ä/文件": b"", "far": Link("n" * 150 + "/" + "m" * 160)}
 
 
-@settings(max_examples=150)
+@examples(150)
 @given(trees(), st.integers(0, 9), st.lists(st.integers(1, 2000), max_size=20))
 def test_unpack_undoes_pack(tmp_path_factory, nodes, level, sizes):
     place = tmp_path_factory.mktemp("round")
@@ -59,7 +59,7 @@ def test_unpack_undoes_pack(tmp_path_factory, nodes, level, sizes):
     assert b"".join(pack(scan(place / "target"), level=level)) == archive
 
 
-@settings(max_examples=50)
+@examples(50)
 @given(trees())
 def test_what_was_followed_or_dereferenced_is_unpacked_too(tmp_path_factory, nodes):
     place = tmp_path_factory.mktemp("followed")

@@ -6,8 +6,8 @@ import resource
 import tracemalloc
 
 import pytest
-from archive_strategies import Link, hostile_members, lay, member, pax, record, seen, zipped
-from hypothesis import example, given, settings
+from archive_strategies import Link, examples, hostile_members, lay, member, pax, record, seen, zipped
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from keystow.archive import (
@@ -294,7 +294,7 @@ def leads_nowhere(path):
 
 
 @pytest.mark.slow
-@settings(max_examples=250)
+@examples(250)
 @example([link(b"a", b"a//.")])
 @given(st.lists(hostile_members(), min_size=1, max_size=5))
 def test_hostile_names_never_escape(tmp_path_factory, members):
@@ -317,13 +317,13 @@ def scrambled(draw):
     return bytes(block)
 
 
-@settings(max_examples=250)
+@examples(250)
 @given(st.lists(st.one_of(scrambled(), st.binary(max_size=1024)), min_size=1, max_size=4))
 def test_noise_is_refused_by_an_archive_error(tmp_path_factory, blocks):
     check_harmless(tmp_path_factory.mktemp("noise"), zipped(*blocks))
 
 
-@settings(max_examples=200)
+@examples(200)
 @given(
     st.lists(
         st.sampled_from([b"1", b"9", b" ", b"=", b"\n", b"path", b"size", b"mtime", b"-", b".", b"\xff"]), max_size=30

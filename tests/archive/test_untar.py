@@ -1,8 +1,8 @@
 """Headers and content, wherever the chunks of the stream are cut."""
 
 import pytest
-from archive_strategies import END, chunkings, contents, cut, member, names, pax, record
-from hypothesis import given, settings
+from archive_strategies import END, chunkings, contents, cut, examples, member, names, pax, record
+from hypothesis import given
 from hypothesis import strategies as st
 
 from keystow.archive import CorruptArchiveError, Entry, UnsafeArchiveError
@@ -37,7 +37,7 @@ def test_numbers_written_otherwise_are_the_same_numbers(form):
     assert read([member(b"a", mode=form % 0o755, mtime=b"       1234\0") + END]) == read([usual + END])
 
 
-@settings(max_examples=100)
+@examples(100)
 @given(st.lists(st.tuples(names, contents), max_size=6), chunkings)
 def test_any_chunks_give_the_same_members(files, sizes):
     raw = [(name.encode("utf-8", "surrogateescape"), content) for name, content in files]

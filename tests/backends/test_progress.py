@@ -259,15 +259,15 @@ def test_a_credential_of_azures_that_gives_no_token() -> None:
 def test_a_body_that_is_asked_for_has_more_time() -> None:
     async def sent(pauses):
         body = Body(bytes(1000))
-        async with progressing(0.3, body):
+        async with progressing(0.6, body):
             for pause in pauses:
                 await asyncio.sleep(pause)
                 body.read(100)
         body.read()
 
-    asyncio.run(sent([0.1] * 6))
-    with pytest.raises(TimeoutError, match=r"^nothing moved for 0\.3 s\Z"):
-        asyncio.run(sent([0.1, 0.1, 60]))
+    asyncio.run(sent([0.15] * 6))
+    with pytest.raises(TimeoutError, match=r"^nothing moved for 0\.6 s\Z"):
+        asyncio.run(sent([0.15, 0.15, 60]))
 
 
 def test_another_timeout_is_not_ours() -> None:
@@ -294,8 +294,8 @@ class Content:
 )
 def test_content_has_to_come(size, pause, comes) -> None:
     async def read():
-        content = Progressing(Content(size, pause), 0.2)
-        for _ in itertools.repeat(None, 8):
+        content = Progressing(Content(size, pause), 0.6)
+        for _ in itertools.repeat(None, 16):
             await content.read(1 << 20)
 
     if comes:
