@@ -17,6 +17,8 @@ from .untar import name_of
 
 NAME = ".keystow.manifest.jsonl.gz"
 """Behind the prefix, its key. Hive, Spark and shells pass over what begins with a dot."""
+MAGIC = b"\x1f\x8b"
+"""So it begins, as all that is gzip."""
 MOST_BYTES = 1 << 28
 """So long it may be."""
 _FORMAT = 1

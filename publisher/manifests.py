@@ -3,7 +3,7 @@
 from functools import cached_property
 
 from .archive import CorruptArchiveError
-from .archive.manifest import MOST_BYTES, NAME, Manifest
+from .archive.manifest import MAGIC, MOST_BYTES, NAME, Manifest
 from .backends import Store
 from .backends.sending.digest import Digest
 from .checksum import Checksum
@@ -28,9 +28,12 @@ class Found:
 def read_manifest(store: Store, prefix: str, version_id: str | None = None) -> Found:
     """The manifest of what was published under ``prefix``. Raises ``NotFoundError`` and ``CorruptArchiveError``."""
     held = bytearray()
-    chunks = Digest(store.read(prefix + NAME, version_id=version_id))
+    key = prefix + NAME
+    chunks = Digest(store.read(key) if version_id is None else store.read(key, version_id=version_id))
     for chunk in chunks:
         held += chunk
+        if not MAGIC.startswith(held[: len(MAGIC)]):
+            raise CorruptArchiveError("the manifest does not begin as gzip does")
         if len(held) > MOST_BYTES:
             raise CorruptArchiveError(f"the manifest is longer than the {MOST_BYTES} bytes that it may have")
     return Found(Manifest(bytes(held)), Checksum(chunks.hexdigest()))

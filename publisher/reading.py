@@ -147,7 +147,7 @@ def version_of(
     expected = known if check else None
 
     def read(version_id: str | None = None) -> Iterator[bytes]:
-        chunks = store.read(key, version_id=version_id)
+        chunks = store.read(key) if version_id is None else store.read(key, version_id=version_id)
         return chunks if size is None else sized(chunks, size, url, StoreError if known is None else VerificationError)
 
     if version_id is None:

@@ -122,7 +122,7 @@ class OneByOne:
 def test_of_one_at_a_time_nothing_is_listed_while_something_is_read(tmp_path):
     for number in range(20):
         (tmp_path / f"{number}").write_bytes(b"small")
-    published = publish(tmp_path, "memory://one-by-one/files/", archive=False)
+    published = publish(tmp_path, "memory://one-by-one/files/", archive=False, manifest=False)
     store = OneByOne(open_store("memory://one-by-one"))
     assert verify(replace(published, type="s3"), store=store).objects == 20
 

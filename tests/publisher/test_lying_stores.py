@@ -21,7 +21,7 @@ names = itertools.count()
 
 @pytest.fixture
 def published(files):
-    return publish(files, f"memory://lying-{next(names)}/p", archive=False)
+    return publish(files, f"memory://lying-{next(names)}/p", archive=False, manifest=False)
 
 
 @pytest.fixture
@@ -64,7 +64,7 @@ def both(published, tmp_path, **options):
 @pytest.mark.parametrize("far", [True, False], ids=["far", "near"])
 def test_it_sends_more_than_it_listed(published, tmp_path, lies, monkeypatch, size, far):
     if far:
-        monkeypatch.setattr("keystow.fetching._NEAR", set())
+        monkeypatch.setattr("keystow.prefixes._NEAR", set())
     taken = lies(lambda stat: replace(stat, size=size), lambda _: itertools.repeat(MIB, 3 << 10))
     for error in both(published, tmp_path):
         assert f"{size} bytes were announced, and more came" in str(error)

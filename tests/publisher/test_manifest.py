@@ -193,6 +193,28 @@ def test_an_object_that_was_replaced_is_named(store, source, tmp_path, data):
     assert not (tmp_path / "back").exists()
 
 
+@pytest.mark.parametrize("name", ["a.csv", "large"], ids=["small", "streamed"])
+def test_an_object_without_end_is_not_held(store, source, tmp_path, name):
+    (source / "large").write_bytes(bytes(5 << 20))
+    published, given = plain(source, store), []
+
+    class Endless(FaultyStore):
+        def read(self, key, **options):
+            if key != f"run/{name}":
+                yield from super().read(key, **options)
+            while key == f"run/{name}":
+                given.append(1 << 20)
+                yield bytes(1 << 20)
+
+    for check in (
+        lambda: verify(published, store=Endless(store)),
+        lambda: fetch(published, tmp_path / "back", store=Endless(store)),
+    ):
+        with pytest.raises(VerificationError, match=f"run/{name}.* were announced, and more came"):
+            check()
+    assert sum(given) < 64 << 20
+
+
 def test_an_object_that_is_gone_is_named(store, source, tmp_path):
     published = plain(source, store)
     store.delete("run/a.csv")
@@ -274,13 +296,15 @@ def test_limits_hold_before_anything_is_fetched(store, source, tmp_path):
             fetch(published, tmp_path / "back", store=store, limits=limits)
 
 
-def test_one_without_end_is_not_held(source, tmp_path):
+@pytest.mark.parametrize(("begin", "said"), [(b"\x1f\x8b", "longer than"), (b"\0", "does not begin as gzip does")])
+def test_one_without_end_is_not_held(tmp_path, begin, said):
     class Endless(MemoryStore):
         def read(self, key, **options):
+            yield begin
             while True:
-                yield b"\0" * (1 << 20)
+                yield bytes(1 << 20)
 
-    with pytest.raises(CorruptArchiveError, match="longer than"):
+    with pytest.raises(CorruptArchiveError, match=said):
         fetch("memory://endless/run/", tmp_path / "back", store=Endless("endless"), allow=["memory"])
 
 

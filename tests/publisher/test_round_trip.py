@@ -20,6 +20,7 @@ from hypothesis import assume, given, settings
 from keystow import AlreadyPublishedError, Context, PublishedResult, VerificationError, fetch, publish, verify
 from keystow.archive import SourceError, SourceNotFoundError, UnsafeArchiveError
 from keystow.archive.index import open_index
+from keystow.archive.manifest import NAME
 from keystow.backends import AccessDeniedError, AlreadyExistsError, NotFoundError, open_store
 from keystow.testing import Fault, FaultyStore
 
@@ -85,7 +86,7 @@ def test_a_small_tree_as_a_prefix(place, files, tmp_path, stored):
     assert published.checksum_sha256 == shell_listing(files)
     assert verify(published).objects == 4
     names = {name for name, (kind, *_) in seen(files).items() if kind == "file"}
-    assert set(objects(stored(published), published.key)) == names
+    assert set(objects(stored(published), published.key)) == {*names, NAME}
 
 
 @pytest.mark.parametrize("archive", [True, False])
@@ -274,8 +275,9 @@ def test_replace_is_the_default(place, files, tmp_path, archive):
         fetch(published, tmp_path / "back")
         assert (tmp_path / "back" / "score.txt").read_text() == "43"
     else:
-        with pytest.raises(VerificationError, match=r"the 4 objects under .*same/' are not those"):
-            verify(published)
+        assert verify(published).objects == 1
+        with pytest.raises(VerificationError, match="there are objects under .*same/' that were not published"):
+            verify(published, strict=True)
 
 
 def test_error_leaves_what_stands(place, files, small):
@@ -341,8 +343,12 @@ def test_skip_sees_any_difference(place, tmp_path, stored, change):
 @pytest.mark.parametrize("archive", [True, False])
 def test_skip_claims_no_checksum_of_what_cannot_be_read(files, operation, archive):
     store = FaultyStore(open_store(f"memory://unseen-{operation}-{archive}"), Fault(operation, error=DENIED))
-    first = publish(files, f"memory://unseen-{operation}-{archive}/k", store=store, archive=archive)
-    second = publish(files, f"memory://unseen-{operation}-{archive}/k", store=store, archive=archive, if_exists="skip")
+    to, how = (
+        f"memory://unseen-{operation}-{archive}/k",
+        {"archive": archive} | ({} if archive else {"manifest": False}),
+    )
+    first = publish(files, to, store=store, **how)
+    second = publish(files, to, store=store, if_exists="skip", **how)
     assert second == replace(first, checksum_sha256=None, size=None, tar_sha256=None, index_sha256=None)
 
 
@@ -396,19 +402,19 @@ def test_skip_names_the_version_that_it_compared(seaweed, versioned_bucket, logi
 
 def test_error_and_skip_under_a_prefix(place, tmp_path, files):
     lay(tmp_path / "one", {"score.txt": b"41"})
-    publish(tmp_path / "one", place("same"), archive=False)
+    publish(tmp_path / "one", place("same"), archive=False, manifest=False)
     with pytest.raises(AlreadyExistsError, match=r"same/score\.txt.*already exists") as caught:
-        publish(files, place("same"), archive=False, if_exists="error")
+        publish(files, place("same"), archive=False, manifest=False, if_exists="error")
     assert "files had already been sent to" in caught.value.__notes__[0]
     with pytest.raises(AlreadyExistsError, match=r"same/score\.txt.*already exists.*differs"):
-        publish(files, place("same"), archive=False, if_exists="skip")
+        publish(files, place("same"), archive=False, manifest=False, if_exists="skip")
     lay(tmp_path / "one", {"score.txt": b"42\n"})
-    first = publish(tmp_path / "one", place("same"), archive=False)
-    skipped = publish(files, place("same"), archive=False, if_exists="skip")
+    first = publish(tmp_path / "one", place("same"), archive=False, manifest=False)
+    skipped = publish(files, place("same"), archive=False, manifest=False, if_exists="skip")
     assert skipped.checksum_sha256 == shell_listing(files) != first.checksum_sha256
     assert fetch(skipped, tmp_path / "back").verified
     assert same_tree(files, tmp_path / "back")
-    assert publish(files, place("same"), archive=False, if_exists="skip") == skipped
+    assert publish(files, place("same"), archive=False, manifest=False, if_exists="skip") == skipped
 
 
 def test_another_word_is_no_choice(small, memory_place):
@@ -462,7 +468,7 @@ def test_a_sound_archive_of_something_else(place, small, files, tmp_path, stored
     ids=["extra", "missing", "changed", "emptied", "renamed"],
 )
 def test_a_tampered_prefix(place, files, tmp_path, stored, tamper):
-    published = publish(files, place("tampered"), archive=False)
+    published = publish(files, place("tampered"), archive=False, manifest=False)
     tamper(stored(published), published.key)
     for check in (lambda: verify(published), lambda: fetch(published, tmp_path / "back")):
         with pytest.raises(VerificationError, match=r"objects under .*tampered/' are not those that were published"):
@@ -471,7 +477,7 @@ def test_a_tampered_prefix(place, files, tmp_path, stored, tamper):
 
 
 def test_a_tampered_prefix_that_is_no_tree(memory_place, files, tmp_path, stored):
-    published = publish(files, memory_place("tampered"), archive=False)
+    published = publish(files, memory_place("tampered"), archive=False, manifest=False)
     stored(published).write(f"{published.key}score.txt/below", [b"a file cannot hold it"])
     with pytest.raises(VerificationError, match=r"the 5 objects under .*tampered/' are not those"):
         fetch(published, tmp_path / "back")
@@ -553,7 +559,8 @@ def test_links_that_are_refused(tmp_path, archive, memory_place, symlinks, link,
     lay(tmp_path, {"secret": b"secret", "source/kept": b"kept", "source/out": Link(link)})
     with pytest.raises(SourceError, match=said):
         publish(tmp_path / "source", memory_place("refused"), archive=archive, symlinks=symlinks)
-    kept = publish(tmp_path / "source", memory_place("other"), archive=archive, symlinks="skip")
+    manifest = None if archive else False
+    kept = publish(tmp_path / "source", memory_place("other"), archive=archive, manifest=manifest, symlinks="skip")
     assert {found.key for found in stored(kept).list()} == {kept.key if archive else f"{kept.key}kept"}
 
 
