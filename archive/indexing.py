@@ -163,7 +163,7 @@ class _Page:
 
     def take(self, member: _Member) -> None:
         self.members.append(member)
-        self._text += len(encoded(member.entry.name)) + len(encoded(member.entry.target))
+        self._text += _written(member.entry.name) + _written(member.entry.target)
 
     @property
     def is_full(self) -> bool:
@@ -239,6 +239,11 @@ def _carried(kind: bytes, value: Mapping[str, object], level: int) -> tuple[byte
 def _beginning(name: str, last: bytes) -> str:
     """The shortest beginning of ``name`` that is behind ``last``, a sort key; all of it, if none is."""
     return name[: bisect_right(range(1, len(name)), last, key=lambda end: sort_key(name[:end])) + 1]
+
+
+def _written(text: str) -> int:
+    """The characters of ``text`` in JSON; of a quote or a backslash, half of them."""
+    return len(text) if text.isascii() and text.isprintable() else len(encoded(text))
 
 
 def sort_key(name: str) -> bytes:

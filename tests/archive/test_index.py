@@ -287,13 +287,15 @@ def test_mtime_stands_in_for_every_time():
 
 
 def test_a_block_full_of_the_longest_names_fits_a_page_that_is_all_but_full():
-    """Each of their bytes is no text, and takes six in JSON."""
+    """Each of their bytes is no text, and takes six in JSON; each of those before them takes two, and counts as one."""
     names = [bytes([255 - n % 60, 200 + n // 60]) + hashlib.sha512(b"%d" % n).digest() * 64 for n in range(390)]
     names = [bytes(byte | 0x80 for byte in name)[:4095].decode("utf-8", "surrogateescape") for name in names]
-    tree = Tree.of(dict.fromkeys(names, b""))
-    made = archive(tree, sizes=[42 * 11 * 512])
+    quotes = ['"' * 4092 + str(number) for number in range(100, 350)]
+    each = 11 * 512
+    tree = Tree.of(dict.fromkeys([*names, *quotes], b""))
+    made = archive(tree, sizes=[125 * each] * 2)
     index = open_index(Ranges(made), len(made))
-    assert index._members[0] == 42 + -(-MIB // (11 * 512))
+    assert index._members[0] == len(quotes) + -(-MIB // each)
     assert [member.entry for member in index] == list(tree.entries)
     assert b"".join(gunzip([made])) == b"".join(tar(tree))
 
