@@ -115,8 +115,10 @@ class OneByOne:
     def read(self, key):
         self._reading += 1
         time.sleep(0.01)
-        yield from self._store.read(key)
-        self._reading -= 1
+        try:
+            yield from self._store.read(key)
+        finally:
+            self._reading -= 1
 
 
 def test_of_one_at_a_time_nothing_is_listed_while_something_is_read(tmp_path):
