@@ -1,5 +1,6 @@
 """Places to publish to, and a small tree to publish."""
 
+import functools
 import itertools
 import random
 from collections.abc import Callable, Iterator
@@ -96,8 +97,13 @@ def noise(tmp_path: Path) -> Path:
     """One file that no compression makes smaller, of several parts."""
     directory = tmp_path / "noise"
     directory.mkdir()
-    (directory / "data").write_bytes(random.Random(1).randbytes(30 << 20))
+    (directory / "data").write_bytes(_noise())
     return directory
+
+
+@functools.cache
+def _noise() -> bytes:
+    return random.Random(1).randbytes(30 << 20)
 
 
 @pytest.fixture
