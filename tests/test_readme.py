@@ -40,6 +40,8 @@ def test_every_example_of_help(workplace):
     subprocess.run(["/bin/sh", "-euc", "tar -cf results.tar results"], check=True)
     job = {"source": "results", "destination": "s3://my-bucket/of-help/{jobID}", "job_id": "abc123"}
     Path("jobs.jsonl").write_text(json.dumps(job))
+    old = ROOT / "tests" / "data" / "0.1"
+    Path("old.yaml").write_text((old / "level-2.yaml").read_text().replace("/srv/keystow", f"{old}/objects"))
     for command in ("publish", *(name for name in COMMANDS if name != "publish")):
         examples = parser_of(command).examples
         assert 2 <= len(examples) <= 4

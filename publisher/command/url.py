@@ -51,42 +51,42 @@ def run(options: argparse.Namespace) -> int:
         from keystow.reading import is_prefix
 
         signed_from = datetime.now(UTC).replace(microsecond=0)
-        asked = signed_from + options.expires
         if is_prefix(result):
-            _print_each(options, result, asked)
+            _print_each(options, result, signed_from)
             return
         url = presign(result, **given)
-        end = _printed(options, url, asked)
-        note(until("the URL", end, url, ends_sooner=end < asked))
+        end, ends_sooner = _printed(options, url, signed_from)
+        note(until("the URL", end, url, ends_sooner=ends_sooner))
 
     return each_of(given_results(options), work)
 
 
-def _print_each(options: argparse.Namespace, result: "str | PublishedResult", asked: datetime) -> None:
+def _print_each(options: argparse.Namespace, result: "str | PublishedResult", signed_from: datetime) -> None:
     """Prints the URL of each file of a prefix, in the order of its manifest."""
     from .wording import counted, until
 
     first, count = None, 0
     with given_files(options, result) as files:
         for item, url in files.urls(expires=options.expires, pin_version=options.pin_version):
-            end = _printed(options, url, asked, name=item.name, size=item.size, sha256=item.sha256)
-            first, count = first or (url, end), count + 1
+            printed = _printed(options, url, signed_from, name=item.name, size=item.size, sha256=item.sha256)
+            first, count = first or (url, printed), count + 1
         tell_unproven(files)
     if first is not None:
-        url, end = first
-        note(until(f"the first of {counted(count, 'URL')}", end, url, ends_sooner=end < asked))
+        url, (end, ends_sooner) = first
+        note(until(f"the first of {counted(count, 'URL')}", end, url, ends_sooner=ends_sooner))
 
 
-def _printed(options: argparse.Namespace, url: str, asked: datetime, **told: object) -> datetime:
-    """When a URL ends, which is printed: if it does not say that itself, when it was ``asked`` to."""
+def _printed(options: argparse.Namespace, url: str, signed_from: datetime, **told: object) -> tuple[datetime, bool]:
+    """When a URL ends, which is printed, and whether that is sooner than was asked for."""
     from keystow.backends import expiry_of
 
+    asked = signed_from + options.expires
     end = expiry_of(url) or asked
     if options.output == "json":
         print_json(**told, url=url, expires=end.isoformat())
     else:
         print(url)
-    return end
+    return end, end < asked
 
 
 EXAMPLES = {

@@ -88,7 +88,7 @@ def test_a_compute_node_may_ask_not_to_overwrite(seaweed, bucket, compute_node, 
 
 @pytest.fixture(scope="module")
 def shared(seaweed, bucket, versioned_bucket, tmp_path_factory):
-    """What an administrator published: an archive, a plain directory, an archive and a file that have versions."""
+    """What an administrator published: an archive, a plain directory, one without a manifest, and what has versions."""
     source = tmp_path_factory.mktemp("shared")
     (source / "score.txt").write_text("42")
     with pytest.MonkeyPatch.context() as patch:
@@ -97,6 +97,7 @@ def shared(seaweed, bucket, versioned_bucket, tmp_path_factory):
         return {
             "archive": ks.publish(source, destination(seaweed, bucket, "shared/archive")),
             "plain": ks.publish(source, destination(seaweed, bucket, "shared/plain"), archive=False),
+            "bare": ks.publish(source, destination(seaweed, bucket, "shared/bare"), archive=False, manifest=False),
             "versioned": ks.publish(source, destination(seaweed, versioned_bucket, "shared/versioned")),
             "raw": ks.publish(source / "score.txt", destination(seaweed, versioned_bucket, "shared/raw"), raw=True),
         }
@@ -133,7 +134,9 @@ def yaml_file(tmp_path, result):
 
 
 @pytest.mark.parametrize("command", ["get", "verify"])
-@pytest.mark.parametrize(("kind", "permission"), [("archive", "s3:GetObject"), ("plain", "s3:ListBucket")])
+@pytest.mark.parametrize(
+    ("kind", "permission"), [("archive", "s3:GetObject"), ("plain", "s3:GetObject"), ("bare", "s3:ListBucket")]
+)
 def test_what_a_compute_node_is_told_when_it_reads(
     seaweed, bucket, compute_node, login, shared, tmp_path, command, kind, permission
 ):
@@ -232,7 +235,8 @@ def test_what_a_requester_is_told_when_it_publishes(seaweed, bucket, requester, 
 
 def test_what_a_requester_is_told_when_it_lists(requester, bucket, login, shared, tmp_path):
     login(requester)
-    said = complaint(keystow("get", yaml_file(tmp_path, shared["plain"]), tmp_path / "back"), 1)
+    assert keystow("get", yaml_file(tmp_path, shared["plain"]), tmp_path / "whole").status == 0
+    said = complaint(keystow("get", yaml_file(tmp_path, shared["bare"]), tmp_path / "back"), 1)
     assert f"allow s3:ListBucket on arn:aws:s3:::{bucket}," in said
 
 
