@@ -206,7 +206,7 @@ def test_an_interrupt_ends_them_all_and_prints_what_was_done(seaweed, bucket, lo
         command = [*KEYSTOW, "publish", str(small), *there, "--output", "json"]
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
             assert asked.wait(SECONDS)
-            for _ in range(200):
+            for _ in range(1000):
                 if (tmp_path / "there" / "k.tar.gz").exists():
                     break
                 time.sleep(0.05)
