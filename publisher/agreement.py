@@ -12,7 +12,7 @@ from datetime import timedelta
 from itertools import islice
 from typing import Literal
 
-from .archive import Entry
+from .archive import Entry, Limits
 from .archive.index import Index
 from .archive.indexing import sort_key
 from .backends import Credentials, Store
@@ -237,7 +237,7 @@ def _walked_prefixes(
     walks: _Walks = []
     for each in pair:
         store = opened.enter_context(opened_store(each, None, trust, proven=True, access=access))
-        found = committed(store, each, check=True, manifest=None)
+        found = committed(store, each, Limits())
         if found is None:
             return f"{each.url!r} has no manifest"
         walks.append((Entry(item.name, "file", item.size), item.sha256) for item in found.manifest)

@@ -6,51 +6,50 @@ it. No key is listed.
 
 from collections.abc import Collection, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from tempfile import SpooledTemporaryFile
 
-from . import surroundings
 from .archive import Limits
 from .archive.errors import shown
 from .archive.manifest import Item, Manifest
 from .archive.selection import Choice
 from .backends import Credentials, Store
-from .backends.opening import timeout_for
 from .backends.options import CustomerKey
 from .backends.sending.budget import Budget
 from .checksum import Checksum
 from .errors import MemberIsDirectoryError, MemberNotFoundError, ResultError
 from .prefixes import chosen_items, committed
-from .reading import Result, admissible, as_expected, check_limit, opened_store, version_of
+from .reading import Result, admissible, as_expected, check_limit, opened_store, trusted, version_of
 from .result import PublishedResult
 from .stored import Access
 from .trust import Trust
 
 _PIECE = 1 << 20
 _IN_MEMORY = 4 << 20
-_NO_LIMITS = Limits(members=None)
 
 
 class Files:
     """What a manifest lists; ``proven`` says that a published digest proves it."""
 
-    def __init__(self, store: Store, published: PublishedResult, manifest: Manifest, *, proven: bool) -> None:
-        self._store, self._prefix, self._manifest = store, published.key, manifest
+    def __init__(
+        self, store: Store, published: PublishedResult, manifest: Manifest, limits: Limits, *, proven: bool
+    ) -> None:
+        self._store, self._prefix, self._manifest, self._limits = store, published.key, manifest, limits
         self.url, self.proven = published.url, proven
 
-    def items(self, choice: Choice | None = None, limits: Limits = _NO_LIMITS) -> Iterator[Item]:
+    def items(self, choice: Choice | None = None) -> Iterator[Item]:
         """The files, or those that go along, in the order of the manifest. Raises ``MemberNotFoundError``."""
-        check_limit("members", self._manifest.files, limits.members)
         return chosen_items(self._manifest, choice, self.url)
 
-    def read(self, name: str, limits: Limits) -> Iterator[bytes]:
+    def read(self, name: str) -> Iterator[bytes]:
         """The content of a file, in pieces, none of which is given before its SHA-256 was compared.
 
         Raises ``MemberError``, ``VerificationError``.
         """
-        item = self._find(name, limits)
-        check_limit("bytes", item.size, limits.bytes)
+        item = self._find(name)
+        check_limit("bytes", item.size, self._limits.bytes)
         key, url = self._prefix + name, self.url + name
         known = Checksum(item.sha256)
         with SpooledTemporaryFile(_IN_MEMORY) as held:
@@ -65,9 +64,9 @@ class Files:
             version_id = item.version_id if pin_version else None
             yield item, self._store.presign(self._prefix + item.name, expires=expires, version_id=version_id)
 
-    def _find(self, name: str, limits: Limits) -> Item:
+    def _find(self, name: str) -> Item:
         is_directory = False
-        for item in self.items(limits=limits):
+        for item in self.items():
             if item.name == name:
                 return item
             is_directory = is_directory or item.name.startswith(f"{name}/")
@@ -81,6 +80,7 @@ def files_of(
     *,
     store: Store | None = None,
     sha256: str | None = None,
+    limits: Limits | None = None,
     allow: Collection[str] = (),
     allow_endpoints: Collection[str] | None = None,
     timeout: timedelta | float | None = None,
@@ -95,26 +95,26 @@ def files_of(
 
     Raises ``ResultError`` for what is no prefix; when it is opened, for one without a manifest of what was published.
     """
-    trust = surroundings.trust(allow, allow_endpoints)
-    timeout_for(timeout)
     access = Access(timeout, credentials, profile, customer_key, requester_pays, Budget(concurrency, memory))
-    access.check(store, ResultError)
+    trust = trusted(allow, allow_endpoints, access, store)
     published = as_expected(admissible(result, trust), None if sha256 is None else Checksum(sha256))
     if published.encoding == "gzip":
         raise ResultError(f"{published.url!r} is an archive, which has no manifest: open_archive(result) lists it")
     if published.encoding == "raw":
         raise ResultError(f"{published.url!r} is one file as it is, which has no manifest: give a prefix")
-    return _opened(published, store, trust, access)
+    return _opened(published, store, trust, access, limits or Limits())
 
 
 @contextmanager
-def _opened(published: PublishedResult, given: Store | None, trust: Trust, access: Access) -> Iterator[Files]:
+def _opened(
+    published: PublishedResult, given: Store | None, trust: Trust, access: Access, limits: Limits
+) -> Iterator[Files]:
     proven = bool(published.index_sha256 or published.checksum_sha256)
     with opened_store(published, given, trust, proven=proven, access=access) as store:
-        found = committed(store, published, check=True, manifest=None)
+        found = committed(store, published, replace(limits, bytes=None))
         if found is None:
             raise ResultError(f"there is no manifest of what was published under {published.url!r}: fetch all of it")
-        yield Files(store, published, found.manifest, proven=proven)
+        yield Files(store, published, found.manifest, limits, proven=proven)
 
 
 def list_files(
@@ -152,6 +152,7 @@ def list_files(
         result,
         store=store,
         sha256=sha256,
+        limits=limits,
         allow=allow,
         allow_endpoints=allow_endpoints,
         timeout=timeout,
@@ -160,12 +161,12 @@ def list_files(
         customer_key=customer_key,
         requester_pays=requester_pays,
     )
-    return _items(opening, limits or Limits())
+    return _items(opening)
 
 
-def _items(opening: AbstractContextManager[Files], limits: Limits) -> Iterator[Item]:
+def _items(opening: AbstractContextManager[Files]) -> Iterator[Item]:
     with opening as files:
-        yield from files.items(limits=limits)
+        yield from files.items()
 
 
 def presign_each(

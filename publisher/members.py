@@ -179,7 +179,7 @@ def list_members(source: Source | Files, choice: Choice | None = None, limits: L
     """
     limits = limits or Limits()
     if isinstance(source, Files):
-        yield from (item.entry for item in source.items(choice, limits))
+        yield from (item.entry for item in source.items(choice))
         return
     if source.index is None:
         yield from _listed_from_start(source, choice, limits)
@@ -209,7 +209,7 @@ def read_member(source: Source | Files, name: str, limits: Limits | None = None)
     """
     limits = limits or Limits()
     if isinstance(source, Files):
-        yield from source.read(name, limits)
+        yield from source.read(name)
         return
     if source.index is None:
         yield from _read_from_start(source, name, limits)

@@ -9,7 +9,7 @@ from contextlib import closing, contextmanager
 from functools import partial
 from typing import NamedTuple, TypeVar
 
-from .archive import ArchiveError, Entry, Limits
+from .archive import ArchiveError, Entry, LimitExceededError, Limits
 from .archive.manifest import NAME, Item
 from .archive.selection import Choice
 from .backends import AccessDeniedError, BucketNotFoundError, NotFoundError, Stat, Store, StoreError
@@ -31,18 +31,22 @@ _MOST_NAMED = 5
 Answer = TypeVar("Answer")
 
 
-def committed(store: Store, published: PublishedResult, *, check: bool, manifest: bool | None) -> Found | None:
+def committed(
+    store: Store, published: PublishedResult, limits: Limits, *, check: bool = True, manifest: bool | None = None
+) -> Found | None:
     """The manifest by which the prefix is read, compared with what is ``published``, where ``check`` says so.
 
-    ``None`` if its objects are to be listed: ``manifest`` is false, or only a checksum is known that is none of a
-    manifest's. Raises ``NotFoundError`` where nothing was published, ``VerificationError`` and ``CorruptArchiveError``.
+    Of one that announces more than ``limits``, no more is read. ``None`` if its objects are to be listed: ``manifest``
+    is false, or only a checksum is known that is none of a manifest's. Raises ``NotFoundError`` where nothing was
+    published, ``VerificationError`` and ``ArchiveError``.
     """
     if manifest is False:
         return None
     if published.checksum_sha256 is not None and published.index_sha256 is None:
-        return _perhaps(store, published, check=check)
+        return _perhaps(store, published, limits, check=check)
     try:
         found = _current(store, published)
+        _check_limits(found, limits)
         if not check or _is_published(found, published):
             return found
     except NotFoundError as error:
@@ -51,7 +55,7 @@ def committed(store: Store, published: PublishedResult, *, check: bool, manifest
         said = f"nothing was published under {published.url!r}, as there is no manifest"
         raise NotFoundError(said, code=error.code, hint="manifest=False takes whatever lies there") from error
     except ArchiveError as error:
-        if not check or published.index_sha256 is None:
+        if not check or published.index_sha256 is None or isinstance(error, LimitExceededError):
             raise
         raise VerificationError(f"the manifest of {published.url!r} is not what was published: {error}") from error
     raise VerificationError(
@@ -60,10 +64,16 @@ def committed(store: Store, published: PublishedResult, *, check: bool, manifest
     )
 
 
-def _perhaps(store: Store, published: PublishedResult, *, check: bool) -> Found | None:
+def _check_limits(found: Found, limits: Limits) -> None:
+    check_limit("members", found.manifest.files, limits.members)
+    check_limit("bytes", found.manifest.size, limits.bytes)
+
+
+def _perhaps(store: Store, published: PublishedResult, limits: Limits, *, check: bool) -> Found | None:
     """The manifest, if there is one that lists what was published; its result, which others may know, says nothing."""
     try:
         found = read_manifest(store, published.key)
+        _check_limits(found, limits)
         is_published = not check or found.listing == published.checksum_sha256
     except (NotFoundError, AccessDeniedError, ArchiveError):
         return None
@@ -127,7 +137,7 @@ def opened_objects(
     """The objects of what is ``published``; all have moved when this ends. Raises what ``committed`` raises."""
     proven = terms.check and published.checksum_sha256 is not None
     with opened_store(published, given, trust, proven=proven, access=access) as store:
-        found = committed(store, published, check=terms.check, manifest=terms.manifest)
+        found = committed(store, published, terms.limits, check=terms.check, manifest=terms.manifest)
         meter = Meter(told, known=False)
         yield Objects(store, published, found, terms, meter, proven=proven)
         meter.end()

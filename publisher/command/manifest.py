@@ -1,6 +1,6 @@
 """``keystow manifest``: the files of a published prefix, as its manifest has them."""
 
-from .claimed import given_limits, given_results, take_result
+from .claimed import given_results, take_result
 from .failures import each_of
 from .members import as_row, given_files, take_asking, tell_unproven
 
@@ -41,7 +41,7 @@ def run(options: "argparse.Namespace") -> int:
 
     def work(result: "str | PublishedResult") -> None:
         with given_files(options, result) as files:
-            for item in files.items(limits=given_limits(options)):
+            for item in files.items():
                 print(line(files, item))
             tell_unproven(files)
 

@@ -1,7 +1,7 @@
 """What commands share that read members of what was published: who is asked for them, and what is said of them."""
 
 from . import typed
-from .claimed import given_trust, take_checksum, take_limits, take_trust
+from .claimed import given_limits, given_trust, take_checksum, take_limits, take_trust
 from .streams import note
 from .written import given_access, take_access
 
@@ -78,7 +78,7 @@ def given_files(options: "argparse.Namespace", result: "str | PublishedResult") 
     """The files of a prefix with a manifest, opened likewise."""
     from keystow.files import files_of
 
-    return files_of(result, **_given(options))
+    return files_of(result, limits=given_limits(options), **_given(options))
 
 
 def _given(options: "argparse.Namespace") -> "dict[str, Any]":

@@ -491,3 +491,12 @@ def test_it_is_passed_over_by_shells(tmp_path, source):
     assert sorted(path.name for path in directory.glob("[!._]*")) == ["a.csv", "run.sh", "sub"]
     with closing(open_store(f"file://{tmp_path}/out")) as store:
         assert f"run/{NAME}" in keys(store)
+
+
+@pytest.mark.parametrize("check", [True, False])
+def test_limits_hold_before_a_manifest_is_read_on(store, tmp_path, check):
+    """Its first line says how much it is; what follows is not even looked at."""
+    published = plain(lay(tmp_path / "one", {"a": b"1"}), store)
+    put(store, f"run/{NAME}", gzip.compress(json.dumps({"format": 1, "files": 10**9, "size": 1}).encode() + b"\n[\n"))
+    with pytest.raises(LimitExceededError, match="more than 1000000 members"):
+        fetch(published, tmp_path / "back", store=store, verify=check)
