@@ -211,7 +211,7 @@ def test_a_listing_goes_on_in_both():
             following = pages.after(str(number + 1), objects=1) if number < 4 else None
             return [number], following
 
-        def _noted(self, found):
+        def noted(self, found):
             return found
 
     found = CloudStore.list(Listed(), "")
