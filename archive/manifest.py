@@ -23,10 +23,10 @@ MOST_BYTES = 1 << 28
 """So long it may be."""
 _FORMAT = 1
 _LONGEST_LINE = 1 << 16
-_LONGEST_SAID = 1024
+_SAID = re.compile("[ -~]{1,1024}")
 _SHA256 = re.compile("[0-9a-f]{64}")
 _PIECE = 1 << 16
-_MOST_HELD = 1 << 16
+_MOST_HELD = 1 << 24  # bytes of lines
 _DECODER = json.JSONDecoder(object_pairs_hook=once)
 
 
@@ -121,7 +121,7 @@ class Manifest:
         held: list[Item] = []
         lines = self._lines()
         next(lines)
-        files = size = 0
+        files = size = length = 0
         last = None
         for line in lines:
             item = _item(line)
@@ -132,12 +132,15 @@ class Manifest:
             files, size = files + 1, size + item.size
             if files > self.files or size > self.size:
                 break
-            if files <= _MOST_HELD:
+            length += len(line)
+            if length <= _MOST_HELD:
                 held.append(item)
+            else:
+                held.clear()
             yield item
         if (files, size) != (self.files, self.size):
             raise CorruptArchiveError("the manifest does not list the files that it announces")
-        if files <= _MOST_HELD:
+        if length <= _MOST_HELD:
             self._held = held
 
     def _lines(self) -> Iterator[bytes]:
@@ -184,14 +187,14 @@ def _item(line: bytes) -> Item:
 
 def _said(fields: Mapping[str, object], key: str) -> str | None:
     text = fields.get(key)
-    if text is None or (isinstance(text, str) and 0 < len(text) <= _LONGEST_SAID and text.isprintable()):
+    if text is None or (isinstance(text, str) and _SAID.fullmatch(text)):
         return text
     raise CorruptArchiveError(f"{key!r} in the manifest is what no store gives")
 
 
 def _is_name(name: str) -> bool:
     try:
-        return name_of(name.encode("utf-8", "surrogateescape")) == name
+        return name_of(name.encode("utf-8", "surrogateescape")) == name != NAME
     except UnicodeEncodeError:
         return False
 

@@ -22,31 +22,34 @@ from .backends.sending.ranges import RANGE
 from .backends.sending.workers import in_order, objects_pace
 from .checksum import Checksum
 from .ending import until
-from .manifests import Found, read_manifest
+from .manifests import read_manifest
 from .manner import Manner
 from .progress import Meter, Share
 from .result import PublishedResult
 from .sending import Sent, content_type_of, recognised, write_object
 from .standing import check_same, compared
-from .stored import listing_checksum
+from .stored import AlreadyPublishedError, listing_checksum
 
 _PART = part_size(1)
 _HINT = 'publish under another key, or with if_exists="replace"'
-_UNREADABLE = "permit to read it, so that it can be compared, or publish with manifest=False"
+_UNREADABLE = "permit to read it, so that it can be compared, or publish under another key"
 _log = logging.getLogger("keystow")
 
 
 def publish_files(store: Store, result: PublishedResult, tree: Tree, manner: Manner, meter: Meter) -> Sent:
     """The files of ``tree``, each under its own name behind ``result.key``; if one fails, no other is begun."""
-    if manner.manifest and manner.if_exists == "error":
-        _check_uncommitted(store, result, tree)
+    if manner.manifest and manner.if_exists != "replace":
+        _check_uncommitted(store, result, tree, manner)
     there: dict[str, _There] = {}
     try:
         for entry, arrived in _arriving(store, result, tree, manner, meter):
             there[entry.name] = arrived
         done = _committed(store, result, tree, there, manner)
+    except AlreadyPublishedError:
+        raise
     except BaseException as error:
-        how_many = f"at least {len(there)}" if there else "perhaps some"
+        sent = sum(not each.was_there for each in there.values())
+        how_many = f"at least {sent}" if sent else "perhaps some"
         counted = f"{how_many} of {len(tree.files)} files had already been sent to {result.key!r}"
         error.add_note(f"{counted}, without the manifest that makes them published" if manner.manifest else counted)
         raise
@@ -149,44 +152,49 @@ def _standing_instead(
     store: Store, result: PublishedResult, whole: PublishedResult, error: AlreadyExistsError, manner: Manner
 ) -> PublishedResult:
     """What somebody else has published meanwhile, if it is the same."""
-    differs = AlreadyExistsError(f"other files than these were published under {result.url!r}", hint=_HINT)
-    try:
-        standing = _standing(store, result.key)
-    except ArchiveError:
-        raise differs from error
-    if standing is None and manner.if_exists == "skip":
-        return result
-    if standing is None or _listing(standing) != whole.checksum_sha256:
-        raise differs from error
-    whole = replace(whole, index_sha256=standing.sha256)
+    standing = _standing(store, result.key)
+    if standing is None:
+        error.hint = _UNREADABLE
+        raise error
+    if standing.listing != whole.checksum_sha256:
+        raise AlreadyExistsError(f"other files than these were published under {result.url!r}", hint=_HINT) from error
+    whole = standing.of(whole)
     if manner.if_exists == "error":
         raise recognised(error, whole) from None
     return whole
 
 
-def _check_uncommitted(store: Store, result: PublishedResult, tree: Tree) -> None:
-    """Raises ``AlreadyExistsError`` if there is a manifest, as far as anybody may look; its files are not asked for."""
-    try:
-        standing = _standing(store, result.key)
-    except ArchiveError:
-        raise AlreadyExistsError(f"there is something else than a manifest of {result.url!r}", hint=_HINT) from None
+def _check_uncommitted(store: Store, result: PublishedResult, tree: Tree, manner: Manner) -> None:
+    """Raises ``AlreadyExistsError`` if there is a manifest that is in the way, as far as anybody may look.
+
+    One of these very files is in the way of ``"error"`` alone; what it lists is not asked for.
+    """
+    standing = _standing(store, result.key)
     if standing is None:
         return
     said = f"{result.url!r} was already published"
-    if (standing.manifest.files, standing.manifest.size) == (len(tree.files), tree.size):
+    if (standing.files, standing.size) == (len(tree.files), tree.size):
         ours = listing_checksum({entry.name: _digest(tree, entry) for entry in tree.files})
-        if ours == _listing(standing):
-            whole = replace(result, checksum_sha256=ours, index_sha256=standing.sha256)
-            raise recognised(AlreadyExistsError(said), whole)
-    raise AlreadyExistsError(said, hint=_HINT)
+        if ours == standing.listing:
+            if manner.if_exists == "error":
+                whole = standing.of(replace(result, checksum_sha256=ours))
+                raise recognised(AlreadyExistsError(said), whole)
+            return
+    raise AlreadyExistsError(f"{said}, and not with these files", hint=_HINT)
 
 
-def _listing(standing: Found) -> Checksum | None:
-    try:
-        return standing.listing
-    except ArchiveError as error:
-        _log.debug("the manifest that stands there cannot be read: %s", error)
-        return None
+class _Standing(NamedTuple):
+    """A manifest that stands there: how much it lists, and its version. One that cannot be read lists nothing."""
+
+    files: int
+    size: int
+    listing: Checksum | None
+    sha256: Checksum | None
+    version_id: str | None
+
+    def of(self, whole: PublishedResult) -> PublishedResult:
+        """The result of what is published by it."""
+        return replace(whole, version_id=self.version_id, index_sha256=self.sha256)
 
 
 def _digest(tree: Tree, entry: Entry) -> str:
@@ -196,12 +204,17 @@ def _digest(tree: Tree, entry: Entry) -> str:
     return digest.hexdigest()
 
 
-def _standing(store: Store, prefix: str) -> Found | None:
+def _standing(store: Store, prefix: str) -> _Standing | None:
     """The manifest that stands there, if there is one that may be read."""
     try:
-        return read_manifest(store, prefix)
+        version_id = store.stat(prefix + NAME).version_id
+        found = read_manifest(store, prefix, version_id)
+        return _Standing(found.manifest.files, found.manifest.size, found.listing, found.sha256, version_id)
     except NotFoundError:
         return None
     except (AccessDeniedError, CredentialsError) as error:
         _log.debug("whether %r was published could not be asked: %s", prefix, error)
         return None
+    except ArchiveError as error:
+        _log.debug("what stands there is no manifest: %s", error)
+        return _Standing(0, 0, None, None, None)

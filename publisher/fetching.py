@@ -33,6 +33,7 @@ from .reading import (
     check_limit,
     content_of,
     explained,
+    is_proven,
     opened_store,
     sized,
     stat_of,
@@ -333,7 +334,7 @@ def verify(
         check_prefix(manifest=manifest, strict=strict)
         with opened_source(published, store, trust, access, index=index) as source:
             return _verified_members(source, choice, limits, told)
-    if published.checksum_sha256 is None:
+    if published.checksum_sha256 is None and not (published.encoding == "plain" and is_proven(published)):
         raise ResultError("the result holds no ChecksumSHA256, so there is nothing to verify against: give sha256=")
     if published.encoding == "plain":
         _check_no_index(index)

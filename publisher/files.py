@@ -21,7 +21,7 @@ from .backends.sending.budget import Budget
 from .checksum import Checksum
 from .errors import MemberIsDirectoryError, MemberNotFoundError, ResultError
 from .prefixes import chosen_items, committed
-from .reading import Result, admissible, as_expected, check_limit, opened_store, trusted, version_of
+from .reading import Result, admissible, as_expected, check_limit, is_proven, opened_store, trusted, version_of
 from .result import PublishedResult
 from .stored import Access
 from .trust import Trust
@@ -109,7 +109,7 @@ def files_of(
 def _opened(
     published: PublishedResult, given: Store | None, trust: Trust, access: Access, limits: Limits
 ) -> Iterator[Files]:
-    proven = bool(published.index_sha256 or published.checksum_sha256)
+    proven = is_proven(published)
     with opened_store(published, given, trust, proven=proven, access=access) as store:
         found = committed(store, published, replace(limits, bytes=None))
         if found is None:

@@ -19,7 +19,7 @@ from .archive import CorruptArchiveError
 from .archive.beside import open_beside
 from .archive.carrier import FOOTER
 from .archive.index import TAIL, Index, Pieces, Read, open_index
-from .backends import AccessDeniedError, Credentials, Store, StoreError, UnsupportedError
+from .backends import Credentials, Store, StoreError, UnsupportedError
 from .backends.file import FileStore
 from .backends.options import CustomerKey
 from .backends.sending.budget import Budget
@@ -27,6 +27,7 @@ from .checksum import Checksum
 from .ending import until
 from .errors import ResultError, VerificationError
 from .reading import (
+    NO_VERSION,
     Hashed,
     Result,
     admissible,
@@ -294,7 +295,7 @@ def _of_store(store: Store, published: PublishedResult, *, is_proven: bool) -> R
     def read(start: int, stop: int) -> bytes:
         try:
             return b"".join(stream(start, stop))
-        except AccessDeniedError as error:
+        except NO_VERSION as error:
             if versions == [None]:
                 raise
             if not is_proven:

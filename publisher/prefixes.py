@@ -6,6 +6,7 @@ prefix that was published without one is listed, and the checksum of the list is
 
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from functools import partial
 from typing import NamedTuple, TypeVar
 
@@ -20,7 +21,7 @@ from .checksum import Checksum
 from .errors import MemberNotFoundError, ResultError, VerificationError
 from .manifests import Found, read_manifest
 from .progress import Meter, Tell
-from .reading import Hashed, check_limit, opened_store, version_of
+from .reading import NO_VERSION, Hashed, check_limit, is_proven, opened_store, version_of
 from .result import PublishedResult
 from .stored import Access, listing_checksum
 from .trust import Trust
@@ -58,10 +59,11 @@ def committed(
         if not check or published.index_sha256 is None or isinstance(error, LimitExceededError):
             raise
         raise VerificationError(f"the manifest of {published.url!r} is not what was published: {error}") from error
-    raise VerificationError(
-        f"the manifest of {published.url!r} is not what was published: it has the SHA-256 {found.sha256}, and "
-        f"{published.index_sha256} was published"
-    )
+    if published.checksum_sha256 is not None:
+        told = f"the files that it lists have the SHA-256 {found.listing}, and {published.checksum_sha256}"
+    else:
+        told = f"it has the SHA-256 {found.sha256}, and {published.index_sha256}"
+    raise VerificationError(f"the manifest of {published.url!r} is not what was published: {told} was published")
 
 
 def _check_limits(found: Found, limits: Limits) -> None:
@@ -72,7 +74,7 @@ def _check_limits(found: Found, limits: Limits) -> None:
 def _perhaps(store: Store, published: PublishedResult, limits: Limits, *, check: bool) -> Found | None:
     """The manifest, if there is one that lists what was published; its result, which others may know, says nothing."""
     try:
-        found = read_manifest(store, published.key)
+        found = _current(store, published)
         _check_limits(found, limits)
         is_published = not check or found.listing == published.checksum_sha256
     except (NotFoundError, AccessDeniedError, ArchiveError):
@@ -81,12 +83,14 @@ def _perhaps(store: Store, published: PublishedResult, limits: Limits, *, check:
 
 
 def _current(store: Store, published: PublishedResult) -> Found:
-    """The manifest that was written, or the current one where named versions may not be read."""
+    """The manifest that was written, or the current one where that is not to be had."""
     if published.version_id is None:
         return read_manifest(store, published.key)
     try:
         return read_manifest(store, published.key, published.version_id)
-    except AccessDeniedError:
+    except NO_VERSION:
+        if not is_proven(published):
+            raise
         return read_manifest(store, published.key)
 
 
@@ -135,7 +139,7 @@ def opened_objects(
     told: Tell | None = None,
 ) -> Iterator["Objects"]:
     """The objects of what is ``published``; all have moved when this ends. Raises what ``committed`` raises."""
-    proven = terms.check and published.checksum_sha256 is not None
+    proven = terms.check and is_proven(published)
     with opened_store(published, given, trust, proven=proven, access=access) as store:
         found = committed(store, published, terms.limits, check=terms.check, manifest=terms.manifest)
         meter = Meter(told, known=False)
@@ -164,7 +168,8 @@ class Objects:
         proven: bool,
     ) -> None:
         if terms.choice is not None and found is None:
-            raise ResultError(f"{published.url!r} is a prefix without a manifest, of which no members are known")
+            wrong = "leave manifest=False out" if terms.manifest is False else "fetch all of it"
+            raise ResultError(f"only by a manifest it is known which files {published.url!r} has: {wrong}")
         self._store = store
         self._prefix = published.key
         self._url = published.url
@@ -178,6 +183,7 @@ class Objects:
         self._digests: dict[str, str] = {}
         self.proven = proven
         """Whether a published digest proves what is read."""
+        self._tells_modes = not proven or (found is not None and found.sha256 == published.index_sha256)
 
     def settle(self) -> None:
         """Raises ``VerificationError`` if what cannot be unpacked is not what was published, as a list tells that."""
@@ -214,6 +220,8 @@ class Objects:
 
     def check_alone(self) -> None:
         """Raises ``VerificationError``, which names them, if there are objects that the manifest does not list."""
+        if self._found is None:
+            return  # the checksum of the list says that there are no others
         known = {item.name for item in self._items()}
         others = [name for name in (found.key[len(self._prefix) :] for found in self._stats()) if name not in known]
         if others:
@@ -271,7 +279,8 @@ class Objects:
 
     def _chosen(self) -> Iterator[_Object]:
         for item in chosen_items(self._items(), self._choice, self._url):
-            yield _Object(item.entry, Checksum(item.sha256), item.version_id, item.etag)
+            entry = item.entry if self._tells_modes else replace(item.entry, executable=False)
+            yield _Object(entry, Checksum(item.sha256), item.version_id, item.etag)
 
     def _content(self, found: _Object) -> Hashed:
         key, url = self._prefix + found.entry.name, self._url + found.entry.name

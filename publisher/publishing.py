@@ -204,7 +204,7 @@ class Destination:
         key = foreseen.key
         if not names:
             raise SourceError(f"there is no file in {str(source)!r}, so nothing would be published under {key!r}")
-        check_key(key, self.spec.rules, names=[*names, NAME])
+        check_key(key, self.spec.rules, names=[*names, NAME] if manner.manifest else names)
         if NAME in names:
             raise SourceError(f"{NAME!r} is what a manifest is called: leave that file of {str(source)!r} out")
         return tree

@@ -13,7 +13,7 @@ from typing import Literal
 from . import surroundings
 from .archive import ArchiveError, LimitExceededError, Limits
 from .archive.threads import Called, Threads
-from .backends import AccessDeniedError, Stat, Store, StoreError
+from .backends import AccessDeniedError, NotFoundError, Stat, Store, StoreError, UnsupportedError
 from .backends.opening import timeout_for
 from .backends.sending.digest import Digest
 from .backends.sending.ranges import RANGE
@@ -28,6 +28,10 @@ from .yaml_files import load_mapping_file, load_mappings_file
 _ABSENT = "is no file with a published result, and no URL: give one of them"
 _AT_ONCE = 1 << 20  # bytes for which it is worth waking a thread to hash them
 _REFERENCE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+
+NO_VERSION = (AccessDeniedError, NotFoundError, UnsupportedError)
+"""Why a version that is named is not to be had: it may not be read, is gone, or the store keeps none, as for a copy.
+The current object will do then, if a digest shows that it is the same."""
 
 Result = PublishedResult | Mapping[str, object] | str | PathLike[str]
 """A published result, its mapping, or the path of a file that holds it."""
@@ -118,14 +122,19 @@ def stat_of(store: Store, published: PublishedResult) -> Stat:
     """What the store says of the object that ``content_of`` reads."""
     try:
         return store.stat(published.key, version_id=published.version_id)
-    except AccessDeniedError:
-        if published.version_id is None or not (published.checksum_sha256 or published.index_sha256):
+    except NO_VERSION:
+        if published.version_id is None or not is_proven(published):
             raise
         return store.stat(published.key)
 
 
+def is_proven(published: PublishedResult) -> bool:
+    """Whether it holds a digest that what is read has to have."""
+    return published.checksum_sha256 is not None or published.index_sha256 is not None
+
+
 def content_of(store: Store, published: PublishedResult, *, check: bool) -> "Hashed":
-    """The published version's content, or the current object's where named versions may not be read."""
+    """The published version's content, or the current object's where that is not to be had."""
     known = published.checksum_sha256
     return version_of(store, published.key, published.version_id, known, published.url, check=check)
 
@@ -155,7 +164,7 @@ def version_of(
     try:
         named = read(version_id)
         first = next(named, b"")
-    except AccessDeniedError as error:
+    except NO_VERSION as error:
         if known is None:
             error.add_note("the current object was not tried, as the result holds no checksum to compare it with")
             raise

@@ -127,6 +127,8 @@ class PublishedResult:
             raise ResultError(f"{text!r} names an engine, and what is published has none: set KEYSTOW_ENGINE")
         if place.requester_pays:
             raise ResultError(f"{text!r} says who pays, which whoever reads it says himself: give requester_pays=")
+        if not place.manifest:
+            raise ResultError(f"{text!r} says that there is no manifest, which is said as manifest=False: leave it out")
         if place.options.named():
             raise ResultError(f"{text!r} says how objects are written, and it is written: leave these options out")
         encoding = "plain" if place.key.endswith("/") and place.encoding == "gzip" else place.encoding

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from keystow.archive import CorruptArchiveError, UnsafeArchiveError
 from keystow.archive.errors import ArchiveError
-from keystow.archive.manifest import Item, Manifest, written_manifest
+from keystow.archive.manifest import NAME, Item, Manifest, written_manifest
 
 DIGEST = "0123456789abcdef" * 4
 HEAD = {"format": 1, "files": 1, "size": 3}
@@ -94,6 +94,7 @@ def test_what_is_unknown_is_passed_over():
         (HEAD, FILE | {"version": "a\nb"}),
         (HEAD, FILE | {"version": "v" * 1025}),
         (HEAD, FILE | {"etag": 7}),
+        (HEAD, FILE | {"etag": "é"}),
         (HEAD, json.dumps(FILE)[:-1] + ',"size":3}'),
         (HEAD, FILE | {"more": "x" * (1 << 16)}),
         (HEAD, "[" * 100_000),
@@ -104,7 +105,7 @@ def test_what_does_not_agree_with_itself(lines):
         list(Manifest(made(*lines)))
 
 
-@pytest.mark.parametrize("name", ["", "/a", "../a", "a/../b", "a//b", "./a", "a/", "a\0b", "\ud800", "x" * 4096])
+@pytest.mark.parametrize("name", ["", "/a", "../a", "a/../b", "a//b", "./a", "a/", "a\0b", "\ud800", "x" * 4096, NAME])
 def test_a_name_that_no_file_has(name):
     with pytest.raises(UnsafeArchiveError):
         list(Manifest(made(HEAD, FILE | {"name": name})))

@@ -22,7 +22,7 @@ from keystow import (
 )
 from keystow.archive import CorruptArchiveError, LimitExceededError, Limits, SourceError, UnsafeArchiveError
 from keystow.archive.manifest import NAME, Item, Manifest, written_manifest
-from keystow.backends import AccessDeniedError, AlreadyExistsError, NotFoundError, open_store
+from keystow.backends import AccessDeniedError, AlreadyExistsError, NotFoundError, UnsupportedError, open_store
 from keystow.backends.memory import MemoryStore
 from keystow.errors import MemberNotFoundError, ResultError
 from keystow.spec import PublisherSpec
@@ -236,7 +236,8 @@ def test_versions_are_read_where_the_bucket_keeps_them(seaweed, versioned_bucket
     assert [(tmp_path / which / "a.csv").read_bytes() for which in ("first", "second")] == [b"1,2\n", b"3,4\n"]
 
 
-def test_who_may_read_no_versions_reads_the_current_ones(store, source, tmp_path):
+@pytest.mark.parametrize("error", [AccessDeniedError, NotFoundError, UnsupportedError])
+def test_where_no_versions_are_to_be_had_the_current_ones_are_read(store, source, tmp_path, error):
     published = replace(plain(source, store), version_id="1")
     data = b"".join(store.read(f"run/{NAME}"))
     put(store, f"run/{NAME}", written_manifest(item._replace(version_id="1") for item in Manifest(data)))
@@ -244,7 +245,7 @@ def test_who_may_read_no_versions_reads_the_current_ones(store, source, tmp_path
     class Denying(FaultyStore):
         def read(self, key, *, version_id=None, **options):
             if version_id is not None:
-                raise AccessDeniedError("s3:GetObjectVersion is not permitted")
+                raise error("there is no such version for you")
             return super().read(key, **options)
 
     assert fetch(published, tmp_path / "back", store=Denying(store)).verified
@@ -390,7 +391,7 @@ def test_who_may_only_write_is_refused_at_the_end(store, source):
     for if_exists in ("error", "skip"):
         with pytest.raises(AlreadyExistsError) as caught:
             plain(source, WriteOnly(store), if_exists=if_exists)
-        assert "manifest=False" in caught.value.hint
+        assert "permit to read it" in caught.value.hint
 
 
 def test_skip_commits_what_was_cut_off(store, source, tmp_path):
@@ -404,8 +405,9 @@ def test_skip_commits_what_was_cut_off(store, source, tmp_path):
 def test_skip_is_an_error_where_something_else_is_published(store, source):
     plain(source, store)
     (source / "more.csv").write_bytes(b"5\n")
-    with pytest.raises(AlreadyExistsError, match="other files than these were published"):
+    with pytest.raises(AlreadyExistsError, match="already published, and not with these files"):
         plain(source, store, if_exists="skip")
+    assert "run/more.csv" not in keys(store)
 
 
 @pytest.mark.parametrize("same", [True, False])
@@ -468,10 +470,20 @@ def test_no_more_is_read_than_these(store, source):
     assert read == [f"run/{NAME}", "run/a.csv"]
 
 
+def test_of_a_prefix_without_one_strict_is_what_the_listing_says(store, source):
+    bare = plain(source, store, manifest=False)
+    assert verify(bare, store=store, strict=True).objects == len(FILES)
+    put(store, "run/more", b"")
+    with pytest.raises(VerificationError):
+        verify(bare, store=store, strict=True)
+
+
 def test_of_a_prefix_without_one_no_files_are_known(store, source, tmp_path):
     bare = plain(source, store, manifest=False)
-    with pytest.raises(ResultError, match="without a manifest"):
+    with pytest.raises(ResultError, match=r"only by a manifest .*: fetch all of it"):
         fetch(bare, tmp_path / "back", store=store, members=["*"])
+    with pytest.raises(ResultError, match="leave manifest=False out"):
+        fetch(plain(source, store), tmp_path / "back", store=store, members=["*"], manifest=False)
 
 
 def test_progress_knows_all_from_the_start(place, source, tmp_path):
@@ -500,3 +512,104 @@ def test_limits_hold_before_a_manifest_is_read_on(store, tmp_path, check):
     put(store, f"run/{NAME}", gzip.compress(json.dumps({"format": 1, "files": 10**9, "size": 1}).encode() + b"\n[\n"))
     with pytest.raises(LimitExceededError, match="more than 1000000 members"):
         fetch(published, tmp_path / "back", store=store, verify=check)
+
+
+def test_who_changes_a_manifest_has_no_file_executed(store, source, tmp_path):
+    """The checksum of the listing says nothing of permissions, and the manifest's own is another one."""
+    published = plain(source, store)
+    data = b"".join(store.read(f"run/{NAME}"))
+    put(store, f"run/{NAME}", written_manifest(item._replace(executable=True) for item in Manifest(data)))
+    fetch(published, tmp_path / "back", store=store)
+    assert not any(os.access(path, os.X_OK) for path in (tmp_path / "back").rglob("*") if path.is_file())
+
+
+def test_one_that_vanishes_while_skip_looks_is_no_success(store, source):
+    class Vanishing(FaultyStore):
+        def write(self, key, chunks, **options):
+            if key.endswith(NAME):
+                raise AlreadyExistsError("it was there a moment ago")
+            return super().write(key, chunks, **options)
+
+    with pytest.raises(AlreadyExistsError, match="a moment ago"):
+        plain(source, Vanishing(store), if_exists="skip")
+
+
+@pytest.mark.parametrize("text", ["memory://manifests/run/,opt=manifest=false"])
+def test_a_place_that_is_read_says_nothing_of_manifests(store, text):
+    with pytest.raises(ResultError, match="said as manifest=False"):
+        PublishedResult.parse(text)
+
+
+def test_a_digest_of_the_manifest_alone_proves_it(store, source, tmp_path):
+    published = replace(plain(source, store), checksum_sha256=None)
+    assert fetch(published, tmp_path / "back", store=store).verified
+    assert verify(published, store=store).objects == len(FILES)
+    os.utime(source / "a.csv", (OLD + 60, OLD + 60))
+    plain(source, store)
+    with pytest.raises(VerificationError, match=r"it has the SHA-256 \w+, and \w+ was published"):
+        verify(published, store=store)
+
+
+@pytest.mark.server
+def test_a_publication_that_was_cut_off_leaves_what_was_published(keystow_gcs, source, tmp_path):
+    """Each write is a generation of its own there, of which an ordinary bucket keeps the last."""
+    to = keystow_gcs.destination("cut/")
+    with closing(keystow_gcs.open()) as opened:
+        first = publish(source, to, store=opened, archive=False)
+        faulty = FaultyStore(opened, Fault("write", nth=len(FILES) + 1, error=AccessDeniedError("as ordered")))
+        with pytest.raises(AccessDeniedError):
+            publish(source, to, store=faulty, archive=False)
+        assert fetch(first, tmp_path / "first", store=opened).verified
+        skipped = publish(source, to, store=opened, archive=False, if_exists="skip")
+        assert skipped.version_id == first.version_id
+        again = publish(source, to, store=opened, archive=False)
+        for number, each in enumerate((first, skipped, again)):
+            assert fetch(each, tmp_path / str(number), store=opened).verified
+
+
+@pytest.mark.server
+def test_a_copy_of_a_bucket_with_versions_is_read(seaweed, versioned_bucket, login, source, store, tmp_path):
+    login(seaweed)
+    published = publish(source, f"s3://{versioned_bucket}/run/,opt=endpoint={seaweed.endpoint}", archive=False)
+    with closing(open_store(f"s3://{versioned_bucket}", endpoint=seaweed.endpoint)) as opened:
+        for found in opened.list("run/"):
+            store.write(found.key, opened.read(found.key))
+    copied = replace(published, type="memory", bucket="manifests", endpoint=None, region=None)
+    assert fetch(copied, tmp_path / "back", store=store).verified
+
+
+@pytest.mark.server
+def test_the_result_of_skip_names_the_version(seaweed, versioned_bucket, login, source, tmp_path):
+    login(seaweed)
+    where = f"s3://{versioned_bucket}/skipped/,opt=endpoint={seaweed.endpoint}"
+    first = publish(source, where, archive=False)
+    kept = publish(source, where, archive=False, if_exists="skip")
+    (source / "a.csv").write_bytes(b"3,4\n")
+    publish(source, where, archive=False)
+    assert kept == first
+    assert fetch(kept, tmp_path / "kept", sha256=first.checksum_sha256.hex).verified
+    assert (tmp_path / "kept/a.csv").read_bytes() == FILES["a.csv"]
+
+
+def test_two_with_different_files_of_the_same_names_never_mix(store, tmp_path):
+    """Neither may have published, but what was published is one's."""
+    sources = [lay(tmp_path / str(number), dict.fromkeys("abcdefgh", b"%d" % number)) for number in range(2)]
+    barrier, outcomes = threading.Barrier(2), [None, None]
+
+    def run(number):
+        barrier.wait()
+        try:
+            outcomes[number] = plain(sources[number], store, if_exists="error")
+        except AlreadyExistsError as error:
+            outcomes[number] = error
+
+    threads = [threading.Thread(target=run, args=[number]) for number in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    published = [each for each in outcomes if isinstance(each, PublishedResult)]
+    assert len(published) <= 1
+    assert (f"run/{NAME}" in keys(store)) == bool(published)
+    for each in published:
+        assert verify(each, store=store).objects == 8
