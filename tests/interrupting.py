@@ -2,6 +2,7 @@
 
 import concurrent.futures._base
 import concurrent.futures.thread
+import gc
 import sys
 import threading
 
@@ -30,6 +31,7 @@ def interrupted(work, at, modules):
         return trace
 
     def run():
+        gc.disable()  # what others have left is not to be cleared in the middle of this, and to be interrupted for it
         sys.settrace(trace)
         try:
             outcome.append(work())
@@ -37,6 +39,7 @@ def interrupted(work, at, modules):
             outcome.append(None)
         finally:
             sys.settrace(None)
+            gc.enable()
 
     thread = threading.Thread(target=run, daemon=True)
     thread.start()
