@@ -2,6 +2,7 @@
 
 import gzip
 import hashlib
+import json
 import os
 import shutil
 from contextlib import closing
@@ -23,10 +24,11 @@ ARCHIVES = [f"level-{level}" for level in LEVELS]
 NAMES = [*ARCHIVES, "plain", "raw"]
 MADE = {
     "0.1": "0c9f6952a30b390d5dfd52edb5e3ee5ac730ae1f635138b2090f4503acce924a",
-    "0.2": "66420482c7903af9dbaef2f56ff040337482302038cd2daa47c9e8a05ee4075b",
+    "0.2": "c58b6c7d58fbb5b7b8f7b61d287e43c2fde7826e243d8861f4cdc5570c3fe2fc",
 }
 """The SHA-256 of a list of all files, each with its own."""
 PLAIN = "bfaf058319e68aa22cce68704ce36f89a31dbfe793eddc2c85a83c1e7cd3766a"
+MANIFEST = "fb17b0095a2560180bafde6f76b8a78eea627c804d5ba98a523009546759b2e2"
 RAW = "e96760a87768717bcebcfd25ddc7d46b4dbc95a4b0014def080c08539f7d90d0"
 FEW_TAR = "c31b3253233d252f0e365dbcad56b58f6d40ad1a8e7ff4cdf2bfe548186c434e"
 TAR = "33035e137eff89988be2b7198acdc96bdce45aeac36735e72b16de0985a21ec8"
@@ -64,7 +66,7 @@ RESULTS = {
             "tar_sha256": TAR,
             "index_sha256": "d506c37260a8d47e2c07e029c7bd71de1619666e7d38859a258ca9f6fea02932",
         },
-        "plain": {"checksum_sha256": PLAIN},
+        "plain": {"checksum_sha256": PLAIN, "index_sha256": MANIFEST},
         "raw": {"checksum_sha256": RAW, "size": 10240},
     },
 }
@@ -97,11 +99,11 @@ def moved(version, tmp_path):
     return directory
 
 
-def nodes_of(name):
+def nodes_of(name, *, executable=False):
     if name == "raw":
         return {"raw.bin": FILES["model/weights.bin"]}
     if name == "plain":
-        return {name: bytes(node) for name, node in FILES.items() if name != LOG}
+        return {name: node if executable else bytes(node) for name, node in FILES.items() if name != LOG}
     return FEW if name == "level-0" else NODES
 
 
@@ -149,7 +151,19 @@ def test_it_is_fetched_and_verified(old, version, name, tmp_path):
         laid = lay(tmp_path / "expected", nodes_of(name), mtime=TIME)
         assert seen(tmp_path / "fetched") == seen(laid)
     else:
-        assert seen(tmp_path / "fetched", times="") == shape(nodes_of(name))
+        assert seen(tmp_path / "fetched", times="") == shape(nodes_of(name, executable=version != "0.1"))
+
+
+def test_a_manifest_is_read_by_whoever_has_zcat_and_sha256sum():
+    prefix = DATA / "0.2" / "objects" / "plain"
+    head, *lines = map(json.loads, gzip.decompress((prefix / ".keystow.manifest.jsonl.gz").read_bytes()).splitlines())
+    assert head == {"format": 1, "files": len(lines), "size": sum(line["size"] for line in lines)}
+    listing = hashlib.sha256()
+    for line in lines:
+        digest = hashlib.sha256((prefix / line["name"]).read_bytes()).hexdigest()
+        assert (line["sha256"], line["time"]) == (digest, TIME)
+        listing.update(f"{digest}  {line['name']}\0".encode())
+    assert listing.hexdigest() == PLAIN
 
 
 def test_it_is_fetched_from_a_store_that_is_given(old, version, tmp_path):
