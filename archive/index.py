@@ -31,6 +31,7 @@ TAIL = 1 << 16
 """What is read first, in bytes, as the root is hardly ever longer."""
 _AT_ONCE = 8 << 20  # bytes of a range, if it holds more than one page
 _STREAMED = 64 << 20  # bytes of blocks that are read as one stream
+_MOST_BLOCKS = 1 << 13  # of one stream, as an index may say of each that it has a single byte
 _GAP = 1 << 20  # bytes between two members or pages that are rather read than asked around
 _TOGETHER = 2000  # members, which two pages hold
 _HELD = 2
@@ -305,7 +306,7 @@ def _runs(blocks: Iterable[Block]) -> Iterator[list[Block]]:
     """Blocks that lie one behind the other, in runs that are read as one stream."""
     run: list[Block] = []
     for block in blocks:
-        if run and block.stop - run[0].start > _STREAMED:
+        if run and (block.stop - run[0].start > _STREAMED or len(run) == _MOST_BLOCKS):
             yield run
             run = []
         run.append(block)

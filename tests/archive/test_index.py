@@ -171,6 +171,14 @@ def test_members_near_each_other_are_read_together():
     assert len(ranges.asked) - before < 5
 
 
+@pytest.mark.parametrize("most", [1, 3, 1000])
+def test_however_many_blocks_are_read_as_one_stream_it_is_the_same(most):
+    made = archive(MANY, sizes=[4096] * 500)
+    index = open_index(Ranges(made), len(made))
+    with mock.patch("keystow.archive.index._MOST_BLOCKS", most):
+        assert b"".join(index.read(0, index.tar_size)) == b"".join(tar(MANY))
+
+
 def test_pages_are_not_read_again_for_what_is_read_while_they_are_listed():
     made = archive(MANY, sizes=[100_000] * 30)
     with far(made):
