@@ -414,6 +414,22 @@ def test_blocks_of_a_byte_each_are_not_all_listed_before_one_is_read():
     assert traced(read) < 16 * MIB
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("most", [0, 1 << 24], ids=["walked", "hashed"])
+def test_names_in_no_order_are_not_held(most):
+    names = [[f"{page:03}/{number:04}" + "/x" * 200 for number in range(4096)] for page in range(30)]
+    made = made_of_pages(names, 3, sorted=False)
+    sought, names = names[17][5], None
+    index = open_index(Ranges(made), len(made))
+
+    def find():
+        assert index.find(sought).entry.name == sought
+        assert index.find("no") is None
+
+    with mock.patch("keystow.archive.index._MOST_HASHES", most, create=True):
+        assert traced(find) < 32 * MIB
+
+
 @pytest.mark.parametrize(("members", "blocks", "is_read"), [(4096, 4096, True), (4097, 3, False), (1, 4097, False)])
 def test_a_page_of_more_than_a_page_can_have(members, blocks, is_read):
     """A few bytes could make a reader hold, and look at, hundreds of thousands of members."""
