@@ -228,6 +228,7 @@ class Index:
 
     def _pages_with(self, name: str) -> Iterator["Page"]:
         """The only pages that can have the member ``find`` looks for, the one that counts first."""
+        numbers: Iterable[int]
         if self.is_sorted:
             numbers = self._page_before(name)
         elif self.members > _MOST_HASHES:
