@@ -6,6 +6,7 @@ no number is used before it is found within bounds. The format, and what has to 
 """
 
 import re
+from array import array
 from bisect import bisect_right
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
@@ -31,9 +32,12 @@ TAIL = 1 << 16
 """What is read first, in bytes, as the root is hardly ever longer."""
 _AT_ONCE = 8 << 20  # bytes of a range, if it holds more than one page
 _STREAMED = 64 << 20  # bytes of blocks that are read as one stream
+_MOST_BLOCKS = 1 << 13  # of one stream, as an index may say of each that it has a single byte
 _GAP = 1 << 20  # bytes between two members or pages that are rather read than asked around
 _TOGETHER = 2000  # members, which two pages hold
 _HELD = 2
+_HASH = 8  # bytes that are held of a name
+_MOST_HASHES = 1 << 24
 _END = 2 * RECORD
 _SHA256 = re.compile("[0-9a-f]{64}")
 _PAX_SIZE = re.compile(rb"[0-7]{11}")
@@ -87,7 +91,7 @@ class Index:
         self._tail_at = size - len(tail)
         self._tail = tail
         self._held: dict[int, Page] = {}
-        self._where: dict[str, int] | None = None  # the last page that has a name, where names are not in order
+        self._hashes = bytearray()  # of all names in the order of the archive, where it is not that of names
         root = payload(ROOT, tail[place.start - self._tail_at : -FOOTER])
         check_digest(root, place.sha256, "root of the archive's index")
         self.sha256 = place.sha256.hex()
@@ -113,6 +117,7 @@ class Index:
         self._blocks = pages.numbers("blocks", count, MOST_IN_PAGE, least=1)
         self._members = pages.numbers("members", count, MOST_IN_PAGE)
         self._first = pages.texts("first", count)
+        self._first_members = list(accumulate(self._members, initial=0))
         self._pages = list(accumulate(lengths, initial=data))
         self._data = list(accumulate(compressed, initial=HEADER))
         self._tar = list(accumulate(sizes, initial=0))
@@ -120,7 +125,7 @@ class Index:
             self._pages[-1] != place.start
             or self._data[-1] + TRAILER != data
             or self._tar[-1] != self.tar_size
-            or sum(self._members) != self.members
+            or self._first_members[-1] != self.members
             or not _SHA256.fullmatch(self.tar_sha256)
         ):
             raise CorruptArchiveError("the root of the archive's index does not fit the archive")
@@ -140,13 +145,13 @@ class Index:
     def find(self, name: str) -> Member | None:
         """The member of that name; of several, the last, as it is the one that is left when all are unpacked.
 
-        Takes one range; in an archive that is not sorted, the first time all pages, whose names are held from then on.
+        Takes one range; in an archive that is not sorted, the first time all pages: 8 bytes of each name are held from
+        then on. Of more than 16 million members nothing is held, and all pages are read each time.
         """
-        number = self._page_with(name)
-        if number is None:
-            return None
-        page = self._page(number)
-        return page.member(page.names.index(name)) if name in page.names else None
+        for page in self._pages_with(name):
+            if name in page.names:
+                return page.member(page.names.index(name))
+        return None
 
     def __iter__(self) -> Iterator[Member]:
         """All members in the order of the archive. Takes a range for each 8 MiB of pages."""
@@ -221,17 +226,36 @@ class Index:
         for _, content in self.contents([member]):
             yield from content
 
-    def _page_with(self, name: str) -> int | None:
-        """The only page that can have the member ``find`` looks for."""
-        if not self.is_sorted:
-            if self._where is None:
-                self._where = {known: number for number, page in self._all_pages() for known in page.names}
-            return self._where.get(name)
+    def _pages_with(self, name: str) -> Iterator["Page"]:
+        """The only pages that can have the member ``find`` looks for, the one that counts first."""
+        numbers: Iterable[int]
+        if self.is_sorted:
+            numbers = self._page_before(name)
+        elif self.members > _MOST_HASHES:
+            numbers = [number for number, page in self._all_pages() if name in page.names][-1:]
+        else:
+            numbers = self._pages_of_hash(name)
+        return map(self._page, numbers)
+
+    def _page_before(self, name: str) -> Sequence[int]:
         try:
             at = bisect_right(self._keys, sort_key(name)) - 1
         except UnicodeEncodeError:
-            return None
-        return None if at < 0 else self._begun[at]
+            return []
+        return [] if at < 0 else [self._begun[at]]
+
+    def _pages_of_hash(self, name: str) -> Iterator[int]:
+        """The pages that have names of this hash, from the last one on."""
+        if not self._hashes:
+            hashes = bytearray()
+            for _, page in self._all_pages():
+                hashes += _hashes(page.names)
+            self._hashes = hashes
+        sought, stop = _hashes([name]), len(self._hashes)
+        while (at := self._hashes.rfind(sought, 0, stop)) >= 0:
+            if at % _HASH == 0:
+                yield bisect_right(self._first_members, at // _HASH) - 1
+            stop = at + _HASH - 1
 
     def _page(self, number: int) -> "Page":
         page = self._held.get(number)
@@ -294,6 +318,10 @@ class Index:
         return _whole(self._read, start, stop)
 
 
+def _hashes(names: Iterable[str]) -> bytes:
+    return array("q", map(hash, names)).tobytes()
+
+
 def _whole(read: Read, start: int, stop: int) -> bytes:
     found = read(start, stop)
     if len(found) != stop - start:
@@ -305,7 +333,7 @@ def _runs(blocks: Iterable[Block]) -> Iterator[list[Block]]:
     """Blocks that lie one behind the other, in runs that are read as one stream."""
     run: list[Block] = []
     for block in blocks:
-        if run and block.stop - run[0].start > _STREAMED:
+        if run and (block.stop - run[0].start > _STREAMED or len(run) == _MOST_BLOCKS):
             yield run
             run = []
         run.append(block)

@@ -193,14 +193,16 @@ class Hashed:
     """Passes chunks through, hashes them, and raises at the end if the hash is not the one expected of ``url``.
 
     What is more than a MiB is hashed by a thread of its own, which is at most 2 MiB and a chunk behind. It has ended
-    when the iterator has.
+    when the iterator has. It hashes with a copy, and what it was given is held as long as its answer is not known: who
+    is interrupted, or forked, hashes it again.
     """
 
     def __init__(self, chunks: Iterable[bytes], expected: Checksum | None, url: str) -> None:
         self._chunks = iter(chunks)
         self._digest = Digest(())
+        self._given: list[bytes] = []  # what the digest lacks, and the thread hashes
         self._waiting: list[bytes] = []
-        self._running: Called[None] | None = None
+        self._running: tuple[Called[Digest], int] | None = None  # and in which process
         self.expected = expected
         self.size = 0
         """The bytes that came so far."""
@@ -210,16 +212,18 @@ class Hashed:
         self._settle()
         size = 0
         pool: Threads | None = None
+        process = os.getpid()
         with ExitStack() as ending:
             for chunk in self._chunks:
                 self.size += len(chunk)
                 self._waiting.append(chunk)
                 size += len(chunk)
                 if size >= _AT_ONCE:
-                    batch, self._waiting, size = self._waiting, [], 0
-                    self._settle()
-                    pool = pool or ending.enter_context(Threads(1, "keystow-sha256"))
-                    self._running = pool.submit(partial(self._update, batch))
+                    self._take_answer()
+                    if pool is None or process != os.getpid():
+                        pool, process = ending.enter_context(Threads(1, "keystow-sha256")), os.getpid()
+                    self._given, self._waiting, size = self._waiting, [], 0
+                    self._running = pool.submit(partial(_extended, self._digest.copy(), self._given)), process
                 yield chunk
         found = self.checksum()
         if self.expected is not None and found != self.expected:
@@ -229,15 +233,18 @@ class Hashed:
 
     def _settle(self) -> None:
         """Sees that all that came so far is hashed."""
-        if self._running is not None:
-            self._running.result()
-            self._running = None
-        self._update(self._waiting)
-        self._waiting = []
+        self._take_answer()
+        self._given, self._waiting = self._waiting, []
+        self._take_answer()
 
-    def _update(self, chunks: Iterable[bytes]) -> None:
-        for chunk in chunks:
-            self._digest.add(chunk)
+    def _take_answer(self) -> None:
+        """Sees that all that was given to the thread is hashed."""
+        running, self._running = self._running, None
+        if running is not None and running[1] == os.getpid():
+            digest = running[0].result()
+        else:
+            digest = _extended(self._digest.copy(), self._given)
+        self._digest, self._given = digest, []
 
     def drain(self, most: float = math.inf) -> None:
         """Reads what is left, up to ``most`` bytes of it, and compares if that was all."""
@@ -250,6 +257,12 @@ class Hashed:
         """The SHA-256 of what came so far."""
         self._settle()
         return Checksum(self._digest.hexdigest())
+
+
+def _extended(digest: Digest, chunks: Iterable[bytes]) -> Digest:
+    for chunk in chunks:
+        digest.add(chunk)
+    return digest
 
 
 @contextmanager

@@ -34,6 +34,12 @@ class Digest:
                 self._hash.update(chunk[start : start + _AT_ONCE])
         self.size += len(chunk)
 
+    def copy(self) -> "Digest":
+        """A digest of what has passed so far, which goes on by itself."""
+        other = Digest(())
+        other._hash, other.size = self._hash.copy(), self.size
+        return other
+
     def hexdigest(self) -> str:
         """What has passed, as hex."""
         return self._hash.hexdigest()

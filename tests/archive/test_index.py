@@ -171,6 +171,14 @@ def test_members_near_each_other_are_read_together():
     assert len(ranges.asked) - before < 5
 
 
+@pytest.mark.parametrize("most", [1, 3, 1000])
+def test_however_many_blocks_are_read_as_one_stream_it_is_the_same(most):
+    made = archive(MANY, sizes=[4096] * 500)
+    index = open_index(Ranges(made), len(made))
+    with mock.patch("keystow.archive.index._MOST_BLOCKS", most):
+        assert b"".join(index.read(0, index.tar_size)) == b"".join(tar(MANY))
+
+
 def test_pages_are_not_read_again_for_what_is_read_while_they_are_listed():
     made = archive(MANY, sizes=[100_000] * 30)
     with far(made):
@@ -192,6 +200,21 @@ def test_what_a_name_stands_for_twice_is_the_last_one():
     assert index.find("b").entry == entries[2]
     assert index.find("a").entry == entries[1]
     assert b"".join(index.content(index.find("b"))) == b"xx"
+
+
+@pytest.mark.parametrize("how", ["walked", "hashed", "alike"])
+def test_names_in_no_order_are_found_however_they_are_looked_up(how):
+    entries = [*MANY.entries[::-7], *MANY.entries[::14]]
+    made = archive(Tree(tuple(entries), MANY.read), sizes=[20_000] * 60)
+    index = open_index(Ranges(made), len(made))
+    last = {member.entry.name: member for member in index}
+    limits = {"_MOST_HASHES": 0 if how == "walked" else 1 << 24}
+    if how == "alike":
+        limits["_hashes"] = lambda names: b"".join(b"hash%04d" % (len(name) % 2) for name in names)
+    with mock.patch.multiple("keystow.archive.index", **limits):
+        assert [index.find(name) for name in [*last][::20]] == [*last.values()][::20]
+        assert index.find("0/none") is None
+        assert index.find("\ud800") is None
 
 
 def test_all_pages_of_names_in_no_order_are_read_once_however_many_are_looked_up():

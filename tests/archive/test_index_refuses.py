@@ -377,11 +377,57 @@ def page_of(names, blocks):
 
 
 def made_of(names, blocks):
-    page = page_of(names, blocks)
-    pages = {"blocks": [blocks], "members": [len(names)], "compressed": [blocks], "size": [MIB * blocks]}
-    pages |= {"first": names[:1]}
-    told = {"data": 20 + blocks, "members": len(names), "tar": ROOT_OF["tar"] | {"size": MIB * blocks}, "pages": pages}
-    return forged(bytes(20 + blocks), ROOT_OF | told, [page])
+    return made_of_pages([names], blocks)
+
+
+def made_of_pages(names, blocks, **told):
+    """Pages of so many blocks each, of which each has the next of these lists of ``names``."""
+    count = len(names)
+    pages = {"blocks": [blocks], "compressed": [blocks], "size": [MIB * blocks]}
+    pages = {key: column * count for key, column in pages.items()}
+    pages |= {"members": [*map(len, names)], "first": [(each or [""])[0] for each in names]}
+    size = 20 + blocks * count
+    told |= {"data": size, "members": sum(map(len, names)), "pages": pages}
+    told["tar"] = ROOT_OF["tar"] | {"size": MIB * blocks * count}
+    return forged(bytes(size), ROOT_OF | told, [page_of(each, blocks) for each in names])
+
+
+def traced(work):
+    """The most bytes that were held while ``work`` was done."""
+    tracemalloc.start()
+    try:
+        work()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.slow
+def test_blocks_of_a_byte_each_are_not_all_listed_before_one_is_read():
+    made = made_of_pages([[]] * 40, 4096)
+    index = open_index(Ranges(made), len(made))
+
+    def read():
+        with pytest.raises(CorruptArchiveError, match="block of the archive is damaged"):
+            next(index.read(0, index.tar_size))
+
+    assert traced(read) < 16 * MIB
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("most", [0, 1 << 24], ids=["walked", "hashed"])
+def test_names_in_no_order_are_not_held(most):
+    names = [[f"{page:03}/{number:04}" + "/x" * 200 for number in range(4096)] for page in range(30)]
+    made = made_of_pages(names, 3, sorted=False)
+    sought, names = names[17][5], None
+    index = open_index(Ranges(made), len(made))
+
+    def find():
+        assert index.find(sought).entry.name == sought
+        assert index.find("no") is None
+
+    with mock.patch("keystow.archive.index._MOST_HASHES", most, create=True):
+        assert traced(find) < 32 * MIB
 
 
 @pytest.mark.parametrize(("members", "blocks", "is_read"), [(4096, 4096, True), (4097, 3, False), (1, 4097, False)])

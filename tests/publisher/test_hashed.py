@@ -5,12 +5,15 @@ import itertools
 import random
 import threading
 import tracemalloc
+from contextlib import suppress
 
 import pytest
+from children import forked
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from keystow import VerificationError, fetch, publish
+from keystow.archive.threads import Called
 from keystow.checksum import Checksum
 from keystow.reading import Hashed
 
@@ -87,6 +90,49 @@ def test_an_error_of_the_source_comes_through_unchanged(error):
         list(Hashed(failing(), sha256([]), "url"))
     assert caught.value is raised
     assert threading.active_count() == before
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("count", [2, 5, 7])
+def test_who_was_interrupted_while_it_waited_is_told_what_is_right(count, when, monkeypatch):
+    """In a child, which is ended if it waits for ever."""
+    came = [bytes([n]) * (MIB // 2 + n) for n in range(9)]
+    answer = Called.result
+
+    def interrupted(called):
+        monkeypatch.setattr(Called, "result", answer)
+        if when == "after":
+            answer(called)
+        raise KeyboardInterrupt
+
+    def goes_on():
+        hashed = Hashed(came, sha256(came), "url")
+        chunks = iter(hashed)
+        passed = list(itertools.islice(chunks, count))
+        monkeypatch.setattr(Called, "result", interrupted)
+        with suppress(KeyboardInterrupt):
+            hashed.checksum()
+        assert hashed.checksum() == sha256(passed)
+        hashed.drain()
+        return hashed.checksum()
+
+    assert forked(goes_on)() == sha256(came)
+
+
+@pytest.mark.parametrize("count", range(1, 8))
+def test_who_is_forked_goes_on_in_both(count):
+    came = [bytes([n]) * (MIB // 2 + n) for n in range(9)]
+    hashed = Hashed(came, sha256(came), "url")
+    chunks = iter(hashed)
+    passed = list(itertools.islice(chunks, count))
+
+    def rest():
+        assert [*passed, *chunks] == came
+        return hashed.checksum()
+
+    child = forked(rest)
+    assert rest() == sha256(came)
+    assert child() == sha256(came)
 
 
 def test_little_takes_no_thread():
