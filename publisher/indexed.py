@@ -247,7 +247,8 @@ def opened_source(
 
         @contextmanager
         def whole() -> Iterator[Hashed]:
-            yield content_of(opened, published, check=verify)
+            with closing(content_of(opened, published, check=verify)) as content:
+                yield content
 
         yield Source(published.url, whole, ranges, found, proven=proven, most=most[0], beside=beside)
 
