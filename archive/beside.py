@@ -17,16 +17,14 @@ from .carrier import BEGIN
 from .columns import inflated
 from .errors import CorruptArchiveError
 from .grid import MOST
-from .gzip import LEVEL, gunzip
-from .index import Index, Read, entry_of, extended, open_index
+from .gzip import FIRST, LAST, LEVEL, gunzip
+from .index import Index, Pieces, Read, entry_of, extended, open_index
 from .indexing import HEADER, RECORD, TRAILER, Indexed, IndexWriter, Whole, padded
 from .tree import Entry
 from .untar import Stream
 
 _MARK = b"\x00\x00\xff\xff"  # the end of an empty stored block, which a flush leaves
 _STORED = struct.Struct("<BHH")
-_BEGIN = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
-_LAST = b"\x03\x00"
 _END = struct.Struct("<2sII")
 _MOST_COMPRESSED = 2 * MOST
 _MOST_HELD = 3 * MOST
@@ -91,6 +89,10 @@ class Beside:
         if self._tar_size - at < 2 * RECORD:
             raise CorruptArchiveError("the tar stream is cut short: it ends without two records of zeros")
 
+    def close(self) -> None:
+        """Reads no more of the archive, and ends what reads it."""
+        self._inflated.close()
+
     def finish(self) -> Indexed | None:
         """The index, once all members were read; ``None`` if it would be too long to be read."""
         whole = Whole(self._sha256.hexdigest(), self._crc32)
@@ -117,7 +119,7 @@ class Beside:
                 more = piece != b""
                 content += piece
             if is_first:
-                if held[:HEADER] != _BEGIN:
+                if held[:HEADER] != FIRST:
                     raise _unlike("its header is not keystow's")
                 del held[:HEADER]
                 is_first = False
@@ -131,7 +133,7 @@ class Beside:
             self._tar_size += size
             self._writer.block(stop, size, hashlib.sha256(block).digest())
             yield found
-        if held != _END.pack(_LAST, self._crc32, self._tar_size & 0xFFFFFFFF):
+        if held != _END.pack(LAST, self._crc32, self._tar_size & 0xFFFFFFFF):
             raise self._refusal()
 
     def _cut(self, data: bytes, content: bytes) -> tuple[int, int]:
@@ -180,7 +182,7 @@ def _next(data: bytes, at: int) -> int:
 def _begins(data: memoryview, content: bytes) -> bool:
     """Whether ``data`` is what a block begins with that holds this; behind the last block, whether it is the end."""
     if not content:
-        return data[: len(_LAST)] == _LAST
+        return data[: len(LAST)] == LAST
     return _alone(data, len(content) - 1)[0] == content
 
 
@@ -207,7 +209,7 @@ def _unlike(why: str) -> NotInBlocksError:
     return NotInBlocksError(f"{why}, and only what keystow packed can be read in parts")
 
 
-def open_beside(read: Read, size: int, beside: Read, length: int) -> Index:
+def open_beside(read: Read, size: int, beside: Read, length: int, *, stream: Pieces | None = None) -> Index:
     """The index of ``length`` bytes, which ``beside`` reads, of an archive of ``size`` bytes.
 
     Raises ``CorruptArchiveError`` for one that is not sound, or of another archive as far as their ends tell.
@@ -217,11 +219,9 @@ def open_beside(read: Read, size: int, beside: Read, length: int) -> Index:
         before = read(start, min(stop, size)) if start < size else b""
         return before + (beside(max(start, size) - size, stop - size) if stop > size else b"")
 
-    index = open_index(joined, size + length, begin=size)
+    index = open_index(joined, size + length, begin=size, stream=stream)
     if index is None or index.whole is None:
         raise CorruptArchiveError("this is no index that lies beside an archive, or one of a later version")
-    if index.data != size or read(size - TRAILER, size) != _END.pack(
-        _LAST, index.whole.crc32, index.tar_size & 0xFFFFFFFF
-    ):
+    if read(size - TRAILER, size) != _END.pack(LAST, index.whole.crc32, index.tar_size & 0xFFFFFFFF):
         raise CorruptArchiveError("the index is of another archive")
     return index

@@ -8,7 +8,7 @@ from collections.abc import Collection
 
 from .page import Block
 
-_MAGIC = b"GZIDX"
+MAGIC = b"GZIDX"
 _VERSION = 1
 _HEADER = struct.Struct("<5sBBQQIII")
 _POINT = struct.Struct("<QQBB")
@@ -21,5 +21,5 @@ def gzidx(size: int, tar_size: int, blocks: Collection[Block]) -> bytes:
 
     Of version 1: ``zran_export_index`` in indexed_gzip's ``zran.c``.
     """
-    header = _HEADER.pack(_MAGIC, _VERSION, 0, size, tar_size, _SPACING, _WINDOW, len(blocks))
+    header = _HEADER.pack(MAGIC, _VERSION, 0, size, tar_size, _SPACING, _WINDOW, len(blocks))
     return header + b"".join(_POINT.pack(block.start, block.tar_start, 0, 0) for block in blocks)

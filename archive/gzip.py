@@ -25,8 +25,8 @@ from .grid import MOST
 from .threads import Called, Threads
 
 LEVEL = 2
-_HEADER = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
-_LAST_BLOCK = b"\x03\x00"
+FIRST = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
+LAST = b"\x03\x00"
 _FIRST_IN = 1 << 14  # of each member, as what lies behind each of many tiny ones is copied
 _FAST = 2
 """Up to here the levels are ISA-L's, by which it is found out first whether a block shrinks at all."""
@@ -94,7 +94,7 @@ def compressor(level: int) -> str:
 
 
 def _pieces(chunks: Iterable[bytes], lengths: Iterator[int], level: int, threads: int) -> Iterator[Piece]:
-    yield Piece(_HEADER)
+    yield Piece(FIRST)
     checksum = length = 0
     sha256 = hashlib.sha256()
     spare = [io.BytesIO() for _ in range(threads + 1)]
@@ -108,7 +108,7 @@ def _pieces(chunks: Iterable[bytes], lengths: Iterator[int], level: int, threads
         checksum = isal_zlib.crc32_combine(checksum, block_checksum, piece.size)
         length += piece.size
         yield piece
-    yield Piece(_LAST_BLOCK + struct.pack("<II", checksum, length & 0xFFFFFFFF), sha256=sha256.digest())
+    yield Piece(LAST + struct.pack("<II", checksum, length & 0xFFFFFFFF), sha256=sha256.digest())
 
 
 def _side_by_side(
@@ -166,7 +166,7 @@ def _deflate(block: io.BytesIO, level: int) -> _Deflated:
 
 def deflated(pieces: Iterable[bytes], level: int) -> bytes:
     """``pieces`` as one stream of raw deflate, each compressed alone, by the same libraries as blocks of that level."""
-    return b"".join(_compressed(piece, level) if level else _stored(piece) for piece in pieces) + _LAST_BLOCK
+    return b"".join(_compressed(piece, level) if level else _stored(piece) for piece in pieces) + LAST
 
 
 def _compressed(content: bytes | memoryview, level: int) -> bytes:
@@ -185,7 +185,7 @@ def _stored(content: bytes | memoryview) -> bytes:
     return b"".join(parts)
 
 
-def gunzip(chunks: Iterable[bytes]) -> Iterator[bytes]:
+def gunzip(chunks: Iterable[bytes]) -> Generator[bytes, None, None]:
     """The content of a gzip stream of one or more members, in pieces of at most 1 MiB.
 
     Raises ``CorruptArchiveError`` for what is not gzip, is cut short, fails its checksum or is followed by other data.

@@ -25,7 +25,7 @@ from .untar import Stream, untar
 
 Read = Callable[[int, int], bytes]
 """Gives the bytes of the object from one place up to another."""
-Pieces = Callable[[int, int], Iterator[bytes]]
+Pieces = Callable[[int, int], Generator[bytes, None, None]]
 """Gives them in pieces, and may ask for more of them ahead."""
 
 TAIL = 1 << 16
@@ -63,7 +63,7 @@ def open_index(
         raise CorruptArchiveError(f"the root of the archive's index has {place.stop - place.start} bytes")
     if place.start < start:
         tail = _whole(read, place.start, start) + tail
-    return Index(read, size, tail, place, sha256=sha256, stream=stream)
+    return Index(read, size, tail, place, sha256=sha256, begin=begin, stream=stream)
 
 
 class Index:
@@ -84,6 +84,7 @@ class Index:
         place: Place,
         *,
         sha256: str | None = None,
+        begin: int = 0,
         stream: Pieces | None = None,
     ) -> None:
         self._read = read
@@ -108,6 +109,8 @@ class Index:
         self.tar_sha256 = fields.fields("tar").text("sha256")
         self.data = data = fields.number("data")
         self.whole = _archive(fields.fields("archive")) if fields.has("archive") else None
+        if begin and data != begin:
+            raise CorruptArchiveError(f"the index is of another archive, of {data} bytes, and this one has {begin}")
         pages = fields.fields("pages")
         count = pages.length("length")
         lengths = pages.numbers("length", count, MOST_CARRIED, least=1)
@@ -201,7 +204,7 @@ class Index:
                     content = inflate(block, data)
                     yield content[max(0, start - block.tar_start) : stop - block.tar_start]
 
-    def contents(self, members: Iterable[Member]) -> Iterator[tuple[Entry, Iterator[bytes | memoryview]]]:
+    def contents(self, members: Iterable[Member]) -> Generator[tuple[Entry, Iterator[bytes | memoryview]], None, None]:
         """Each of ``members`` with its content, which is to be read before the next is asked for: for ``extract``.
 
         What lies near each other is read together. Raises also if a header is not what the index says of it, and once
@@ -304,11 +307,12 @@ class Index:
         """Blocks that lie one behind the other, each as it lies in the object."""
         start, stop = run[0].start, run[-1].stop
         chunks = self._in_ranges if start >= self._tail_at else self._stream
-        read = Stream(chunks(start, stop), "archive")
-        for block in run:
-            yield block, read.take(block.stop - block.start)
+        with closing(chunks(start, stop)) as pieces:
+            read = Stream(pieces, "archive")
+            for block in run:
+                yield block, read.take(block.stop - block.start)
 
-    def _in_ranges(self, start: int, stop: int) -> Iterator[bytes]:
+    def _in_ranges(self, start: int, stop: int) -> Generator[bytes, None, None]:
         for at in range(start, stop, _AT_ONCE):
             yield self._range(at, min(at + _AT_ONCE, stop))
 

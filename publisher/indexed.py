@@ -7,7 +7,7 @@ whole object alone, or of an archive without an index, everything is read.
 
 import math
 import os
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Generator, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from dataclasses import replace
 from datetime import timedelta
@@ -67,10 +67,11 @@ class Ranges:
             self._end = found[-FOOTER:]
         return found
 
-    def _counted(self, stream: Pieces, start: int, stop: int) -> Iterator[bytes]:
-        for piece in stream(start, stop):
-            self.bytes_read += len(piece)
-            yield piece
+    def _counted(self, stream: Pieces, start: int, stop: int) -> Generator[bytes, None, None]:
+        with closing(stream(start, stop)) as pieces:
+            for piece in pieces:
+                self.bytes_read += len(piece)
+                yield piece
 
     def check(self) -> None:
         """Raises ``VerificationError`` if the object was replaced since its end was read, as far as can be told."""
@@ -89,7 +90,7 @@ class Beside(NamedTuple):
     def of(self, ranges: Ranges, checksum: Checksum | None) -> Index:
         """It, of the archive that is read so and has that ``checksum``, if it is known. Raises if it is of another."""
         try:
-            index = open_beside(ranges, ranges.size, self.read, self.length)
+            index = open_beside(ranges, ranges.size, self.read, self.length, stream=ranges.stream)
         except CorruptArchiveError as error:
             error.add_note(f"that is of the index in {self.path!r}, for {ranges.url!r}")
             raise
@@ -102,8 +103,12 @@ class Beside(NamedTuple):
 
 
 def _beside(path: str | PathLike[str]) -> Beside:
-    """The index in a file. Raises ``StoreError`` for what is no file that can be read."""
+    """The index in a file. Raises ``ResultError`` for what is no file, and ``StoreError``."""
     path = os.fspath(path)
+    if not isinstance(path, str):
+        raise ResultError(f"the index {path!r} is named by bytes: give a str or a Path")
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise ResultError(f"the index {path!r} is no file that is read in parts: write it to one")
     directory, name = os.path.split(os.path.realpath(path))
     store = FileStore(directory)
 
@@ -166,8 +171,10 @@ class Source:
         return self._read.size + (self._ranges.bytes_read if self._ranges is not None else 0)
 
     def checksum(self) -> Checksum:
-        """The SHA-256 of what proves what was read: of the index, or of the whole object, which was read."""
+        """The SHA-256 of what proves what was read: of its index, or of the object, read or named by one beside it."""
         if self.index is not None:
+            if self._beside is not None and self.index.whole is not None:
+                return Checksum(self.index.whole.sha256)
             return Checksum(self.index.sha256)
         return self._read.checksum()
 
@@ -241,7 +248,8 @@ def opened_source(
 
         @contextmanager
         def whole() -> Iterator[Hashed]:
-            yield content_of(opened, published, check=verify)
+            with closing(content_of(opened, published, check=verify)) as content:
+                yield content
 
         yield Source(published.url, whole, ranges, found, proven=proven, most=most[0], beside=beside)
 
@@ -289,8 +297,8 @@ def _of_store(store: Store, published: PublishedResult, *, is_proven: bool) -> R
     """The published version, or the current object where that may not be read and a digest shows it to be the same."""
     versions = [published.version_id]
 
-    def stream(start: int, stop: int) -> Iterator[bytes]:
-        return store.read(published.key, version_id=versions[0], start=start, stop=stop)
+    def stream(start: int, stop: int) -> Generator[bytes, None, None]:
+        yield from store.read(published.key, version_id=versions[0], start=start, stop=stop)
 
     def read(start: int, stop: int) -> bytes:
         try:

@@ -1,6 +1,6 @@
 """Members of an archive, or files of a prefix: which there are, those that patterns choose, and the content of one."""
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from functools import partial
@@ -20,7 +20,7 @@ from .checksum import Checksum
 from .errors import MemberError, MemberIsDirectoryError, MemberNotFoundError, ResultError
 from .files import Files
 from .indexed import Source
-from .reading import check_limit, explained, useful
+from .reading import Hashed, check_limit, explained, useful
 
 _PIECE = 1 << 20
 
@@ -150,13 +150,19 @@ def index_of(source: Source, limits: Limits | None = None) -> tuple[Sequence[byt
     if source.index is not None:
         raise _not_indexed(source, "it has an index already, behind its data")
     with source.whole() as content:
-        check = content.drain if content.expected is not None else None
-        beside = Beside(content)
+        limits = limits or Limits()
+        check = _check(source, content, limits)
         try:
-            with explained(check), closing(beside.members()) as members:
-                for _ in _passing(source, members, limits or Limits()):
+            with (
+                explained(check),
+                closing(Beside(content)) as beside,
+                closing(beside.members()) as members,
+            ):
+                for _ in _passing(source, members, limits):
                     pass
         except NotInBlocksError as error:
+            if check is not None:
+                check()
             raise _not_indexed(source, str(error)) from None
         made = beside.finish()
         if made is None:
@@ -216,8 +222,7 @@ def read_member(source: Source | Files, name: str, limits: Limits | None = None)
         return
     if not source.index.is_sorted:
         _check_count(source.index, limits)
-    with source.explained():
-        members = source.index.contents([file_of(source, source.index, name)])
+    with source.explained(), closing(source.index.contents([file_of(source, source.index, name)])) as members:
         for _, content in _passing(source, members, limits):
             yield from content
 
@@ -259,11 +264,19 @@ def _file_from_start(source: Source, name: str, limits: Limits) -> Generator[byt
 @contextmanager
 def _members_from_start(source: Source, limits: Limits) -> Iterator[Members]:
     """All members, with what says why they cannot be read: it may be another object than the published one."""
-    with source.whole() as content:
-        most = min(source.most, useful(limits))
-        check = partial(content.drain, most) if content.expected is not None else None
-        with explained(check), closing(gunzip_ahead(content)) as chunks:
-            yield _passing(source, untar(chunks), limits)
+    with (
+        source.whole() as content,
+        explained(_check(source, content, limits)),
+        closing(gunzip_ahead(content)) as chunks,
+    ):
+        yield _passing(source, untar(chunks), limits)
+
+
+def _check(source: Source, content: Hashed, limits: Limits) -> Callable[[], None] | None:
+    """Compares, once what can be of use of the rest is read, if there is anything to compare with."""
+    if content.expected is None:
+        return None
+    return partial(content.drain, min(source.most, useful(limits)))
 
 
 def _passing(source: Source, members: Members, limits: Limits) -> Members:

@@ -253,6 +253,11 @@ class Hashed:
             if most < 0:
                 return
 
+    def close(self) -> None:
+        """Ends what is read, if that can be ended."""
+        if isinstance(self._chunks, Generator):
+            self._chunks.close()
+
     def checksum(self) -> Checksum:
         """The SHA-256 of what came so far."""
         self._settle()

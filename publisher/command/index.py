@@ -49,6 +49,8 @@ def run(options: "argparse.Namespace") -> int:
     option, path = _file(options)
     check_file(option, path)
     results = _results(options)
+    for result in results:
+        _check_not_lost(option, path, result)
     if len(results) > 1:
         raise ResultError(f"{options.result!r} holds {len(results)} results, and one file is written: --select one")
 
@@ -80,6 +82,38 @@ def _file(options: "argparse.Namespace") -> tuple[str, str]:
     if options.index is None and not _is_here(options.result):
         options.refuse("name the file to write: --index FILE, or --gzidx FILE for other tools")
     return "--index", options.index if options.index is not None else f"{options.result}.index"
+
+
+def _check_not_lost(option: str, path: str, result: "str | PublishedResult") -> None:
+    """Raises ``SpecError`` if the file at ``path`` is the archive, or anything else than an index, and not empty."""
+    from keystow.errors import SpecError
+    from keystow.reading import read_result
+    from keystow.trust import is_url
+
+    if not os.path.exists(path):
+        return
+    published = None if isinstance(result, str) and is_url(result) else read_result(result)
+    if published is not None and published.type == "file" and _is_same(path, f"{published.bucket}/{published.key}"):
+        raise SpecError(f"{option} {path!r} is the archive itself: name another file")
+    if not _is_index(path):
+        raise SpecError(f"{option} {path!r} is there and no index: name another file, or remove it")
+
+
+def _is_same(path: str, other: str) -> bool:
+    try:
+        return os.path.samefile(path, other)
+    except (OSError, ValueError):
+        return False
+
+
+def _is_index(path: str) -> bool:
+    """Whether a file begins as an index beside an archive does, in one form or the other, or is empty."""
+    from keystow.archive.carrier import BEGIN
+    from keystow.archive.gzidx import MAGIC
+
+    with open(path, "rb") as file:
+        begin = file.read(len(BEGIN))
+    return not begin or begin == BEGIN or begin.startswith(MAGIC)
 
 
 def _is_here(named: str) -> bool:

@@ -21,7 +21,9 @@ LIMITS = ("members", "bytes", "ratio")
 """What bounds an archive of which nothing is made."""
 _NO_MANIFEST = "take all that lies under a prefix, whatever its manifest lists"
 _INDEX = "the index of an archive without its own, which keystow index made; it is your word, as RESULT is"
-_UNPROVEN = "not verified: a URL, or a result without IndexSHA256, holds nothing to compare with"
+_UNPROVEN = (
+    "not verified: a URL, or a result with neither IndexSHA256 nor ChecksumSHA256, holds nothing to compare with"
+)
 
 
 def take_member(parser: "argparse._ActionsContainer") -> None:

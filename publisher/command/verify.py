@@ -70,9 +70,7 @@ def run(options: "argparse.Namespace") -> int:
         with shown(options, url) as told:
             verified = verify(result, progress=told, **given)
         number, thing = (verified.objects, "object") if verified.members is None else (verified.members, "member")
-        by_index = options.index or (
-            verified.members is not None and verified.sha256 == getattr(result, "index_sha256", None)
-        )
+        by_index = verified.members is not None and verified.sha256 == getattr(result, "index_sha256", None)
         digest = f"{'index ' if by_index else ''}SHA-256 {verified.sha256}"
         note(f"verified {counted(number, thing)} of {counted(verified.size, 'byte')}, {digest}")
         if options.output == "json":

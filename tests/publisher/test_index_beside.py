@@ -1,8 +1,10 @@
 """An index that ``keystow index`` makes beside an archive without one, and what is read by it."""
 
+import gzip
 import hashlib
 import json
 import os
+import threading
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -89,6 +91,7 @@ def test_all_that_is_read_by_it(published, tmp_path):
     assert seen(tmp_path / "out", times="").keys() == {"a", "a/plots", "a/plots/large.png", "a/plots/small.png", "hard"}
     verified = verify(result, members=["*.png"], index=index)
     assert (verified.members, verified.size) == (2, len(PLOT) + 5)
+    assert verified.sha256 == fetched.sha256 == SHA256
 
 
 def test_no_more_is_read_than_the_end_and_the_blocks(published):
@@ -121,6 +124,7 @@ def test_the_index_of_another_archive_is_refused(published, tmp_path):
         for other in others:
             with pytest.raises(CorruptArchiveError) as raised:
                 open_archive(result, index=other)
+            assert "the index is of another archive" in str(raised.value)
             assert repr(str(other)) in raised.value.__notes__[0]
     wrong = replace(published.result, checksum_sha256=Checksum("0" * 64))
     with pytest.raises(VerificationError, match=f"an archive with the SHA-256 {SHA256}, and .* published with 000"):
@@ -197,6 +201,11 @@ def test_what_is_no_file_with_an_index(published, tmp_path):
     (tmp_path / "empty").touch()
     with pytest.raises(NotFoundError):
         open_archive(published.result, index=tmp_path / "none")
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(ResultError, match="no file that is read in parts"):
+        open_archive(published.result, index=tmp_path / "pipe")
+    with pytest.raises(ResultError, match="named by bytes"):
+        open_archive(published.result, index=os.fsencode(published.index))
     for path in (tmp_path / "empty", __file__):
         with pytest.raises(CorruptArchiveError, match="no index that lies beside an archive"):
             open_archive(published.result, index=path)
@@ -266,7 +275,7 @@ def test_the_commands(tmp_path):
     again = keystow("index", tmp_path / "store" / KEY, "--output", "json")
     beside = Path(f"{tmp_path}/store/{KEY}.index")
     assert json.loads(again.out) == {"file": str(beside), "bytes": len(index.read_bytes())}
-    assert "not verified" in again.err
+    assert "a result with neither IndexSHA256 nor ChecksumSHA256" in again.err
     assert beside.read_bytes() == index.read_bytes()
     given = ("--index", index)
     assert keystow("ls", result, *given).out.splitlines() == [entry.name for entry in TREE.entries]
@@ -275,8 +284,81 @@ def test_the_commands(tmp_path):
     ran = keystow("get", result, tmp_path / "out", "--member", "*.txt", *given)
     assert (ran.status, os.listdir(tmp_path / "out")) == (0, ["score.txt"])
     assert "verified 2 members" in keystow("verify", result, "--member", "*.png", *given).err
-    assert "index SHA-256" in keystow("verify", result, "--member", "*.png", *given).err
+    assert f", SHA-256 {SHA256}" in keystow("verify", result, "--member", "*.png", *given).err
     assert "--index is for members of an archive: give --member, or" in complaint(keystow("verify", result, *given), 2)
     assert "--index: what for?" in complaint(keystow("ls", f"file://{tmp_path}/store/{{jobID}}", *given), 2)
     assert keystow("index", result, "--index", index, "--gzidx", index).status == 2
     assert "it has no index" in complaint(keystow("index", f"file://{tmp_path}/store/{KEY}", "--gzidx", index), 2)
+
+
+def test_no_file_is_lost_to_an_index(tmp_path):
+    archive, notes, link = tmp_path / KEY, tmp_path / "notes", tmp_path / "link"
+    archive.write_bytes(DATA)
+    notes.write_bytes(b"mine")
+    link.symlink_to(archive)
+    for asked in (str(archive), f"file://{archive}"):
+        for option in ("--index", "--gzidx"):
+            for path in (archive, link):
+                assert "is the archive itself" in complaint(keystow("index", asked, option, path), 2)
+            assert "is there and no index" in complaint(keystow("index", asked, option, notes), 2)
+    assert (archive.read_bytes(), notes.read_bytes()) == (DATA, b"mine")
+    notes.write_bytes(b"")
+    for _ in range(2):
+        assert keystow("index", archive, "--index", notes).status == 0
+    assert notes.read_bytes() == written(tmp_path / "index", DATA).read_bytes()
+
+
+NOISE = os.urandom(6 << 20)
+OTHER = gzip.compress(NOISE, mtime=0)
+
+
+def test_what_is_no_archive_of_keystow_is_compared_first(published):
+    published.store.write(KEY, [OTHER])
+    replaced = replace(published.result, version_id=None)
+    with source_of(replaced) as source, pytest.raises(VerificationError, match="was published"):
+        index_of(source)
+    sound = replace(replaced, checksum_sha256=Checksum(hashlib.sha256(OTHER).hexdigest()))
+    with source_of(sound) as source, pytest.raises(ResultError, match="no index is made"):
+        index_of(source)
+
+
+def test_no_more_is_compared_than_limits_allow(tmp_path):
+    (tmp_path / KEY).write_bytes(OTHER + NOISE * 4)
+    result = PublishedResult("file", str(tmp_path), KEY, checksum_sha256=Checksum("0" * 64))
+    with source_of(result) as source:
+        with pytest.raises(ResultError, match="no index is made"):
+            index_of(source, Limits(bytes=1 << 20))
+        assert source.bytes_read() < 4 * len(NOISE)
+
+
+def test_no_thread_is_left_while_an_error_is_handled(published):
+    published.store.write(KEY, [OTHER])
+    with source_of(replace(published.result, checksum_sha256=None, version_id=None)) as source:
+        try:
+            index_of(source)
+        except ResultError:
+            assert "keystow-sha256" not in str(threading.enumerate())
+
+
+def test_what_is_long_is_read_as_a_stream(published, tmp_path):
+    data = indexed.data_and_index(Tree.of({"noise": NOISE}), block=indexed.stored)[0]
+    index = written(tmp_path / "long", data)
+    published.store.write(KEY, [data])
+    bare = replace(published.result, checksum_sha256=None, version_id=None, size=None)
+    with source_of(bare, index=index) as source:
+        assert source.index._stream == source._ranges.stream
+        assert b"".join(read_member(source, "noise")) == NOISE
+
+
+def test_no_thread_is_left_where_a_member_is_damaged(published, tmp_path):
+    data = indexed.data_and_index(Tree.of({"noise": NOISE * 3}), block=indexed.stored)[0]
+    index = written(tmp_path / "long", data)
+    damaged = bytearray(data)
+    damaged[len(data) // 4] ^= 1
+    published.store.write(KEY, [bytes(damaged)])
+    bare = replace(published.result, checksum_sha256=None, version_id=None, size=None)
+    with source_of(bare, index=index) as source:
+        try:
+            b"".join(read_member(source, "noise"))
+        except CorruptArchiveError:
+            assert "keystow-sha256" not in str(threading.enumerate())

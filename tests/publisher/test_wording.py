@@ -28,6 +28,11 @@ from keystow.command.wording import as_options, counted
         ('take it out (or, with a Template of your own, choose values="percent")', "take it out"),
         ("manifest=False takes whatever lies there", "--no-manifest takes whatever lies there"),
         ("or publish with manifest=False", "or publish with --no-manifest"),
+        (
+            "index= is for members of an archive: give members=, or leave it out",
+            "--index is for members of an archive: give --member, or leave it out",
+        ),
+        ("index= is of an archive", "--index is of an archive"),
         ("strict=True is for a prefix", "--strict is for a prefix"),
         ("s3://bucket/symlinks=x/special=y", "s3://bucket/symlinks=x/special=y"),
         ("nothing of Python's", "nothing of Python's"),
