@@ -239,6 +239,8 @@ class Hashed:
 
     def _take_answer(self) -> None:
         """Sees that all that was given to the thread is hashed."""
+        if not self._given:
+            return
         running, self._running = self._running, None
         if running is not None and running[1] == os.getpid():
             digest = running[0].result()
