@@ -308,12 +308,12 @@ def test_a_file_needs_a_checksum(tmp_path, small, archive):
     assert fetch(said, tmp_path / "proven").verified
     with pytest.raises(ResultError, match=r"of the type 'file' is not used without a checksum on somebody's word"):
         fetch(said, tmp_path / "unread", verify=False)
-    del said["Params"]["ChecksumSHA256"]
+    del said["Params"]["ChecksumSHA256"], said["Params"]["IndexSHA256"]
     with pytest.raises(ResultError, match=r"without a checksum on somebody's word: allow it with allow=\{'file'\}"):
         fetch(said, tmp_path / "unproven")
     assert not (tmp_path / "unproven").exists()
     assert not fetch(said, tmp_path / "allowed", allow={"file"}).verified
-    assert not fetch(replace(published, checksum_sha256=None), tmp_path / "own").verified
+    assert not fetch(replace(published, checksum_sha256=None, index_sha256=None), tmp_path / "own").verified
 
 
 @operations
