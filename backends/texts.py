@@ -8,7 +8,7 @@ Strategy: one function prepares every text, and preparing it twice changes nothi
 import base64
 import functools
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from urllib.parse import quote
 
 TYPE_CHECKING = False
@@ -20,6 +20,7 @@ _MOST_READ = 8000
 _MOST_SHOWN = 6000
 _MOST_SECRETS = 256
 _SHORTEST_SECRET = 8
+_SOME = 5
 
 _HEADER = (
     r"(?:proxy-)?authorization|x-(?:amz|goog|ms|auth)[a-z-]*(?:token|signature|authorization|encryption-key|customer-key)"
@@ -78,6 +79,16 @@ def presentable(text: str) -> str:
         whole = len(shown) if len(text) <= _MOST_READ else max(0, len(shown) - 1000)
         shown = f"{shown[: min(_MOST_SHOWN - 100, whole)]}… ({len(text)} characters)"
     return shown
+
+
+def some_of(names: Sequence[str]) -> str:
+    """The first five of ``names``, and how many more there are.
+
+    >>> some_of(["a", "b"]), some_of("abcdefg")
+    ("'a', 'b'", "'a', 'b', 'c', 'd', 'e' and 2 more")
+    """
+    first = ", ".join(map(repr, names[:_SOME]))
+    return f"{first} and {len(names) - _SOME} more" if len(names) > _SOME else first
 
 
 def masked(text: str) -> str:

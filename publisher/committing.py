@@ -9,29 +9,34 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import CancelledError
 from dataclasses import replace
-from functools import partial
 from typing import NamedTuple
 
 from .archive import ArchiveError, Entry, Tree
 from .archive.manifest import NAME, Item, written_manifest
-from .backends import AccessDeniedError, AlreadyExistsError, CredentialsError, NotFoundError, Store
+from .backends import (
+    AccessDeniedError,
+    AlreadyExistsError,
+    CredentialsError,
+    NotFoundError,
+    Store,
+    UnknownOutcomeError,
+)
 from .backends.sending.budget import budget_of
 from .backends.sending.digest import Digest, PartsDigest
 from .backends.sending.parts import part_size
 from .backends.sending.ranges import RANGE
-from .backends.sending.workers import in_order, objects_pace
+from .backends.sending.workers import held_of, in_order, objects_pace
 from .checksum import Checksum
 from .ending import until
-from .manifests import read_manifest
+from .manifests import Found, read_manifest
 from .manner import Manner
 from .progress import Meter, Share
 from .result import PublishedResult
 from .sending import Sent, content_type_of, recognised, write_object
-from .standing import check_same, compared
+from .standing import HINT, check_same, compared
 from .stored import AlreadyPublishedError, listing_checksum
 
 _PART = part_size(1)
-_HINT = 'publish under another key, or with if_exists="replace"'
 _UNREADABLE = "permit to read it, so that it can be compared, or publish under another key"
 _log = logging.getLogger("keystow")
 
@@ -48,10 +53,12 @@ def publish_files(store: Store, result: PublishedResult, tree: Tree, manner: Man
     except AlreadyPublishedError:
         raise
     except BaseException as error:
+        is_unknown = isinstance(error, UnknownOutcomeError) and len(there) == len(tree.files)
+        manifest = "perhaps with" if is_unknown else "without"
         sent = sum(not each.was_there for each in there.values())
         how_many = f"at least {sent}" if sent else "perhaps some"
         counted = f"{how_many} of {len(tree.files)} files had already been sent to {result.key!r}"
-        error.add_note(f"{counted}, without the manifest that makes them published" if manner.manifest else counted)
+        error.add_note(f"{counted}, {manifest} the manifest that makes them published" if manner.manifest else counted)
         raise
     return Sent(done, sum(each.was_there for each in there.values()))
 
@@ -78,7 +85,10 @@ def _arriving(
         share.stands(entry.size)
         return there
 
-    return in_order(send, tree.files, pace=pace, weigh=partial(_held_by, most), most=most, ending=ending)
+    def weigh(entry: Entry) -> int:
+        return held_of(entry.size, _PART, most)
+
+    return in_order(send, tree.files, pace=pace, weigh=weigh, most=most, ending=ending)
 
 
 def _sent(
@@ -102,14 +112,6 @@ def _sent(
         check_same(standing, error)
         return _There(ours.hexdigest(), standing.found.version_id, standing.found.etag, was_there=True)
     return _There(written.sha256, written.version_id, written.etag, was_there=False)
-
-
-def _held_by(most: int, entry: Entry) -> int:
-    """The bytes that are held while a file is written: all of a small one, ``most`` for the parts of a large one.
-
-    An empty one counts, too, or it would go beside as many parts as there may be.
-    """
-    return max(1, entry.size) if entry.size <= _PART else most
 
 
 def _until(ending: threading.Event, chunks: Iterator[bytes]) -> Iterator[bytes]:
@@ -156,8 +158,8 @@ def _standing_instead(
     if standing is None:
         error.hint = _UNREADABLE
         raise error
-    if standing.listing != whole.checksum_sha256:
-        raise AlreadyExistsError(f"other files than these were published under {result.url!r}", hint=_HINT) from error
+    if not standing.lists(whole.checksum_sha256):
+        raise AlreadyExistsError(f"other files than these were published under {result.url!r}", hint=HINT) from error
     whole = standing.of(whole)
     if manner.if_exists == "error":
         raise recognised(error, whole) from None
@@ -173,28 +175,39 @@ def _check_uncommitted(store: Store, result: PublishedResult, tree: Tree, manner
     if standing is None:
         return
     said = f"{result.url!r} was already published"
-    if (standing.files, standing.size) == (len(tree.files), tree.size):
+    if standing.may_list(tree):
         ours = listing_checksum({entry.name: _digest(tree, entry) for entry in tree.files})
-        if ours == standing.listing:
+        if standing.lists(ours):
             if manner.if_exists == "error":
-                whole = standing.of(replace(result, checksum_sha256=ours))
-                raise recognised(AlreadyExistsError(said), whole)
+                raise recognised(AlreadyExistsError(said), standing.of(replace(result, checksum_sha256=ours)))
             return
-    raise AlreadyExistsError(f"{said}, and not with these files", hint=_HINT)
+    raise AlreadyExistsError(f"{said}, and not with these files", hint=HINT)
 
 
 class _Standing(NamedTuple):
-    """A manifest that stands there: how much it lists, and its version. One that cannot be read lists nothing."""
+    """What stands where a manifest does, ``None`` if it is none that can be read; and its version."""
 
-    files: int
-    size: int
-    listing: Checksum | None
-    sha256: Checksum | None
+    found: Found | None
     version_id: str | None
+
+    def may_list(self, tree: Tree) -> bool:
+        """Whether it announces as many files, of as many bytes."""
+        if self.found is None:
+            return False
+        return (self.found.manifest.files, self.found.manifest.size) == (len(tree.files), tree.size)
+
+    def lists(self, checksum: Checksum | None) -> bool:
+        """Whether it lists the files that have this checksum together."""
+        try:
+            return self.found is not None and self.found.listing == checksum
+        except ArchiveError as error:
+            _log.debug("the manifest that stands there cannot be read: %s", error)
+            return False
 
     def of(self, whole: PublishedResult) -> PublishedResult:
         """The result of what is published by it."""
-        return replace(whole, version_id=self.version_id, index_sha256=self.sha256)
+        digest = None if self.found is None else self.found.sha256
+        return replace(whole, version_id=self.version_id, index_sha256=digest)
 
 
 def _digest(tree: Tree, entry: Entry) -> str:
@@ -206,10 +219,10 @@ def _digest(tree: Tree, entry: Entry) -> str:
 
 def _standing(store: Store, prefix: str) -> _Standing | None:
     """The manifest that stands there, if there is one that may be read."""
+    version_id = None
     try:
         version_id = store.stat(prefix + NAME).version_id
-        found = read_manifest(store, prefix, version_id)
-        return _Standing(found.manifest.files, found.manifest.size, found.listing, found.sha256, version_id)
+        return _Standing(read_manifest(store, prefix, version_id, or_current=True), version_id)
     except NotFoundError:
         return None
     except (AccessDeniedError, CredentialsError) as error:
@@ -217,4 +230,4 @@ def _standing(store: Store, prefix: str) -> _Standing | None:
         return None
     except ArchiveError as error:
         _log.debug("what stands there is no manifest: %s", error)
-        return _Standing(0, 0, None, None, None)
+        return _Standing(None, version_id)

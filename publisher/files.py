@@ -20,8 +20,8 @@ from .backends.options import CustomerKey
 from .backends.sending.budget import Budget
 from .checksum import Checksum
 from .errors import MemberIsDirectoryError, MemberNotFoundError, ResultError
-from .prefixes import chosen_items, committed
-from .reading import Result, admissible, as_expected, check_limit, is_proven, opened_store, trusted, version_of
+from .prefixes import chosen_items, committed, content_of_object, object_of
+from .reading import Result, admissible, as_expected, check_limit, is_proven, opened_store, trusted
 from .result import PublishedResult
 from .stored import Access
 from .trust import Trust
@@ -50,10 +50,8 @@ class Files:
         """
         item = self._find(name)
         check_limit("bytes", item.size, self._limits.bytes)
-        key, url = self._prefix + name, self.url + name
-        known = Checksum(item.sha256)
         with SpooledTemporaryFile(_IN_MEMORY) as held:
-            for chunk in version_of(self._store, key, item.version_id, known, url, check=True, size=item.size):
+            for chunk in content_of_object(self._store, self._prefix, self.url, object_of(item)):
                 held.write(chunk)
             held.seek(0)
             yield from iter(partial(held.read, _PIECE), b"")

@@ -27,7 +27,6 @@ from .checksum import Checksum
 from .ending import until
 from .errors import ResultError, VerificationError
 from .reading import (
-    NO_VERSION,
     Hashed,
     Result,
     admissible,
@@ -40,7 +39,7 @@ from .reading import (
     trusted,
 )
 from .result import PublishedResult
-from .stored import Access
+from .stored import NO_VERSION, Access
 from .trust import Trust, is_url
 
 if TYPE_CHECKING:
@@ -233,8 +232,9 @@ def opened_source(
         return
     published = as_expected(admissible(result, trust), expected)
     if published.encoding != "gzip":
-        what = "a prefix" if published.encoding == "plain" else "a file as it is"
-        raise ResultError(f"{published.url!r} is {what}, and members are an archive's: fetch all of it")
+        is_prefix = published.encoding == "plain"
+        what, advice = ("a prefix", "list_files(result) lists it") if is_prefix else ("a file as it is", "fetch it")
+        raise ResultError(f"{published.url!r} is {what}, and no archive: {advice}")
     if beside is not None and published.index_sha256 is not None:
         raise ResultError(f"{published.url!r} has an index of its own, as its result says: leave that in a file out")
     digest = published.index_sha256 if verify else None

@@ -7,7 +7,7 @@ from .archive.manifest import MAGIC, MOST_BYTES, NAME, Manifest
 from .backends import Store
 from .backends.sending.digest import Digest
 from .checksum import Checksum
-from .stored import ListingHash
+from .stored import NO_VERSION, ListingHash
 
 
 class Found:
@@ -25,8 +25,20 @@ class Found:
         return listing.checksum()
 
 
-def read_manifest(store: Store, prefix: str, version_id: str | None = None) -> Found:
-    """The manifest of what was published under ``prefix``. Raises ``NotFoundError`` and ``CorruptArchiveError``."""
+def read_manifest(store: Store, prefix: str, version_id: str | None = None, *, or_current: bool = False) -> Found:
+    """The manifest of what was published under ``prefix``; or the current one where that version is not to be had.
+
+    Raises ``NotFoundError`` and ``CorruptArchiveError``.
+    """
+    try:
+        return _read(store, prefix, version_id)
+    except NO_VERSION:
+        if version_id is None or not or_current:
+            raise
+        return _read(store, prefix, None)
+
+
+def _read(store: Store, prefix: str, version_id: str | None) -> Found:
     held = bytearray()
     key = prefix + NAME
     chunks = Digest(store.read(key) if version_id is None else store.read(key, version_id=version_id))

@@ -6,8 +6,6 @@ prefix that was published without one is listed, and the checksum of the list is
 
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import replace
-from functools import partial
 from typing import NamedTuple, TypeVar
 
 from .archive import ArchiveError, Entry, LimitExceededError, Limits
@@ -16,18 +14,18 @@ from .archive.selection import Choice
 from .backends import AccessDeniedError, BucketNotFoundError, NotFoundError, Stat, Store, StoreError
 from .backends.sending.budget import budget_of
 from .backends.sending.ranges import RANGE
-from .backends.sending.workers import in_order, objects_pace
+from .backends.sending.workers import held_of, in_order, objects_pace
+from .backends.texts import some_of
 from .checksum import Checksum
 from .errors import MemberNotFoundError, ResultError, VerificationError
 from .manifests import Found, read_manifest
 from .progress import Meter, Tell
-from .reading import NO_VERSION, Hashed, check_limit, is_proven, opened_store, version_of
+from .reading import Hashed, check_limit, is_proven, opened_store, version_of
 from .result import PublishedResult
 from .stored import Access, listing_checksum
 from .trust import Trust
 
 _NEAR = {"file", "memory"}  # nothing to wait for: threads cost several times what they could save
-_MOST_NAMED = 5
 
 Answer = TypeVar("Answer")
 
@@ -46,7 +44,7 @@ def committed(
     if published.checksum_sha256 is not None and published.index_sha256 is None:
         return _perhaps(store, published, limits, check=check)
     try:
-        found = _current(store, published)
+        found = read_manifest(store, published.key, published.version_id, or_current=is_proven(published))
         _check_limits(found, limits)
         if not check or _is_published(found, published):
             return found
@@ -74,24 +72,12 @@ def _check_limits(found: Found, limits: Limits) -> None:
 def _perhaps(store: Store, published: PublishedResult, limits: Limits, *, check: bool) -> Found | None:
     """The manifest, if there is one that lists what was published; its result, which others may know, says nothing."""
     try:
-        found = _current(store, published)
+        found = read_manifest(store, published.key, published.version_id, or_current=is_proven(published))
         _check_limits(found, limits)
         is_published = not check or found.listing == published.checksum_sha256
     except (NotFoundError, AccessDeniedError, ArchiveError):
         return None
     return found if is_published else None
-
-
-def _current(store: Store, published: PublishedResult) -> Found:
-    """The manifest that was written, or the current one where that is not to be had."""
-    if published.version_id is None:
-        return read_manifest(store, published.key)
-    try:
-        return read_manifest(store, published.key, published.version_id)
-    except NO_VERSION:
-        if not is_proven(published):
-            raise
-        return read_manifest(store, published.key)
 
 
 def _is_published(found: Found, published: PublishedResult) -> bool:
@@ -110,13 +96,26 @@ def chosen_items(items: Iterable[Item], choice: Choice | None, url: str) -> Iter
         raise MemberNotFoundError(f"no file under {url!r} is matched by {choice.unmatched[0]!r}")
 
 
-class _Object(NamedTuple):
+class Object(NamedTuple):
     """An object as it was listed, or stands in the manifest."""
 
     entry: Entry
     sha256: Checksum | None = None
     version_id: str | None = None
     etag: str | None = None
+
+
+def object_of(item: Item) -> Object:
+    """The object that a manifest tells of."""
+    return Object(item.entry, Checksum(item.sha256), item.version_id, item.etag)
+
+
+def content_of_object(store: Store, prefix: str, url: str, found: Object, *, check: bool = True) -> Hashed:
+    """The content of an object under ``prefix``, which is ``url``, compared with what is known of it."""
+    key, size = prefix + found.entry.name, found.entry.size
+    if found.etag is not None and (noted := getattr(store, "noted", None)) is not None:
+        noted(Stat(key, size, found.etag, found.version_id), found.version_id)
+    return version_of(store, key, found.version_id, found.sha256, url + found.entry.name, check=check, size=size)
 
 
 class Terms(NamedTuple):
@@ -225,26 +224,27 @@ class Objects:
         known = {item.name for item in self._items()}
         others = [name for name in (found.key[len(self._prefix) :] for found in self._stats()) if name not in known]
         if others:
-            named = ", ".join(map(repr, others[:_MOST_NAMED]))
-            more = f" and {len(others) - _MOST_NAMED} more" if len(others) > _MOST_NAMED else ""
-            raise VerificationError(f"there are objects under {self._url!r} that were not published: {named}{more}")
+            raise VerificationError(f"there are objects under {self._url!r} that were not published: {some_of(others)}")
 
     def checksum(self) -> Checksum:
         """That of all objects of the prefix, read or not."""
         return listing_checksum(self._digests) if self._found is None else self._found.listing
 
-    def _each(self, work: Callable[[_Object], Answer]) -> Iterator[tuple[_Object, Answer]]:
+    def _each(self, work: Callable[[Object], Answer]) -> Iterator[tuple[Object, Answer]]:
         """Each object with ``work(object)``; where the store has to be waited for, several at a time."""
         found, budget = self._objects(), budget_of(self._store)
         if self._near or budget.concurrency == 1:
             return ((each, work(each)) for each in found)
-        weigh = partial(_held_by, budget.held)
+
+        def weigh(found: Object) -> int:
+            return held_of(found.entry.size, RANGE, budget.held)
+
         return in_order(work, found, pace=objects_pace(budget), weigh=weigh, most=budget.held)
 
-    def _objects(self) -> Iterator[_Object]:
+    def _objects(self) -> Iterator[Object]:
         """The objects, each once the next is known: whoever is told of progress knows that there is more to come."""
         size = 0
-        before: _Object | None = None
+        before: Object | None = None
         for count, found in enumerate(self._listed() if self._found is None else self._chosen(), 1):
             size += found.entry.size
             check_limit("members", count, self._limits.members)
@@ -257,13 +257,13 @@ class Objects:
         if before is not None:
             yield before
 
-    def _listed(self) -> Iterator[_Object]:
+    def _listed(self) -> Iterator[Object]:
         for found in self._stats():
             name, at = found.key[len(self._prefix) :], int(found.modified.timestamp()) if found.modified else 0
             if name.endswith("/") or not name:
-                yield _Object(Entry(name.rstrip("/"), "directory", found.size, at))
+                yield Object(Entry(name.rstrip("/"), "directory", found.size, at))
             else:
-                yield _Object(Entry(name, "file", found.size, at))
+                yield Object(Entry(name, "file", found.size, at))
 
     def _stats(self) -> Iterator[Stat]:
         """What lies under the prefix, but for a manifest of it."""
@@ -277,26 +277,21 @@ class Objects:
     def _items(self) -> Iterator[Item]:
         return iter(()) if self._found is None else iter(self._found.manifest)
 
-    def _chosen(self) -> Iterator[_Object]:
+    def _chosen(self) -> Iterator[Object]:
         for item in chosen_items(self._items(), self._choice, self._url):
-            entry = item.entry if self._tells_modes else replace(item.entry, executable=False)
-            yield _Object(entry, Checksum(item.sha256), item.version_id, item.etag)
+            yield object_of(item if self._tells_modes else item._replace(executable=False))
 
-    def _content(self, found: _Object) -> Hashed:
-        key, url = self._prefix + found.entry.name, self._url + found.entry.name
-        size = found.entry.size
-        if found.etag is not None and (noted := getattr(self._store, "noted", None)) is not None:
-            noted(Stat(key, size, found.etag, found.version_id), found.version_id)
-        return version_of(self._store, key, found.version_id, found.sha256, url, check=self._check, size=size)
+    def _content(self, found: Object) -> Hashed:
+        return content_of_object(self._store, self._prefix, self._url, found, check=self._check)
 
-    def _begin(self, found: _Object) -> tuple[bytes, str] | None:
+    def _begin(self, found: Object) -> tuple[bytes, str] | None:
         """A small object's content and SHA-256, read ahead; a large one is left to be streamed."""
         if found.entry.size > RANGE or found.entry.kind == "directory":
             return None
         hashed = self._content(found)
         return b"".join(hashed), found.sha256 or hashed.checksum()
 
-    def _digest(self, found: _Object) -> str:
+    def _digest(self, found: Object) -> str:
         hashed = self._content(found)
         for _ in self._meter.passing(hashed):
             pass
@@ -313,11 +308,3 @@ class Objects:
                 f"the {len(self._digests)} objects under {self._url!r} are not those that were published: "
                 f"their listing has the SHA-256 {found}, and {self._expected} was published"
             )
-
-
-def _held_by(most: int, found: _Object) -> int:
-    """The bytes that are held of an object: all of a small one, ``most`` for the ranges of a large one.
-
-    An empty one counts, too, or it would go beside as many ranges as there may be.
-    """
-    return max(1, found.entry.size) if found.entry.size <= RANGE else most

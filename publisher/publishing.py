@@ -26,6 +26,7 @@ from .backends.opening import engine_for, timeout_for
 from .backends.options import CustomerKey, check_keyed, check_way, customer_key_for, refused
 from .backends.sending.budget import Budget
 from .backends.sending.parts import begun
+from .backends.texts import some_of
 from .committing import publish_files
 from .errors import SpecError
 from .keys import Context, Key, Template, check_key, object_key
@@ -44,7 +45,6 @@ Source = str | PathLike[str] | Readable
 """A directory, a file, or a binary stream."""
 
 _AHEAD = 16 << 20
-_MOST_NAMED = 5
 _log = logging.getLogger("keystow")
 
 
@@ -223,7 +223,7 @@ def tree_of(source: str | PathLike[str], manner: Manner) -> Tree:
     """What there is to publish; what should perhaps not go along is logged."""
     tree = scan(source, symlinks=manner.symlinks, special=manner.special, selection=manner.selection)
     if found := sensitive(tree.entries):
-        _log.warning("%s: exclude what others should not see", _named(found))
+        _log.warning("what goes along looks like secrets: %s: exclude what others should not see", some_of(found))
     return tree
 
 
@@ -399,12 +399,6 @@ def _other(value: str) -> str:
 def lies_in(path: str, directory: str) -> bool:
     """Whether ``path`` is ``directory`` or lies in it; both are resolved."""
     return path == directory or path.startswith(os.path.join(directory, ""))
-
-
-def _named(sensitive: Sequence[str]) -> str:
-    first = ", ".join(map(repr, sensitive[:_MOST_NAMED]))
-    more = f" and {len(sensitive) - _MOST_NAMED} more" if len(sensitive) > _MOST_NAMED else ""
-    return f"what goes along looks like secrets: {first}{more}"
 
 
 def spec_of(destination: str | Mapping[str, object] | PublisherSpec) -> PublisherSpec:

@@ -13,7 +13,7 @@ from typing import Literal
 from . import surroundings
 from .archive import ArchiveError, LimitExceededError, Limits
 from .archive.threads import Called, Threads
-from .backends import AccessDeniedError, NotFoundError, Stat, Store, StoreError, UnsupportedError
+from .backends import Stat, Store, StoreError
 from .backends.opening import timeout_for
 from .backends.sending.digest import Digest
 from .backends.sending.ranges import RANGE
@@ -21,17 +21,13 @@ from .checksum import Checksum
 from .ending import held
 from .errors import ResultError, VerificationError
 from .result import PublishedResult
-from .stored import Access, open_place
+from .stored import NO_VERSION, Access, open_place
 from .trust import Trust, admit_url, is_url
 from .yaml_files import load_mapping_file, load_mappings_file
 
 _ABSENT = "is no file with a published result, and no URL: give one of them"
 _AT_ONCE = 1 << 20  # bytes for which it is worth waking a thread to hash them
 _REFERENCE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
-
-NO_VERSION = (AccessDeniedError, NotFoundError, UnsupportedError)
-"""Why a version that is named is not to be had: it may not be read, is gone, or the store keeps none, as for a copy.
-The current object will do then, if a digest shows that it is the same."""
 
 Result = PublishedResult | Mapping[str, object] | str | PathLike[str]
 """A published result, its mapping, or the path of a file that holds it."""

@@ -15,7 +15,7 @@ from .backends.sending.digest import Digest, PartsDigest
 from .ending import until
 
 _log = logging.getLogger("keystow")
-_HINT = 'publish under another key, or with if_exists="replace"'
+HINT = 'publish under another key, or with if_exists="replace"'
 
 
 class Standing(NamedTuple):
@@ -61,6 +61,6 @@ def check_same(standing: Standing | None, refusal: AlreadyExistsError) -> None:
     """Raises ``AlreadyExistsError``, which says so, if what stands there differs from what would have been sent."""
     if standing is None or standing.is_same:
         return
-    differs = AlreadyExistsError(f"{refusal}, and differs from what would have been published", hint=_HINT)
-    vars(differs).update(vars(refusal), hint=_HINT)
+    differs = AlreadyExistsError(f"{refusal}, and differs from what would have been published", hint=HINT)
+    vars(differs).update(vars(refusal), hint=HINT)
     raise differs from None

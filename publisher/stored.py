@@ -10,7 +10,15 @@ from datetime import timedelta
 from functools import partial
 from typing import Any
 
-from .backends import AlreadyExistsError, Credentials, Store, open_store
+from .backends import (
+    AccessDeniedError,
+    AlreadyExistsError,
+    Credentials,
+    NotFoundError,
+    Store,
+    UnsupportedError,
+    open_store,
+)
 from .backends.credentials import check_credentials
 from .backends.endpoints import region_of
 from .backends.options import CustomerKey, customer_key_for
@@ -21,6 +29,10 @@ from .checksum import Checksum
 from .ending import held
 from .result import PublishedResult
 from .spec import PublisherSpec
+
+NO_VERSION = (AccessDeniedError, NotFoundError, UnsupportedError)
+"""Why a version that is named is not to be had: it may not be read, is gone, or the store keeps none, as for a copy.
+The current object will do then, if a digest shows that it is the same."""
 
 
 class AlreadyPublishedError(AlreadyExistsError):

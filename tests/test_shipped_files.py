@@ -176,3 +176,15 @@ def test_the_manual_page_has_each_command_option_example_and_topic():
         assert f"\n{name.replace('-', ' ').upper()}\n" in text
         terms = [term for block in topic.blocks if isinstance(block, dict) for term in block]
         assert [term for term in terms if term.replace("…", "...") not in flat] == []
+
+
+def test_every_file_of_tests_belongs_to_a_part_that_make_test_runs():
+    parts = re.search(r"^PARTS := (.*)$", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE)[1].split()
+    done = subprocess.run(
+        ["make", "--dry-run", *(f"test-{part}" for part in parts)], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    found = set()
+    for word in done.stdout.split():
+        for path in ROOT.glob(word) if word.startswith("tests/") else ():
+            found |= set(path.rglob("test_*.py")) if path.is_dir() else {path}
+    assert found == set((ROOT / "tests").rglob("test_*.py"))

@@ -34,6 +34,14 @@ def objects_pace(budget: Budget = USUAL) -> Pace:
     return budget.pace(LEAST, budget.requests)
 
 
+def held_of(size: int, small: int, most: int) -> int:
+    """The bytes that are held while an object is under way: all of a ``small`` one, or ``most`` for the pieces of one.
+
+    An empty one counts, too, or it would go beside as many pieces as there may be.
+    """
+    return max(1, size) if size <= small else most
+
+
 def in_order(
     work: Callable[[Item], Answer],
     items: Iterable[Item],

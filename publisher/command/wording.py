@@ -19,7 +19,7 @@ _OPTIONS = (
     (r"\bpin_version=False\b", "--no-pin-version"),
     (r"\bmanifest=False\b", "--no-manifest"),
     (r"\bstrict=True\b", "--strict"),
-    (r"\bopen_archive\(result\) lists it", "keystow ls lists it"),
+    (r"\b(?:open_archive|list_files)\(result\) lists it", "keystow ls lists it"),
     (r"\blifecycle\(\)", "--lifecycle"),
     (r"\ballow=\{'([^']*)'\}", r"--allow \1"),
     (r"\ballow_endpoints=\{'([^']*)'\}", r"--allow-endpoint \1"),

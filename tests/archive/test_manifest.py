@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import tracemalloc
 
 import pytest
 from hypothesis import given
@@ -132,5 +133,11 @@ def test_one_that_is_cut_short(at):
 
 def test_a_line_without_end_is_not_held():
     endless = gzip.compress(b"x" * (64 << 20))
-    with pytest.raises(CorruptArchiveError, match="too long"):
-        Manifest(endless)
+    tracemalloc.start()
+    try:
+        with pytest.raises(CorruptArchiveError, match="too long"):
+            Manifest(endless)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 8 << 20

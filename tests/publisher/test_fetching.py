@@ -75,7 +75,7 @@ def test_an_error_of_the_store_comes_through(distance, published, tmp_path, monk
 
     found = read_manifest(open_store(f"memory://{published.bucket}"), published.key) if published.index_sha256 else None
     if found is not None:
-        monkeypatch.setattr("keystow.prefixes.read_manifest", lambda *_: found)
+        monkeypatch.setattr("keystow.prefixes.read_manifest", lambda *_, **__: found)
     monkeypatch.setattr("keystow.backends.memory.MemoryStore.read", missing)
     before = set(threading.enumerate())
     with pytest.raises(NotFoundError, match="just been deleted"):

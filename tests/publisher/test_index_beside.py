@@ -31,6 +31,7 @@ from keystow.archive import CorruptArchiveError, LimitExceededError, Limits, Tre
 from keystow.backends import NotFoundError, open_store
 from keystow.indexed import source_of
 from keystow.members import index_of, read_member
+from keystow.testing import FaultyStore
 
 SIZES = [512] * 8
 DATA = indexed.data_and_index(TREE, sizes=SIZES, block=indexed.stored)[0]
@@ -350,15 +351,31 @@ def test_what_is_long_is_read_as_a_stream(published, tmp_path):
         assert b"".join(read_member(source, "noise")) == NOISE
 
 
-def test_no_thread_is_left_where_a_member_is_damaged(published, tmp_path):
+@pytest.mark.parametrize(
+    ("at", "limits", "error"),
+    [(0.25, None, CorruptArchiveError), (None, Limits(bytes=1000), LimitExceededError)],
+    ids=["damaged", "too long"],
+)
+def test_a_stream_has_ended_while_it_is_handled_that_a_member_is_not_read(tmp_path, at, limits, error):
+    """Whoever reads ahead is told at once, and not when somebody lets go of the error."""
+    reading = []
+
+    class Noting(FaultyStore):
+        def read(self, key, **options):
+            reading.append(options)
+            try:
+                yield from super().read(key, **options)
+            finally:
+                reading.remove(options)
+
+    store = Noting(open_store("memory://damaged"))
     data = indexed.data_and_index(Tree.of({"noise": NOISE * 3}), block=indexed.stored)[0]
     index = written(tmp_path / "long", data)
     damaged = bytearray(data)
-    damaged[len(data) // 4] ^= 1
-    published.store.write(KEY, [bytes(damaged)])
-    bare = replace(published.result, checksum_sha256=None, version_id=None, size=None)
-    with source_of(bare, index=index) as source:
-        try:
-            b"".join(read_member(source, "noise"))
-        except CorruptArchiveError:
-            assert "keystow-sha256" not in str(threading.enumerate())
+    if at is not None:
+        damaged[int(len(data) * at)] ^= 1
+    store.write(KEY, [bytes(damaged)])
+    with source_of(PublishedResult("memory", "damaged", KEY), index=index, store=store, allow={"memory"}) as source:
+        with pytest.raises(error) as caught:
+            b"".join(read_member(source, "noise", limits))
+        assert reading == [], caught

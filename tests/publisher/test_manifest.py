@@ -22,7 +22,14 @@ from keystow import (
 )
 from keystow.archive import CorruptArchiveError, LimitExceededError, Limits, SourceError, UnsafeArchiveError
 from keystow.archive.manifest import NAME, Item, Manifest, written_manifest
-from keystow.backends import AccessDeniedError, AlreadyExistsError, NotFoundError, UnsupportedError, open_store
+from keystow.backends import (
+    AccessDeniedError,
+    AlreadyExistsError,
+    NotFoundError,
+    UnknownOutcomeError,
+    UnsupportedError,
+    open_store,
+)
 from keystow.backends.memory import MemoryStore
 from keystow.errors import MemberNotFoundError, ResultError
 from keystow.spec import PublisherSpec
@@ -99,6 +106,15 @@ def test_one_that_was_cut_off_is_not_there(store, source, tmp_path, which):
         fetch("memory://manifests/run/", tmp_path / "back", store=store, allow=["memory"])
     assert not (tmp_path / "back").exists()
     assert fetch(plain(source, store), tmp_path / "back", store=store).verified
+
+
+@pytest.mark.parametrize(("which", "said"), [(1, "without"), (len(FILES) + 1, "perhaps with")])
+def test_of_what_nobody_knows_it_is_not_said_that_it_is_not_there(store, source, which, said):
+    lost = Fault("write", nth=which, kind="lose", error=UnknownOutcomeError("the answer was lost"))
+    with pytest.raises(UnknownOutcomeError) as caught:
+        plain(source, FaultyStore(store, lost))
+    assert f", {said} the manifest that makes them published" in caught.value.__notes__[-1]
+    assert (f"run/{NAME}" in keys(store)) == (said == "perhaps with")
 
 
 def test_without_one_it_is_the_bare_form_of_the_specification(place, source, stored, tmp_path):
@@ -293,8 +309,10 @@ def test_one_that_would_leave_the_directory(store, tmp_path, name):
 def test_limits_hold_before_anything_is_fetched(store, source, tmp_path):
     published = plain(source, store)
     for limits in (Limits(members=3), Limits(bytes=100)):
+        faulty = FaultyStore(store)
         with pytest.raises(LimitExceededError):
-            fetch(published, tmp_path / "back", store=store, limits=limits)
+            fetch(published, tmp_path / "back", store=faulty, limits=limits)
+        assert faulty.calls == [("read", f"run/{NAME}")]
 
 
 @pytest.mark.parametrize(("begin", "said"), [(b"\x1f\x8b", "longer than"), (b"\0", "does not begin as gzip does")])
@@ -565,6 +583,22 @@ def test_a_publication_that_was_cut_off_leaves_what_was_published(keystow_gcs, s
         again = publish(source, to, store=opened, archive=False)
         for number, each in enumerate((first, skipped, again)):
             assert fetch(each, tmp_path / str(number), store=opened).verified
+
+
+def test_who_may_read_no_version_by_name_is_told_what_is_published(store, source):
+    class Versioned(FaultyStore):
+        def stat(self, key, **options):
+            return replace(super().stat(key, **options), version_id="1")
+
+        def read(self, key, *, version_id=None, **options):
+            if version_id is not None:
+                raise AccessDeniedError("s3:GetObjectVersion is not permitted")
+            return super().read(key, **options)
+
+    plain(source, store)
+    with pytest.raises(AlreadyPublishedError) as caught:
+        plain(source, Versioned(store), if_exists="error")
+    assert caught.value.result.version_id == "1"
 
 
 @pytest.mark.server

@@ -384,7 +384,7 @@ def test_a_result_that_proves_only_the_whole_is_read_whole(place, tmp_path):
 def test_what_is_no_archive_has_no_members(place):
     result = published(place)
     for other in (replace(result, encoding="raw"), replace(result, key="results/", encoding="plain")):
-        with pytest.raises(keystow.ResultError, match="members are an archive's"):
+        with pytest.raises(keystow.ResultError, match="and no archive: "):
             open_archive(other)
 
 
