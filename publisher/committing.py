@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from .archive import ArchiveError, Entry, Tree
-from .archive.manifest import NAME, Item, written_manifest
+from .archive.manifest import MOST_BYTES, NAME, Item, written_manifest
 from .backends import (
     AccessDeniedError,
     AlreadyExistsError,
@@ -28,6 +28,7 @@ from .backends.sending.ranges import RANGE
 from .backends.sending.workers import held_of, in_order, objects_pace
 from .checksum import Checksum
 from .ending import until
+from .errors import SpecError
 from .manifests import Found, read_manifest
 from .manner import Manner
 from .progress import Meter, Share
@@ -143,6 +144,9 @@ def _committed(
         )
         for entry in tree.files
     )
+    if len(data) > MOST_BYTES:
+        said = f"a manifest of {len(data)} bytes, and no reader takes more than {MOST_BYTES}"
+        raise SpecError(f"{len(tree.files)} files make {said}: publish an archive, or with manifest=False")
     try:
         written = write_object(store, result.key + NAME, [data], "application/gzip", manner, share=Share(Meter(None)))
     except AlreadyExistsError as error:

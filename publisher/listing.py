@@ -216,7 +216,7 @@ def _things(store: Store, listing: Listing, window: _Window) -> tuple[list[str],
     for prefix in listing.prefixes(since=window.since, until=window.until):
         for found in store.list(prefix):
             key = listing.whole(found.key)
-            if key is None or key == other:
+            if key is None or key == other or key.rpartition("/")[2] == NAME:
                 continue
             if key not in things:
                 reading = _reading(listing, key)

@@ -10,11 +10,9 @@ LANES = (("s3", "fsspec"), ("s3", "obstore"), ("gs", "fsspec"), ("az", "fsspec")
 PUBLISHES = [
     f"publish-{what}-{if_exists}-{state}"
     for what in ("small", "large", "prefix")
-    for if_exists, state in (
-        ("replace", "free"), ("replace", "taken"), ("error", "free"), ("error", "taken"), ("skip", "free"),
-        ("skip", "taken"),
-    )
-]  # fmt: skip
+    for if_exists in ("replace", "error", "skip")
+    for state in (("free", "taken", "published") if what == "prefix" else ("free", "taken"))
+]
 READS = ["get-small", "get-large", "get-prefix", "get-url", "verify-small", "verify-large", "verify-prefix", "list"]
 _LOSE = {"gs": {"get-url"}}  # only a service account can sign, and the emulator has none
 _OPERATIONS = {
@@ -72,7 +70,17 @@ class Case(NamedTuple):
     @property
     def taken(self) -> bool:
         """Whether an older object stands under the key, or under half of a prefix's."""
-        return self.mode.endswith("-taken")
+        return self.mode.endswith(("-taken", "-published"))
+
+    @property
+    def published(self) -> bool:
+        """Whether the older objects are of an older publication, with its manifest."""
+        return self.mode.endswith("-published")
+
+    @property
+    def versioned(self) -> bool:
+        """Whether the bucket keeps the versions of these: that of every second seed, where the server can."""
+        return self.published and self.store != "az" and self.seed % 2 == 1
 
     @property
     def publishes(self) -> bool:

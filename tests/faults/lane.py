@@ -21,7 +21,7 @@ from keystow.testing.faults import FaultyWire, GoogleGaps, Passed, WireFault, cl
 from keystow.testing.servers import Azurite, FakeGCS, SeaweedFS
 
 from .case import Case
-from .oracle import Outcome, Seen, azure_holdings, google_holdings, judge, s3_holdings
+from .oracle import Holdings, Outcome, Seen, Standing, azure_holdings, google_holdings, judge, s3_holdings
 from .playing import Job, play
 
 BOUND = 60.0
@@ -80,8 +80,11 @@ class Lane(contextlib.ExitStack):
         self.elsewhere = ""
         kind, holdings = _SERVERS[store]
         self.server = self.enter_context(kind(directory / "server"))
-        self.bucket = self.server.make_bucket()
-        self.holdings = holdings(self.server, self.bucket)
+        self._buckets = {
+            versioned: (bucket := self.server.make_bucket(**given), holdings(self.server, bucket))
+            for versioned, given in ((False, {}), (True, {} if store == "az" else {"versioned": True}))
+        }
+        self.bucket, self.holdings = self._buckets[False]
         self.endpoint = self.server.endpoint
         if store == "gs":
             self.endpoint = self.enter_context(GoogleGaps(self.endpoint)).url
@@ -90,6 +93,7 @@ class Lane(contextlib.ExitStack):
     def run(self, case: Case, player: "Callable[[Lane, Job, list[int]], Outcome] | None" = None) -> Verdict:
         """Plays the case and judges it; ``player`` stands in for the client's process."""
         self._count += 1
+        self.bucket, self.holdings = self._buckets[case.versioned]
         key = f"case-{self._count}/{case.what}" + ("/" if case.what in {"prefix", "list"} else ".tar.gz")
         source = self._sources[case.what if case.what in SIZES else "prefix" if case.mode == "list" else "small"]
         ours = _keys(key, source)
@@ -103,7 +107,9 @@ class Lane(contextlib.ExitStack):
             ended = time.monotonic()
         time.sleep(0.1)  # what the server was sent last, it may be at work on
         after = self.holdings.under(f"case-{self._count}/")
-        committed = after.pop(key + NAME, None) and _lists(self.holdings.get(key + NAME), key, ours)
+        manifest = Standing()
+        if after.pop(key + NAME, None):
+            manifest = _standing(self.holdings, key, {"ours": ours, "older": _older(ours) if case.published else {}})
         before.pop(key + NAME, None)
         seen = Seen(
             before,
@@ -115,18 +121,25 @@ class Lane(contextlib.ExitStack):
             {name: hashlib.sha256(body).hexdigest() for name, body in source.files.items()},
             tuple(sorted(found.name for found in job.target.parent.iterdir() if found != job.target)),
             ended - signalled[0] if signalled and ended > signalled[0] else None,
-            committed,
+            manifest,
         )
         return Verdict(case, outcome, judge(case, seen), _fired(case, wire.passed))
 
     def _prepare(self, case: Case, ours: Mapping[str, bytes]) -> None:
+        prefix = f"case-{self._count}/prefix/"
+        if case.published:
+            older = _older(ours)
+            versions = {key: self.holdings.put(key, body) for key, body in older.items()}
+            items = (_item(key[len(prefix) :], body, versions[key]) for key, body in older.items())
+            self.holdings.put(prefix + NAME, written_manifest(items))
+            return
         for index, (key, body) in enumerate(ours.items()):
             if not case.publishes:
                 self.holdings.put(key, body)
             elif case.taken and index % 2 == 0:
                 self.holdings.put(key, _OLD)
         if _has_manifest(case):
-            self.holdings.put(f"case-{self._count}/prefix/{NAME}", _manifest(self._sources["prefix"]))
+            self.holdings.put(prefix + NAME, _manifest(self._sources["prefix"]))
 
     def _wire(self, case: Case, pid: list[int], signalled: list[float]) -> FaultyWire:
         """The proxy; where a client is sent a signal, its request is stuck from then on for half of the seeds."""
@@ -208,16 +221,36 @@ def _has_manifest(case: Case) -> bool:
 
 
 def _manifest(source: _Sources) -> bytes:
-    items = (Item(name, len(body), hashlib.sha256(body).hexdigest()) for name, body in source.files.items())
-    return written_manifest(items)
+    return written_manifest(_item(name, body) for name, body in source.files.items())
 
 
-def _lists(manifest: bytes, prefix: str, ours: Mapping[str, bytes]) -> bool:
-    """Whether a manifest lists the very objects that are ours."""
-    head, *lines = map(json.loads, gzip.decompress(manifest).splitlines())
+def _item(name: str, body: bytes, version: str | None = None) -> Item:
+    return Item(name, len(body), hashlib.sha256(body).hexdigest(), version_id=version)
+
+
+def _older(ours: Mapping[str, bytes]) -> dict[str, bytes]:
+    """What was published before: half of the files were others."""
+    return {key: body if index % 2 else _OLD for index, (key, body) in enumerate(ours.items())}
+
+
+def _standing(holdings: Holdings, prefix: str, known: Mapping[str, Mapping[str, bytes]]) -> Standing:
+    """Which of the ``known`` publications the manifest lists, and how many of its files are not there."""
+    head, *lines = map(json.loads, gzip.decompress(holdings.get(prefix + NAME, None)).splitlines())
     listed = {prefix + line["name"]: (line["size"], line["sha256"]) for line in lines}
-    wanted = {key: (len(body), hashlib.sha256(body).hexdigest()) for key, body in ours.items()}
-    return listed == wanted and head["files"] == len(lines)
+    whose = [name for name, files in known.items() if listed == {key: _summed(body) for key, body in files.items()}]
+    if not whose or head["files"] != len(lines):
+        return Standing("other")
+    there = holdings.names(prefix)
+    found = {
+        key: _summed(holdings.get(key, line.get("version")))
+        for line in lines
+        if (key := prefix + line["name"]) in there
+    }
+    return Standing(whose[0], sum(found.get(key) != said for key, said in listed.items()))
+
+
+def _summed(body: bytes) -> tuple[int, str]:
+    return len(body), hashlib.sha256(body).hexdigest()
 
 
 def _reported(source: _Sources, *, archive: bool) -> str:

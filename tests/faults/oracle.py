@@ -39,11 +39,20 @@ class Outcome(NamedTuple):
     seconds: float = 0.0
 
 
+class Standing(NamedTuple):
+    """The manifest that stands in the store: ``"ours"``, the ``"older"`` one or an ``"other"``; empty if there is none.
+
+    ``lacking`` are the files that it lists and that are not to be had as it says.
+    """
+
+    whose: str = ""
+    lacking: int = 0
+
+
 class Seen(NamedTuple):
     """All that is judged: the store ``before`` and ``after``, and what is ``ours``, which is published or was before.
 
-    ``committed`` says whether the manifest that stands there is ours, ``None`` if there is none; it is not among the
-    others. ``sha256`` is what a success reports. ``target`` is what a ``get`` made, ``None`` if nothing, ``tree`` what
+    The ``manifest`` is not among the others. ``sha256`` is what a success reports. ``target`` is what a ``get`` made, ``None`` if nothing, ``tree`` what
     it should have made, and ``left`` what stands beside it. ``since_signal`` is in seconds.
     """
 
@@ -56,7 +65,7 @@ class Seen(NamedTuple):
     tree: Contents = {}
     left: tuple[str, ...] = ()
     since_signal: float | None = None
-    committed: bool | None = None
+    manifest: Standing = Standing()
 
 
 def judge(case: Case, seen: Seen) -> list[str]:
@@ -104,7 +113,7 @@ def _of_a_publish(case: Case, seen: Seen) -> Iterator[str]:
         if outcome.sha256 not in ({"" if differs else seen.sha256, ""} if kept else {seen.sha256}):
             yield f"untrue success: it reported the SHA-256 {outcome.sha256 or 'of nothing'}"
     if case.what == "prefix":
-        yield from _of_a_manifest(seen, there)
+        yield from _of_a_manifest(case, seen)
     if outcome.kind == "exists" and not (case.taken and conditional and (differs or case.if_exists == "error")):
         yield "ours called foreign: there was no other object"
     if outcome.kind == "failed" and case.what != "prefix" and there:
@@ -113,14 +122,18 @@ def _of_a_publish(case: Case, seen: Seen) -> Iterator[str]:
         yield f"untrue note: {outcome.arrived} were to be there, and {len(there)} are"
 
 
-def _of_a_manifest(seen: Seen, there: set[str]) -> Iterator[str]:
-    if seen.committed is False:
+def _of_a_manifest(case: Case, seen: Seen) -> Iterator[str]:
+    """Where no versions are kept, files that are replaced are lacking to the older manifest, which is documented."""
+    whose, lacking = seen.manifest
+    if whose == "other":
         yield "torn: the manifest is none of what is published"
-    if seen.committed and there != set(seen.ours):
-        yield f"untrue manifest: it lists {len(seen.ours)} files, and {len(there)} are there"
-    if seen.outcome.kind == "done" and not seen.committed:
-        yield "untrue success: there is no manifest"
-    if seen.outcome.kind in {"failed", "exists"} and seen.committed:
+    if case.published and not whose:
+        yield "gone: the older manifest"
+    if lacking and (whose == "ours" or case.versioned or case.if_exists != "replace"):
+        yield f"untrue manifest: {lacking} files that it lists are not there"
+    if seen.outcome.kind == "done" and whose != "ours":
+        yield "untrue success: our manifest is not there"
+    if seen.outcome.kind in {"failed", "exists"} and whose == "ours":
         yield f"untrue failure: it is published, and this does not say so: {seen.outcome.told[:200]}"
 
 
@@ -143,47 +156,68 @@ def _of_a_read(case: Case, seen: Seen) -> Iterator[str]:
 
 
 class Holdings(NamedTuple):
-    """A bucket as its server shows it, without keystow and without the proxy."""
+    """A bucket as its server shows it, without keystow and without the proxy.
 
-    put: Callable[[str, bytes], object]
+    ``put`` gives the version that was written, if versions are kept; ``get`` reads that, or if it is gone or none is
+    given, the current object.
+    """
+
+    put: Callable[[str, bytes], str | None]
     names: Callable[[str], list[str]]
-    get: Callable[[str], bytes]
+    get: Callable[[str, str | None], bytes]
 
     def under(self, prefix: str) -> dict[str, str]:
         """The SHA-256 of all that stands under ``prefix``."""
-        return {name: hashlib.sha256(self.get(name)).hexdigest() for name in self.names(prefix)}
+        return {name: hashlib.sha256(self.get(name, None)).hexdigest() for name in self.names(prefix)}
 
 
 def s3_holdings(server: Any, bucket: str) -> Holdings:
     """By botocore."""
     client = server.client()
 
+    def put(key: str, body: bytes) -> str | None:
+        version: str | None = client.put_object(Bucket=bucket, Key=key, Body=body).get("VersionId")
+        return version
+
     def names(prefix: str) -> list[str]:
         pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
         return [found["Key"] for page in pages for found in page.get("Contents", ())]
 
-    return Holdings(
-        lambda key, body: client.put_object(Bucket=bucket, Key=key, Body=body),
-        names,
-        lambda key: bytes(client.get_object(Bucket=bucket, Key=key)["Body"].read()),
-    )
+    def get(key: str, version: str | None) -> bytes:
+        try:
+            named = {"VersionId": version} if version else {}
+            return bytes(client.get_object(Bucket=bucket, Key=key, **named)["Body"].read())
+        except client.exceptions.ClientError:
+            if version is None:
+                raise
+            return get(key, None)
+
+    return Holdings(put, names, get)
 
 
 def google_holdings(server: Any, bucket: str) -> Holdings:
     """By Google's JSON API."""
     objects = f"storage/v1/b/{bucket}/o"
 
+    def put(key: str, body: bytes) -> str:
+        url = f"{server.endpoint}/upload/{objects}?uploadType=media&name={quote(key, safe='')}"
+        said = request("POST", url, body, {"Content-Type": "application/octet-stream"})
+        return str(json.loads(said)["generation"])
+
     def names(prefix: str) -> list[str]:
         listing = json.loads(request("GET", f"{server.endpoint}/{objects}?prefix={quote(prefix, safe='')}"))
         return [found["name"] for found in listing.get("items", ())]
 
-    def put(key: str, body: bytes) -> bytes:
-        url = f"{server.endpoint}/upload/{objects}?uploadType=media&name={quote(key, safe='')}"
-        return request("POST", url, body, {"Content-Type": "application/octet-stream"})
+    def get(key: str, version: str | None) -> bytes:
+        try:
+            named = f"&generation={version}" if version else ""
+            return request("GET", f"{server.endpoint}/{objects}/{quote(key, safe='')}?alt=media{named}")
+        except OSError:
+            if version is None:
+                raise
+            return get(key, None)
 
-    return Holdings(
-        put, names, lambda key: request("GET", f"{server.endpoint}/{objects}/{quote(key, safe='')}?alt=media")
-    )
+    return Holdings(put, names, get)
 
 
 def azure_holdings(server: Any, container: str) -> Holdings:
@@ -191,8 +225,11 @@ def azure_holdings(server: Any, container: str) -> Holdings:
     from azure.storage.blob import ContainerClient
 
     client = ContainerClient.from_connection_string(server.connection_string, container, retry_total=0)
+    def put(key: str, body: bytes) -> None:
+        client.upload_blob(key, body, overwrite=True)
+
     return Holdings(
-        lambda key, body: client.upload_blob(key, body, overwrite=True),
+        put,
         lambda prefix: list(client.list_blob_names(name_starts_with=prefix)),
-        lambda key: bytes(client.download_blob(key).readall()),
+        lambda key, _: bytes(client.download_blob(key).readall()),
     )

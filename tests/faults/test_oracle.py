@@ -9,15 +9,16 @@ from keystow.testing.faults import ClientLimit, WireFault
 
 from .case import LANES, PUBLISHES, READS, Case, drawn_case
 from .lane import Lane
-from .oracle import Outcome, Seen, judge
+from .oracle import Outcome, Seen, Standing, judge
 
 KEY, OURS, OLD = "p/small.tar.gz", {"p/small.tar.gz": "ours"}, {"p/small.tar.gz": "old"}
 PREFIX = {"p/a": "1", "p/b": "2"}
+OLDER = {"p/a": "0", "p/b": "2"}
 TREE = {"a": "1", "b": "2"}
 
 
-def judged(mode, outcome, before=(), after=(), ours=OURS, **seen):
-    case = Case(0, "s3", "fsspec", mode, WireFault("cut", "head"))
+def judged(mode, outcome, before=(), after=(), ours=OURS, *, seed=0, **seen):
+    case = Case(seed, "s3", "fsspec", mode, WireFault("cut", "head"))
     return judge(case, Seen(dict(before), dict(after), ours, "sum", outcome, **{"tree": TREE} | seen))
 
 
@@ -73,7 +74,7 @@ def test_a_lie_about_a_publish_is_seen(what, mode, outcome, before, after):
 def test_lies_about_a_prefix_are_seen():
     publish = "publish-prefix-replace-free"
     half = {"p/a": "1"}
-    assert judged(publish, DONE, {}, PREFIX, PREFIX, committed=True) == []
+    assert judged(publish, DONE, {}, PREFIX, PREFIX, manifest=Standing("ours")) == []
     assert judged(publish, Outcome("failed", arrived=1), {}, half, PREFIX) == []
     [missing] = judged(publish, DONE, {}, half, PREFIX)[:1]
     assert missing.startswith("untrue success: p/b")
@@ -82,19 +83,39 @@ def test_lies_about_a_prefix_are_seen():
 
 
 @pytest.mark.parametrize(
-    ("what", "outcome", "after", "committed"),
+    ("what", "outcome", "after", "manifest"),
     [
-        ("", Outcome("interrupted"), PREFIX, True),
-        ("", Outcome("interrupted"), PREFIX, None),
-        ("", Outcome("failed"), PREFIX, None),
-        ("torn", Outcome("failed"), PREFIX, False),
-        ("untrue success", DONE, PREFIX, None),
-        ("untrue failure", Outcome("failed"), PREFIX, True),
-        ("untrue manifest", Outcome("interrupted"), {"p/a": "1"}, True),
+        ("", Outcome("interrupted"), PREFIX, Standing("ours")),
+        ("", Outcome("interrupted"), PREFIX, Standing()),
+        ("", Outcome("failed"), PREFIX, Standing()),
+        ("torn", Outcome("failed"), PREFIX, Standing("other")),
+        ("untrue success", DONE, PREFIX, Standing()),
+        ("untrue failure", Outcome("failed"), PREFIX, Standing("ours")),
+        ("untrue manifest", Outcome("interrupted"), {"p/a": "1"}, Standing("ours", 1)),
     ],
 )
-def test_lies_about_a_manifest_are_seen(what, outcome, after, committed):
-    broken = judged("publish-prefix-replace-free", outcome, {}, after, PREFIX, committed=committed)
+def test_lies_about_a_manifest_are_seen(what, outcome, after, manifest):
+    broken = judged("publish-prefix-replace-free", outcome, {}, after, PREFIX, manifest=manifest)
+    assert [words.partition(":")[0] for words in broken] == [what] * bool(what)
+
+
+@pytest.mark.parametrize(
+    ("what", "mode", "seed", "outcome", "manifest"),
+    [
+        ("", "replace", 0, DONE, Standing("ours")),
+        ("", "replace", 0, Outcome("failed"), Standing("older")),
+        ("", "replace", 0, Outcome("failed"), Standing("older", 1)),
+        ("untrue manifest", "replace", 1, Outcome("failed"), Standing("older", 1)),
+        ("untrue success", "replace", 0, DONE, Standing("older")),
+        ("gone", "replace", 0, Outcome("failed"), Standing()),
+        ("", "error", 0, Outcome("exists"), Standing("older")),
+        ("untrue manifest", "error", 0, Outcome("exists"), Standing("older", 1)),
+        ("untrue manifest", "skip", 0, Outcome("failed"), Standing("older", 1)),
+    ],
+)
+def test_lies_about_an_older_manifest_are_seen(what, mode, seed, outcome, manifest):
+    after = PREFIX if outcome == DONE else OLDER
+    broken = judged(f"publish-prefix-{mode}-published", outcome, OLDER, after, PREFIX, seed=seed, manifest=manifest)
     assert [words.partition(":")[0] for words in broken] == [what] * bool(what)
 
 

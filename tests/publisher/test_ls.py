@@ -190,6 +190,12 @@ def test_a_prefix_without_a_manifest_is_told_apart():
     assert found[1].modified == utc(2026, 1, 4)
 
 
+def test_a_manifest_is_no_raw_file():
+    stats = [Stat("a/x", 10), Stat("a/.keystow.manifest.jsonl.gz", 10), Stat(".keystow.manifest.jsonl.gz", 10)]
+    for key, found in (("{jobID}/{name}", ["a/x"]), ("{jobID}", [])):
+        assert keys(list_published(f"memory://m/{key}", store=Told(stats), raw=True)) == found
+
+
 def test_a_raw_file_is_what_it_is(place):
     to = place("exact/{jobID}/{run}.bin")
     for job in ("a", "b"):

@@ -117,6 +117,13 @@ def test_of_what_nobody_knows_it_is_not_said_that_it_is_not_there(store, source,
     assert (f"run/{NAME}" in keys(store)) == (said == "perhaps with")
 
 
+def test_one_that_no_reader_takes_is_not_written(store, source, monkeypatch):
+    monkeypatch.setattr("keystow.committing.MOST_BYTES", 100)
+    with pytest.raises(SpecError, match=r"^5 files make a manifest of \d+ bytes, .* or with manifest=False$"):
+        plain(source, store)
+    assert f"run/{NAME}" not in keys(store)
+
+
 def test_without_one_it_is_the_bare_form_of_the_specification(place, source, stored, tmp_path):
     published = publish(source, place("bare"), archive=False, manifest=False)
     assert published.index_sha256 is None
