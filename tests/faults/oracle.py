@@ -225,6 +225,7 @@ def azure_holdings(server: Any, container: str) -> Holdings:
     from azure.storage.blob import ContainerClient
 
     client = ContainerClient.from_connection_string(server.connection_string, container, retry_total=0)
+
     def put(key: str, body: bytes) -> None:
         client.upload_blob(key, body, overwrite=True)
 
