@@ -35,11 +35,12 @@ from keystow.backends import (
 )
 from keystow.backends.options import ObjectOptions
 from keystow.backends.s3.bucket import Bucket
+from keystow.backends.s3.exchange import _Response
 from keystow.backends.s3.failures import proxy_variable
 from keystow.backends.s3.place import Place, frozen_keys
 from keystow.backends.s3.requests import Request, form
 from keystow.backends.s3.signature import signed
-from keystow.backends.s3.signed import Signed, _Response
+from keystow.backends.s3.signed import Signed
 from keystow.backends.s3.upload import Upload
 from keystow.backends.sending import continuing, repeating
 from keystow.backends.sending.in_flight import in_thread

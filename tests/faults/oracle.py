@@ -52,8 +52,9 @@ class Standing(NamedTuple):
 class Seen(NamedTuple):
     """All that is judged: the store ``before`` and ``after``, and what is ``ours``, which is published or was before.
 
-    The ``manifest`` is not among the others. ``sha256`` is what a success reports. ``target`` is what a ``get`` made, ``None`` if nothing, ``tree`` what
-    it should have made, and ``left`` what stands beside it. ``since_signal`` is in seconds.
+    The ``manifest`` is not among the others. ``sha256`` is what a success reports. ``target`` is what a ``get`` made,
+    ``None`` if nothing, ``tree`` what it should have made, and ``left`` what stands beside it. ``since_signal`` is in
+    seconds.
     """
 
     before: Contents
