@@ -19,7 +19,7 @@ from .errors import CorruptArchiveError
 from .grid import MOST
 from .gzip import FIRST, LAST, LEVEL, gunzip
 from .index import Index, Pieces, Read, entry_of, extended, open_index
-from .indexing import HEADER, RECORD, TRAILER, Indexed, IndexWriter, Whole, padded
+from .indexing import ENDING, HEADER, RECORD, TRAILER, Indexed, IndexWriter, Whole, padded
 from .tree import Entry
 from .untar import Stream
 
@@ -36,10 +36,14 @@ _MODE = re.compile(rb"000[0-7]{4}")
 
 
 class NotInBlocksError(Exception):
-    """Of this archive there can be no index: the message says why."""
+    """Of this archive there can be no index of this form: the message says why."""
 
 
-class _Content:
+class IndexedError(NotInBlocksError):
+    """Nor of another, as it has one."""
+
+
+class Content:
     """Pieces that are passed on, and the CRC-32 of those that were."""
 
     def __init__(self, pieces: Iterator[memoryview]) -> None:
@@ -78,7 +82,7 @@ class Beside:
                 raise _unlike("a pax header of it is longer than any of keystow's")
             header += stream.take(more)
             entry = _entry(header)
-            content = _Content(stream.pieces(entry.size))
+            content = Content(stream.pieces(entry.size))
             yield entry, content
             for _ in content:
                 pass
@@ -149,7 +153,7 @@ class Beside:
     def _refusal(self) -> NotInBlocksError:
         """Why there are no blocks."""
         if BEGIN in self._held:
-            return NotInBlocksError("it has an index already, behind its data")
+            return IndexedError("it has an index already, behind its data")
         return _unlike("it does not consist of blocks that inflate alone")
 
 
@@ -222,6 +226,13 @@ def open_beside(read: Read, size: int, beside: Read, length: int, *, stream: Pie
     index = open_index(joined, size + length, begin=size, stream=stream)
     if index is None or index.whole is None:
         raise CorruptArchiveError("this is no index that lies beside an archive, or one of a later version")
-    if read(size - TRAILER, size) != _END.pack(LAST, index.whole.crc32, index.tar_size & 0xFFFFFFFF):
+    if not _is_end(index, index.whole, read, size):
         raise CorruptArchiveError("the index is of another archive")
     return index
+
+
+def _is_end(index: Index, whole: Whole, read: Read, size: int) -> bool:
+    """Whether the archive ends as the index says."""
+    if whole.is_sequential:
+        return isal_zlib.crc32(read(max(0, size - ENDING), size)) == whole.crc32
+    return read(size - TRAILER, size) == _END.pack(LAST, whole.crc32, index.tar_size & 0xFFFFFFFF)

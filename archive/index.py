@@ -18,6 +18,7 @@ from .carrier import FOOTER, MOST_CARRIED, PAGE, ROOT, Place, find_index, payloa
 from .columns import DIGEST, Fields, unpacked
 from .errors import CorruptArchiveError, shown
 from .indexing import HEADER, MOST_IN_PAGE, RECORD, TRAILER, Whole, padded, sort_key
+from .inflating import InSequence
 from .page import Block, Member, Page, check_digest, check_order, inflate, unsorted
 from .selection import Decided, Selection
 from .tree import Entry
@@ -72,8 +73,10 @@ class Index:
     ``members`` counts them; ``tar_size`` and ``tar_sha256`` are of the tar stream, ``sha256`` is the index's own;
     ``compressor`` and ``level`` say what made the blocks. ``is_sorted`` says that members are in the order of their
     names, none of which is there twice. ``data`` are the bytes of the archive before its index, and ``whole`` names the
-    archive that an index lies beside. Each method raises ``CorruptArchiveError`` or ``UnsafeArchiveError`` for what
-    is not as it has to be.
+    archive that an index lies beside. In one that ``is_sequential``, a block inflates only after all before it: what is
+    read goes on where the last that was read ended, or from the start.
+
+    Each method raises ``CorruptArchiveError`` or ``UnsafeArchiveError`` for what is not as it has to be.
     """
 
     def __init__(
@@ -93,6 +96,7 @@ class Index:
         self._tail = tail
         self._held: dict[int, Page] = {}
         self._hashes = bytearray()  # of all names in the order of the archive, where it is not that of names
+        self._sequence = InSequence()
         root = payload(ROOT, tail[place.start - self._tail_at : -FOOTER])
         check_digest(root, place.sha256, "root of the archive's index")
         self.sha256 = place.sha256.hex()
@@ -108,7 +112,8 @@ class Index:
         self.tar_size = fields.fields("tar").number("size")
         self.tar_sha256 = fields.fields("tar").text("sha256")
         self.data = data = fields.number("data")
-        self.whole = _archive(fields.fields("archive")) if fields.has("archive") else None
+        self.whole = _archive(fields)
+        self.is_sequential = self.whole is not None and self.whole.is_sequential
         if begin and data != begin:
             raise CorruptArchiveError(f"the index is of another archive, of {data} bytes, and this one has {begin}")
         pages = fields.fields("pages")
@@ -122,11 +127,11 @@ class Index:
         self._first = pages.texts("first", count)
         self._first_members = list(accumulate(self._members, initial=0))
         self._pages = list(accumulate(lengths, initial=data))
-        self._data = list(accumulate(compressed, initial=HEADER))
+        self._data = list(accumulate(compressed, initial=0 if self.is_sequential else HEADER))
         self._tar = list(accumulate(sizes, initial=0))
         if (
             self._pages[-1] != place.start
-            or self._data[-1] + TRAILER != data
+            or self._data[-1] + (0 if self.is_sequential else TRAILER) != data
             or self._tar[-1] != self.tar_size
             or self._first_members[-1] != self.members
             or not _SHA256.fullmatch(self.tar_sha256)
@@ -198,11 +203,29 @@ class Index:
 
     def read(self, start: int, stop: int) -> Generator[bytes, None, None]:
         """The tar stream from ``start`` up to ``stop``, block by block, each proved. One range, if it is short."""
+        if self.is_sequential:
+            yield from self._in_sequence(start, stop)
+            return
         for run in _runs(self.blocks(start, stop)):
             with closing(self._data_of(run)) as blocks:
                 for block, data in blocks:
                     content = inflate(block, data)
                     yield content[max(0, start - block.tar_start) : stop - block.tar_start]
+
+    def _in_sequence(self, start: int, stop: int) -> Generator[bytes, None, None]:
+        """The same, once all that lies between there and what is held has been inflated."""
+        sequence, self._sequence = self._sequence, InSequence()  # which is somebody else's meanwhile
+        if start < sequence.at:
+            sequence = InSequence()
+        try:
+            yield sequence.piece(start, stop)
+            for run in _runs(self.blocks(sequence.following, stop)) if sequence.end < stop else ():
+                with closing(self._data_of(run)) as blocks:
+                    for block, data in blocks:
+                        sequence.take(block, data)
+                        yield sequence.piece(start, stop)
+        finally:
+            self._sequence = sequence
 
     def contents(self, members: Iterable[Member]) -> Generator[tuple[Entry, Iterator[bytes | memoryview]], None, None]:
         """Each of ``members`` with its content, which is to be read before the next is asked for: for ``extract``.
@@ -217,12 +240,18 @@ class Index:
                 for member in run:
                     for _ in read.pieces(member.at - at):
                         pass
-                    check_header(member, read.take(member.content_at - member.at))
+                    self.check_header(member, read.take(member.content_at - member.at))
                     content = _proved(read.pieces(member.entry.size), member)
                     yield member.entry, content
                     for _ in content:
                         pass
                     at = member.end
+
+    def check_header(self, member: Member, header: bytes) -> None:
+        """Raises ``CorruptArchiveError`` for a header that is not the member's."""
+        if entry_of(header, alone=not self.is_sequential) != member.entry:
+            name = shown(member.entry.name)
+            raise CorruptArchiveError(f"the member {name} is not what the archive's index says of it")
 
     def content(self, member: Member) -> Iterator[bytes | memoryview]:
         """The content of one member, as ``contents`` gives it."""
@@ -357,18 +386,18 @@ def _near(members: Iterable[Member]) -> Iterator[list[Member]]:
         yield run
 
 
-def check_header(member: Member, header: bytes) -> None:
-    """Raises ``CorruptArchiveError`` for a header that is not the member's."""
-    if entry_of(header) != member.entry:
-        raise CorruptArchiveError(f"the member {shown(member.entry.name)} is not what the archive's index says of it")
+def entry_of(header: bytes, *, alone: bool = True) -> Entry | None:
+    """What a header says; ``None`` for what is not one, or a pax header and one, and no more.
 
-
-def entry_of(header: bytes) -> Entry | None:
-    """What a header says; ``None`` for what is not one, or a pax header and one, and no more."""
+    If it need not be ``alone``, there may be others before it that hold for it, and that of the archive's root.
+    """
     records = iter([header[at : at + RECORD] for at in range(0, len(header), RECORD)])
-    found = next(untar(records), None)
-    is_alone = len(header) == RECORD + extended(header) and next(records, None) is None
-    return found[0] if found is not None and is_alone else None
+    members = untar(records)
+    found = next(members, None)
+    while not alone and found is not None and not found[0].name:
+        found = next(members, None)
+    is_whole = not alone or len(header) == RECORD + extended(header)
+    return found[0] if found is not None and is_whole and next(records, None) is None else None
 
 
 def extended(header: bytes) -> int:
@@ -380,11 +409,18 @@ def extended(header: bytes) -> int:
     return RECORD + padded(int(header[124:135], 8))
 
 
-def _archive(fields: Fields) -> Whole:
+def _archive(root: Fields) -> Whole | None:
+    """The archive that the index lies beside."""
+    is_sequential = root.has("sequential") and root.flag("sequential")
+    if not root.has("archive"):
+        if is_sequential:
+            raise CorruptArchiveError("the archive's index says that no block of it inflates alone")
+        return None
+    fields = root.fields("archive")
     sha256 = fields.text("sha256")
     if not _SHA256.fullmatch(sha256):
         raise CorruptArchiveError("the root of the archive's index names its archive by no SHA-256")
-    return Whole(sha256, fields.number("crc32", (1 << 32) - 1))
+    return Whole(sha256, fields.number("crc32", (1 << 32) - 1), is_sequential)
 
 
 def _proved(pieces: Iterator[memoryview], member: Member) -> Iterator[bytes | memoryview]:

@@ -15,10 +15,16 @@ from typing import NamedTuple
 from .carrier import MOST_CARRIED, PAGE, ROOT, carried, footer
 from .columns import encoded, packed, text_of
 from .gzip import compressor
-from .tree import Entry
+from .tree import Entry, Kind
 
 HEADER, TRAILER = 10, 10
 """The bytes of the data's gzip member before the first block and behind the last."""
+ENDING = 1 << 10
+"""The bytes by which the end of an archive is known whose blocks inflate one after the other."""
+MOST_HEAD = 4096
+"""The records that the headers of a member may have."""
+KINDS: Mapping[Kind, str] = {"file": "0", "hardlink": "1", "symlink": "2", "directory": "5"}
+"""The letter of each kind of member, which is tar's."""
 RECORD = 512
 MOST_IN_PAGE = 4096
 """The most members, and the most blocks, of a page: more than one has that is full once a block of tiny files is in."""
@@ -35,10 +41,14 @@ class Indexed(NamedTuple):
 
 
 class Whole(NamedTuple):
-    """What names the archive that an index lies beside: its SHA-256, as hex, and the CRC-32 of its tar stream."""
+    """What names the archive that an index lies beside: its SHA-256, as hex, and the CRC-32 of its tar stream.
+
+    Of one that ``is_sequential``, whose blocks inflate one after the other, it is the CRC-32 of its last bytes.
+    """
 
     sha256: str
     crc32: int
+    is_sequential: bool = False
 
 
 class _Member(NamedTuple):
@@ -80,14 +90,17 @@ class IndexWriter:
 
     def member(self, entry: Entry, header: bytes, crc32: int) -> None:
         """Tells of the next member: its header, with a pax header before it, and the CRC-32 of its content."""
+        own = header[-RECORD:]
+        self.add(entry, own[156:157].decode("ascii"), int(own[100:107], 8), len(header) // RECORD, crc32)
+
+    def add(self, entry: Entry, kind: str, mode: int, records: int, crc32: int) -> None:
+        """The same, of a header of so many ``records`` that says this."""
         key = sort_key(entry.name)
         self._sorted = self._sorted and key > self._last
         self._last = key
-        own = header[-RECORD:]
-        kind = own[156:157].decode("ascii")
         time = entry.mtime if self._mtime is None else self._mtime
-        self._members.append(_Member(self._at, entry, time, kind, int(own[100:107], 8), len(header) // RECORD, crc32))
-        self._at += len(header) + padded(entry.size)
+        self._members.append(_Member(self._at, entry, time, kind, mode, records, crc32))
+        self._at += records * RECORD + padded(entry.size)
         if self._blocks:
             self._settle(self._at)
 
@@ -108,7 +121,8 @@ class IndexWriter:
         if self._page.blocks:
             self._pages.add(self._page)
         pages = self._pages
-        if self._members or HEADER + sum(pages.compressed) + TRAILER != data:
+        around = 0 if whole is not None and whole.is_sequential else HEADER + TRAILER
+        if self._members or around + sum(pages.compressed) != data:
             raise ValueError(f"the blocks that were told are not those of {data} bytes with all their members")
         if not pages.are_read:
             return None
@@ -131,7 +145,9 @@ class IndexWriter:
             },
         }
         if whole is not None:
-            root["archive"] = whole._asdict()
+            root["archive"] = {"sha256": whole.sha256, "crc32": whole.crc32}
+            if whole.is_sequential:
+                root["sequential"] = True
         try:
             written, digest = _carried(ROOT, root, self._level)
         except OverflowError:

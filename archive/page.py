@@ -12,14 +12,13 @@ from typing import NamedTuple
 
 from .columns import DIGEST, MOST, Fields, inflated
 from .errors import CorruptArchiveError, UnsafeArchiveError, shown
-from .indexing import RECORD, padded
+from .indexing import KINDS, MOST_HEAD, RECORD, padded
 from .tree import Entry, Kind
 from .untar import name_of
 
 _MOST_BLOCK = 1 << 20
-_MOST_RECORDS = 4096
 _LONGEST_PATH = 4095
-_KINDS: dict[str, Kind] = {"0": "file", "1": "hardlink", "2": "symlink", "5": "directory"}
+_KINDS: dict[str, Kind] = {letter: kind for kind, letter in KINDS.items()}
 
 
 class Member(NamedTuple):
@@ -69,7 +68,7 @@ class Page:
         self._crc32 = members.numbers("crc32", count, (1 << 32) - 1)
         links = [at for at, kind in enumerate(self._kinds) if kind in "12"]
         self._targets = members.some("target", links)
-        records = members.numbers("head", count, _MOST_RECORDS, least=1)
+        records = members.numbers("head", count, MOST_HEAD, least=1)
         before = fields.number("before")
         lengths = [head * RECORD + padded(size) for head, size in zip(records, self._sizes, strict=True)]
         self.at = list(accumulate(lengths, initial=tar[0] + before))

@@ -46,7 +46,11 @@ def untar(chunks: Iterable[bytes]) -> Iterator[tuple[Entry, Iterator[bytes | mem
     The stream is read to its end. Raises ``CorruptArchiveError`` for what is no tar or is cut short,
     ``UnsafeArchiveError`` for a member of a kind that results do not consist of.
     """
-    stream = Stream(chunks)
+    return members_of(Stream(chunks))
+
+
+def members_of(stream: "Stream") -> Iterator[tuple[Entry, Iterator[bytes | memoryview]]]:
+    """``untar``, of a stream of which somebody else may see what is taken."""
     common: dict[str, bytes] = {}
     pending: dict[str, bytes] = {}
     left = _MOST_RECORDS

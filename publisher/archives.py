@@ -21,7 +21,7 @@ from isal import isal_zlib
 
 from .archive import CorruptArchiveError, Entry
 from .archive.errors import shown
-from .archive.index import Index, check_header
+from .archive.index import Index
 from .archive.page import Block, Member
 from .backends import Credentials, Store
 from .backends.options import CustomerKey
@@ -150,7 +150,7 @@ class Archive(Mapping[str, Entry]):
         """
         with self._lock, self._source.explained():
             self._check()
-            raw = _File(file_of(self._source, self._index, name), self._tar)
+            raw = _File(file_of(self._source, self._index, name), self._tar, self._index.check_header)
             file: io.BufferedReader = io.BufferedReader(raw, _BUFFER)
             self._files.add(file)
             return file
@@ -248,9 +248,14 @@ class _Values(ValuesView[Entry]):
 
 
 class _File(io.RawIOBase):
-    """The content of a member, of which ``tar(at, ahead)`` gives what the tar stream has at a place."""
+    """The content of a member, of which ``tar(at, ahead)`` gives what the tar stream has at a place.
 
-    def __init__(self, member: Member, tar: Callable[[int, int], memoryview]) -> None:
+    ``check(member, header)`` raises if its header there is not the member's.
+    """
+
+    def __init__(
+        self, member: Member, tar: Callable[[int, int], memoryview], check: Callable[[Member, bytes], object]
+    ) -> None:
         self.name = member.entry.name
         self._member = member
         self._size = member.entry.size
@@ -259,7 +264,7 @@ class _File(io.RawIOBase):
         header = b""
         while left := member.content_at - member.at - len(header):
             header += tar(member.at + len(header), min(member.end, member.content_at + _FIRST))[:left]
-        check_header(member, header)
+        check(member, header)
 
     def readable(self) -> bool:
         return True

@@ -1,13 +1,14 @@
 """Members of an archive, or files of a prefix: which there are, those that patterns choose, and the content of one."""
 
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from itertools import tee
+from typing import NamedTuple
 
 from .archive import Entry, Limits, UnsafeArchiveError
-from .archive.beside import Beside, NotInBlocksError
+from .archive.beside import Beside, IndexedError, NotInBlocksError
 from .archive.errors import shown
 from .archive.gzidx import gzidx
 from .archive.gzip import gunzip_ahead
@@ -15,6 +16,7 @@ from .archive.index import Index
 from .archive.limits import Passing
 from .archive.page import Member
 from .archive.selection import Choice
+from .archive.sequential import SequentialBeside
 from .archive.untar import untar
 from .checksum import Checksum
 from .errors import MemberError, MemberIsDirectoryError, MemberNotFoundError, ResultError
@@ -133,6 +135,8 @@ def _linked(index: Index, link: Member) -> Member:
 
 def gzidx_of(source: Source) -> bytes:
     """The index in the form of indexed_gzip and rapidgzip. Raises ``ResultError`` for an archive without one."""
+    if source.index is not None and source.index.is_sequential:
+        raise ResultError(f"of {source.url!r} no such index can be written: it inflates only from its start")
     if source.index is None or source.size is None:
         why = "its result proves only all of it" if source.proven else source.lack
         advice = "these tools make one of such an archive themselves, as they read it"
@@ -141,33 +145,50 @@ def gzidx_of(source: Source) -> bytes:
         return gzidx(source.size, source.index.tar_size, list(source.index.all_blocks()))
 
 
-def index_of(source: Source, limits: Limits | None = None) -> tuple[Sequence[bytes], Checksum]:
-    """The index of an archive without one, in pieces, and the SHA-256 of the archive, which is read whole.
+class Made(NamedTuple):
+    """An index that was made: its pieces, the SHA-256 of the archive, and whether that inflates only from its start."""
 
-    Raises ``ResultError`` for an archive that has one, or does not consist of blocks as keystow makes them,
+    pieces: Sequence[bytes]
+    checksum: Checksum
+    is_sequential: bool
+
+
+def index_of(source: Source, limits: Limits | None = None) -> Made:
+    """The index of an archive without one, which is read whole.
+
+    One that does not consist of blocks as keystow makes them is read once more, and its index tells of blocks that
+    inflate one after the other. Raises ``ResultError`` for an archive that has an index, or of which none can tell,
     ``LimitExceededError`` before ``limits`` are passed by what it holds, ``VerificationError`` and ``ArchiveError``.
     """
     if source.index is not None:
         raise _not_indexed(source, "it has an index already, behind its data")
+    limits = limits or Limits()
+    with suppress(NotInBlocksError):
+        return _made(source, limits, Beside)
+    return _made(source, limits, SequentialBeside)
+
+
+def _made(source: Source, limits: Limits, kind: type[Beside | SequentialBeside]) -> Made:
     with source.whole() as content:
-        limits = limits or Limits()
         check = _check(source, content, limits)
         try:
             with (
                 explained(check),
-                closing(Beside(content)) as beside,
+                closing(kind(content)) as beside,
                 closing(beside.members()) as members,
             ):
                 for _ in _passing(source, members, limits):
                     pass
         except NotInBlocksError as error:
+            if kind is Beside and not isinstance(error, IndexedError):
+                raise
             if check is not None:
                 check()
             raise _not_indexed(source, str(error)) from None
         made = beside.finish()
         if made is None:
             raise _not_indexed(source, "it would be too long to be read, or a name is there twice")
-        return made.pieces, content.checksum()
+        return Made(made.pieces, content.checksum(), kind is SequentialBeside)
 
 
 def _not_indexed(source: Source, why: str) -> ResultError:

@@ -17,13 +17,15 @@ if TYPE_CHECKING:
 
 USAGE = "RESULT|URL|ARCHIVE [--index FILE | --gzidx FILE]"
 DESCRIPTION = (
-    "Make the index of an archive that keystow packed without one, as 0.1 did: all of it is read, once, and then ls, "
-    "cat, get and verify find a member by that file without the rest. Or with --gzidx, write the index that an archive "
+    "Make the index of an archive that has none, as of keystow 0.1 or of another program: all of it is read, and then "
+    "ls, cat, get and verify find a member by that file without the rest, or if another program packed it, without "
+    "what lies behind. Or with --gzidx, write the index that an archive "
     "has in the form that rapidgzip and indexed_gzip read, so that they find a place in it without reading what lies "
     "before; no more is read than that index. Either fits the archive and each copy of it."
 )
 EXAMPLES = {
     "of an archive of keystow 0.1, to read members by it": "keystow index old.yaml --index old.index",
+    "of an archive here that tar made, to list it": "keystow index others.tar.gz",
     "for rapidgzip and indexed_gzip, of what publish printed": "keystow index published.yaml --gzidx published.gzidx",
     "of an archive by its name": "keystow index s3://my-bucket/of-help/abc123.tar.gz --gzidx abc123.gzidx",
 }
@@ -58,18 +60,19 @@ def run(options: "argparse.Namespace") -> int:
         from keystow.members import gzidx_of, index_of
 
         with given_source(options, result) as source:
-            if options.gzidx:
-                pieces: Sequence[bytes] = [gzidx_of(source)]
-            else:
-                pieces, checksum = index_of(source, given_limits(options))
+            made = None if options.gzidx else index_of(source, given_limits(options))
+            pieces: Sequence[bytes] = [gzidx_of(source)] if made is None else made.pieces
             write_file(path, pieces)
             size = sum(map(len, pieces))
             if options.output == "json":
-                print_json(file=path, bytes=size)
-            elif options.gzidx:
+                more = {} if made is None else {"sequential": made.is_sequential}
+                print_json(file=path, bytes=size, **more)
+            elif made is None:
                 note(f"the index is in {path!r}")
             else:
-                note(f"the index is in {path!r}, of an archive with the SHA-256 {checksum}")
+                note(f"the index is in {path!r}, of an archive with the SHA-256 {made.checksum}")
+            if made is not None and made.is_sequential:
+                note("this archive inflates only from its start: what reads a member reads all that lies before it")
             tell_unproven(source)
 
     return each_of(results, work)
