@@ -46,14 +46,14 @@ class IndexedError(NotInBlocksError):
 class Content:
     """Pieces that are passed on, and the CRC-32 of those that were."""
 
-    def __init__(self, pieces: Iterator[memoryview]) -> None:
+    def __init__(self, pieces: Iterator[bytes | memoryview]) -> None:
         self._pieces = pieces
         self.crc32 = 0
 
-    def __iter__(self) -> Iterator[memoryview]:
+    def __iter__(self) -> Iterator[bytes | memoryview]:
         return self
 
-    def __next__(self) -> memoryview:
+    def __next__(self) -> bytes | memoryview:
         piece = next(self._pieces)
         self.crc32 = isal_zlib.crc32(piece, self.crc32)
         return piece

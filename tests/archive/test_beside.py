@@ -58,7 +58,7 @@ def check(archive, tree):
     other = index_reader.Archive(Ranges(archive + made), len(archive + made))
     stream = b"".join(tar(tree))
     assert index.tar_sha256 == hashlib.sha256(stream).hexdigest()
-    assert index.whole == (hashlib.sha256(archive).hexdigest(), zlib.crc32(stream))
+    assert index.whole[:2] == (hashlib.sha256(archive).hexdigest(), zlib.crc32(stream))
     assert [each.entry.name for each in index] == [entry.name for entry in tree.entries]
     for entry, content in index.contents(index):
         expected = b"".join(tree.read(entry)) if entry.kind == "file" else b""

@@ -82,6 +82,11 @@ def contents(index, members):
     return {entry.name: b"".join(content) for entry, content in index.contents(members)}
 
 
+def all_of(archive, made):
+    index = opened(archive, made)
+    return contents(index, list(index))
+
+
 PROGRAMS = {
     "gzip": by("gzip", "-6"),
     "gzip -1": by("gzip", "-1"),
@@ -204,7 +209,7 @@ def test_an_index_is_of_one_archive(sample):
     other = bytearray(archive)
     other[-ENDING] ^= 1
     for changed in (bytes(other), archive + b"\0", archive[:-1], b""):
-        with pytest.raises(CorruptArchiveError, match="of another archive|no index"):
+        with pytest.raises(CorruptArchiveError, match=r"of another archive|fit the archive"):
             opened(changed, made)
     _, root, pages = parts(bytes(len(archive)) + made)
     for change in ({"sequential": False}, {"sequential": 1}):
@@ -226,8 +231,7 @@ def test_an_index_that_lies_of_a_member_is_noticed(sample):
     heads[place - 1 : place + 1] = [heads[place - 1], heads[place] + 1]
     for column in ({"name": names}, {"head": heads}):
         with pytest.raises(CorruptArchiveError):
-            index = opened(archive, forged(b"", root, [page | {"members": members | column}]))
-            contents(index, list(index))
+            all_of(archive, forged(b"", root, [page | {"members": members | column}]))
 
 
 def test_a_head_holds_one_member_alone():
@@ -271,7 +275,7 @@ def test_any_header_that_says_more_of_a_member():
         (pax(comment=bytes(900_000)) * 3 + member(b"a"), NotInBlocksError, "longer headers than"),
         (member(b"fifo", b"6"), UnsafeArchiveError, "a FIFO"),
         (member(b".", content=b"1"), UnsafeArchiveError, "a file without a name"),
-        (member(b"a", content=b"1")[:-1], CorruptArchiveError, ""),
+        (member(b"a", content=b"1")[:-1], CorruptArchiveError, "cut short"),
     ],
     ids=["a time for all", "three long headers", "a FIFO", "no name", "cut short"],
 )
@@ -303,7 +307,8 @@ def test_nothing_but_empty_members():
     """Of which a few hold nobody up, and a MiB does."""
     empty = gzip.compress(b"", mtime=0)
     archive = SMALL + empty * 1000
-    assert contents(index := opened(archive, made_of(archive)), list(index)) == {"a": b"1"}
+    index = opened(archive, made_of(archive))
+    assert contents(index, list(index)) == {"a": b"1"}
     with pytest.raises(NotInBlocksError, match="more than 1 MiB of it holds nothing"):
         made_of(SMALL + empty * (3 * MIB // len(empty)))
 

@@ -2,8 +2,10 @@
 
 import gzip
 import hashlib
+import io
 import json
 import os
+import tarfile
 import threading
 from contextlib import closing
 from dataclasses import replace
@@ -30,7 +32,7 @@ from keystow import (
 from keystow.archive import CorruptArchiveError, LimitExceededError, Limits, Tree
 from keystow.backends import NotFoundError, open_store
 from keystow.indexed import source_of
-from keystow.members import index_of, read_member
+from keystow.members import gzidx_of, index_of, read_member
 from keystow.testing import FaultyStore
 
 SIZES = [512] * 8
@@ -74,9 +76,9 @@ def written(path, archive):
 
 def made(result, path):
     with source_of(result) as source:
-        pieces, checksum = index_of(source)
-        assert checksum == SHA256
-    path.write_bytes(b"".join(pieces))
+        found = index_of(source)
+        assert (found.checksum, found.is_sequential) == (SHA256, False)
+    path.write_bytes(b"".join(found.pieces))
     return path
 
 
@@ -275,7 +277,7 @@ def test_the_commands(tmp_path):
     assert ran == (0, "", f"keystow: the index is in {str(index)!r}, of an archive with the SHA-256 {SHA256}\n")
     again = keystow("index", tmp_path / "store" / KEY, "--output", "json")
     beside = Path(f"{tmp_path}/store/{KEY}.index")
-    assert json.loads(again.out) == {"file": str(beside), "bytes": len(index.read_bytes())}
+    assert json.loads(again.out) == {"file": str(beside), "bytes": len(index.read_bytes()), "sequential": False}
     assert "a result with neither IndexSHA256 nor ChecksumSHA256" in again.err
     assert beside.read_bytes() == index.read_bytes()
     given = ("--index", index)
@@ -319,7 +321,7 @@ def test_what_is_no_archive_of_keystow_is_compared_first(published):
     with source_of(replaced) as source, pytest.raises(VerificationError, match="was published"):
         index_of(source)
     sound = replace(replaced, checksum_sha256=Checksum(hashlib.sha256(OTHER).hexdigest()))
-    with source_of(sound) as source, pytest.raises(ResultError, match="no index is made"):
+    with source_of(sound) as source, pytest.raises(CorruptArchiveError, match="a tar header"):
         index_of(source)
 
 
@@ -327,7 +329,7 @@ def test_no_more_is_compared_than_limits_allow(tmp_path):
     (tmp_path / KEY).write_bytes(OTHER + NOISE * 4)
     result = PublishedResult("file", str(tmp_path), KEY, checksum_sha256=Checksum("0" * 64))
     with source_of(result) as source:
-        with pytest.raises(ResultError, match="no index is made"):
+        with pytest.raises(CorruptArchiveError, match="a tar header"):
             index_of(source, Limits(bytes=1 << 20))
         assert source.bytes_read() < 4 * len(NOISE)
 
@@ -337,8 +339,69 @@ def test_no_thread_is_left_while_an_error_is_handled(published):
     with source_of(replace(published.result, checksum_sha256=None, version_id=None)) as source:
         try:
             index_of(source)
-        except ResultError:
+        except CorruptArchiveError:
             assert "keystow-sha256" not in str(threading.enumerate())
+
+
+def others(name="others.tar.gz"):
+    """What Python's tarfile packs, in no order, with the directory itself in front."""
+    made = io.BytesIO()
+    with tarfile.open(name, "w:gz", made) as archive:
+        for each, content in {"./": None, "./small": b"42", "./noise": NOISE, "./b": b"of another"}.items():
+            member = tarfile.TarInfo(each)
+            member.type, member.size = (b"5", 0) if content is None else (b"0", len(content))
+            archive.addfile(member, io.BytesIO(content or b""))
+    return made.getvalue()
+
+
+def test_what_another_program_packed_is_read_up_to_what_is_asked_for(published, tmp_path):
+    packed = others()
+    published.store.write(KEY, [packed])
+    sha256 = Checksum(hashlib.sha256(packed).hexdigest())
+    result = replace(published.result, version_id=None, checksum_sha256=sha256)
+    with source_of(result) as source:
+        found = index_of(source)
+    assert (found.checksum, found.is_sequential) == (sha256, True)
+    index = tmp_path / "others"
+    index.write_bytes(b"".join(found.pieces))
+    with source_of(result, store=published.store, index=index) as source:
+        assert b"".join(read_member(source, "small")) == b"42"
+        assert source.bytes_read() < len(packed) // 4
+        with pytest.raises(ResultError, match="it inflates only from its start"):
+            gzidx_of(source)
+    with open_archive(result, index=index) as archive:
+        assert archive.verified
+        assert list(archive) == ["small", "noise", "b"]
+        with archive.open("noise") as noise, archive.open("b") as other:
+            assert other.read() == b"of another"
+            noise.seek(-100, os.SEEK_END)
+            assert noise.read() == NOISE[-100:]
+            noise.seek(0)
+            assert noise.read() == NOISE
+    assert fetch(result, tmp_path / "out", members=["noise"], index=index).verified
+    assert (tmp_path / "out" / "noise").read_bytes() == NOISE
+    assert verify(result, members=["b", "small"], index=index).sha256 == sha256
+    damaged = bytearray(packed)
+    damaged[-1500] ^= 1
+    published.store.write(KEY, [bytes(damaged)])
+    assert verify(result, members=["small"], index=index).members == 1
+    with pytest.raises(VerificationError, match="is not what the index in"):
+        verify(result, members=["b"], index=index)
+
+
+@pytest.mark.slow
+def test_the_commands_of_what_another_program_packed(tmp_path):
+    archive = tmp_path / "others.tar.gz"
+    archive.write_bytes(others())
+    ran = keystow("index", archive)
+    assert ran.status == 0
+    assert "inflates only from its start: what reads a member reads all that lies before it" in ran.err
+    given = (f"file://{archive}", "--index", f"{archive}.index")
+    assert keystow("ls", *given).out == "small\nnoise\nb\n"
+    assert keystow("cat", given[0], "b", *given[1:]).out == "of another"
+    ran = keystow("get", given[0], tmp_path / "out", "--member", "b", *given[1:])
+    assert (ran.status, os.listdir(tmp_path / "out")) == (0, ["b"])
+    assert json.loads(keystow("index", archive, "--output", "json").out)["sequential"] is True
 
 
 def test_what_is_long_is_read_as_a_stream(published, tmp_path):

@@ -1,7 +1,9 @@
 """What is read of an archive, and of a prefix, on each kind of store: the same, by so many requests and no more."""
 
 import contextlib
+import hashlib
 import os
+import subprocess
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +12,9 @@ from urllib.parse import urlsplit
 import pytest
 from archive_strategies import OLD, lay, seen
 
-from keystow import AlreadyPublishedError, VerificationError, agree, fetch, open_archive, publish, verify
+from keystow import AlreadyPublishedError, Checksum, VerificationError, agree, fetch, open_archive, publish, verify
+from keystow.indexed import source_of
+from keystow.members import index_of
 from keystow.testing import Sandbox
 from keystow.testing.faults import GoogleGaps
 from keystow.testing.servers import FaultProxy, Moto
@@ -93,6 +97,31 @@ def test_members_of_an_archive(place, source, tmp_path):
     assert (tmp_path / "some/a.txt").read_bytes() == b"1\n"
     with place.asks("GET", "GET"):
         assert verify(published, members=["a.txt"]).size == 2
+
+
+def test_an_archive_of_another_program(place, source, tmp_path):
+    """Once to make its index, as it inflates only from its start; then its end, and what lies before the member."""
+    made = subprocess.run(["tar", "-C", source, "-cz", "."], capture_output=True, check=True).stdout
+    own = publish(source, place("own"))
+    with contextlib.closing(place.sandbox.open()) as store:
+        store.write("others", [made])
+    sha256 = Checksum(hashlib.sha256(made).hexdigest())
+    nothing = {"version_id": None, "size": None, "index_sha256": None, "tar_sha256": None}
+    result = replace(own, key="others", checksum_sha256=sha256, **nothing)
+    index = tmp_path / "index"
+    with source_of(result) as opened:
+        found = index_of(opened)
+    index.write_bytes(b"".join(found.pieces))
+    assert (found.checksum, found.is_sequential) == (sha256, True)
+    with open_archive(result, index=index) as archive:
+        assert archive.verified
+        first = next(name for name in archive if name in NODES)
+    look = "GET" if place.sandbox.name == "gcs" else "HEAD"
+    with place.asks(look, "GET", "GET"):
+        assert fetch(result, tmp_path / "some", members=[f"/{first}"], index=index).verified
+    assert (tmp_path / "some" / first).read_bytes() == NODES[first]
+    with open_archive(result, index=index) as archive:
+        assert {name: archive.open(name).read() for name in archive if name in NODES} == NODES
 
 
 def test_archives_that_differ(place, source):
