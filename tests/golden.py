@@ -1,16 +1,23 @@
-"""Makes tests/data/indexed.tar.gz, which is read for ever: run it as ``python tests/golden.py FILE``, once.
+"""Makes the files of tests/data itself, which are read for ever: ``python tests/golden.py tests/data`` adds those that
+are missing.
 
-The archive holds a bit of everything that an index can tell, in pages that are shorter than usual.
+``indexed.tar.gz`` holds a bit of everything that an index can tell, in pages that are shorter than usual, and so does
+``others.tar.gz``, which Python packed, and keystow made an index of; ``level-2.index`` is that of an archive of 0.1.
 """
 
+import gzip
 import hashlib
+import io
 import sys
+import tarfile
 from pathlib import Path
 from unittest import mock
 
 from indexed import archive
 
 from keystow.archive import Entry, Tree
+from keystow.archive.beside import Beside
+from keystow.archive.sequential import SequentialBeside
 
 
 def noise(name: str, size: int) -> bytes:
@@ -58,5 +65,41 @@ def made() -> bytes:
         return archive(tree(), sizes=[20_000, 512, 10_000, 40_000, 9_000, 9_001] * 9)
 
 
+def others() -> bytes:
+    """What another program packs, in no order, and in two members of gzip."""
+    packed = io.BytesIO()
+    with tarfile.open(mode="w", fileobj=packed, format=tarfile.GNU_FORMAT, errors="surrogateescape") as archive:
+        for name in ("./", *reversed(CONTENTS)):
+            member = tarfile.TarInfo(name)
+            member.type, member.size = (tarfile.DIRTYPE, 0) if name == "./" else (tarfile.REGTYPE, len(CONTENTS[name]))
+            archive.addfile(member, io.BytesIO(CONTENTS.get(name, b"")))
+    stream = packed.getvalue()
+    return b"".join(gzip.compress(part, 6, mtime=0) for part in (stream[:100_000], stream[100_000:]))
+
+
+def index_of(archive: bytes, kind: type[Beside | SequentialBeside]) -> bytes:
+    """The index beside an archive."""
+    beside = kind([archive])
+    for _, content in beside.members():
+        for _ in content:
+            pass
+    found = beside.finish()
+    assert found is not None
+    return b"".join(found.pieces)
+
+
+def main(directory: Path) -> None:
+    """Makes what is not there."""
+    made_by = {
+        "indexed.tar.gz": made,
+        "others.tar.gz": others,
+        "others.tar.gz.index": lambda: index_of((directory / "others.tar.gz").read_bytes(), SequentialBeside),
+        "level-2.index": lambda: index_of((directory / "0.1/objects/level-2.tar.gz").read_bytes(), Beside),
+    }
+    for name, make in made_by.items():
+        if not (directory / name).exists():
+            (directory / name).write_bytes(make())
+
+
 if __name__ == "__main__":
-    Path(sys.argv[1]).write_bytes(made())
+    main(Path(sys.argv[1]))

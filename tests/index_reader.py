@@ -58,11 +58,12 @@ class Archive:
         self.sorted, self.tar_size, pages = root["sorted"], root["tar"]["size"], root["pages"]
         self.digests = digests(pages["sha256"], len(pages["length"]))
         self.pages = list(accumulate(pages["length"], initial=root["data"]))
-        self.data = list(accumulate(pages["compressed"], initial=10))
+        self.around = 0 if root.get("sequential") else 10
+        self.data = list(accumulate(pages["compressed"], initial=self.around))
         self.tar = list(accumulate(pages["size"], initial=0))
         self.first, self.counts = pages["first"], pages["members"]
         need(max([*self.counts, *pages["blocks"]]) <= 4096)
-        need((self.pages[-1], self.data[-1] + 10) == (size - 74 - length, root["data"]))
+        need((self.pages[-1], self.data[-1] + self.around) == (size - 74 - length, root["data"]))
         need((self.tar[-1], sum(self.counts)) == (self.tar_size, root["members"]))
 
     def page(self, number):
@@ -117,6 +118,7 @@ class Archive:
         stream = self.stream(member["at"], member["content_at"] + member["size"])
         with tarfile.open(fileobj=io.BytesIO(stream + bytes(1536)), errors="surrogateescape") as tar:
             header = tar.next()
+            header = tar.next() if header.name in {".", "./"} else header
         need((header.name, header.type, header.mtime) == (member["name"], member["kind"].encode(), member["time"]))
         need((header.size, header.linkname) == (member["size"], member["target"]))
         need(bool(header.mode & 0o100) == bool(member["mode"] & 0o100))

@@ -1,5 +1,6 @@
-"""An archive with an index, as the first version that made one wrote it, is read by every version after it."""
+"""Archives with an index, as the first version that made one wrote it, are read by every version after it."""
 
+import gzip
 import hashlib
 import subprocess
 import sys
@@ -8,19 +9,33 @@ from pathlib import Path
 import golden
 import index_reader
 import pytest
+import sequential_reader
 from indexed import Ranges, archive
 
 from keystow.archive import Tree, gunzip, tar, unpack
+from keystow.archive.beside import open_beside
 from keystow.archive.index import open_index
+from keystow.archive.untar import untar
 
-FILE = Path(__file__).parents[1] / "data" / "indexed.tar.gz"
-MADE = FILE.read_bytes()
+DATA = Path(__file__).parents[1] / "data"
+MADE = (DATA / "indexed.tar.gz").read_bytes()
+OTHERS, OTHERS_INDEX = ((DATA / name).read_bytes() for name in ("others.tar.gz", "others.tar.gz.index"))
+OLD, OLD_INDEX = ((DATA / name).read_bytes() for name in ("0.1/objects/level-2.tar.gz", "level-2.index"))
 DIGEST = "bbbfce2401d4afa38c6551fbbdbe6e75508c300f7781fa47fd21e2a53bee8423"
 CONTENTS = {entry.name: golden.CONTENTS.get(entry.name, b"") for entry in golden.tree().entries}
 
 
-def test_the_file_is_the_one_that_was_written():
-    assert hashlib.sha256(MADE).hexdigest() == "95800d5e26f3c7cbab2c23cdc8ea65fc8af4c2869d75c438e2ff80e84744522b"
+@pytest.mark.parametrize(
+    ("made", "sha256"),
+    [
+        (MADE, "95800d5e26f3c7cbab2c23cdc8ea65fc8af4c2869d75c438e2ff80e84744522b"),
+        (OTHERS, "bf112be9622f5ce66c0dd0ed8d28db263626dda5849154fe16c1abebb24e25a6"),
+        (OTHERS_INDEX, "12d56896782c00af44d7d9e1fa787b3dd0bf9630fdf6135f72211458fef68e3f"),
+        (OLD_INDEX, "cfa11e55c9aeb4ebede1d8561f23965d9c68a1af2116956b5882b02ffda13df3"),
+    ],
+)
+def test_the_files_are_those_that_were_written(made, sha256):
+    assert hashlib.sha256(made).hexdigest() == sha256
 
 
 def test_what_is_in_it_is_still_what_would_be():
@@ -50,6 +65,21 @@ def test_who_knows_only_the_document_reads_it():
     for name, content in CONTENTS.items():
         assert other.content(other.find(name)) == content
     assert other.find("no") is None
+
+
+@pytest.mark.parametrize(("data", "beside"), [(OTHERS, OTHERS_INDEX), (OLD, OLD_INDEX)], ids=["others", "0.1"])
+def test_an_index_beside_an_archive_is_read(data, beside):
+    stream = gzip.decompress(data)
+    index = open_beside(Ranges(data), len(data), Ranges(beside), len(beside))
+    reader = sequential_reader if data is OTHERS else index_reader
+    other = reader.Archive(Ranges(data + beside), len(data + beside))
+    assert index.is_sequential == (data is OTHERS)
+    assert index.tar_sha256 == hashlib.sha256(stream).hexdigest()
+    found = {entry.name: b"".join(content) for entry, content in index.contents(index)}
+    assert found == {entry.name: b"".join(content) for entry, content in untar([stream]) if entry.name}
+    assert data is not OTHERS or found == golden.CONTENTS
+    for name, content in found.items():
+        assert other.content(other.find(name)) == content
 
 
 def test_the_reader_of_the_document_is_short_and_shares_nothing_with_keystow():
