@@ -196,7 +196,7 @@ class HeldHandler(QuietHandler):
     def do_PUT(self):  # noqa: N802  the name is BaseHTTPRequestHandler's
         length = int(self.headers["Content-Length"])
         self.rfile.read(length)
-        self.server.release.wait(30)
+        self.server.release.wait(60)
         self.reply(200, str(length).encode())
 
 

@@ -28,7 +28,7 @@ from keystow.testing import Fault, FaultyStore
 
 pytestmark = pytest.mark.slow
 
-SECONDS = 20
+SECONDS = 60
 
 
 def test_there_and_back(place, files, small, tmp_path):
@@ -77,7 +77,7 @@ def cancelled(work, when):
         return time.monotonic() - began
 
     took = asyncio.run(run())
-    assert took < SECONDS / 2
+    assert took < 10
     return took
 
 

@@ -42,7 +42,7 @@ from keystow.tasks import portable
 
 pytestmark = pytest.mark.slow
 
-SECONDS = 30
+SECONDS = 60
 SPAWN = multiprocessing.get_context("spawn")
 
 

@@ -21,7 +21,7 @@ from keystow.testing.servers import FaultProxy
 
 pytestmark = pytest.mark.slow
 
-SECONDS = 30
+SECONDS = 60
 _numbers = itertools.count()
 
 
