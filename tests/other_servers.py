@@ -26,7 +26,6 @@ class Sftp(Server):
     """
 
     host = LOOPBACK
-    START_SECONDS = 60.0
 
     @classmethod
     def installed(cls) -> bool:
