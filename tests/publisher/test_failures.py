@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from archive_strategies import lay
-from commands import KEYSTOW, TESTS, run
+from commands import KEYSTOW, TESTS, UNHURRIED, run
 from reading import while_read
 
 from keystow import publish, verify
@@ -208,7 +208,7 @@ def interrupted(process, number=signal.SIGINT):
 
 def start(*arguments):
     """A command that heeds SIGINT, also where a shell started the tests in its background."""
-    command = ["env", "--default-signal=INT", *KEYSTOW, *map(str, arguments)]
+    command = ["env", "--default-signal=INT", *UNHURRIED, *map(str, arguments)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 
