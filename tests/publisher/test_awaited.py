@@ -116,7 +116,9 @@ def test_who_is_cancelled_publishes_nothing(noise, archive, memory_place):
 
 
 @pytest.mark.parametrize("archive", [True, False])
-def test_who_is_cancelled_fetches_nothing(noise, archive, memory_place, tmp_path):
+def test_who_is_cancelled_fetches_nothing(noise, archive, memory_place, tmp_path, monkeypatch):
+    """What was unpacked is removed by then, if it is waited for until that is done."""
+    monkeypatch.setattr("keystow.awaited._PATIENCE", SECONDS)
     result = publish(noise, memory_place("k"), archive=archive)
     store = Slow(open_store(memory_place.root))
     cancelled(lambda: afetch(result, tmp_path / "back", store=store), store.begun)

@@ -493,6 +493,7 @@ def test_to_close_ends_what_hangs(memory_place, files, monkeypatch):
         return store
 
     monkeypatch.setattr(stored, "open_store", opening)
+    monkeypatch.setattr("keystow.crews._PATIENCE", SECONDS)
     taken = Counted((files, memory_place(key), None) for key in ("first", "k", "l", "m"))
     before = set(threading.enumerate())
     outcomes = publish_many(taken, at_once=2)
