@@ -46,6 +46,7 @@ DISTANT = 8
 
 @pytest.mark.slow
 @pytest.mark.server
+@pytest.mark.timeout(900)
 def test_the_short_form_gives_every_number(tmp_path, benchmarks):
     from benchmarks.__main__ import BENCHMARKS
 
