@@ -14,8 +14,10 @@ KEYSTOW = (sys.executable, "-m", "keystow")
 UNHURRIED = (
     sys.executable,
     "-c",
-    "import sys; from keystow.backends.s3 import upload; upload._INTERRUPTED_SECONDS = 60; "
-    "from keystow.command import main; sys.exit(main())",
+    (
+        "import sys; from keystow.backends.s3 import upload; upload._INTERRUPTED_SECONDS = 60; "
+        "from keystow.command import main; sys.exit(main())"
+    ),
 )
 """The same, but for an interrupt, after which S3 may take its time to forget the parts: that it does so can be seen."""
 TESTS = os.path.dirname(__file__)

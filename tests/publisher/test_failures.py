@@ -266,8 +266,10 @@ def test_an_interrupt_on_a_disk(file_place, small, long, stored, number, word):
 PATIENT = (
     sys.executable,
     "-c",
-    "import sys; from keystow.backends.sending import workers; workers._GRACE_SECONDS = 60; "
-    "from keystow.command import main; sys.exit(main())",
+    (
+        "import sys; from keystow.backends.sending import workers; workers._GRACE_SECONDS = 60; "
+        "from keystow.command import main; sys.exit(main())"
+    ),
 )
 """The command, which waits for its threads after an interrupt, also where a disk takes its time for what they write."""
 
