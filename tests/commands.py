@@ -11,6 +11,15 @@ _TOLD = re.compile(
     r"keystow: (?:retrying in \d+\.\d s: .* \([2-4] of 4\)|what goes along looks like secrets: .*|note: .*)$"
 )
 KEYSTOW = (sys.executable, "-m", "keystow")
+UNHURRIED = (
+    sys.executable,
+    "-c",
+    (
+        "import sys; from keystow.backends.s3 import upload; upload._INTERRUPTED_SECONDS = 60; "
+        "from keystow.command import main; sys.exit(main())"
+    ),
+)
+"""The same, but for an interrupt, after which S3 may take its time to forget the parts: that it does so can be seen."""
 TESTS = os.path.dirname(__file__)
 """Where the modules of these tests are, for ``PYTHONPATH``."""
 
@@ -38,7 +47,7 @@ def run(
         errors="surrogateescape",
         cwd=cwd,
         env=os.environ | environment,
-        timeout=120,
+        timeout=240,
         check=False,
     )
     return Ran(done.returncode, done.stdout, done.stderr)

@@ -26,7 +26,6 @@ class Sftp(Server):
     """
 
     host = LOOPBACK
-    START_SECONDS = 10.0
 
     @classmethod
     def installed(cls) -> bool:
@@ -102,7 +101,7 @@ class Sftp(Server):
             *[part for name, value in options.items() for part in ("-o", f"{name}={value}")],
             f"{self.username}@{self.host}:{self.root}",
         ]  # fmt: skip
-        done = subprocess.run(command, input=b"ls\n", capture_output=True, timeout=10, check=False)
+        done = subprocess.run(command, input=b"ls\n", capture_output=True, timeout=60, check=False)
         if done.returncode:
             raise ConnectionError(done.stderr.decode(errors="replace").strip())
 

@@ -46,6 +46,7 @@ DISTANT = 8
 
 @pytest.mark.slow
 @pytest.mark.server
+@pytest.mark.timeout(900)
 def test_the_short_form_gives_every_number(tmp_path, benchmarks):
     from benchmarks.__main__ import BENCHMARKS
 
@@ -196,7 +197,7 @@ class HeldHandler(QuietHandler):
     def do_PUT(self):  # noqa: N802  the name is BaseHTTPRequestHandler's
         length = int(self.headers["Content-Length"])
         self.rfile.read(length)
-        self.server.release.wait(30)
+        self.server.release.wait(60)
         self.reply(200, str(length).encode())
 
 

@@ -66,7 +66,7 @@ class Client:
     """A connection that tells what came, and how it ended."""
 
     def __init__(self, wire):
-        self.socket = socket.create_connection(wire.server_address, timeout=20)
+        self.socket = socket.create_connection(wire.server_address, timeout=60)
 
     def __enter__(self):
         return self
@@ -99,7 +99,7 @@ def wired(server, fault, **options):
 
 
 def settled(server, condition):
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while not condition():
         assert time.monotonic() < deadline, server.came
         time.sleep(0.005)
@@ -201,7 +201,7 @@ def test_a_stall_lasts_until_its_seconds_are_over_or_the_proxy_stops(server, cli
         client.socket.settimeout(0.1)
         with pytest.raises(TimeoutError):
             client.socket.recv(1)
-        client.socket.settimeout(20)
+        client.socket.settimeout(60)
         wire.stop()
         assert client.ending()[0] == b""
     with wired(server, f"stall:{place},seconds=0.01") as wire:
@@ -218,7 +218,7 @@ def test_who_stalls_does_not_read(server, client_of):
         client.socket.settimeout(0.5)
         with pytest.raises(TimeoutError):
             client.ask(request + bytes(99999999))
-        assert server.came == [HEAD.replace(b" 10\r", b" 99999999\r")]
+        settled(server, lambda: b"".join(server.came) == request)
 
 
 @pytest.mark.parametrize("place", ["head", "answer-head"])

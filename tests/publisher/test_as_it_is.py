@@ -16,7 +16,7 @@ from dataclasses import replace
 
 import pytest
 import yaml
-from commands import KEYSTOW, complaint, keystow
+from commands import KEYSTOW, UNHURRIED, complaint, keystow
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -504,7 +504,7 @@ def test_standard_input_that_is_closed_or_a_terminal(tmp_path):
 def test_an_interrupt_while_standard_input_is_awaited_publishes_nothing(request, stored, kind, size, sent):
     place = request.getfixturevalue(f"{kind}_place")
     before = publish(io.BytesIO(b"before"), place("k"), raw=True)
-    call = [*KEYSTOW, "publish", "-", place("k"), "--raw"]
+    call = [*UNHURRIED, "publish", "-", place("k"), "--raw"]
     with subprocess.Popen(call, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         process.stdin.write(bytes(size))
         process.stdin.flush()

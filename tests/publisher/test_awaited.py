@@ -28,7 +28,7 @@ from keystow.testing import Fault, FaultyStore
 
 pytestmark = pytest.mark.slow
 
-SECONDS = 20
+SECONDS = 60
 
 
 def test_there_and_back(place, files, small, tmp_path):
@@ -77,7 +77,7 @@ def cancelled(work, when):
         return time.monotonic() - began
 
     took = asyncio.run(run())
-    assert took < SECONDS / 2
+    assert took < 10
     return took
 
 
@@ -116,7 +116,9 @@ def test_who_is_cancelled_publishes_nothing(noise, archive, memory_place):
 
 
 @pytest.mark.parametrize("archive", [True, False])
-def test_who_is_cancelled_fetches_nothing(noise, archive, memory_place, tmp_path):
+def test_who_is_cancelled_fetches_nothing(noise, archive, memory_place, tmp_path, monkeypatch):
+    """What was unpacked is removed by then, if it is waited for until that is done."""
+    monkeypatch.setattr("keystow.awaited._PATIENCE", SECONDS)
     result = publish(noise, memory_place("k"), archive=archive)
     store = Slow(open_store(memory_place.root))
     cancelled(lambda: afetch(result, tmp_path / "back", store=store), store.begun)

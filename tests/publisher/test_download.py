@@ -9,6 +9,7 @@ import time
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from hashlib import sha256
+from types import SimpleNamespace
 
 import pytest
 from children import forked
@@ -17,7 +18,7 @@ from hypothesis import strategies as st
 from lying import MOST, PIECE, Lie, chunked, endless
 from tls import secured
 
-from keystow import ResultError, fetch, publish
+from keystow import ResultError, download, fetch, publish
 from keystow.archive import ArchiveError, LimitExceededError, Limits
 from keystow.backends import (
     AccessDeniedError,
@@ -624,7 +625,9 @@ def test_the_bytes_are_those_of_one_stream_for_any_size_and_fault(liar, far, siz
 
 @pytest.fixture
 def impatient(monkeypatch):
+    """What makes no progress is cut soon, and for that alone, also where nobody looks at it for a while."""
     monkeypatch.setattr("keystow.backends.sending.limits.SECONDS", 0.2)
+    monkeypatch.setattr("keystow.backends.sending.heads._MOST_INTERIM", 1_000_000)
     monkeypatch.setattr("keystow.backends.sending.repeating.PAUSES", ())
 
 
@@ -677,18 +680,34 @@ def test_what_makes_no_progress_is_cut(impatient, drip, first, then):
     assert ended
 
 
-def test_a_refusal_that_drips_is_one(impatient, drip):
+@pytest.fixture
+def now(monkeypatch):
+    """What the clock of the watches says, which stands still but for who sets it: nobody is cut for being slow."""
+    seconds = [0.0]
+    monkeypatch.setattr("keystow.watched.time", SimpleNamespace(monotonic=lambda: seconds[0]))
+    return seconds
+
+
+def test_a_refusal_that_drips_is_one(impatient, drip, now, monkeypatch):
+    read = download._refused
+
+    def reads(*arguments):
+        now[0] += 1000
+        return read(*arguments)
+
+    monkeypatch.setattr(download, "_refused", reads)
     address, _ = drip(b"HTTP/1.1 403 No\r\n\r\n", b"x")
     assert "HTTP 403: the URL has expired" in refused(address, AccessDeniedError)
 
 
-def test_a_slow_reader_is_not_cut(impatient, liar, monkeypatch):
-    monkeypatch.setattr("keystow.backends.sending.limits.SECONDS", 0.7)
+def test_a_slow_reader_is_not_cut(impatient, liar, now):
     server = liar(Lie(body=CONTENT))
     got = []
     for chunk in Download(url(server)):
         got.append(chunk)
-        time.sleep(1.0 if len(got) == 1 else 0)
+        if len(got) == 1:
+            now[0] += 1000
+            time.sleep(1.0)  # until the watch has looked at its clock
     assert b"".join(got) == CONTENT
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from archive_strategies import lay
-from commands import KEYSTOW, TESTS, run
+from commands import KEYSTOW, TESTS, UNHURRIED, run
 from reading import while_read
 
 from keystow import publish, verify
@@ -206,10 +206,10 @@ def interrupted(process, number=signal.SIGINT):
     return err.decode()
 
 
-def start(*arguments):
+def start(*arguments, command=UNHURRIED):
     """A command that heeds SIGINT, also where a shell started the tests in its background."""
-    command = ["env", "--default-signal=INT", *KEYSTOW, *map(str, arguments)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    call = ["env", "--default-signal=INT", *command, *map(str, arguments)]
+    return subprocess.Popen(call, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 
 signals = pytest.mark.parametrize(("number", "word"), [(signal.SIGINT, "interrupted"), (signal.SIGTERM, "terminated")])
@@ -263,11 +263,22 @@ def test_an_interrupt_on_a_disk(file_place, small, long, stored, number, word):
     assert os.listdir(old.bucket) == ["stands.tar.gz"]
 
 
+PATIENT = (
+    sys.executable,
+    "-c",
+    (
+        "import sys; from keystow.backends.sending import workers; workers._GRACE_SECONDS = 60; "
+        "from keystow.command import main; sys.exit(main())"
+    ),
+)
+"""The command, which waits for its threads after an interrupt, also where a disk takes its time for what they write."""
+
+
 def test_an_interrupt_among_plain_files(file_place, long):
     """The file that was being written is given up, and those that are known to have arrived are counted."""
     (long / "a").write_bytes(b"1")
     directory = Path(file_place("plain/a").removeprefix("file://")).parent
-    with start("publish", long, file_place("plain"), "--plain") as process:
+    with start("publish", long, file_place("plain"), "--plain", command=PATIENT) as process:
         wait_until((directory / "a").exists, process)
         said = interrupted(process)
     counted = "(at least 1|perhaps some) of 2 files had already been sent to 'plain/', without the manifest .*"

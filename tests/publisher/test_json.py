@@ -135,7 +135,7 @@ def test_an_interrupt(small, tmp_path):
         running.stdin.write("x" * (3 << 20))
         running.stdin.flush()  # most of it has been read by then
         running.send_signal(signal.SIGINT)
-        out, err = running.communicate(timeout=30)
+        out, err = running.communicate(timeout=60)
     assert (running.returncode, out) == (130, "")
     (error,) = lines(err)
     assert (error["level"], error["kind"], error["status"]) == ("error", "interrupted", 130)

@@ -295,8 +295,9 @@ def enforcing(monkeypatch):
 
 
 @pytest.mark.parametrize("may", [False, True])
-def test_the_parts_of_an_upload_that_fails_are_removed_by_who_may(enforcing, login, may):
-    """On moto, as SeaweedFS takes the permission to write for that to abort."""
+def test_the_parts_of_an_upload_that_fails_are_removed_by_who_may(enforcing, login, may, monkeypatch):
+    """On moto, as SeaweedFS takes the permission to write for that to abort; it may take its time for the answer."""
+    monkeypatch.setattr("keystow.backends.s3.upload._ABORT_SECONDS", 60)
     bucket = enforcing.make_bucket()
     to = f"s3://{bucket}/results/{{jobID}},opt=endpoint={enforcing.endpoint}"
     made = ks.policy(to, role="publisher", raw=True, with_abort=may)

@@ -188,7 +188,7 @@ def test_ctrl_c_ends_it_and_says_how_far_it_came(job, workers):
         running.stdin.flush()
         assert "PublishedResult" in running.stdout.readline()
         running.send_signal(signal.SIGINT)
-        said = running.communicate(timeout=30)[1]
+        said = running.communicate(timeout=60)[1]
     assert running.returncode == 130
     assert "Traceback" not in said
     assert "published, 0 failed\n" in said

@@ -130,7 +130,7 @@ def test_to_close_does_not_wait_for_a_store_that_is_being_opened(memory_place, f
 
     def opening(url, **options):
         begun.set()
-        hangs.wait(30)
+        hangs.wait(60)
         store = make(url, **options)
         close = store.close
         store.close = lambda: (close(), closed.set())
@@ -140,12 +140,12 @@ def test_to_close_does_not_wait_for_a_store_that_is_being_opened(memory_place, f
     publisher = Publisher(memory_place("k"))
     waiting = threading.Thread(target=publisher.publish, args=[files], daemon=True)
     waiting.start()
-    assert begun.wait(30)
+    assert begun.wait(60)
     publisher.close()
     assert not opened["opened"]
     hangs.set()
-    waiting.join(30)
-    assert closed.wait(30)
+    waiting.join(60)
+    assert closed.wait(60)
     assert opened["closed"] == opened["opened"] != []
 
 
@@ -229,18 +229,18 @@ def test_a_child_that_is_forked_while_the_store_is_being_opened_opens_its_own(me
 
     def opening(url, **options):
         begun.set()
-        hangs.wait(30)
+        hangs.wait(60)
         return make(url, **options)
 
     monkeypatch.setattr(stored, "open_store", opening)
     with Publisher(memory_place("k")) as publisher:
         waiting = threading.Thread(target=publisher.publish, args=[files], daemon=True)
         waiting.start()
-        assert begun.wait(30)
+        assert begun.wait(60)
         monkeypatch.setattr(stored, "open_store", make)
         said = forked(lambda: publisher.publish(files).key)()
         hangs.set()
-        waiting.join(30)
+        waiting.join(60)
     assert said == "k.tar.gz"
 
 

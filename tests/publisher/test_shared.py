@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from keystow.shared import Shared
 
-SECONDS = 20
+SECONDS = 60
 
 
 def taken(shared, number, most=None):

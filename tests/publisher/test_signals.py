@@ -11,7 +11,7 @@ import pytest
 
 from keystow.command import main, signals
 
-SECONDS = 30
+SECONDS = 60
 
 
 def settled(reached):

@@ -47,7 +47,7 @@ class Server(ABC):
 
     PORTS: ClassVar[tuple[str, ...]] = ("http",)
     """What its ports are for; the first is the one that clients use."""
-    START_SECONDS: ClassVar[float] = 30.0
+    START_SECONDS: ClassVar[float] = 60.0
     STOP_SECONDS: ClassVar[float] = 1.0
 
     def __init__(self, directory: Path) -> None:
@@ -268,7 +268,7 @@ def has_modules(*names: str) -> bool:
 def request(method: str, url: str, body: bytes | None = None, headers: Mapping[str, str] | None = None) -> bytes:
     """What the server answers; an ``OSError`` where it does not, or refuses."""
     asked = urllib.request.Request(url, body, dict(headers or {}), method=method)
-    with _DIRECT.open(asked, timeout=10) as answer:
+    with _DIRECT.open(asked, timeout=60) as answer:
         content: bytes = answer.read()
     return content
 

@@ -42,7 +42,6 @@ class SeaweedFS(Server, S3Server):
     """
 
     PORTS = ("s3", "s3.grpc", "master", "master.grpc", "volume", "volume.grpc", "filer", "filer.grpc")
-    START_SECONDS = 60.0
     STOP_SECONDS = 1.0
     """A polite stop waits 15 s or more for the server's own subscriptions: not worth waiting for.
     What was written is in the kernel's hands by then, and survives the process."""
@@ -65,7 +64,7 @@ class SeaweedFS(Server, S3Server):
         self._wait_until_known(credentials)
         return credentials
 
-    def _wait_until_known(self, credentials: Credentials, seconds: float = 10.0) -> None:
+    def _wait_until_known(self, credentials: Credentials, seconds: float = 60.0) -> None:
         from botocore.exceptions import ClientError
 
         client, deadline = self.client(*credentials), time.monotonic() + seconds
