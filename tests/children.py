@@ -3,7 +3,7 @@
 import os
 import signal
 
-SECONDS = 30
+SECONDS = 60
 
 
 def forked(work):
