@@ -6,7 +6,7 @@ import gc
 import sys
 import threading
 
-SECONDS = 20
+SECONDS = 60
 _PYTHONS = {module.__file__ for module in (threading, concurrent.futures.thread, concurrent.futures._base)}
 
 

@@ -54,7 +54,7 @@ def cost(tmp_path, archive, **limits):
     (tmp_path / "archive").write_bytes(archive)
     with tempfile.TemporaryDirectory(dir="/dev/shm" if os.access("/dev/shm", os.W_OK) else tmp_path) as place:
         command = [sys.executable, "-c", textwrap.dedent(MEASURE), tmp_path / "archive", f"{place}/target"]
-        done = subprocess.run([*command, json.dumps(limits)], capture_output=True, text=True, check=True, timeout=120)
+        done = subprocess.run([*command, json.dumps(limits)], capture_output=True, text=True, check=True, timeout=280)
         found = json.loads(done.stdout)
         assert os.path.exists(f"{place}/target") != bool(found["says"])
     assert found["memory"] < 300_000_000

@@ -180,8 +180,8 @@ def test_no_more_are_under_way_than_may_be(opened, server, container, key, given
     with Counting(server.endpoint) as proxy:
         proxy.seconds = 0.2
         store = opened(container, server.connection_string_at(proxy.url), **given)
-        assert proxy.most_of(lambda: store.write(key, [content]))[1] == blocks
-        read, highest = proxy.most_of(lambda: b"".join(store.read(key)))
+        assert proxy.most_of(lambda: store.write(key, [content]), blocks)[1] == blocks
+        read, highest = proxy.most_of(lambda: b"".join(store.read(key)), ranges)
         assert (highest, read == content) == (ranges, True)
 
 
@@ -200,7 +200,7 @@ def test_a_byte_that_changes_on_the_way_is_refused(store, proxy, key, body) -> N
 
 
 def test_blocks_go_up_together_and_while_others_are_made(opened, server, container, key) -> None:
-    pair, sent = threading.Barrier(2, timeout=20), threading.Event()
+    pair, sent = threading.Barrier(2, timeout=60), threading.Event()
 
     class Pairs(FaultProxy):
         """Holds a block back until another one is there too."""
@@ -214,7 +214,7 @@ def test_blocks_go_up_together_and_while_others_are_made(opened, server, contain
 
     def chunks():
         yield bytes(3 * PART)
-        assert sent.wait(20), "nothing was sent while there was more to come"
+        assert sent.wait(60), "nothing was sent while there was more to come"
         yield bytes(PART)
 
     with Pairs(server.endpoint) as proxy:

@@ -194,7 +194,7 @@ def test_a_head_that_comes_byte_by_byte(opened, impatient, operation):
 
 @pytest.mark.parametrize("operation", ["read", "stat", "put"])
 def test_a_try_that_hung_is_followed_by_a_sound_one(opened, quick, monkeypatch, operation):
-    monkeypatch.setattr(limits, "SECONDS", 1.0)
+    monkeypatch.setattr(limits, "SECONDS", 3.0)
     monkeypatch.setattr(lines, "_TICK", 0.05)
     silent, released = itertools.count(), threading.Event()
 
@@ -211,9 +211,9 @@ def test_a_try_that_hung_is_followed_by_a_sound_one(opened, quick, monkeypatch, 
 
 def test_an_object_that_comes_slowly_is_no_hang(opened, quick, monkeypatch):
     """Much longer in all than nothing may move, and never that long without anything."""
-    monkeypatch.setattr(limits, "SECONDS", 1.5)
+    monkeypatch.setattr(limits, "SECONDS", 2.5)
     monkeypatch.setattr(lines, "_TICK", 0.05)
-    pieces = 30
+    pieces = 50
 
     def slowly():
         for _ in range(pieces):
@@ -280,7 +280,9 @@ def sigint():
 @pytest.mark.parametrize(
     "moments", [(is_part,), (is_part, is_abort)], ids=["no answer to the abort", "interrupted again"]
 )
-def test_what_an_interrupt_leaves_is_told(real, proxy, key, sigint, moments):
+def test_what_an_interrupt_leaves_is_told(real, proxy, key, sigint, moments, monkeypatch):
+    if is_abort in moments:
+        monkeypatch.setattr(upload, "_INTERRUPTED_SECONDS", 60.0)  # it is not over before the second one comes
     proxy.hang(is_part, nth=None)
     proxy.hang(is_abort, nth=None)
     hand = interrupted_at(proxy, *moments)
@@ -358,13 +360,19 @@ class Breaking(ProxyHandler):
     """Sends a part of an object, and hangs up."""
 
     left = 0
+    counting = threading.Lock()
+
+    def _breaks(self, response):
+        is_long = int(response.getheader("Content-Length", 0)) > 3 << 20
+        with Breaking.counting:
+            breaks = self.command == "GET" and is_long and Breaking.left > 0
+            Breaking.left -= breaks
+        return breaks
 
     def _relay(self, response):
-        is_long = int(response.getheader("Content-Length", 0)) > 3 << 20
-        if self.command != "GET" or not Breaking.left or not is_long:
+        if not self._breaks(response):
             super()._relay(response)
             return
-        Breaking.left -= 1
         self.send_response_only(response.status)
         for name, value in response.getheaders():
             if name.lower() not in {"connection", "transfer-encoding"}:

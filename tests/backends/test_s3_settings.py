@@ -267,7 +267,7 @@ def test_a_server_that_hangs_up(engine, impatient):
     with HangsUp(lambda asked: Lie()) as liar:
         for size in WRITES:
             said = unavailable(engine, liar.url, size)
-            words = ("closed", "disconnected", "reset", "broken pipe", "ended before the answer")
+            words = ("closed", "disconnected", "reset", "broken pipe", "ended before the answer", "connection was lost")
             assert any(word in said.lower() for word in words), said
 
 

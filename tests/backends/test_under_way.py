@@ -82,17 +82,20 @@ def test_an_interrupt_at_any_step_leaves_the_loop_free(kind, loop):
 )
 def test_answers_are_in_order_and_no_more_than_so_many_are_under_way(pace, budget, most):
     pieces = [2 * piece for piece in PIECES]
-    lock, now, highest = threading.Lock(), 0, 0
+    lock, now, highest, all_here = threading.Lock(), 0, 0, threading.Event()
 
     def send(number, piece, told):
         nonlocal now, highest
         with lock:
             now += 1
             highest = max(highest, now)
+        if highest >= most:
+            all_here.set()
 
         def work():
             nonlocal now
-            threading.Event().wait(0.02 / number)  # the later ones end first
+            assert all_here.wait(SECONDS)
+            time.sleep(0.02 / number)  # the later ones end first, and there is time for more than may be
             with lock:
                 now -= 1
             return number, piece

@@ -105,7 +105,7 @@ def test_answers_come_in_order_and_few_are_begun_ahead():
         begun.append(number)
         return -number
 
-    answers = in_order(work, itertools.count())
+    answers = in_order(work, itertools.count(), pace=Pace(24, 24))
     assert [next(answers) for _ in range(100)] == [(number, -number) for number in range(100)]
     answers.close()
     assert len(begun) <= 100 + 33
@@ -122,26 +122,29 @@ def test_the_first_failure_is_raised_though_an_earlier_item_hangs():
             ending.wait()
 
     with pytest.raises(KeyError, match="5"):
-        list(in_order(work, range(1000), ending=ending))
+        list(in_order(work, range(1000), pace=Pace(24, 24), ending=ending))
     assert len(begun) < 100
 
 
 def test_after_a_failure_no_worker_takes_another_item():
     """Those that are under way end; of those that wait, none is begun."""
-    begun, failed, lock = [], threading.Event(), threading.Lock()
+    begun, failing, failed, pace = [], [], threading.Event(), Pace(24, 24)
 
     def work(number):
-        with lock:
-            begun.append(number)
+        begun.append(number)
         if number == 23:
-            failed.set()
+            failing.append(threading.get_ident())
             raise KeyError(number)
-        failed.wait()
+        assert failed.wait(60)
 
-    with pytest.raises(KeyError):
-        list(in_order(work, range(1000)))
-    assert sorted(begun) == sorted(set(begun))
-    assert len(begun) <= 24 + 23, "who was under way when it failed may have taken one more"
+    def ended():
+        if threading.get_ident() in failing:
+            failed.set()
+
+    pace.ended = ended  # which is told once the failure is known
+    with pytest.raises(KeyError, match="23"):
+        list(in_order(work, range(1000), pace=pace))
+    assert sorted(begun) == list(range(24))
 
 
 def test_what_is_under_way_has_ended_when_a_failure_is_raised():

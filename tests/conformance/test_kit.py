@@ -72,11 +72,15 @@ BROKEN = {
     ),
     "looks before it writes, and lets two through": (
         """
-        import time
+        import itertools
         class STORE(DictStore):
+            def __init__(self):
+                super().__init__()
+                self.count, self.two_looked = itertools.count(1), threading.Event()
             def write(self, key, chunks, *, if_absent=False, **options):
                 if if_absent and key in self.objects: raise AlreadyExistsError(key)
-                time.sleep(0.05)
+                if next(self.count) == 2: self.two_looked.set()
+                assert self.two_looked.wait(60)
                 return super().write(key, chunks, **options)
         """,
         "test_one_of_many_writers_wins",

@@ -62,9 +62,12 @@ class _OnS3(StoreConformance):
 class _TakesTurns(_OnS3):
     @pytest.fixture
     def turns(self, server, shared_bucket, store):
-        """Of several completions at once SeaweedFS and moto let more than one through: here they come one at a time."""
+        """Of several completions at once SeaweedFS and moto let more than one through: here they come one at a time.
+
+        And so do small writes, of which moto looks first whether there is an object.
+        """
         with FaultProxy(server.endpoint) as proxy:
-            proxy.one_at_a_time(lambda method, path: method == "POST" and "uploadId=" in path)
+            proxy.one_at_a_time(decides_on_s3)
             store = open_store(f"s3://{shared_bucket}", endpoint=proxy.url, **self.engine)
             yield store
             store.close()
@@ -109,6 +112,11 @@ class TestMoto(_TakesTurns):
     @classmethod
     def shared_bucket(cls, server):
         return server.make_bucket(versioned=True)
+
+    @needs("if_absent")
+    def test_one_of_many_writers_wins(self, turns, key):
+        """Our part of the race, here too."""
+        super().test_one_of_many_writers_wins(turns, key)
 
 
 class TestMotoByObstore(TestMoto):

@@ -1,6 +1,7 @@
 """A store that fails on order: at that call and no other, and in the way that was ordered."""
 
 import threading
+import time
 
 import pytest
 
@@ -98,12 +99,14 @@ def test_a_hanging_write_waits_for_its_release(behind):
     store = FaultyStore(behind, fault)
     writing = threading.Thread(target=store.write, args=("new", [b"late"]), daemon=True)
     writing.start()
+    while not store.calls:
+        time.sleep(0.01)
     writing.join(0.2)
     assert writing.is_alive()
     assert store.calls == [("write", "new")]
     assert [found.key for found in store.list()] == ["key"]
     fault.release.set()
-    writing.join(10)
+    writing.join(60)
     assert b"".join(behind.read("new")) == b"late"
 
 

@@ -117,7 +117,7 @@ def test_a_server_ends_with_the_process_that_started_it(kind, ending, tmp_path):
         assert all(map(alive, pids))
         tests.send_signal(ending)
         assert tests.wait() == -ending
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while any(map(alive, pids)) or listens(int(port)):
         assert time.monotonic() < deadline
         time.sleep(0.01)
@@ -129,12 +129,10 @@ def listens(port):
 
 
 class Scripted(Server):
-    """A process that runs one line of shell, and answers nobody."""
+    """A process that runs one line of shell, which says something, and answers nobody."""
 
-    START_SECONDS = 0.5
-
-    def __init__(self, directory: Path, line: str) -> None:
-        self.line = line
+    def __init__(self, directory: Path, line: str, seconds: float) -> None:
+        self.line, self.START_SECONDS = line, seconds
         super().__init__(directory)
 
     @classmethod
@@ -145,24 +143,26 @@ class Scripted(Server):
         return ["/bin/sh", "-c", self.line]
 
     def _probe(self) -> None:
+        while not self.log_tail():
+            time.sleep(0.01)
         raise ConnectionError("nobody there")
 
 
 @pytest.mark.parametrize(
-    ("line", "ending"),
+    ("line", "seconds", "ending"),
     [
-        ("echo out of luck; exit 3", "ended with 3"),
-        ("echo out of luck; sleep 600 & echo $! > child; wait", "not answer"),
+        ("echo out of luck; exit 3", 60, "ended with 3"),
+        ("sleep 600 & echo $! > child; echo out of luck; wait", 0.5, "not answer"),
     ],
     ids=["ends", "hangs"],
 )
-def test_a_start_that_fails_raises_with_the_log_and_leaves_no_process(line, ending, tmp_path):
+def test_a_start_that_fails_raises_with_the_log_and_leaves_no_process(line, seconds, ending, tmp_path):
     with pytest.raises(RuntimeError, match=ending) as failed:
-        Scripted(tmp_path, line)
+        Scripted(tmp_path, line, seconds)
     assert "scripted" in str(failed.value)
     assert "out of luck" in str(failed.value)
     child = tmp_path / "child"
-    deadline = time.monotonic() + 10  # the signal was sent; the end comes when the kernel gets to it
+    deadline = time.monotonic() + 60  # the signal was sent; the end comes when the kernel gets to it
     while child.exists() and alive(child.read_text().strip()):
         assert time.monotonic() < deadline
         time.sleep(0.01)
