@@ -11,7 +11,7 @@ FOLDERS := $(SOURCES) backends/sending backends/s3 backends/gcs backends/azure p
 LINTED := $(SOURCES) tests benchmarks examples share
 
 # What `make test` runs, the longest first.
-PARTS := benchmarks conformance backends-a publisher-a backends-b publisher-b archive faults pages
+PARTS := publisher-a publisher-b archive backends-b conformance benchmarks backends-a faults pages
 
 .PHONY: help setup demo test $(PARTS:%=test-%) test-fast fast-pure fast-stores lowest mutants \
 	faults check format bench release-check pythons tools azurite bench-tools help-files sessions docs peers \
