@@ -13,7 +13,6 @@ from itertools import islice
 
 from isal import igzip_lib, isal_zlib
 
-from .carrier import BEGIN
 from .columns import inflated
 from .errors import CorruptArchiveError
 from .grid import MOST
@@ -32,15 +31,12 @@ _STEP = 1 << 16
 _LOOK = 1 << 16  # bytes of content by which a guess is tried: what stands behind 32 KiB cannot lead back before it
 _TRIES = 256  # for each block; two of them are more than 1 MiB together, so that is linear
 _MOST_EXTENDED = 1 << 20
+_NOT_ALONE = "it does not consist of blocks that inflate alone"
 _MODE = re.compile(rb"000[0-7]{4}")
 
 
 class NotInBlocksError(Exception):
     """Of this archive there can be no index of this form: the message says why."""
-
-
-class IndexedError(NotInBlocksError):
-    """Nor of another, as it has one."""
 
 
 class Content:
@@ -110,7 +106,7 @@ class Beside:
                 piece = chunk[at : at + _STEP]
                 self._held += piece
                 if len(self._held) > _MOST_HELD:
-                    raise self._refusal()
+                    raise _unlike(_NOT_ALONE)
                 yield piece
 
     def _contents(self) -> Iterator[bytes]:
@@ -138,7 +134,7 @@ class Beside:
             self._writer.block(stop, size, hashlib.sha256(block).digest())
             yield found
         if held != _END.pack(LAST, self._crc32, self._tar_size & 0xFFFFFFFF):
-            raise self._refusal()
+            raise _unlike(_NOT_ALONE)
 
     def _cut(self, data: bytes, content: bytes) -> tuple[int, int]:
         """Where the block that ``data`` begins with ends, and how many bytes of ``content`` it has."""
@@ -148,13 +144,7 @@ class Beside:
                 found, ended = _alone(view[:stop], size)
                 if not ended and found == content[:size]:
                     return stop, size
-        raise self._refusal()
-
-    def _refusal(self) -> NotInBlocksError:
-        """Why there are no blocks."""
-        if BEGIN in self._held:
-            return IndexedError("it has an index already, behind its data")
-        return _unlike("it does not consist of blocks that inflate alone")
+        raise _unlike(_NOT_ALONE)
 
 
 def _guesses(data: bytes) -> Iterator[tuple[int, int]]:

@@ -202,7 +202,10 @@ class Index:
             yield from page.blocks(self._tar[number], self._tar[number + 1])
 
     def read(self, start: int, stop: int) -> Generator[bytes, None, None]:
-        """The tar stream from ``start`` up to ``stop``, block by block, each proved. One range, if it is short."""
+        """The tar stream from ``start`` up to ``stop``, block by block, each proved. One range, if it is short.
+
+        If the archive is sequential, all that lies before it is read, too, but for what was read before.
+        """
         if self.is_sequential:
             yield from self._in_sequence(start, stop)
             return
@@ -222,6 +225,8 @@ class Index:
             for run in _runs(self.blocks(sequence.following, stop)) if sequence.end < stop else ():
                 with closing(self._data_of(run)) as blocks:
                     for block, data in blocks:
+                        if sequence.end >= stop:
+                            return  # the one before gave more than its size
                         sequence.take(block, data)
                         yield sequence.piece(start, stop)
         finally:

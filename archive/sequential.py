@@ -10,6 +10,7 @@ import zlib
 from collections.abc import Generator, Iterable, Iterator
 
 from .beside import Content, NotInBlocksError
+from .carrier import find_index
 from .errors import CorruptArchiveError, UnsafeArchiveError
 from .grid import MOST
 from .gzip import LEVEL
@@ -37,6 +38,7 @@ class SequentialBeside:
         self._sha256, self._tar_sha256 = hashlib.sha256(), hashlib.sha256()
         self._size = self._tar_size = 0
         self._end = b""
+        self._holds_nothing = False
         self._contents = self._inflated()
 
     def members(self) -> Generator[tuple[Entry, Iterator[bytes | memoryview]], None, None]:
@@ -82,7 +84,7 @@ class SequentialBeside:
             while left:
                 content, taken = inflater.step(left, MOST - (0 if block.is_full else block.size))
                 if content and block.is_full:
-                    self._writer.block(*block.ended())
+                    self._tell(block)
                     block = _Block()
                 block.add(left[:taken], len(content))
                 left = left[taken:]
@@ -92,7 +94,15 @@ class SequentialBeside:
                     yield content
         inflater.check_end()
         if block.size:
-            self._writer.block(*block.ended())
+            self._tell(block)
+        if find_index(self._end, self._size) is not None:
+            raise NotInBlocksError("it has an index already, behind its data")
+        if self._holds_nothing:
+            raise NotInBlocksError("more than 1 MiB of it holds nothing")
+
+    def _tell(self, block: "_Block") -> None:
+        self._holds_nothing = self._holds_nothing or block.compressed > _MOST_COMPRESSED
+        self._writer.block(block.compressed, block.size, block.sha256.digest())
 
 
 def _even(chunks: Iterable[bytes]) -> Iterator[bytes]:
@@ -111,25 +121,19 @@ class _Block:
     """What is told of a block, while it grows."""
 
     def __init__(self) -> None:
-        self.size = self._compressed = 0
-        self._sha256 = hashlib.sha256()
+        self.size = self.compressed = 0
+        self.sha256 = hashlib.sha256()
 
     @property
     def is_full(self) -> bool:
         """Whether what comes next is another block's, if it is not without content."""
-        return self.size >= _ENOUGH or (self.size > 0 and self._compressed >= MOST)
+        return self.size >= _ENOUGH or (self.size > 0 and self.compressed >= MOST)
 
     def add(self, data: memoryview, size: int) -> None:
         """Some more of the archive, which gave ``size`` bytes."""
-        self._compressed += len(data)
+        self.compressed += len(data)
         self.size += size
-        self._sha256.update(data)
-        if self._compressed > _MOST_COMPRESSED:
-            raise NotInBlocksError("more than 1 MiB of it holds nothing")
-
-    def ended(self) -> tuple[int, int, bytes]:
-        """The bytes in the archive, those of content, and the digest of the former."""
-        return self._compressed, self.size, self._sha256.digest()
+        self.sha256.update(data)
 
 
 class _Noting(Stream):
@@ -138,20 +142,19 @@ class _Noting(Stream):
     def __init__(self, chunks: Iterable[bytes]) -> None:
         super().__init__(chunks)
         self._taken = bytearray()
+        self._skipped = 0
 
     def take(self, length: int) -> bytes:
         """``length`` bytes at once."""
         found = super().take(length)
         self._taken += found
-        if len(self._taken) > MOST_HEAD * RECORD:
+        if len(self._taken) - self._skipped > MOST_HEAD * RECORD:
             raise NotInBlocksError("a member of it has longer headers than an index can tell of")
         return found
 
     def skips(self, length: int) -> None:
         """Of what is taken next, so many bytes are none of a header."""
         self._skipped = length
-
-    _skipped = 0
 
     def noted(self) -> bytes:
         """The headers that came since this was last asked."""

@@ -140,12 +140,9 @@ def _header(block: bytes) -> _Header:
     name = block[:100].partition(b"\0")[0]
     if block[345] and block[257:263] == b"ustar\0":
         name = block[345:500].partition(b"\0")[0] + b"/" + name
-    kind = block[156:157]
-    if kind in b"\x007" and name.endswith(b"/"):
-        kind = b"5"
     if size < 0:
         raise CorruptArchiveError(f"a tar header announces {size} bytes")
-    return _Header(kind, name, mode, 0 if kind in b"1256" else size, mtime, block[157:257].partition(b"\0")[0])
+    return _Header(block[156:157], name, mode, size, mtime, block[157:257].partition(b"\0")[0])
 
 
 def _numbers(block: bytes) -> tuple[int, int, int]:
@@ -203,14 +200,15 @@ def _records(header: _Header, stream: Stream) -> tuple[dict[str, bytes], int]:
 
 
 def _entry(header: _Header, records: dict[str, bytes]) -> Entry:
-    name = name_of(records.get("path", header.name))
-    kind = _KINDS.get(header.kind)
+    path = records.get("path", header.name)
+    name = name_of(path)
+    kind = "directory" if header.kind in b"\x007" and path.endswith(b"/") else _KINDS.get(header.kind)
     if kind is None:
         what = _REFUSED.get(header.kind, f"of an unknown kind {header.kind!r}")
         raise UnsafeArchiveError(f"the member {shown(name)} is {what}, and results hold no such thing")
     if _SPARSE in records:
         raise UnsafeArchiveError(f"the member {shown(name)} is a sparse file: pack it without --sparse")
-    size = header.size
+    size = header.size if kind == "file" else 0
     mtime = header.mtime
     if kind == "file" and "size" in records:
         size = int(_matched(_SIZE, records["size"], name)[0])

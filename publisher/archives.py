@@ -63,7 +63,8 @@ def open_archive(
     shown is that the archive is not damaged (``Archive.verified``). ``verify=False`` is content with that.
 
     ``index`` is the path of one that ``keystow index`` made of an archive without its own. It is your word, as the
-    result is: what proves the archive then is the SHA-256 of all of it, which has to be the same in both.
+    result is: what proves the archive then is the SHA-256 of all of it, which has to be the same in both. Of an archive
+    of another program, all that lies before a member is read, too, and once more by whoever goes back.
 
     Raises ``ResultError`` for an archive without an index, and for a result that proves only the whole object: what
     ``fetch(result, directory, members=…)`` reads from its start. Raises ``VerificationError`` if another archive is in

@@ -1,14 +1,14 @@
 """Members of an archive, or files of a prefix: which there are, those that patterns choose, and the content of one."""
 
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from itertools import tee
 from typing import NamedTuple
 
-from .archive import Entry, Limits, UnsafeArchiveError
-from .archive.beside import Beside, IndexedError, NotInBlocksError
+from .archive import CorruptArchiveError, Entry, Limits, UnsafeArchiveError
+from .archive.beside import Beside, NotInBlocksError
 from .archive.errors import shown
 from .archive.gzidx import gzidx
 from .archive.gzip import gunzip_ahead
@@ -53,7 +53,11 @@ def _matched(source: Source, choice: Choice, members: Members) -> Members:
 def _by_index(
     index: Index, choice: Choice, limits: Limits
 ) -> Generator[tuple[Entry, Iterator[bytes | memoryview]], None, None]:
-    for_entry, for_content = tee(_as_written(index, member, choice) for member in _found(index, choice, limits))
+    written: Iterable[tuple[Entry, Member]]
+    written = (_as_written(index, member, choice) for member in _found(index, choice, limits))
+    if index.is_sequential:  # in the order in which that is read once
+        written = sorted(written, key=lambda pair: pair[1].at)
+    for_entry, for_content = tee(written)
     contents = index.contents(member for _, member in for_content)
     for (_, content), (entry, _) in zip(contents, for_entry, strict=False):
         yield entry, content
@@ -163,9 +167,12 @@ def index_of(source: Source, limits: Limits | None = None) -> Made:
     if source.index is not None:
         raise _not_indexed(source, "it has an index already, behind its data")
     limits = limits or Limits()
-    with suppress(NotInBlocksError):
+    with suppress(NotInBlocksError, CorruptArchiveError, UnsafeArchiveError):
         return _made(source, limits, Beside)
-    return _made(source, limits, SequentialBeside)
+    try:
+        return _made(source, limits, SequentialBeside)
+    except NotInBlocksError as error:
+        raise _not_indexed(source, str(error)) from None
 
 
 def _made(source: Source, limits: Limits, kind: type[Beside | SequentialBeside]) -> Made:
@@ -179,12 +186,10 @@ def _made(source: Source, limits: Limits, kind: type[Beside | SequentialBeside])
             ):
                 for _ in _passing(source, members, limits):
                     pass
-        except NotInBlocksError as error:
-            if kind is Beside and not isinstance(error, IndexedError):
-                raise
-            if check is not None:
+        except NotInBlocksError:
+            if check is not None and kind is SequentialBeside:
                 check()
-            raise _not_indexed(source, str(error)) from None
+            raise
         made = beside.finish()
         if made is None:
             raise _not_indexed(source, "it would be too long to be read, or a name is there twice")

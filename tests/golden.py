@@ -66,13 +66,18 @@ def made() -> bytes:
 
 
 def others() -> bytes:
-    """What another program packs, in no order, and in two members of gzip."""
+    """What another program packs, in no order and in several formats, in two members of gzip."""
     packed = io.BytesIO()
-    with tarfile.open(mode="w", fileobj=packed, format=tarfile.GNU_FORMAT, errors="surrogateescape") as archive:
-        for name in ("./", *reversed(CONTENTS)):
-            member = tarfile.TarInfo(name)
-            member.type, member.size = (tarfile.DIRTYPE, 0) if name == "./" else (tarfile.REGTYPE, len(CONTENTS[name]))
+    with tarfile.open(mode="w", fileobj=packed, errors="surrogateescape") as archive:
+        for number, name in enumerate(["", *reversed(CONTENTS)]):
+            archive.format = tarfile.PAX_FORMAT if number % 2 else tarfile.GNU_FORMAT
+            member = tarfile.TarInfo(f"./{name}")
+            member.mtime = -number / 4 if number % 2 else number
+            member.type, member.size = (tarfile.REGTYPE, len(CONTENTS[name])) if name else (tarfile.DIRTYPE, 0)
             archive.addfile(member, io.BytesIO(CONTENTS.get(name, b"")))
+        link = tarfile.TarInfo("./hard/link")
+        link.type, link.linkname = tarfile.LNKTYPE, "./data/noise"
+        archive.addfile(link)
     stream = packed.getvalue()
     return b"".join(gzip.compress(part, 6, mtime=0) for part in (stream[:100_000], stream[100_000:]))
 

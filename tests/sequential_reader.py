@@ -1,6 +1,9 @@
 """What section 12 of docs/format.md adds to ``index_reader``: archives that inflate only from their start."""
 
 import hashlib
+import io
+import math
+import tarfile
 import zlib
 
 import index_reader
@@ -29,3 +32,20 @@ class Archive(index_reader.Archive):
                 block = inflater.unused_data
             need(tar_stop <= len(content) <= tar_stop + 65536)
         return content[start:stop]
+
+    def content(self, member):
+        """Section 12.3: the content of a member whose headers say the same as the page."""
+        stream = self.stream(member["at"], member["content_at"] + member["size"])
+        with tarfile.open(fileobj=io.BytesIO(stream + bytes(1536)), errors="surrogateescape") as tar:
+            header = next(header for header in tar if simple(header.name))
+        kind = {"\0": "0", "7": "0"}.get(header.type.decode(), header.type.decode())
+        target = simple(header.linkname) if kind == "1" else header.linkname
+        need((simple(header.name), kind, target) == (member["name"], member["kind"], member["target"]))
+        need((math.floor(header.mtime), header.size * (kind == "0")) == (member["time"], member["size"]))
+        need(header.offset_data == member["content_at"] - member["at"])
+        return stream[header.offset_data :]
+
+
+def simple(name):
+    """A name without what leads nowhere."""
+    return "/".join(part for part in name.split("/") if part not in {"", "."})

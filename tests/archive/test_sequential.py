@@ -11,6 +11,7 @@ import tracemalloc
 import zlib
 from itertools import accumulate, pairwise
 
+import indexed
 import pytest
 from archive_strategies import END, Link, Program, lay, member, pax
 from forged import forged, parts
@@ -18,7 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from indexed import MIB, Ranges
 
-from keystow.archive import CorruptArchiveError, UnsafeArchiveError
+from keystow.archive import CorruptArchiveError, Tree, UnsafeArchiveError
 from keystow.archive.beside import NotInBlocksError, open_beside
 from keystow.archive.indexing import ENDING
 from keystow.archive.sequential import SequentialBeside
@@ -226,10 +227,8 @@ def test_an_index_that_lies_of_a_member_is_noticed(sample):
     members = page["members"]
     names = [*members["name"]]
     names[names.index("run.sh")] = "run.so"
-    heads = [*members["head"]]
-    place = members["name"].index("few/3.txt")  # whose head would hold the member before it, with its content
-    heads[place - 1 : place + 1] = [heads[place - 1], heads[place] + 1]
-    for column in ({"name": names}, {"head": heads}):
+    shifted = [head + (name == "few/3.txt") for name, head in zip(names, members["head"], strict=True)]
+    for column in ({"name": names}, {"head": shifted}):
         with pytest.raises(CorruptArchiveError):
             all_of(archive, forged(b"", root, [page | {"members": members | column}]))
 
@@ -303,14 +302,65 @@ def test_what_is_no_gzip_is_refused(archive):
         made_of(archive)
 
 
+EMPTY = gzip.compress(b"", mtime=0)
+
+
 def test_nothing_but_empty_members():
-    """Of which a few hold nobody up, and a MiB does."""
-    empty = gzip.compress(b"", mtime=0)
-    archive = SMALL + empty * 1000
+    """Of which a few hold nobody up, and a MiB does, unless it stands in front of what holds something."""
+    for archive in (SMALL + EMPTY * 1000, EMPTY * (3 * MIB // 2 // len(EMPTY)) + SMALL):
+        assert all_of(archive, made_of(archive)) == {"a": b"1"}
+    for archive in (SMALL + EMPTY * (3 * MIB // len(EMPTY)), EMPTY * (3 * MIB // len(EMPTY)) + SMALL):
+        with pytest.raises(NotInBlocksError, match="more than 1 MiB of it holds nothing"):
+            made_of(archive)
+
+
+@pytest.mark.slow
+def test_members_of_a_byte_each():
+    """More of the archive than of what it holds."""
+    stream = member(b"a", content=RANDOM.randbytes(200_000)) + END
+    archive = in_members(stream, 1)
+    assert len(archive) > 4 * MIB
     index = opened(archive, made_of(archive))
-    assert contents(index, list(index)) == {"a": b"1"}
-    with pytest.raises(NotInBlocksError, match="more than 1 MiB of it holds nothing"):
-        made_of(SMALL + empty * (3 * MIB // len(empty)))
+    assert max(block.stop - block.start for block in index.all_blocks()) <= 2 * MIB
+    assert contents(index, list(index)) == told(stream)
+
+
+def test_what_has_an_index_is_told_by_its_end():
+    """And not by what a file in it holds."""
+    own = indexed.archive(Tree.of({"a": b"1"}))
+    for archive in (own, indexed.archive(Tree.of({f"{number:06}": b"" for number in range(50_000)}))):
+        with pytest.raises(NotInBlocksError, match="it has an index already"):
+            made_of(archive)
+    archive = in_members(member(b"keystow.tar.gz", content=own) + END)
+    assert all_of(archive, made_of(archive)) == {"keystow.tar.gz": own}
+
+
+def test_nothing_goes_on_from_a_block_that_was_refused(sample):
+    stream, archive, made = sample
+    _, root, [page] = parts(bytes(len(archive)) + made)
+    sizes = page["blocks"]["size"]
+    changed = [sizes[0], sizes[1] + 300, *sizes[2:-1], sizes[-1] - 300]
+    index = opened(archive, forged(b"", root, [page | {"blocks": page["blocks"] | {"size": changed}}]))
+    for _ in range(2):
+        with pytest.raises(CorruptArchiveError, match="not as long as its index says"):
+            list(index.read(sizes[0], len(stream)))
+        assert b"".join(index.read(0, sizes[0])) == stream[: sizes[0]]
+        assert b"".join(index.read(10, sizes[0])) == stream[10 : sizes[0]]
+
+
+def test_what_a_block_gave_beyond_its_size_is_no_reason_to_begin_anew(sample):
+    stream, archive, made = sample
+    _, root, [page] = parts(bytes(len(archive)) + made)
+    sizes = page["blocks"]["size"]
+    changed = [sizes[0] - 1000, *sizes[1:-1], sizes[-1] + 1000]
+    made = forged(b"", root, [page | {"blocks": page["blocks"] | {"size": changed}}])
+    ranges = Ranges(archive)
+    index = open_beside(ranges, len(archive), Ranges(made), len(made))
+    at = sizes[0] - 500
+    assert b"".join(index.read(0, at)) == stream[:at]
+    before = asked(ranges)
+    assert b"".join(index.read(at, at + 100)) == stream[at : at + 100]
+    assert asked(ranges) == before
 
 
 def zeros(count):

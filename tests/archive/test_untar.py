@@ -75,6 +75,10 @@ def refused(error, *members):
 def test_what_is_no_link_has_no_target():
     assert entry_of(member(b"a", target=b"b", content=b"xyz")) == Entry("a", "file", 3)
     assert entry_of(member(b"a", b"5", target=b"b")) == Entry("a", "directory")
+    for kind in (b"\0", b"7"):
+        assert entry_of(member(b"a/", kind)) == Entry("a", "directory")
+        cut = pax(path=b"d/" + b"f" * 120) + member(b"d/", kind, b"xyz")
+        assert entry_of(cut) == Entry("d/" + "f" * 120, "file", 3)
 
 
 @pytest.mark.parametrize(

@@ -109,7 +109,8 @@ class Lane(contextlib.ExitStack):
         after = self.holdings.under(f"case-{self._count}/")
         manifest = Standing()
         if after.pop(key + NAME, None):
-            manifest = _standing(self.holdings, key, {"ours": ours, "older": _older(ours) if case.published else {}})
+            older = {"older": _older(ours)} if case.published else {}
+            manifest = _standing(self.holdings, key, {"ours": ours, **older})
         before.pop(key + NAME, None)
         seen = Seen(
             before,

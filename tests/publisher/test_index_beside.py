@@ -13,7 +13,7 @@ from pathlib import Path
 
 import indexed
 import pytest
-from archive_strategies import seen
+from archive_strategies import END, member, pax, seen
 from commands import complaint, keystow
 from forged import forged, parts
 from lying import Lie, parted
@@ -30,9 +30,11 @@ from keystow import (
     verify,
 )
 from keystow.archive import CorruptArchiveError, LimitExceededError, Limits, Tree
+from keystow.archive.gzip import gzip as gzip_stream
+from keystow.archive.selection import Choice
 from keystow.backends import NotFoundError, open_store
 from keystow.indexed import source_of
-from keystow.members import gzidx_of, index_of, read_member
+from keystow.members import chosen, gzidx_of, index_of, read_member
 from keystow.testing import FaultyStore
 
 SIZES = [512] * 8
@@ -348,9 +350,9 @@ def others(name="others.tar.gz"):
     made = io.BytesIO()
     with tarfile.open(name, "w:gz", made) as archive:
         for each, content in {"./": None, "./small": b"42", "./noise": NOISE, "./b": b"of another"}.items():
-            member = tarfile.TarInfo(each)
-            member.type, member.size = (b"5", 0) if content is None else (b"0", len(content))
-            archive.addfile(member, io.BytesIO(content or b""))
+            header = tarfile.TarInfo(each)
+            header.type, header.size = (b"5", 0) if content is None else (b"0", len(content))
+            archive.addfile(header, io.BytesIO(content or b""))
     return made.getvalue()
 
 
@@ -387,6 +389,42 @@ def test_what_another_program_packed_is_read_up_to_what_is_asked_for(published, 
     assert verify(result, members=["small"], index=index).members == 1
     with pytest.raises(VerificationError, match="is not what the index in"):
         verify(result, members=["b"], index=index)
+
+
+def test_hard_links_are_read_in_the_order_of_what_they_lead_to(published, tmp_path):
+    """Of a sequential archive, each step back would begin anew."""
+    made, files = io.BytesIO(), {f"store/{number:02}": NOISE[number * 100_000 :][:100_000] for number in range(40)}
+    with tarfile.open(mode="w:gz", fileobj=made) as archive:
+        for name, content in files.items():
+            header = tarfile.TarInfo(name)
+            header.size = len(content)
+            archive.addfile(header, io.BytesIO(content))
+        for name in reversed(files):
+            header = tarfile.TarInfo(name.replace("store", "pkg"))
+            header.type, header.linkname = b"1", name
+            archive.addfile(header)
+    published.store.write(KEY, [made.getvalue()])
+    index = written(tmp_path / "links", made.getvalue())
+    result = replace(published.result, version_id=None, checksum_sha256=None)
+    with source_of(result, store=published.store, index=index) as source:
+        with chosen(source, Choice(["pkg/*"]), Limits()) as members:
+            found = {entry.name: b"".join(content) for entry, content in members}
+        assert source.bytes_read() < 1.2 * len(made.getvalue())
+    assert found == {name.replace("store", "pkg"): content for name, content in files.items()}
+
+
+UNLIKE = {
+    "a GNU name": member(b"L", b"L", b"n" * 200 + b"\0", magic=b"ustar  \0") + member(b"n", content=b"1"),
+    "what holds for all": pax(b"g", comment=b"of git") + member(b"n", content=b"1"),
+    "more of pax": pax(comment=b"x") + pax(path=b"m") + member(b"n", content=b"1"),
+}
+
+
+@pytest.mark.parametrize("members", UNLIKE.values(), ids=UNLIKE)
+def test_a_tar_of_others_in_blocks_of_keystows(tmp_path, members):
+    """What the first look takes for damage is none."""
+    index = written(tmp_path / "index", b"".join(gzip_stream([members + END])))
+    assert index.read_bytes()
 
 
 @pytest.mark.slow
