@@ -76,6 +76,16 @@ def test_a_client_runs_short(limit, does, number, tmp_path):
     assert subprocess.run([sys.executable, "-c", program], cwd=tmp_path, check=False).returncode == number
 
 
+def test_what_a_client_compiles_without_room_is_not_kept(tmp_path):
+    """Python would keep the beginning of it, and read that the next time."""
+    (tmp_path / "large.py").write_text(f"text = {'x' * 5000!r}\n")
+    program = "from keystow.testing.faults import ClientLimit\nClientLimit('disk', 1000).hold()\nimport large\n"
+    kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    for _ in range(2):
+        subprocess.run([sys.executable, "-c", program], cwd=tmp_path, env=kept, check=True)
+    assert not (tmp_path / "__pycache__").exists()
+
+
 def test_there_is_no_other_limit():
     with pytest.raises(ValueError, match="use one of disk, files"):
         ClientLimit.parse("memory+1")

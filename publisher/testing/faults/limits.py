@@ -1,6 +1,7 @@
 """What a client may run short of: room on the disk, and file descriptors."""
 
 import resource
+import sys
 from dataclasses import dataclass
 from typing import Self
 
@@ -39,6 +40,11 @@ class ClientLimit:
         return {"disk": "full disk", "files": "few descriptors"}[self.resource]
 
     def hold(self) -> None:
-        """From now on this process has no more: writing fails with ``EFBIG``, opening with ``EMFILE``."""
+        """From now on this process has no more: writing fails with ``EFBIG``, opening with ``EMFILE``.
+
+        Where it may not write, Python keeps nothing of what it compiles: it does not notice that it wrote only the
+        beginning, and other processes would read that.
+        """
         kind = _RESOURCES[self.resource]
+        sys.dont_write_bytecode = sys.dont_write_bytecode or self.resource == "disk"
         resource.setrlimit(kind, (self.most, resource.getrlimit(kind)[1]))
