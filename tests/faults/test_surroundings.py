@@ -1,6 +1,7 @@
 """What a fault does to a server's process and to a client's, and by which names requests are known."""
 
 import errno
+import os
 import signal
 import socket
 import subprocess
