@@ -246,7 +246,7 @@ def test_a_session_does_not_outlive_the_certificate(secure):
     _, requests = secure(sessions(seen))
     requests.asked(HEAD)
     signed = requests._carriers.carrier
-    assert time.time() < signed._session.until < time.time() + 3601
+    assert time.time() < signed._session.until < time.time() + 86_401
     signed._session = signed._session._replace(until=time.time())
     for _ in range(2):
         requests.asked(HEAD)
