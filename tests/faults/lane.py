@@ -26,7 +26,7 @@ from .oracle import Holdings, Outcome, Seen, Standing, azure_holdings, google_ho
 from .playing import Job, play
 
 BOUND = 2 * SECONDS
-"""Seconds after which a client that has not ended hangs, and is killed: a try alone may stand still for half of that."""
+"""Seconds after which a client that has not ended hangs, and is killed; one try may stand still for half of that."""
 _SERVERS: dict[str, tuple[Any, Any]] = {
     "s3": (SeaweedFS, s3_holdings),
     "gs": (FakeGCS, google_holdings),
