@@ -27,7 +27,7 @@ class Span(NamedTuple):
 def span(directives: Mapping[str, str], zone: tzinfo) -> Span | None:
     """What these texts of strftime directives tell of, or ``None`` if they do not say in which year.
 
-    An hour that a clock shows twice is one span.
+    An hour that a clock shows twice is one span, and so is one that it leaves out, as somebody may have meant it.
 
     >>> span({"Y": "2026", "m": "11"}, UTC)[1].isoformat(" ", "seconds")
     '2026-11-30 23:59:59+00:00'
@@ -48,7 +48,10 @@ def span(directives: Mapping[str, str], zone: tzinfo) -> Span | None:
             first += numbers[letter] * unit
             length = unit
         last = first
-    return Span(_instant(first, zone, fold=0), _instant(last + (length - _MOMENT), zone, fold=1))
+    return Span(
+        min(_instant(first, zone, fold=fold) for fold in (0, 1)),
+        max(_instant(last + (length - _MOMENT), zone, fold=fold) for fold in (0, 1)),
+    )
 
 
 def _days(numbers: Mapping[str, int]) -> tuple[date, date] | None:

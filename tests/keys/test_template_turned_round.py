@@ -247,3 +247,14 @@ def test_a_week_that_the_year_does_not_have_tells_no_time():
 def test_an_hour_that_a_clock_shows_twice_is_one():
     listing = Listing(Template("{date}{time:%H}"), "raw", zone=ZoneInfo("Europe/Berlin"))
     assert listing.read("2026102502").span == (utc(2026, 10, 25, 0), utc(2026, 10, 25, 1, 59, 59, 999999))
+
+
+def test_an_hour_that_clocks_leave_out_is_where_either_reading_of_it_is():
+    """As ``datetime`` has it: with either offset, one of which gives an instant before the other's beginning."""
+    berlin = ZoneInfo("Europe/Berlin")
+    template = Template("{date}{time}/{jobID}")
+    for fold in (0, 1):
+        at = datetime(2016, 3, 27, 2, 0, tzinfo=berlin, fold=fold)
+        key = published(template, Context(job_id="7", at=at), "raw")
+        span = Listing(template, "raw", zone=berlin).read(key).span
+        assert span.first <= at.astimezone(UTC) <= span.last
