@@ -25,7 +25,7 @@ from .untar import Stream
 _MARK = b"\x00\x00\xff\xff"  # the end of an empty stored block, which a flush leaves
 _STORED = struct.Struct("<BHH")
 _END = struct.Struct("<2sII")
-_MOST_COMPRESSED = 2 * MOST
+MOST_COMPRESSED = 2 * MOST
 _MOST_HELD = 3 * MOST
 _STEP = 1 << 16
 _LOOK = 1 << 16  # bytes of content by which a guess is tried: what stands behind 32 KiB cannot lead back before it
@@ -86,8 +86,7 @@ class Beside:
             self._writer.member(entry, header, content.crc32)
             at += len(header) + padded(entry.size)
         stream.expect_padding()
-        if self._tar_size - at < 2 * RECORD:
-            raise CorruptArchiveError("the tar stream is cut short: it ends without two records of zeros")
+        check_zeros(self._tar_size - at)
 
     def close(self) -> None:
         """Reads no more of the archive, and ends what reads it."""
@@ -147,11 +146,17 @@ class Beside:
         raise _unlike(_NOT_ALONE)
 
 
+def check_zeros(count: int) -> None:
+    """Raises ``CorruptArchiveError`` if so many zeros are too few for the end of a tar stream."""
+    if count < 2 * RECORD:
+        raise CorruptArchiveError("the tar stream is cut short: it ends without two records of zeros")
+
+
 def _guesses(data: bytes) -> Iterator[tuple[int, int]]:
     """Where a block may end, and what it holds then: behind each stored block and each mark."""
     inflater = igzip_lib.IgzipDecompressor(flag=igzip_lib.DECOMP_DEFLATE)
     at = size = 0
-    while (stop := _next(data, at)) <= min(len(data), _MOST_COMPRESSED):
+    while (stop := _next(data, at)) <= min(len(data), MOST_COMPRESSED):
         try:
             size += len(inflater.decompress(data[at:stop], MOST + 1 - size))
         except igzip_lib.IsalError:  # type: ignore[misc]  # its stub calls the class an instance

@@ -284,7 +284,12 @@ class _Inflater:
     def check_end(self) -> None:
         """Raises ``CorruptArchiveError`` if the stream stops before its end."""
         if not self._member.eof:
-            raise CorruptArchiveError("the gzip stream is cut short: fetch it again, or publish it again")
+            raise cut_short()
+
+
+def cut_short() -> CorruptArchiveError:
+    """What is raised where a gzip stream stops before its end."""
+    return CorruptArchiveError("the gzip stream is cut short: fetch it again, or publish it again")
 
 
 def _new_member() -> igzip_lib.IgzipDecompressor:

@@ -7,6 +7,7 @@ import zlib
 from typing import NamedTuple
 
 from .errors import CorruptArchiveError
+from .gzip import cut_short
 from .page import Block, check_digest
 
 _FIRST_IN = 1 << 14  # of each member, as what lies behind each of many tiny ones is copied
@@ -51,7 +52,7 @@ class Inflater:
     def check_end(self) -> None:
         """Raises ``CorruptArchiveError`` if the stream stops before its end."""
         if not self._member.eof:
-            raise CorruptArchiveError("the gzip stream is cut short: fetch it again, or publish it again")
+            raise cut_short()
 
 
 class InSequence:

@@ -1,4 +1,4 @@
-"""Archives that inflate only from their start, as other programs make them: an index beside one, and reading by it.
+"""Archives that inflate only from their start, as other programs make them: the index beside one, made.
 
 Strategy: the gzip stream is cut wherever half a MiB of tar has come, and each block has its digest. Who wants a member
 inflates all blocks before it and none behind it, each once its digest held; who goes on from there begins anew only if
@@ -9,9 +9,9 @@ import hashlib
 import zlib
 from collections.abc import Generator, Iterable, Iterator
 
-from .beside import Content, NotInBlocksError
+from .beside import MOST_COMPRESSED, Content, NotInBlocksError, check_zeros
 from .carrier import find_index
-from .errors import CorruptArchiveError, UnsafeArchiveError
+from .errors import UnsafeArchiveError
 from .grid import MOST
 from .gzip import LEVEL
 from .index import entry_of
@@ -21,7 +21,6 @@ from .tree import Entry
 from .untar import Stream, members_of
 
 _ENOUGH = MOST // 2
-_MOST_COMPRESSED = 2 * MOST
 _STEP = 1 << 16
 
 
@@ -61,8 +60,7 @@ class SequentialBeside:
             self._writer.add(entry, KINDS[entry.kind], mode, len(head) // RECORD, content.crc32)
             at += len(head) + padded(entry.size)
             stream.skips(padded(entry.size) - entry.size)
-        if self._tar_size - at < 2 * RECORD:
-            raise CorruptArchiveError("the tar stream is cut short: it ends without two records of zeros")
+        check_zeros(self._tar_size - at)
 
     def close(self) -> None:
         """Reads no more of the archive."""
@@ -101,7 +99,7 @@ class SequentialBeside:
             raise NotInBlocksError("more than 1 MiB of it holds nothing")
 
     def _tell(self, block: "_Block") -> None:
-        self._holds_nothing = self._holds_nothing or block.compressed > _MOST_COMPRESSED
+        self._holds_nothing = self._holds_nothing or block.compressed > MOST_COMPRESSED
         self._writer.block(block.compressed, block.size, block.sha256.digest())
 
 

@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import os
+import re
 import subprocess
 from collections import Counter
 from dataclasses import replace
@@ -66,8 +67,11 @@ class Place:
         return self.sandbox.destination(key)
 
     @contextlib.contextmanager
-    def asks(self, *methods, perhaps=0):
-        """Within this, only these methods are asked, so often and no more; the last of them ``perhaps`` again."""
+    def asks(self, *methods, perhaps=0, most=None):
+        """Within this, only these methods are asked, so often and no more; the last of them ``perhaps`` again.
+
+        ``most`` are the bytes that all of them ask for, each for a range.
+        """
         before = len(self._proxy.requests) if self._proxy else 0
         yield
         if self._proxy:
@@ -75,6 +79,16 @@ class Place:
             more = asked - Counter(methods)
             assert not Counter(methods) - asked, asked
             assert not more or (more.keys() == {methods[-1]} and more.total() <= perhaps), asked
+            if most is not None:
+                assert sum(map(length, self._proxy.requests[before:])) <= most
+
+
+def length(asked):
+    """The bytes of the range that a request asks for."""
+    if "/token" in asked.path:
+        return 0
+    start, stop = re.search(r"bytes=(\d+)-(\d+)$", asked.headers.get("x-ms-range") or asked.headers["range"]).groups()
+    return int(stop) + 1 - int(start)
 
 
 @pytest.fixture
@@ -86,13 +100,13 @@ def source(tmp_path):
 def test_members_of_an_archive(place, source, tmp_path):
     """The end of the object, and the range where the member lies, if that is not near the end."""
     published = publish(source, place("archive"))
-    with place.asks("GET", "GET"), open_archive(published) as archive:
+    with place.asks("GET", "GET", most=1 << 20), open_archive(published) as archive:
         assert archive.verified
         assert set(archive) == {*NODES, "tables"}
         assert archive.open("a.txt").read() == b"1\n"
-    with place.asks("GET"), open_archive(published) as archive:
+    with place.asks("GET", most=1 << 16), open_archive(published) as archive:
         assert archive.open("score.txt").read() == b"42\n"
-    with place.asks("GET", "GET"):
+    with place.asks("GET", "GET", most=1 << 20):
         assert fetch(published, tmp_path / "some", members=["/a.txt"]).verified
     assert (tmp_path / "some/a.txt").read_bytes() == b"1\n"
     with place.asks("GET", "GET"):
