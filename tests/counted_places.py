@@ -1,0 +1,112 @@
+"""Places on each kind of store that the project runs, where what is asked is counted.
+
+A module that has ``moto``, ``place`` and ``source`` as its own has them as fixtures.
+"""
+
+import contextlib
+import json
+import os
+import re
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from archive_strategies import lay
+
+from keystow.result import WRAPPER
+from keystow.testing import Sandbox
+from keystow.testing.faults import GoogleGaps
+from keystow.testing.servers import FaultProxy, Moto
+
+NODES = {f"tables/{number:03}.csv": b"%d\n" % number for number in range(30)}
+NODES |= {"a.txt": b"1\n", "large.bin": os.urandom(9 << 20), "score.txt": b"42\n"}
+
+
+@pytest.fixture
+def source(tmp_path):
+    """30 small files, one of three ranges, and two more, of which one is far from the end of an archive."""
+    return Path(lay(tmp_path / "source", NODES))
+
+
+@pytest.fixture
+def moto():
+    """A bucket of moto's that keeps versions."""
+    with Moto() as server:
+        yield Sandbox("s3", f"s3://{server.make_bucket(versioned=True)}", server.endpoint, server.environment())
+
+
+@pytest.fixture(params=["keystow_file", "keystow_s3", "moto", "keystow_gcs", "keystow_azure"])
+def place(request, monkeypatch):
+    """A bucket, and the proxy in front of its server; in front of a directory is none."""
+    found = request.getfixturevalue(request.param)
+    if found.endpoint is None:
+        yield Place(found, None)
+        return
+    here = "{0.scheme}://{0.netloc}".format(urlsplit(found.endpoint))
+    with contextlib.ExitStack() as stack:
+        gaps = stack.enter_context(GoogleGaps(here)).url if request.param == "keystow_gcs" else here
+        proxy = stack.enter_context(FaultProxy(gaps))
+        environment = {name: value.replace(here, proxy.url) for name, value in found.environment.items()}
+        for name, value in environment.items():
+            monkeypatch.setenv(name, value)
+        endpoint = found.endpoint.replace(here, proxy.url)
+        through = replace(found, endpoint=endpoint, environment=environment)
+        yield Place(through, proxy, keeps_versions=request.param == "moto")
+
+
+class Place:
+    """Somewhere to publish to, where what is asked is counted."""
+
+    def __init__(self, sandbox, proxy, *, keeps_versions=False):
+        self.sandbox, self._proxy = sandbox, proxy
+        self.keeps_versions = keeps_versions
+
+    def __call__(self, key):
+        return self.sandbox.destination(key)
+
+    @property
+    def look(self):
+        """The method by which it is asked what it knows of an object."""
+        return "GET" if self.sandbox.name == "gcs" else "HEAD"
+
+    @contextlib.contextmanager
+    def opened(self):
+        """The store itself."""
+        with contextlib.closing(self.sandbox.open()) as store:
+            yield store
+
+    @contextlib.contextmanager
+    def asks(self, *methods, perhaps=0, most=None):
+        """Within this, only these methods are asked, so often and no more; the last of them ``perhaps`` again.
+
+        ``most`` are the bytes that all of them ask for, each for a range.
+        """
+        before = len(self._proxy.requests) if self._proxy else 0
+        yield
+        if self._proxy:
+            asked = Counter(each.method for each in self._proxy.requests[before:] if "/token" not in each.path)
+            more = asked - Counter(methods)
+            assert not Counter(methods) - asked, asked
+            assert not more or (more.keys() == {methods[-1]} and more.total() <= perhaps), asked
+            if most is not None:
+                lengths = [*map(length, self._proxy.requests[before:])]
+                assert sum(lengths) <= most, lengths
+
+
+def length(asked):
+    """The bytes of the range that a request asks for: from one place to another, or the last ones."""
+    if "/token" in asked.path:
+        return 0
+    said = asked.headers.get("x-ms-range") or asked.headers["range"]
+    if last := re.fullmatch(r"bytes=-(\d+)", said):
+        return int(last[1])
+    start, stop = re.fullmatch(r"bytes=(\d+)-(\d+)", said).groups()
+    return int(stop) + 1 - int(start)
+
+
+def written(result, path):
+    """The file with a result."""
+    path.write_text(json.dumps({WRAPPER: result.to_mapping()}))
+    return path
