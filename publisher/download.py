@@ -138,13 +138,16 @@ class Download:
         ``length`` is known then, if the server says it. It is what ``part`` reads on of.
         """
         try:
-            return self._part(f"-{most}", partial(self._ended, most))
+            with contextlib.suppress(UnsupportedError):
+                return self._part(f"-{most}", partial(self._ended, most))
+            if self._end is None:
+                self.part(0, 1)  # a server that makes nonsense of the last bytes may say the length with the first
         except UnsupportedError:
-            return None
+            pass
         except ConflictError as error:
             if error.code != "416":  # there is nothing in it
                 raise
-            return None
+        return None
 
     def part(self, start: int, stop: int) -> bytes:
         """The bytes from ``start`` up to ``stop``, or the end, of the same content each time.
@@ -170,7 +173,7 @@ class Download:
         """What is said by an answer to a request for the last bytes."""
         ranged = _range(answer)
         self._last, self.address, self._tag = answer.url, without_query(answer.url), _strong(answer)
-        self._end = ranged.size if ranged else answer.length
+        self._end = ranged.size if ranged else answer.length if answer.status == 200 else None
         is_whole = answer.status == 200 and answer.length is not None and answer.length <= most
         is_end = ranged is not None and ranged.stop == ranged.size and ranged.start == max(0, ranged.size - most)
         if not is_whole and not is_end:
@@ -183,9 +186,9 @@ class Download:
         if ranged is None or ranged.start != start:
             raise UnsupportedError(f"{self.address}: HTTP {answer.status} is no part of it: fetch all of it")
         tag = _strong(answer)
-        if ranged.size != self._end or (self._tag is not None and tag != self._tag):
+        if self._end not in {None, ranged.size} or (self._tag is not None and tag != self._tag):
             raise ConflictError(f"{self.address}: {_CHANGED}")
-        self._tag = tag
+        self._tag, self._end = tag, ranged.size
         return _Announced(tag, min(stop, ranged.stop) - start, ranged.size)
 
     def _answered(self, url: str, start: int, stop: int | None, tag: str | None) -> Content:

@@ -59,6 +59,22 @@ def test_a_server_that_knows_no_last_bytes(liar, tmp_path, etag):
     assert (tmp_path / "out/score.txt").read_bytes() == b"42"
 
 
+@pytest.mark.parametrize(
+    ("length", "body"), [({"Content-Length": "NaN"}, [MADE]), ({}, MADE[-10:])], ids=["as Azurite", "a part"]
+)
+def test_a_server_that_makes_nonsense_of_the_last_bytes(liar, length, body):
+    def answer(asked):
+        if asked.headers["range"].startswith("bytes=-"):
+            return Lie(206, {"Content-Range": f"bytes NaN-10/{len(MADE)}", **length}, body)
+        return parted(asked)
+
+    server = liar(answer)
+    with open_archive(url(server)) as archive:
+        assert archive.open("score.txt").read() == b"42"
+    assert server.asked[1].headers["range"] == "bytes=0-0"
+    assert len(server.asked) <= 4
+
+
 def test_a_server_that_gives_no_parts(liar, tmp_path):
     server = liar(lambda asked: Lie(body=MADE))
     fetch(url(server), tmp_path / "out", members=["*.png"])
