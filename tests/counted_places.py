@@ -6,7 +6,6 @@ A module that has ``moto``, ``place`` and ``source`` as its own has them as fixt
 import contextlib
 import json
 import os
-import re
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +18,7 @@ from keystow.result import WRAPPER
 from keystow.testing import Sandbox
 from keystow.testing.faults import GoogleGaps
 from keystow.testing.servers import FaultProxy, Moto
+from keystow.testing.servers.proxy import ProxyHandler
 
 NODES = {f"tables/{number:03}.csv": b"%d\n" % number for number in range(30)}
 NODES |= {"a.txt": b"1\n", "large.bin": os.urandom(9 << 20), "score.txt": b"42\n"}
@@ -47,7 +47,7 @@ def place(request, monkeypatch):
     here = "{0.scheme}://{0.netloc}".format(urlsplit(found.endpoint))
     with contextlib.ExitStack() as stack:
         gaps = stack.enter_context(GoogleGaps(here)).url if request.param == "keystow_gcs" else here
-        proxy = stack.enter_context(FaultProxy(gaps))
+        proxy = stack.enter_context(Metered(gaps))
         environment = {name: value.replace(here, proxy.url) for name, value in found.environment.items()}
         for name, value in environment.items():
             monkeypatch.setenv(name, value)
@@ -81,29 +81,42 @@ class Place:
     def asks(self, *methods, perhaps=0, most=None):
         """Within this, only these methods are asked, so often and no more; the last of them ``perhaps`` again.
 
-        ``most`` are the bytes that all of them ask for, each for a range.
+        ``most`` are the bytes that all answers may have.
         """
-        before = len(self._proxy.requests) if self._proxy else 0
+        before = (len(self._proxy.requests), len(self._proxy.sent)) if self._proxy else (0, 0)
         yield
         if self._proxy:
-            asked = Counter(each.method for each in self._proxy.requests[before:] if "/token" not in each.path)
+            asked = Counter(each.method for each in self._proxy.requests[before[0] :] if "/token" not in each.path)
             more = asked - Counter(methods)
             assert not Counter(methods) - asked, asked
             assert not more or (more.keys() == {methods[-1]} and more.total() <= perhaps), asked
-            if most is not None:
-                lengths = [*map(length, self._proxy.requests[before:])]
-                assert sum(lengths) <= most, lengths
+            sent = self._proxy.sent[before[1] :]
+            assert most is None or sum(sent) <= most, sent
 
 
-def length(asked):
-    """The bytes of the range that a request asks for: from one place to another, or the last ones."""
-    if "/token" in asked.path:
-        return 0
-    said = asked.headers.get("x-ms-range") or asked.headers["range"]
-    if last := re.fullmatch(r"bytes=-(\d+)", said):
-        return int(last[1])
-    start, stop = re.fullmatch(r"bytes=(\d+)-(\d+)", said).groups()
-    return int(stop) + 1 - int(start)
+class Metered(FaultProxy):
+    """Keeps how long each piece of an answer is that it passes on."""
+
+    def __init__(self, upstream):
+        self.sent = []
+        super().__init__(upstream)
+        self.RequestHandlerClass = _Metered
+
+
+class _Metered(ProxyHandler):
+    def _relay(self, response):
+        read = response.read
+
+        def metered(most):
+            piece = read(most)
+            self.server.sent.append(len(piece))
+            return piece
+
+        response.read = metered
+        try:
+            super()._relay(response)
+        finally:
+            del response.read  # or they hold each other, and the connection stays open
 
 
 def written(result, path):

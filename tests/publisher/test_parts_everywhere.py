@@ -6,11 +6,13 @@ import subprocess
 from dataclasses import replace
 
 import counted_places
+import fsspec
 import pytest
 from archive_strategies import OLD, seen
-from counted_places import NODES
+from counted_places import NODES, written
 
 from keystow import AlreadyPublishedError, Checksum, VerificationError, agree, fetch, open_archive, publish, verify
+from keystow.filesystem import ArchiveFileSystem
 from keystow.indexed import source_of
 from keystow.members import index_of
 
@@ -22,13 +24,13 @@ moto, place, source = counted_places.moto, counted_places.place, counted_places.
 def test_members_of_an_archive(place, source, tmp_path):
     """The end of the object, and the range where the member lies, if that is not near the end."""
     published = publish(source, place("archive"))
-    with place.asks("GET", "GET", most=1 << 20), open_archive(published) as archive:
+    with place.asks("GET", "GET", most=1 << 17), open_archive(published) as archive:
         assert archive.verified
         assert set(archive) == {*NODES, "tables"}
         assert archive.open("a.txt").read() == b"1\n"
     with place.asks("GET", most=1 << 16), open_archive(published) as archive:
         assert archive.open("score.txt").read() == b"42\n"
-    with place.asks("GET", "GET", most=1 << 20):
+    with place.asks("GET", "GET", most=1 << 17):
         assert fetch(published, tmp_path / "some", members=["/a.txt"]).verified
     assert (tmp_path / "some/a.txt").read_bytes() == b"1\n"
     with place.asks("GET", "GET"):
@@ -68,6 +70,54 @@ def test_archives_that_differ(place, source):
         assert not agree([one, other], differences=0).agreed
     with place.asks("GET", "GET"):
         assert [(each.name, each.what) for each in agree([one, other]).differences] == [("score.txt", "content")]
+
+
+def test_a_directory_is_compared(place, source):
+    """Nothing is asked if it is what was published, and the index to tell what differs."""
+    published = publish(source, place("archive"))
+    with place.asks():
+        assert verify(published, against=source).members == len(NODES) + 1
+    with place.asks("GET", most=1 << 16):
+        assert verify(replace(published, tar_sha256=None), against=source).sha256 == published.tar_sha256
+    (source / "score.txt").write_bytes(b"43\n")
+    os.utime(source / "score.txt", (OLD, OLD))
+    with place.asks("GET", most=1 << 16), pytest.raises(VerificationError) as raised:
+        verify(published, against=source)
+    assert raised.value.__notes__ == ["'score.txt' has another content in the directory"]
+
+
+@pytest.fixture
+def forgotten():
+    """Afterwards, no file system has an archive open."""
+    yield
+    for files in list(ArchiveFileSystem._cache.values()):
+        files.invalidate_cache()
+    ArchiveFileSystem.clear_instance_cache()
+
+
+@pytest.mark.slow
+def test_a_member_is_opened_by_its_url(place, source, tmp_path, forgotten):
+    """The archive is opened once."""
+    result = written(publish(source, place("archive")), tmp_path / "result.json")
+    with place.asks("GET", "GET", most=1 << 17), fsspec.open(f"keystow://a.txt::{result}") as file:
+        assert file.read() == b"1\n"
+    with place.asks(), fsspec.open(f"keystow://score.txt::{result}") as file:
+        assert file.read() == b"42\n"
+    files = fsspec.filesystem("keystow", fo=str(result))
+    with place.asks("GET", "GET", "GET", most=4 << 20):  # its header, and the blocks in which that begins and ends
+        assert files.cat_file("large.bin", 4 << 20, 5 << 20) == NODES["large.bin"][4 << 20 : 5 << 20]
+    with place.asks():
+        assert files.glob("tables/*9.csv") == ["tables/009.csv", "tables/019.csv", "tables/029.csv"]
+
+
+@pytest.mark.slow
+def test_pandas_reads_a_table(place, source, tmp_path, forgotten):
+    import pandas as pd
+
+    result = written(publish(source, place("archive")), tmp_path / "result.json")
+    with place.asks("GET", most=1 << 17):
+        table = pd.read_csv(f"keystow://tables/007.csv::{result}", header=None)
+    assert table.to_dict("list") == {0: [7]}
 
 
 def test_a_prefix(place, source, tmp_path):
