@@ -1,6 +1,6 @@
 """Places on each kind of store that the project runs, where what is asked is counted.
 
-A module that has ``moto``, ``place`` and ``source`` as its own has them as fixtures.
+A module that has ``moto``, ``place``, ``source`` and ``keystow`` as its own has them as fixtures.
 """
 
 import contextlib
@@ -12,8 +12,10 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from archive_strategies import lay
+from archive_strategies import OLD, lay
+from commands import Ran
 
+from keystow.command import main
 from keystow.result import WRAPPER
 from keystow.testing import Sandbox
 from keystow.testing.faults import GoogleGaps
@@ -28,6 +30,12 @@ NODES |= {"a.txt": b"1\n", "large.bin": os.urandom(9 << 20), "score.txt": b"42\n
 def source(tmp_path):
     """30 small files, one of three ranges, and two more, of which one is far from the end of an archive."""
     return Path(lay(tmp_path / "source", NODES))
+
+
+def change(source):
+    """Makes another file of one of its files, which has the same time."""
+    (source / "score.txt").write_bytes(b"43\n")
+    os.utime(source / "score.txt", (OLD, OLD))
 
 
 @pytest.fixture
@@ -123,3 +131,15 @@ def written(result, path):
     """The file with a result."""
     path.write_text(json.dumps({WRAPPER: result.to_mapping()}))
     return path
+
+
+@pytest.fixture
+def keystow(capfd):
+    """Runs the command in this process, whose environment leads to the place."""
+
+    def called(*arguments):
+        capfd.readouterr()
+        status = main([os.fspath(argument) for argument in arguments])
+        return Ran(status, *capfd.readouterr())
+
+    return called

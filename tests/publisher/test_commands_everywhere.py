@@ -9,36 +9,18 @@ from dataclasses import replace
 import counted_places
 import indexed
 import pytest
-from archive_strategies import OLD, seen
-from commands import Ran, complaint, run
-from counted_places import NODES, written
+from archive_strategies import seen
+from commands import complaint, run
+from counted_places import NODES, change, written
 
 from keystow import Checksum, PublishedResult, publish
 from keystow.archive import scan, tar
 from keystow.archive.manifest import NAME
-from keystow.command import main
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
 
 moto, place, source = counted_places.moto, counted_places.place, counted_places.source
-
-
-@pytest.fixture
-def keystow(capfd):
-    """Runs the command in this process."""
-
-    def called(*arguments):
-        capfd.readouterr()
-        status = main([os.fspath(argument) for argument in arguments])
-        return Ran(status, *capfd.readouterr())
-
-    return called
-
-
-def changed(source):
-    """A file of the directory is another one."""
-    (source / "score.txt").write_bytes(b"43\n")
-    os.utime(source / "score.txt", (OLD, OLD))
+keystow = counted_places.keystow
 
 
 # ---------------------------------------------------------------------------------------------------
@@ -176,7 +158,7 @@ def test_a_directory_is_compared(place, source, keystow, tmp_path):
     result = written(publish(source, place("archive")), tmp_path / "result.json")
     with place.asks():
         assert f"verified {len(NODES) + 1} members" in keystow("verify", result, "--against", source).err
-    changed(source)
+    change(source)
     with place.asks("GET", most=1 << 16):
         ran = keystow("verify", result, "--against", source)
     assert (ran.status, ran.out) == (4, "")
@@ -190,7 +172,7 @@ def test_results_are_compared(key, place, source, keystow, tmp_path):
     results = [
         written(publish(source, place(f"{number}-{key}"), archive=archive), tmp_path / number) for number in "12"
     ]
-    changed(source)
+    change(source)
     results.append(written(publish(source, place(f"3-{key}"), archive=archive), tmp_path / "3"))
     with place.asks():
         assert "2 of 3 agree" in keystow("agree", *results, "--quorum", "2").err

@@ -1,15 +1,14 @@
 """What is read of an archive, and of a prefix, on each kind of store: the same, by so many requests and no more."""
 
 import hashlib
-import os
 import subprocess
 from dataclasses import replace
 
 import counted_places
 import fsspec
 import pytest
-from archive_strategies import OLD, seen
-from counted_places import NODES, written
+from archive_strategies import seen
+from counted_places import NODES, change, written
 
 from keystow import AlreadyPublishedError, Checksum, VerificationError, agree, fetch, open_archive, publish, verify
 from keystow.filesystem import ArchiveFileSystem
@@ -63,8 +62,7 @@ def test_an_archive_of_another_program(place, source, tmp_path):
 
 def test_archives_that_differ(place, source):
     one = publish(source, place("one"))
-    (source / "score.txt").write_bytes(b"43\n")
-    os.utime(source / "score.txt", (OLD, OLD))
+    change(source)
     other = publish(source, place("other"))
     with place.asks():
         assert not agree([one, other], differences=0).agreed
@@ -79,8 +77,7 @@ def test_a_directory_is_compared(place, source):
         assert verify(published, against=source).members == len(NODES) + 1
     with place.asks("GET", most=1 << 16):
         assert verify(replace(published, tar_sha256=None), against=source).sha256 == published.tar_sha256
-    (source / "score.txt").write_bytes(b"43\n")
-    os.utime(source / "score.txt", (OLD, OLD))
+    change(source)
     with place.asks("GET", most=1 << 16), pytest.raises(VerificationError) as raised:
         verify(published, against=source)
     assert raised.value.__notes__ == ["'score.txt' has another content in the directory"]
@@ -141,7 +138,7 @@ def test_a_prefix_takes_a_request_for_each_file_and_one(place, source):
 
 def test_prefixes_that_differ(place, source):
     one = publish(source, place("one/"), archive=False)
-    (source / "score.txt").write_bytes(b"43\n")
+    change(source)
     other = publish(source, place("other/"), archive=False)
     with place.asks("GET", "GET"):
         assert [(each.name, each.what) for each in agree([one, other]).differences] == [("score.txt", "content")]
