@@ -108,6 +108,17 @@ def test_a_member_is_opened_by_its_url(place, source, tmp_path, forgotten):
 
 
 @pytest.mark.slow
+def test_an_archive_stands_in_a_url_by_its_name(place, source, monkeypatch, forgotten):
+    """Nothing is known of it, so it is asked how long it is."""
+    publish(source, place("archive"))
+    if place.sandbox.name == "s3":
+        monkeypatch.setenv("AWS_ENDPOINT_URL_S3", place.sandbox.endpoint)
+    url = f"keystow://a.txt::{place.sandbox.url}/archive.tar.gz"
+    with place.asks(place.look, "GET", "GET", most=1 << 17), fsspec.open(url) as file:
+        assert file.read() == b"1\n"
+
+
+@pytest.mark.slow
 def test_pandas_reads_a_table(place, source, tmp_path, forgotten):
     import pandas as pd
 
