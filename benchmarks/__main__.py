@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from benchmarks import (
+    alone,
     chart,
     clouds,
     curve,
@@ -40,6 +41,7 @@ BENCHMARKS: dict[str, Callable[[Bench], list[Section]]] = {
     "large": publishing.large,
     "fetch-archive": fetching.archive,
     "fetch-files": fetching.files,
+    "fetch-alone": alone.unpacked,
     "members": members.parts,
     "pack": packing.tree,
     "incompressible": packing.incompressible,

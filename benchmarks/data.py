@@ -72,6 +72,11 @@ class Data:
         return random_files(self._directory / "far", 1, self._sizes.far_bytes)
 
     @cached_property
+    def tables(self) -> Path:
+        """Tables of numbers, together as large, that shrink to less than a half."""
+        return tables(self._directory / "tables", self._sizes.far_bytes)
+
+    @cached_property
     def slowed(self) -> Path:
         """Small files that keep a server busy for longer than a process needs to start."""
         return random_files(self._directory / "slowed", self._sizes.slowed_files, self._sizes.file_bytes)
@@ -116,6 +121,16 @@ def random_files(target: Path, count: int, size: int, seed: int = _SEED) -> Path
         with path.open("wb") as file:
             for start in range(0, size, 1 << 20):
                 file.write(source.randbytes(min(1 << 20, size - start)))
+    return target
+
+
+def tables(target: Path, size: int, each: int = 4_000_000) -> Path:
+    """Tables of random numbers of ``size`` bytes in all, the same in every run, a hundred to a directory."""
+    source = random.Random(_SEED)
+    lines = [f"{n},{source.random():.6f},{source.gauss(0, 1):.4f},item-{n % 97}\n" for n in range(max(1, each // 24))]
+    for path in _names(target, max(1, size // each)):
+        source.shuffle(lines)
+        path.write_text("".join(lines)[: min(size, each)], encoding="utf-8")
     return target
 
 
