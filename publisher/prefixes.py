@@ -49,8 +49,11 @@ def committed(
         if not check or _is_published(found, published):
             return found
     except NotFoundError as error:
-        if published.index_sha256 is not None or isinstance(error, BucketNotFoundError):
+        if isinstance(error, BucketNotFoundError):
             raise
+        if published.index_sha256 is not None:
+            said = f"what was published under {published.url!r} is not there any more, as its manifest is gone"
+            raise NotFoundError(said, code=error.code) from error
         said = f"nothing was published under {published.url!r}, as there is no manifest"
         raise NotFoundError(said, code=error.code, hint="manifest=False takes whatever lies there") from error
     except ArchiveError as error:

@@ -3,6 +3,27 @@
 import base64
 import functools
 
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+
+def service_account(email: str = "me@example.com", token_uri: str = "http://127.0.0.1:9") -> dict[str, str]:
+    """What stands in the key file of a service account of Google's."""
+    return {
+        "type": "service_account",
+        "project_id": "p",
+        "private_key_id": "1",
+        "private_key": _private_key(),
+        "client_email": email,
+        "token_uri": token_uri,
+    }
+
+
+@functools.cache
+def _private_key() -> str:
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+
 
 @functools.cache
 def crc32c_of(data: bytes) -> str:

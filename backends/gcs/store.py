@@ -68,6 +68,7 @@ class GCSStore(CloudStore):
             customer_key=customer_key,
             paying=requester_pays,
         )
+        self._signing: Any = None
 
     @property
     def endpoint(self) -> str | None:
@@ -133,28 +134,30 @@ class GCSStore(CloudStore):
     def _url(
         self, key: str, seconds: int, method: str, headers: Mapping[str, str], version_id: str | None = None
     ) -> str:
-        from google.cloud import storage
-
-        guard_logs("google")
-        credentials = self._signer()
-        client = storage.Client(project="keystow", credentials=credentials)
-        try:
-            url: str = (
-                client.bucket(self._bucket.name)
-                .blob(key)
-                .generate_signed_url(
-                    version="v4",
-                    method=method,
-                    generation=version_id,
-                    expiration=timedelta(seconds=seconds),
-                    api_access_endpoint=self._bucket.base,
-                    query_parameters={"userProject": self._bucket.paying} if self._bucket.paying else None,
-                    headers=dict(headers) or None,
-                )
+        url: str = (
+            self._signing_client()
+            .bucket(self._bucket.name)
+            .blob(key)
+            .generate_signed_url(
+                version="v4",
+                method=method,
+                generation=version_id,
+                expiration=timedelta(seconds=seconds),
+                api_access_endpoint=self._bucket.base,
+                query_parameters={"userProject": self._bucket.paying} if self._bucket.paying else None,
+                headers=dict(headers) or None,
             )
-        finally:
-            client.close()
+        )
         return url
+
+    def _signing_client(self) -> Any:
+        """Google's client, which is made once: that takes as long as many signatures."""
+        if self._signing is None:
+            from google.cloud import storage
+
+            guard_logs("google")
+            self._signing = storage.Client(project="keystow", credentials=self._signer())
+        return self._signing
 
     def _signer(self) -> Any:
         from google.auth.credentials import Signing
@@ -180,6 +183,8 @@ class GCSStore(CloudStore):
 
     def close(self) -> None:
         self._bucket.close()
+        if self._signing is not None:
+            self._signing.close()
 
     def _check(self, key: str) -> None:
         """https://cloud.google.com/storage/docs/objects#naming; emulators take what the cloud refuses."""

@@ -14,6 +14,7 @@ import urllib.request
 import pytest
 from holding import everything
 from lying import Liar, Lie
+from other_clouds import service_account
 from tls import secured
 
 from keystow.backends import CredentialsError, StoreError, UnsupportedError, open_store
@@ -62,23 +63,6 @@ def opened():
 def google(tmp_path_factory):
     with FakeGCS(tmp_path_factory.mktemp("gcs")) as server:
         yield server
-
-
-def service_account(email):
-    from cryptography.hazmat.primitives import serialization
-    from cryptography.hazmat.primitives.asymmetric import rsa
-
-    private = rsa.generate_private_key(public_exponent=65537, key_size=2048).private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    return {
-        "type": "service_account",
-        "project_id": "p",
-        "private_key_id": "1",
-        "private_key": private.decode(),
-        "client_email": email,
-        "token_uri": "http://127.0.0.1:9/token",
-    }
 
 
 def test_a_url_is_signed_by_the_given_account_and_an_emulator_is_asked_unsigned(

@@ -10,7 +10,7 @@ import urllib.request
 import uuid
 
 import pytest
-from other_clouds import crc32c_of
+from other_clouds import crc32c_of, service_account
 
 from keystow.backends import (
     AccessDeniedError,
@@ -338,6 +338,17 @@ def test_signing_needs_a_key_that_signs(store, proxy, key, monkeypatch, tmp_path
     monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(tmp_path / "key.json"))
     with pytest.raises(CredentialsError, match=r"key\.json"):
         store.presign(key, expires=60)
+    assert proxy.requests == []
+
+
+def test_what_signs_is_made_once(store, proxy, monkeypatch, tmp_path) -> None:
+    (tmp_path / "key.json").write_text(json.dumps(service_account()))
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(tmp_path / "key.json"))
+    urls = [store.presign("first", expires=60)]
+    (tmp_path / "key.json").unlink()
+    urls.append(store.presign("second", expires=60))
+    assert [urllib.parse.urlsplit(url).path.rpartition("/")[2] for url in urls] == ["first", "second"]
+    assert all("me%40example.com" in url for url in urls)
     assert proxy.requests == []
 
 

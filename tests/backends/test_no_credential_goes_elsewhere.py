@@ -11,6 +11,7 @@ import sys
 
 import pytest
 from lying import Liar, Lie
+from other_clouds import service_account
 
 from keystow.backends import StoreError, open_store
 from keystow.backends.sending import repeating
@@ -218,27 +219,12 @@ TOKEN = "s3cr3t-access-token"
 
 
 @pytest.fixture
-def service_account(tmp_path):
-    """A key file, and the server that gives a token for it."""
-    from cryptography.hazmat.primitives import serialization
-    from cryptography.hazmat.primitives.asymmetric import rsa
-
-    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-    private = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
+def key_file(tmp_path):
+    """One of a service account, and the server that gives a token for it."""
     given = json.dumps({"access_token": TOKEN, "expires_in": 3600, "token_type": "Bearer"}).encode()
     with Liar(lambda asked: Lie(200, {"Content-Type": "application/json"}, given)) as server:
         file = tmp_path / "account.json"
-        described = {
-            "type": "service_account",
-            "project_id": "p",
-            "private_key_id": "1",
-            "private_key": private.decode(),
-            "client_email": "somebody@p.iam.gserviceaccount.com",
-            "token_uri": f"{server.url}/token",
-        }
-        file.write_text(json.dumps(described))
+        file.write_text(json.dumps(service_account(token_uri=f"{server.url}/token")))
         yield file
 
 
@@ -262,11 +248,11 @@ store.close()
 """
 
 
-def asked_by_google(endpoint, operation, authority, service_account):
+def asked_by_google(endpoint, operation, authority, key_file):
     """In a process of its own, because what is trusted is decided once in each."""
     environment = os.environ | {
         "SSL_CERT_FILE": str(authority / "ca.pem"),
-        "GOOGLE_APPLICATION_CREDENTIALS": str(service_account),
+        "GOOGLE_APPLICATION_CREDENTIALS": str(key_file),
         "NO_GCE_CHECK": "true",
     }
     done = subprocess.run(
@@ -280,30 +266,30 @@ def asked_by_google(endpoint, operation, authority, service_account):
     return done.stdout
 
 
-def test_a_token_goes_to_the_endpoint(secure, authority, service_account) -> None:
+def test_a_token_goes_to_the_endpoint(secure, authority, key_file) -> None:
     secure.answer = lambda asked: Lie(200, {"Content-Length": "5", "X-Goog-Generation": "7"}, b"hello")
-    said = asked_by_google(secure.url, "read", authority, service_account)
+    said = asked_by_google(secure.url, "read", authority, key_file)
     assert said == "b'hello'\n"
     assert [asked.headers["authorization"] for asked in secure.asked] == [f"Bearer {TOKEN}"]
 
 
 @pytest.mark.parametrize("operation", ["read", "stat", "write"])
-def test_a_server_that_says_the_token_again(secure, authority, service_account, operation) -> None:
+def test_a_server_that_says_the_token_again(secure, authority, key_file, operation) -> None:
     def answer(asked):
         said = {"error": {"message": f"who is {asked.headers['authorization']}? {asked.headers}"}}
         return Lie(403, {"x-guploader-uploadid": asked.headers["authorization"]}, json.dumps(said).encode())
 
     secure.answer = answer
-    said = asked_by_google(secure.url, operation, authority, service_account)
+    said = asked_by_google(secure.url, operation, authority, key_file)
     assert said.startswith("AccessDeniedError")
     assert said.endswith("None None\n")
 
 
 @pytest.mark.parametrize("operation", ["read", "stat", "write"])
 @pytest.mark.parametrize("status", [302, 307])
-def test_a_token_is_not_redirected(secure, second, authority, service_account, operation, status) -> None:
+def test_a_token_is_not_redirected(secure, second, authority, key_file, operation, status) -> None:
     secure.answer = lambda asked: Lie(status, {"Location": f"{second.url}{asked.path}"})
-    said = asked_by_google(secure.url, operation, authority, service_account)
+    said = asked_by_google(secure.url, operation, authority, key_file)
     assert said.startswith(("StoreError", "StoreUnavailableError"))
     assert "authorization" in secure.asked[0].headers
     assert second.asked == [], "https is never left"

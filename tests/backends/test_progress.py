@@ -11,6 +11,7 @@ import threading
 import time
 
 import pytest
+from other_clouds import service_account
 
 from keystow.backends import StoreError, StoreUnavailableError, open_store
 from keystow.backends.sending import limits, repeating
@@ -229,16 +230,9 @@ def test_a_reader_that_takes_its_time_is_no_failure(kind, monkeypatch) -> None:
 
 
 def test_a_server_that_gives_no_token(tmp_path, monkeypatch) -> None:
-    from cryptography.hazmat.primitives import serialization
-    from cryptography.hazmat.primitives.asymmetric import rsa
-
-    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-    pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(tmp_path / "key.json"))
     with Server(answers_nothing) as server:
-        described = {"type": "service_account", "private_key": pem.decode(), "token_uri": f"{server.url}/token"}
-        described |= {"client_email": "somebody@p.iam.gserviceaccount.com", "private_key_id": "1", "project_id": "p"}
-        (tmp_path / "key.json").write_text(json.dumps(described))
+        (tmp_path / "key.json").write_text(json.dumps(service_account(token_uri=f"{server.url}/token")))
         store = open_store("gs://bucket", endpoint="https://127.0.0.1:9")
         with contextlib.closing(store), pytest.raises(StoreUnavailableError, match="nothing moved") as refused:
             store.write("key", [b"x"])

@@ -6,6 +6,7 @@ from contextlib import closing
 
 import pytest
 from archive_strategies import OLD, Program, lay
+from other_clouds import service_account
 
 from keystow import (
     Publisher,
@@ -131,17 +132,14 @@ def azure_to(tmp_path, monkeypatch):
 @pytest.fixture
 def google_to(tmp_path, monkeypatch):
     """It looks at no signature."""
-    from cryptography.hazmat.primitives import serialization
-    from cryptography.hazmat.primitives.asymmetric import rsa
     from google.oauth2.service_account import Credentials
 
-    private = rsa.generate_private_key(public_exponent=65537, key_size=2048).private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    info = {"client_email": "me@example.com", "token_uri": "http://127.0.0.1:9", "private_key": private.decode()}
     with FakeGCS(tmp_path / "gcs") as server:
         set_all(monkeypatch, server.environment())
-        yield f"gs://{server.make_bucket(versioned=True)}/urls", Credentials.from_service_account_info(info)
+        yield (
+            f"gs://{server.make_bucket(versioned=True)}/urls",
+            Credentials.from_service_account_info(service_account()),
+        )
 
 
 def set_all(monkeypatch, environment):

@@ -108,6 +108,16 @@ def test_one_that_was_cut_off_is_not_there(store, source, tmp_path, which):
     assert fetch(plain(source, store), tmp_path / "back", store=store).verified
 
 
+def test_one_whose_manifest_is_gone_is_not_there_any_more(store, source, tmp_path):
+    result = plain(source, store)
+    store.delete(f"run/{NAME}")
+    with pytest.raises(
+        NotFoundError, match=r"^what was published under 'memory://manifests/run/' is not there any more"
+    ):
+        fetch(result, tmp_path / "back", store=store)
+    assert not (tmp_path / "back").exists()
+
+
 @pytest.mark.parametrize(("which", "said"), [(1, "without"), (len(FILES) + 1, "perhaps with")])
 def test_of_what_nobody_knows_it_is_not_said_that_it_is_not_there(store, source, which, said):
     lost = Fault("write", nth=which, kind="lose", error=UnknownOutcomeError("the answer was lost"))

@@ -14,6 +14,7 @@ import pytest
 from archive_strategies import lay
 from commands import run
 from lying import Liar, Lie
+from other_clouds import service_account
 from tls import secured
 
 from keystow.testing.servers import Azurite, FakeGCS, Moto
@@ -121,21 +122,8 @@ def test_google(source, tmp_path, engine):
 
 @engines
 def test_google_that_repeats_what_it_is_sent(source, tmp_path, echo, certificates, engine):
-    from cryptography.hazmat.primitives import serialization
-    from cryptography.hazmat.primitives.asymmetric import rsa
-
     plain, secure = echo
-    key = rsa.generate_private_key(public_exponent=65537, key_size=2048).private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    account = {
-        "type": "service_account",
-        "client_email": "somebody@example.com",
-        "token_uri": f"{plain.url}/token",
-        "private_key": key.decode(),
-        "private_key_id": "1",
-        "project_id": "p",
-    }
+    account = service_account(token_uri=f"{plain.url}/token")
     (tmp_path / "account.json").write_text(json.dumps(account))
     output = holds_none(
         source,
@@ -148,7 +136,7 @@ def test_google_that_repeats_what_it_is_sent(source, tmp_path, echo, certificate
     )
     assert "403" in output
     assert any(asked.headers.get("authorization") == f"Bearer {BEARER}" for asked in secure.asked)
-    assert key.decode().splitlines()[3] not in output
+    assert account["private_key"].splitlines()[3] not in output
 
 
 @engines

@@ -18,6 +18,7 @@ from holding import everything
 from hypothesis import example, given
 from hypothesis import strategies as st
 from lying import Liar, Lie
+from other_clouds import service_account
 
 from keystow import (
     AlreadyExistsError,
@@ -619,15 +620,9 @@ def google(tmp_path_factory):
 
 @pytest.fixture
 def signer():
-    from cryptography.hazmat.primitives import serialization
-    from cryptography.hazmat.primitives.asymmetric import rsa
     from google.oauth2.service_account import Credentials
 
-    private = rsa.generate_private_key(public_exponent=65537, key_size=2048).private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    info = {"client_email": SERVICE_ACCOUNT, "token_uri": "http://127.0.0.1:9", "private_key": private.decode()}
-    return Credentials.from_service_account_info(info)
+    return Credentials.from_service_account_info(service_account(SERVICE_ACCOUNT))
 
 
 @pytest.mark.server

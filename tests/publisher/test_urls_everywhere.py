@@ -9,6 +9,7 @@ import pytest
 from archive_strategies import seen
 from commands import complaint
 from counted_places import NODES, written
+from other_clouds import service_account
 
 from keystow import fetch, open_archive, presign, presign_each, publish
 from keystow.backends import UnsupportedError
@@ -24,15 +25,8 @@ signing = pytest.mark.parametrize("any_place", ["keystow_s3", "moto", "keystow_g
 @pytest.fixture(scope="module")
 def signer(tmp_path_factory):
     """The file of a key that signs URLs of Google's, which asks nobody; fake-gcs-server looks at no signature."""
-    from cryptography.hazmat.primitives import serialization
-    from cryptography.hazmat.primitives.asymmetric import rsa
-
-    private = rsa.generate_private_key(public_exponent=65537, key_size=2048).private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
     file = tmp_path_factory.mktemp("google") / "key.json"
-    told = {"type": "service_account", "client_email": "me@example.com", "token_uri": "http://127.0.0.1:9"}
-    file.write_text(json.dumps(told | {"private_key": private.decode()}))
+    file.write_text(json.dumps(service_account()))
     return file
 
 
