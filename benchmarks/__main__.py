@@ -8,7 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 
 from benchmarks import (
-    alone,
     chart,
     clouds,
     curve,
@@ -22,6 +21,7 @@ from benchmarks import (
     many,
     members,
     memory,
+    one_stream,
     packing,
     publishing,
     raw,
@@ -41,7 +41,7 @@ BENCHMARKS: dict[str, Callable[[Bench], list[Section]]] = {
     "large": publishing.large,
     "fetch-archive": fetching.archive,
     "fetch-files": fetching.files,
-    "fetch-alone": alone.unpacked,
+    "fetch-stream": one_stream.unpacked,
     "members": members.parts,
     "pack": packing.tree,
     "incompressible": packing.incompressible,

@@ -49,7 +49,7 @@ def races(bench: Bench) -> list[Section]:
     """What is published and fetched, against the fastest that are known."""
     found = raced(bench)
     verdicts = [verdict for each in found for verdict in each.outcome.verdicts()]
-    body = f"{_through(FAR)}\n\n{summary([each.outcome for each in found])}\n\n{_commands(found)}"
+    body = f"{through(FAR)}\n\n{summary([each.outcome for each in found])}\n\n{_commands(found)}"
     explanation = paragraphs(each.explanation for each in found)
     return [Section(f"S3 {named(FAR)}", body, verdicts, explanation=explanation)]
 
@@ -89,7 +89,8 @@ def _is_also_ours(outcome: Outcome, name: str) -> bool:
     return name.startswith("keystow") and name != outcome.ours
 
 
-def _through(distance: Distance) -> str:
+def through(distance: Distance) -> str:
+    """What stands between a client and a server that is so far."""
     link = "" if distance.rate is None else f", and {size(distance.rate)} a second each way in all"
     return (
         f"Between the client and the server is a relay with a round trip of {distance.round_trip * 1000:g} ms, and a "
@@ -165,5 +166,5 @@ def link(bench: Bench) -> list[Section]:
             theirs = [outcome.fastest, f"{alone / outcome.seconds(outcome.fastest):.1%}"]
             rows.append([job.title, seconds(alone), outcome.spread(outcome.ours), measured, *theirs])
     head = ["job", "the bytes alone", "keystow", "of the link", "a peer", "of the link"]
-    body = f"{_through(NARROW)}\n\n{table(head, rows)}"
+    body = f"{through(NARROW)}\n\n{table(head, rows)}"
     return [Section(f"a link of {size(rate)} a second", body, verdicts, explanation=paragraphs(explanations))]

@@ -53,10 +53,13 @@ class Ready:
         """One of those who do it."""
         return self.bench.contestant(self.job.commands[name], self.stage, self.check)
 
-    def raced(self, among: Collection[str] = (), *, at_most: int | None = None) -> Outcome:
-        """The outcome of a race of all, or of ours among the peers named; the fastest peer is not to be faster."""
+    def raced(self, among: Collection[str] = (), *, at_most: int | None = None, factor: float = 1) -> Outcome:
+        """The outcome of a race of all, or of ours among the peers named.
+
+        The fastest peer is not to be faster, or is to take ``factor`` times as long.
+        """
         names = [name for name in self.job.commands if not among or name not in self.job.peers or name in among]
-        aim = Aim(tuple(name for name in names if name in self.job.peers))
+        aim = Aim(tuple(name for name in names if name in self.job.peers), factor)
         return self.bench.outcome(self.title, {n: self.contestant(n) for n in names}, [aim], at_most=at_most)
 
     def explained(self, outcome: Outcome, verdicts: Sequence[Verdict]) -> str:

@@ -138,12 +138,11 @@ class Download:
         ``length`` is known then, if the server says it. It is what ``part`` reads on of.
         """
         try:
-            with contextlib.suppress(UnsupportedError):
-                return self._part(f"-{most}", partial(self._ended, most))
-            if self._end is None:
-                self.part(0, 1)  # a server that makes nonsense of the last bytes may say the length with the first
-        except UnsupportedError:
-            pass
+            return self._part(f"-{most}", partial(self._ended, most))
+        except UnsupportedError as error:
+            if error.code == "206" and self._end is None:  # that made no sense, and what the first byte says may
+                with contextlib.suppress(StoreError):  # who reads all of it is told
+                    self.part(0, 1)
         except ConflictError as error:
             if error.code != "416":  # there is nothing in it
                 raise
@@ -172,24 +171,30 @@ class Download:
     def _ended(self, most: int, answer: http.client.HTTPResponse) -> "_Announced":
         """What is said by an answer to a request for the last bytes."""
         ranged = _range(answer)
-        self._last, self.address, self._tag = answer.url, without_query(answer.url), _strong(answer)
-        self._end = ranged.size if ranged else answer.length if answer.status == 200 else None
+        self._last, self.address = answer.url, without_query(answer.url)
+        if ranged is not None or answer.status == 200:
+            self._tag, self._end = _strong(answer), ranged.size if ranged else answer.length
         is_whole = answer.status == 200 and answer.length is not None and answer.length <= most
         is_end = ranged is not None and ranged.stop == ranged.size and ranged.start == max(0, ranged.size - most)
         if not is_whole and not is_end:
-            raise UnsupportedError(f"{self.address}: its last bytes alone are not to be had")
+            raise UnsupportedError(f"{self.address}: its last bytes alone are not to be had", code=str(answer.status))
         return _Announced(self._tag, ranged.stop - ranged.start if ranged else answer.length, self._end)
 
     def _parted(self, start: int, stop: int, answer: http.client.HTTPResponse) -> "_Announced":
         """What is said by an answer to a request for a part."""
+        self._check_server(answer)
         ranged = _range(answer)
         if ranged is None or ranged.start != start:
             raise UnsupportedError(f"{self.address}: HTTP {answer.status} is no part of it: fetch all of it")
         tag = _strong(answer)
         if self._end not in {None, ranged.size} or (self._tag is not None and tag != self._tag):
             raise ConflictError(f"{self.address}: {_CHANGED}")
-        self._tag, self._end = tag, ranged.size
+        self._last, self._tag, self._end = answer.url, tag, ranged.size
         return _Announced(tag, min(stop, ranged.stop) - start, ranged.size)
+
+    def _check_server(self, answer: http.client.HTTPResponse) -> None:
+        if origin(answer.url) != origin(self.address):
+            raise StoreError(f"{self.address}: it goes on at another server: fetch it again")
 
     def _answered(self, url: str, start: int, stop: int | None, tag: str | None) -> Content:
         span = f"{start}-{'' if stop is None else stop - 1}" if tag is not None or stop is not None else None
@@ -248,8 +253,7 @@ class Download:
 
     def _continued(self, answer: http.client.HTTPResponse, start: int, stop: int | None, tag: str) -> "_Announced":
         """What is said by another answer. Raises ``StoreError`` if it is not of the same content as the first."""
-        if origin(answer.url) != origin(self.address):
-            raise StoreError(f"{self.address}: it goes on at another server: fetch it again")
+        self._check_server(answer)
         ranged = _range(answer)
         if _strong(answer) != tag or not ranged or ranged.start != start:
             raise ConflictError(f"{self.address}: {_CHANGED}")

@@ -57,6 +57,7 @@ def test_the_short_form_gives_every_number(tmp_path, benchmarks):
     assert len(raced) == len(JOBS)
     for job, section in zip(JOBS, raced, strict=True):
         assert job in section.partition("\n")[0].lower()
+    assert "Archives, and archives as one stream" in titles(report)
     assert titles(report)[-3:] == ["Peak memory", "Growth with the number of files", "Aims not met"]
     assert "gzip -6" in report
 

@@ -5,12 +5,12 @@ import os
 import indexed
 import lying
 import pytest
-from lying import Lie
+from lying import Lie, chunked
 from sample_tree import FILES, PLOT, TREE
 
 from keystow import ResultError, VerificationError, fetch, open_archive
 from keystow.archive import ArchiveError, Tree
-from keystow.backends import ConflictError, open_store
+from keystow.backends import ConflictError, StoreError, open_store
 
 MADE = indexed.archive(TREE)
 
@@ -73,6 +73,45 @@ def test_a_server_that_makes_nonsense_of_the_last_bytes(liar, length, body):
         assert archive.open("score.txt").read() == b"42"
     assert server.asked[1].headers["range"] == "bytes=0-0"
     assert len(server.asked) <= 4
+
+
+@pytest.mark.parametrize("first", [Lie(400), Lie(403), Lie(501), Lie(206), Lie(412)], ids=lambda lie: str(lie.status))
+def test_one_that_says_no_length_of_it_either_is_read_from_its_start(liar, tmp_path, first):
+    def answer(asked):
+        span = asked.headers.get("range", "")
+        if span.startswith("bytes=-"):
+            return Lie(206, {"Content-Range": f"bytes NaN-10/{len(MADE)}", "ETag": '"another"'}, b"")
+        return first if span == "bytes=0-0" else parted(asked)
+
+    server = liar(answer)
+    fetch(url(server), tmp_path / "out", members=["/score.txt"])
+    assert (tmp_path / "out/score.txt").read_bytes() == b"42"
+    assert all("if-match" not in asked.headers for asked in server.asked[:2])
+
+
+def test_a_server_that_gives_all_and_says_no_length_is_asked_once_more(liar, tmp_path):
+    server = liar(lambda asked: Lie(200, {"Transfer-Encoding": "chunked"}, chunked([MADE])))
+    fetch(url(server), tmp_path / "out", members=["/score.txt"])
+    assert (tmp_path / "out/score.txt").read_bytes() == b"42"
+    assert len(server.asked) == 2
+
+
+def test_parts_are_of_one_server(liar):
+    """Where the first answer came from, another request is refused, and the URL leads elsewhere then."""
+    other = liar(parted)
+    where = {}
+
+    def first(asked):
+        return Lie(307, {"Location": f"{where['to'].url}/moved"})
+
+    def refusing(asked):
+        return parted(asked) if asked.headers["range"].startswith("bytes=-") else Lie(403)
+
+    server, where["to"] = liar(first), liar(refusing)
+    with open_archive(url(server)) as archive:
+        where["to"] = other
+        with pytest.raises(StoreError, match="it goes on at another server"):
+            archive.open("a/plots/large.png").read()
 
 
 def test_a_server_that_gives_no_parts(liar, tmp_path):

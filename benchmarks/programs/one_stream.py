@@ -1,4 +1,4 @@
-"""Fetches an archive as one stream, hashed as it is read, inflated by one thread: alone.py URL RESULT DIRECTORY."""
+"""Fetches an archive as one stream, hashed as it is read, inflated by one thread: one_stream.py URL RESULT DIR."""
 
 import hashlib
 import sys
