@@ -5,8 +5,10 @@ import io
 import os
 import shutil
 import subprocess
+import sys
 import tarfile
 import zlib
+from pathlib import Path
 
 import golden
 import pytest
@@ -55,7 +57,8 @@ def made_of(tree):
 
 
 def here(program):
-    return shutil.which(program) or pytest.skip(f"{program} is not installed")
+    beside = Path(sys.executable).with_name(program)
+    return shutil.which(program) or shutil.which(beside) or pytest.skip(f"{program} is not installed")
 
 
 def piped(command, data):
