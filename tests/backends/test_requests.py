@@ -294,10 +294,12 @@ def test_the_connections_for_parts_are_opened_while_the_upload_begins(secure, is
         handler.rfile.read(int(handler.headers.get("Content-Length", 0)))
         body = b""
         if handler.command == "POST" and "uploads" in handler.path:
-            idle, until = requests._carriers.carrier._idle, time.monotonic() + 60
-            while len(idle) < max(2, len(handler.server.connections) - 1) and time.monotonic() < until:
+            idle, connections = requests._carriers.carrier._idle, handler.server.connections
+            until = time.monotonic() + 60
+            while len(idle) < 2 or len(connections) != len(idle) + 1:
+                assert time.monotonic() < until
                 time.sleep(0.01)
-            open_ones.append(len(handler.server.connections))
+            open_ones.append(len(connections))
             body = b"<InitiateMultipartUploadResult><UploadId>u</UploadId></InitiateMultipartUploadResult>"
         elif handler.command == "POST":
             body = b"<CompleteMultipartUploadResult><ETag>e</ETag></CompleteMultipartUploadResult>"
