@@ -13,7 +13,7 @@ LINTED := $(SOURCES) tests benchmarks examples share
 # What `make test` runs, the longest first.
 PARTS := publisher-a publisher-b archive backends-b conformance benchmarks backends-a faults pages
 
-.PHONY: help setup demo test $(PARTS:%=test-%) test-fast fast-pure fast-stores lowest mutants \
+.PHONY: help setup demo test $(PARTS:%=test-%) test-fast fast-archive fast-publisher lowest mutants \
 	faults check format bench release-check pythons tools azurite bench-tools help-files sessions docs peers \
 	lock clean
 
@@ -74,16 +74,16 @@ test-faults:
 test-pages:
 	$(TEST) tests/sessions $(filter-out tests/test_benchmarks.py,$(wildcard tests/test_*.py))
 
-# Without servers and without what is slow, in two parts side by side.
+# Without servers and without what is slow, in two parts side by side that take as long.
 FAST := $(BIN)/pytest -m "not slow and not server" -x --hypothesis-profile=fast
 test-fast: setup tools
-	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target fast-pure fast-stores
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target fast-archive fast-publisher
 
-fast-pure:
-	$(FAST) tests/keys tests/archive
+fast-archive:
+	$(FAST) tests/keys tests/archive tests/backends/test_[a-q]*.py
 
-fast-stores:
-	$(FAST) tests/backends tests/publisher --ignore=tests/publisher/test_command.py
+fast-publisher:
+	$(FAST) tests/publisher --ignore=tests/publisher/test_command.py tests/backends/test_[r-z]*.py
 
 # One use of each dependency, with the lowest version that pyproject.toml admits of each.
 lowest: .venv/lowest/.installed azurite

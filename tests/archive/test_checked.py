@@ -54,6 +54,7 @@ def test_a_hard_link_that_no_disk_can_hold_names_itself():
         Checked().admit(Entry("link", "hardlink", target="\ud800"))
 
 
+@pytest.mark.slow
 def test_deep_names_take_memory_by_their_segments_and_not_by_their_square():
     """50 names of 2,000 levels each imply 100,000 directories, whose full names have 2,000 bytes on average."""
     tracemalloc.start()

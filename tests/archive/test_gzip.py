@@ -225,6 +225,7 @@ def test_a_flipped_bit_never_gives_other_content(data):
         return
 
 
+@pytest.mark.slow
 def test_many_tiny_members_take_no_more_memory_than_one():
     archive = stdlib.compress(b"") * 100_000
     tracemalloc.start()

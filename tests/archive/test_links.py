@@ -168,6 +168,7 @@ def test_what_all_links_pass_on_the_way_is_bounded():
     assert all(found[1000:])
 
 
+@pytest.mark.slow
 def test_a_links_own_target_is_always_walked():
     """What an archive holds may be walked once, however much it is."""
     links = [(f"l{i}", "x/" * 2000) for i in range(1000)]

@@ -55,12 +55,14 @@ DEEP = """
 """
 
 
+@pytest.mark.slow
 def test_thousands_of_levels_are_made_and_removed_with_32_descriptors(tmp_path):
     command = [sys.executable, "-c", textwrap.dedent(DEEP), tmp_path]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stdout.startswith("[] ")
 
 
+@pytest.mark.slow
 def test_deeper_than_a_path_can_be(tmp_path):
     """Made by descriptors, as no path reaches it."""
     here = os.open(tmp_path, OPEN_DIRECTORY)

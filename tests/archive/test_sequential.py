@@ -305,6 +305,7 @@ def test_what_is_no_gzip_is_refused(archive):
 EMPTY = gzip.compress(b"", mtime=0)
 
 
+@pytest.mark.slow
 def test_nothing_but_empty_members():
     """Of which a few hold nobody up, and a MiB does, unless it stands in front of what holds something."""
     for archive in (SMALL + EMPTY * 1000, EMPTY * (3 * MIB // 2 // len(EMPTY)) + SMALL):
@@ -325,6 +326,7 @@ def test_members_of_a_byte_each():
     assert contents(index, list(index)) == told(stream)
 
 
+@pytest.mark.slow
 def test_what_has_an_index_is_told_by_its_end():
     """And not by what a file in it holds."""
     own = indexed.archive(Tree.of({"a": b"1"}))

@@ -25,6 +25,7 @@ def inflated(archive):
     return list(gunzip_ahead(archive))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["gzip", "gunzip"])
 def test_an_interrupt_at_any_step_is_not_waited_out(kind):
     work = zipped if kind == "gzip" else partial(inflated, zipped())

@@ -381,6 +381,7 @@ def test_an_archive_cut_short_anywhere_is_refused(tmp_path, small):
     assert os.listdir(tmp_path) == []
 
 
+@pytest.mark.slow
 def test_of_an_archive_that_is_cut_short_in_its_index_nothing_is_missing(tmp_path, small):
     data, found = small
     archive = b"".join(pack(scan(lay(tmp_path / "source", SMALL))))

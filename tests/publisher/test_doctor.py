@@ -156,6 +156,7 @@ def test_no_permission_to_write(to, seaweed, bucket, login):
     assert finding.advice.startswith(f"allow s3:PutObject on arn:aws:s3:::{bucket}/*")
 
 
+@pytest.mark.slow
 def test_a_wrong_region_is_named_with_the_right_one(monkeypatch):
     with Moto() as moto:
         name = "doctor-in-ireland"

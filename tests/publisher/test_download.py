@@ -700,6 +700,7 @@ def test_a_refusal_that_drips_is_one(impatient, drip, now, monkeypatch):
     assert "HTTP 403: the URL has expired" in refused(address, AccessDeniedError)
 
 
+@pytest.mark.slow
 def test_a_slow_reader_is_not_cut(impatient, liar, now):
     server = liar(Lie(body=CONTENT))
     got = []

@@ -296,6 +296,7 @@ def test_the_commands(tmp_path):
     assert "it has no index" in complaint(keystow("index", f"file://{tmp_path}/store/{KEY}", "--gzidx", index), 2)
 
 
+@pytest.mark.slow
 def test_no_file_is_lost_to_an_index(tmp_path):
     archive, notes, link = tmp_path / KEY, tmp_path / "notes", tmp_path / "link"
     archive.write_bytes(DATA)
