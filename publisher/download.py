@@ -140,8 +140,8 @@ class Download:
         try:
             return self._part(f"-{most}", partial(self._ended, most))
         except UnsupportedError as error:
-            if error.code == "206" and self._end is None:  # that made no sense, and what the first byte says may
-                with contextlib.suppress(StoreError):  # who reads all of it is told
+            if error.code == "206" and self._end is None:  # its range made no sense; that of the first byte may tell
+                with contextlib.suppress(StoreError):  # then all is read, and whatever is wrong is told
                     self.part(0, 1)
         except ConflictError as error:
             if error.code != "416":  # there is nothing in it

@@ -53,7 +53,7 @@ def committed(
             raise
         if published.index_sha256 is not None:
             said = f"what was published under {published.url!r} is not there any more, as its manifest is gone"
-            raise NotFoundError(said, code=error.code) from error
+            raise NotFoundError(said, code=error.code, hint="publish it again") from error
         said = f"nothing was published under {published.url!r}, as there is no manifest"
         raise NotFoundError(said, code=error.code, hint="manifest=False takes whatever lies there") from error
     except ArchiveError as error:
