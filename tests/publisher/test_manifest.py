@@ -111,10 +111,9 @@ def test_one_that_was_cut_off_is_not_there(store, source, tmp_path, which):
 def test_one_whose_manifest_is_gone_is_not_there_any_more(store, source, tmp_path):
     result = plain(source, store)
     store.delete(f"run/{NAME}")
-    with pytest.raises(
-        NotFoundError, match=r"^what was published under 'memory://manifests/run/' is not there any more"
-    ):
+    with pytest.raises(NotFoundError, match=r"^what was published under 'memory://manifests/run/' is not") as caught:
         fetch(result, tmp_path / "back", store=store)
+    assert caught.value.hint == "publish it again"
     assert not (tmp_path / "back").exists()
 
 
