@@ -177,8 +177,8 @@ class CloudStore(ABC):
 
     def noted(self, found: Stat, version_id: str | None = None) -> Stat:
         """``found``, as somebody was told that the object is: what is read next of it is read faster, if that is so."""
-        if found.size > ranges.RANGE and (tag := self._tag(found)) is not None:
-            self._known.add(found.key, version_id, Version(found.size, tag))
+        if found.size > ranges.RANGE:
+            self._known.add(found.key, version_id, Version(found.size, self._tag(found)))
         return found
 
     def list(self, prefix: str = "") -> Iterator[Stat]:

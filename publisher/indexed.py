@@ -34,6 +34,7 @@ from .reading import (
     as_expected,
     check_alone,
     content_of,
+    note_size,
     opened_store,
     stat_of,
     trusted,
@@ -298,6 +299,7 @@ def _of_store(store: Store, published: PublishedResult, *, is_proven: bool) -> R
     versions = [published.version_id]
 
     def stream(start: int, stop: int) -> Generator[bytes, None, None]:
+        note_size(store, replace(published, version_id=versions[0]), size)
         yield from store.read(published.key, version_id=versions[0], start=start, stop=stop)
 
     def read(start: int, stop: int) -> bytes:

@@ -132,7 +132,21 @@ def is_proven(published: PublishedResult) -> bool:
 def content_of(store: Store, published: PublishedResult, *, check: bool) -> "Hashed":
     """The published version's content, or the current object's where that is not to be had."""
     known = published.checksum_sha256
+    note_size(store, published, published.size)
     return version_of(store, published.key, published.version_id, known, published.url, check=check)
+
+
+def note_size(store: Store, published: PublishedResult, size: int | None) -> None:
+    """Tells the store that the published version is of so many bytes, if that is known; once for each reading."""
+    if size is not None:
+        note(store, Stat(published.key, size, version_id=published.version_id))
+
+
+def note(store: Store, found: Stat) -> None:
+    """Tells the store what an object is said to be, if it can make use of that (``CloudStore.noted``)."""
+    noted: Callable[[Stat, str | None], object] | None = getattr(store, "noted", None)
+    if noted is not None:
+        noted(found, found.version_id)
 
 
 def version_of(

@@ -96,7 +96,7 @@ class AzureStore(CloudStore):
         return Content((piece for piece in [content]), said.etag, len(content), size)
 
     def _tag(self, found: Stat) -> str | None:
-        return f'"{found.etag}"'
+        return None if found.etag is None else f'"{found.etag}"'
 
     def _found(self, key: str, version_id: str | None) -> Stat:
         blob = self._container.blob(key)

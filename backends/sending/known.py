@@ -14,10 +14,13 @@ Proof = Literal["right", "wrong", "no ranges"]
 
 
 class Version(NamedTuple):
-    """One version of an object: the bytes that it has, and the tag that tells it from others (``Content.tag``)."""
+    """One version of an object: the bytes that it has, and the tag that tells it from others (``Content.tag``).
+
+    Without a tag, it is of whichever version has that size.
+    """
 
     size: int
-    tag: str
+    tag: str | None
 
 
 class Known:
@@ -32,8 +35,11 @@ class Known:
         self._wrong = 0
 
     def add(self, key: str, version_id: str | None, version: Version) -> None:
-        """The object is of this ``version``."""
+        """The object is of this ``version``; one without a tag says no more than one of that size that has it."""
         if self._wrong >= MOST_WRONG:
+            return
+        before = self._versions.get((key, version_id))
+        if version.tag is None and before is not None and before.size == version.size:
             return
         self._versions[key, version_id] = version
         with suppress(KeyError):

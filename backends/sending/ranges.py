@@ -5,10 +5,11 @@ the others and which version this is. If its answer came at once, the store is n
 many: the rest is one. Else each of the other ranges is asked for by itself, in a thread that collects it, and goes on
 where it breaks off. What is held is bounded in bytes.
 
-Where size and version are known before, only as long is waited for the first answer as a store that is near takes for
-it; then the other ranges are asked for, too, all of them of that version. If it is no longer there, nothing was handed
-on yet, and the object is read as if nothing had been known. That the store is unavailable to one of the others is told
-in its turn: a server that heeds no ranges has no answer to them, but one to the first.
+Where the size is known before, only as long is waited for the first answer as a store that is near takes for it; then
+the other ranges are asked for, too: of the version that is known, or else of whichever there is, and an answer that is
+of another than the one that came first is asked for again, of that one. If the object is not what it was said to be,
+nothing was handed on yet, and it is read as if nothing had been known. That the store is unavailable to one of the
+others is told in its turn: a server that heeds no ranges has no answer to them, but one to the first.
 """
 
 import itertools
@@ -109,8 +110,13 @@ class _Reading:
         self._open_at, self.at, self._stop, self._terms = open_at, start, stop, terms
         self._start = start
         self._known = known if known is not None and self._end(known.size) - start > RANGE else None
-        self._tag = None if self._known is None else self._known.tag
+        self._tags = [self._known.tag] if self._known is not None and self._known.tag is not None else []
         self._is_near = False
+
+    @property
+    def _tag(self) -> str | None:
+        """The version that is read: of several threads that name one, the first has."""
+        return self._tags[0] if self._tags else None
 
     @property
     def goes_on(self) -> bool:
@@ -126,7 +132,7 @@ class _Reading:
         """Whether a version was known, and nothing is read of it; from then on, none is known."""
         if self._known is None or self.at != self._start:
             return False
-        self._known = self._tag = None
+        self._known, self._tags = None, []
         self._terms.proved("wrong")
         return True
 
@@ -207,11 +213,25 @@ class _Reading:
         if known is not None and (content.size, content.length) != (known.size, min(limit, self._end(known.size)) - at):
             content.pieces.close()
             raise ConflictError("it has another size than it was said to have")
-        self._tag = self._tag or content.tag
+        self._names(content)
         return content._replace(pieces=_after_nothing(content.pieces))
 
     def _opened(self, stop: int | None, at: int, tag: str | None) -> Content:
-        return self._open_at(at, stop, tag or self._tag)
+        content = self._open_at(at, stop, tag or self._tag)
+        if self._known is None:
+            return content
+        self._names(content)
+        if content.tag is not None and content.tag == self._tag:
+            return content
+        content.pieces.close()
+        if self._tag is None:
+            raise ConflictError("nothing tells the version that is read from others")
+        return self._open_at(at, stop, self._tag)
+
+    def _names(self, content: Content) -> None:
+        """The version that is read is that of ``content``, if nobody has named it before."""
+        if not self._tags and content.tag is not None:
+            self._tags.append(content.tag)
 
     def _ranged(self, stop: int | None, at: int, tag: str | None) -> Content:
         """The same, as long as there is somebody to take it."""

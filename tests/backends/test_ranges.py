@@ -92,8 +92,8 @@ def read(server, start=0, stop=None, pace=None, near=0.0, held=6 * RANGE, known=
 
 
 def named(size, version=1):
-    """What was said of an object."""
-    return Version(size, f'"{version}"')
+    """What was said of an object; without a version, its size alone."""
+    return Version(size, None if version is None else f'"{version}"')
 
 
 CONTENTS = st.binary(max_size=20 * RANGE)
@@ -115,7 +115,7 @@ def test_the_bytes_are_those_of_one_stream_for_any_size_range_and_fault(content,
 @settings(deadline=None)
 @given(
     *(CONTENTS, st.data(), CHANCES, st.floats(0, 0.3), st.booleans(), NEARS),
-    *(st.none() | st.integers(0, 25 * RANGE), st.integers(1, 2)),
+    *(st.none() | st.integers(0, 25 * RANGE), st.none() | st.integers(1, 2)),
 )
 def test_they_are_so_whatever_was_said_of_the_object_before(
     content, data, chance, faults, heeds, near, size, version
@@ -137,17 +137,55 @@ def test_without_a_tag_it_is_one_stream(content, chance):
 
 
 @settings(deadline=None)
-@given(
-    *(st.integers(1, 20), st.integers(0, 20), st.integers(0, 60)),
-    *(st.floats(0, 0.2), CHANCES, NEARS, st.booleans()),
-)
-def test_an_object_that_is_replaced_meanwhile_is_an_error_and_never_a_mixture(
-    count, other, when, faults, chance, near, is_known
-):
-    server = Server(b"a" * count * RANGE, chance=chance, faults=faults)
+@given(CONTENTS, CHANCES, NEARS)
+def test_without_a_tag_it_is_so_whatever_size_was_said(content, chance, near):
+    server = Server(content, chance=chance, tags=False)
+    assert b"".join(read(server, near=near, known=named(len(content), None))) == content
+    assert server.asked[-1][1] in {None, RANGE}
+    assert not server.open
+
+
+@settings(deadline=None)
+@given(st.integers(2, 4), st.integers(0, 6), CHANCES, NEARS)
+def test_what_is_replaced_while_it_is_asked_for_is_one_of_both_versions(count, when, chance, near):
+    """Of an object whose size alone is known, each request may be the first that names a version."""
+    server, contents = Server(b"a" * count * RANGE, chance=chance), [b"a" * count * RANGE, b"b" * count * RANGE]
+    other = threading.Event()
+    whole = server.open_at
+
+    def open_at(start, stop, tag):
+        if start:
+            other.set()
+        else:
+            other.wait(0.01)
+        if len(server.asked) == when:
+            server.replace(contents[1])
+        return whole(start, stop, tag)
+
     came = b""
     with contextlib.suppress(ConflictError):
-        for number, piece in enumerate(read(server, near=near, known=named(count * RANGE) if is_known else None)):
+        for piece in in_ranges(
+            open_at, pace=Pace(4, 6), patience=60, near=near, held=6 * RANGE, known=named(count * RANGE, None)
+        ):
+            came += piece
+        assert came in contents
+    assert came in {content[: len(came)] for content in contents}
+    assert not server.open
+
+
+@settings(deadline=None)
+@given(
+    *(st.integers(1, 20), st.integers(0, 20), st.integers(0, 60)),
+    *(st.floats(0, 0.2), CHANCES, NEARS, st.sampled_from([0, 1, None])),
+)
+def test_an_object_that_is_replaced_meanwhile_is_an_error_and_never_a_mixture(
+    count, other, when, faults, chance, near, version
+):
+    server = Server(b"a" * count * RANGE, chance=chance, faults=faults)
+    known = None if version == 0 else named(count * RANGE, version)
+    came = b""
+    with contextlib.suppress(ConflictError):
+        for number, piece in enumerate(read(server, near=near, known=known)):
             if number == when:
                 server.replace(b"b" * other * RANGE)
             came += piece
@@ -284,13 +322,59 @@ def test_what_came_too_late_for_a_store_that_is_near_is_no_request_more(monkeypa
 
 
 @pytest.mark.parametrize(("near", "ahead"), [(0.0, 8 * RANGE), (60.0, 0)])
-def test_of_what_is_known_no_more_is_held(near, ahead):
+@pytest.mark.parametrize("version", [1, None])
+def test_of_what_is_known_no_more_is_held(near, ahead, version):
     server = Server(bytes(100 * RANGE))
-    pieces = read(server, pace=Pace(50, 50), near=near, known=named(100 * RANGE))
+    pieces = read(server, pace=Pace(50, 50), near=near, known=named(100 * RANGE, version))
     next(pieces)
     pieces.close()
     assert max(start for start, _, _ in server.asked) <= ahead
     assert not server.open
+
+
+def test_of_what_has_a_size_alone_all_are_asked_for_at_once_and_are_of_one_version():
+    server = Server(bytes(12 * RANGE))
+    three = threading.Barrier(3, timeout=60)
+    whole = server.open_at
+
+    def open_at(start, stop, tag):
+        if start in {0, RANGE, 2 * RANGE}:
+            three.wait()
+        return whole(start, stop, tag)
+
+    reading = in_ranges(open_at, pace=Pace(3, 3), patience=60, near=0.01, known=named(12 * RANGE, None))
+    assert b"".join(reading) == bytes(12 * RANGE)
+    asked = sorted(server.asked, key=lambda each: each[0])
+    assert [each[:2] for each in asked] == [(at, at + RANGE) for at in range(0, 12 * RANGE, RANGE)]
+    assert {tag for _, _, tag in asked[:3]} == {None}
+    assert asked[-1][2] == '"1"'
+
+
+def test_an_answer_of_another_version_than_the_first_that_came_is_asked_for_again():
+    """Two servers behind one name, one of which has not heard yet that the object was replaced."""
+    server, behind = Server(b"b" * 3 * RANGE), Server(b"a" * 3 * RANGE)
+    server.version = 2
+    second, first = threading.Event(), threading.Event()
+
+    def open_at(start, stop, tag):
+        if start == RANGE and tag is None:
+            second.set()
+            assert first.wait(60)
+            return behind.open_at(start, stop, tag)
+        if start:
+            return server.open_at(start, stop, tag)
+        assert second.wait(60)
+        content = server.open_at(start, stop, tag)
+        return content._replace(pieces=late(content.pieces))
+
+    def late(pieces):
+        first.set()
+        yield from pieces
+
+    reading = in_ranges(open_at, pace=Pace(2, 2), patience=60, near=0.0, known=named(3 * RANGE, None))
+    assert b"".join(reading) == b"b" * 3 * RANGE
+    assert not behind.open
+    assert (RANGE, 2 * RANGE, '"2"') in server.asked
 
 
 @pytest.mark.parametrize("near", [0.0, 60.0])
@@ -304,9 +388,10 @@ def test_what_was_replaced_since_it_was_named_is_read_as_it_is_now(near, size):
 
 @pytest.mark.parametrize("near", [0.0, 60.0])
 @pytest.mark.parametrize("size", [2, 9, 11])
-def test_whoever_names_another_size_is_not_believed(near, size):
+@pytest.mark.parametrize("version", [1, None])
+def test_whoever_names_another_size_is_not_believed(near, size, version):
     server = Server(bytes(10 * RANGE))
-    assert b"".join(read(server, near=near, known=named(size * RANGE))) == bytes(10 * RANGE)
+    assert b"".join(read(server, near=near, known=named(size * RANGE, version))) == bytes(10 * RANGE)
     assert not server.open
 
 
@@ -370,6 +455,10 @@ def test_that_one_of_the_others_got_no_answer_is_told_in_its_turn():
         (named(10 * RANGE), True, ["right"]),
         (named(10 * RANGE, version=2), True, ["wrong"]),
         (named(9 * RANGE), True, ["wrong"]),
+        (named(10 * RANGE, None), True, ["right"]),
+        (named(9 * RANGE, None), True, ["wrong"]),
+        (named(11 * RANGE, None), True, ["wrong"]),
+        (named(10 * RANGE, None), False, ["no ranges", "wrong", "no ranges"]),
         (named(10 * RANGE), False, ["no ranges", "wrong", "no ranges"]),
         (None, True, []),
         (None, False, ["no ranges"]),
@@ -389,7 +478,7 @@ def test_what_is_not_there_any_more_is_told_as_if_nothing_was_known():
         list(in_ranges(open_at, pace=Pace(2, 6), patience=60, near=0.0, known=named(10 * RANGE)))
 
 
-@pytest.mark.parametrize("known", [None, named(12 * RANGE)])
+@pytest.mark.parametrize("known", [None, named(12 * RANGE), named(12 * RANGE, None)])
 def test_the_others_are_asked_for_before_anything_of_the_first_has_come(known):
     server = Server(bytes(12 * RANGE))
     others = threading.Event()
