@@ -208,7 +208,9 @@ def _unlike(why: str) -> NotInBlocksError:
     return NotInBlocksError(f"{why}, and only what keystow packed can be read in parts")
 
 
-def open_beside(read: Read, size: int, beside: Read, length: int, *, stream: Pieces | None = None) -> Index:
+def open_beside(
+    read: Read, size: int, beside: Read, length: int, *, stream: Pieces | None = None, threads: int = 2
+) -> Index:
     """The index of ``length`` bytes, which ``beside`` reads, of an archive of ``size`` bytes.
 
     Raises ``CorruptArchiveError`` for one that is not sound, or of another archive as far as their ends tell.
@@ -218,7 +220,7 @@ def open_beside(read: Read, size: int, beside: Read, length: int, *, stream: Pie
         before = read(start, min(stop, size)) if start < size else b""
         return before + (beside(max(start, size) - size, stop - size) if stop > size else b"")
 
-    index = open_index(joined, size + length, begin=size, stream=stream)
+    index = open_index(joined, size + length, begin=size, stream=stream, threads=threads)
     if index is None or index.whole is None:
         raise CorruptArchiveError("this is no index that lies beside an archive, or one of a later version")
     if not _is_end(index, index.whole, read, size):

@@ -13,8 +13,9 @@ import struct
 import zlib
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import closing
 from functools import partial
-from itertools import chain, islice, repeat
+from itertools import repeat
 from typing import NamedTuple
 
 import isal
@@ -22,7 +23,7 @@ from isal import igzip_lib, isal_zlib
 
 from .errors import CorruptArchiveError
 from .grid import MOST
-from .threads import Called, Threads
+from .threads import Called, Threads, side_by_side
 
 LEVEL = 2
 FIRST = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
@@ -99,34 +100,14 @@ def _pieces(chunks: Iterable[bytes], lengths: Iterator[int], level: int, threads
     sha256 = hashlib.sha256()
     spare = [io.BytesIO() for _ in range(threads + 1)]
     blocks = _hashed(_blocks(chunks, lengths, spare), sha256.update)
-    first = list(islice(blocks, 2))
-    if len(first) < 2:
-        deflated = (_deflate(block, level) for block in first)  # to start a thread would take as long
-    else:
-        deflated = _side_by_side(chain(first, blocks), spare, level, threads)
-    for piece, block_checksum in deflated:
-        checksum = isal_zlib.crc32_combine(checksum, block_checksum, piece.size)
-        length += piece.size
-        yield piece
+    deflated = side_by_side(partial(_deflate, level=level), blocks, threads=threads, name="keystow-gzip")
+    with closing(deflated):
+        for block, (piece, block_checksum) in deflated:
+            checksum = isal_zlib.crc32_combine(checksum, block_checksum, piece.size)
+            length += piece.size
+            yield piece
+            spare.append(block)
     yield Piece(LAST + struct.pack("<II", checksum, length & 0xFFFFFFFF), sha256=sha256.digest())
-
-
-def _side_by_side(
-    blocks: Iterator[io.BytesIO], spare: list[io.BytesIO], level: int, threads: int
-) -> Generator[_Deflated, None, None]:
-    """The blocks deflated by threads, in order; each goes back to ``spare``."""
-    running: deque[tuple[io.BytesIO, Called[_Deflated]]] = deque()
-    with Threads(threads, "keystow-gzip") as pool:
-        more = True
-        while more or running:
-            block = next(blocks, None)
-            more = block is not None
-            if block is not None:
-                running.append((block, pool.submit(partial(_deflate, block, level))))
-            if running and (not more or len(running) > threads):
-                block, deflated = running.popleft()
-                yield deflated.result()
-                spare.append(block)
 
 
 def _blocks(chunks: Iterable[bytes], lengths: Iterator[int], spare: list[io.BytesIO]) -> Iterator[io.BytesIO]:

@@ -21,6 +21,7 @@ from .indexing import HEADER, MOST_IN_PAGE, RECORD, TRAILER, Whole, padded, sort
 from .inflating import InSequence
 from .page import Block, Member, Page, check_digest, check_order, inflate, unsorted
 from .selection import Decided, Selection
+from .threads import side_by_side
 from .tree import Entry
 from .untar import Stream, untar
 
@@ -28,6 +29,9 @@ Read = Callable[[int, int], bytes]
 """Gives the bytes of the object from one place up to another."""
 Pieces = Callable[[int, int], Generator[bytes, None, None]]
 """Gives them in pieces, and may ask for more of them ahead."""
+
+_Data = tuple[Block, bytes]
+"""A block, and what it is in the object."""
 
 TAIL = 1 << 16
 """What is read first, in bytes, as the root is hardly ever longer."""
@@ -45,11 +49,18 @@ _PAX_SIZE = re.compile(rb"[0-7]{11}")
 
 
 def open_index(
-    read: Read, size: int, *, sha256: str | None = None, begin: int = 0, stream: Pieces | None = None
+    read: Read,
+    size: int,
+    *,
+    sha256: str | None = None,
+    begin: int = 0,
+    stream: Pieces | None = None,
+    threads: int = 2,
 ) -> "Index | None":
     """The index of an archive of ``size`` bytes, or ``None`` if it has none. It takes one range, or two.
 
-    Nothing of it begins before the place ``begin``. What is long is later read by ``stream``, if there is one.
+    Nothing of it begins before the place ``begin``. What is long is later read by ``stream``, if there is one, and
+    inflated by so many ``threads``.
 
     Raises ``CorruptArchiveError`` for one that is not sound, or not the one whose SHA-256 is ``sha256``.
     """
@@ -64,7 +75,7 @@ def open_index(
         raise CorruptArchiveError(f"the root of the archive's index has {place.stop - place.start} bytes")
     if place.start < start:
         tail = _whole(read, place.start, start) + tail
-    return Index(read, size, tail, place, sha256=sha256, begin=begin, stream=stream)
+    return Index(read, size, tail, place, sha256=sha256, begin=begin, stream=stream, threads=threads)
 
 
 class Index:
@@ -89,9 +100,11 @@ class Index:
         sha256: str | None = None,
         begin: int = 0,
         stream: Pieces | None = None,
+        threads: int = 2,
     ) -> None:
         self._read = read
         self._stream = stream or self._in_ranges
+        self._threads = threads
         self._tail_at = size - len(tail)
         self._tail = tail
         self._held: dict[int, Page] = {}
@@ -210,10 +223,13 @@ class Index:
             yield from self._in_sequence(start, stop)
             return
         for run in _runs(self.blocks(start, stop)):
-            with closing(self._data_of(run)) as blocks:
-                for block, data in blocks:
-                    content = inflate(block, data)
+            with closing(self._data_of(run)) as blocks, closing(self._inflated(blocks)) as inflated:
+                for (block, _), content in inflated:
                     yield content[max(0, start - block.tar_start) : stop - block.tar_start]
+
+    def _inflated(self, blocks: Iterable[_Data]) -> Generator[tuple[_Data, bytes], None, None]:
+        """Each block with its content, inflated by threads."""
+        return side_by_side(lambda data: inflate(*data), blocks, threads=self._threads, name="keystow-inflate")
 
     def _in_sequence(self, start: int, stop: int) -> Generator[bytes, None, None]:
         """The same, once all that lies between there and what is held has been inflated."""
@@ -337,7 +353,7 @@ class Index:
             del self._held[next(iter(self._held))]
         return page
 
-    def _data_of(self, run: Sequence[Block]) -> Generator[tuple[Block, bytes], None, None]:
+    def _data_of(self, run: Sequence[Block]) -> Generator[_Data, None, None]:
         """Blocks that lie one behind the other, each as it lies in the object."""
         start, stop = run[0].start, run[-1].stop
         chunks = self._in_ranges if start >= self._tail_at else self._stream

@@ -7,10 +7,14 @@ begun that would give it back: then the threads never end, nor does who waits fo
 
 import threading
 import weakref
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Generator, Iterable
+from functools import partial
+from itertools import chain, islice
 from queue import SimpleQueue
 from typing import Generic, Self, TypeVar
 
+Item = TypeVar("Item")
 Answer = TypeVar("Answer")
 
 
@@ -63,6 +67,33 @@ class Threads:
         self._over()
         for thread in self._threads:
             thread.join()
+
+
+def side_by_side(
+    work: Callable[[Item], Answer], items: Iterable[Item], *, threads: int, name: str
+) -> Generator[tuple[Item, Answer], None, None]:
+    """Each item with ``work(item)``, in order, by so many threads; one more has begun when one is given.
+
+    ``items`` are taken by whoever asks for them, and the threads have ended when the iterator has.
+
+    >>> list(side_by_side(abs, [-1, 2], threads=2, name="example"))
+    [(-1, 1), (2, 2)]
+    """
+    following = iter(items)
+    first = list(islice(following, 2))
+    if len(first) < 2:  # to start a thread would take as long
+        yield from ((item, work(item)) for item in chain(first, following))
+        return
+    running: deque[tuple[Item, Called[Answer]]] = deque()
+    with Threads(threads, name) as pool:
+        for item in chain(first, following):
+            running.append((item, pool.submit(partial(work, item))))
+            if len(running) > threads:
+                done, called = running.popleft()
+                yield done, called.result()
+        while running:
+            done, called = running.popleft()
+            yield done, called.result()
 
 
 def _run(calls: "SimpleQueue[Callable[[], None] | None]") -> None:
