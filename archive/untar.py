@@ -5,7 +5,6 @@ how members agree with each other is checked later. Work is bounded by what is l
 members: a compressed megabyte can hold millions of them.
 """
 
-import itertools
 import re
 import zlib
 from collections.abc import Iterable, Iterator
@@ -119,9 +118,14 @@ class Stream:
             return self._data[start:end]
         return b"".join(self._pieces(length))
 
+    def rest(self) -> Iterator[bytes]:
+        """All that is left."""
+        yield self._data[self._at :]
+        yield from self._chunks
+
     def expect_padding(self) -> None:
         """Reads to the end, where only zeros may stand: what others would read as more members is refused."""
-        for rest in itertools.chain([self._data[self._at :]], self._chunks):
+        for rest in self.rest():
             if rest.count(0) != len(rest):
                 raise UnsafeArchiveError("there is data behind the end of the archive")
 

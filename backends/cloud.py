@@ -144,7 +144,7 @@ class CloudStore(ABC):
             patience=self._bounds.patience,
             near=NEAR if self.streams else 0.0,
             held=self.budget.held,
-            known=self._known.take(key, version_id),
+            known=None if stop is not None and stop - start <= ranges.RANGE else self._known.take(key, version_id),
             proved=self._known.proved,
         )
 

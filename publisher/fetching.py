@@ -13,8 +13,10 @@ from functools import partial
 from os import PathLike
 from typing import TYPE_CHECKING
 
+from .ahead import blocks_ahead, inflated
 from .archive import Entry, Limits, Tree, Unpacked, check_destination, extract, unpack
 from .archive.selection import Choice
+from .archive.untar import untar
 from .backends import Credentials, Store, StoreError, StoreUnavailableError
 from .backends.options import CustomerKey
 from .backends.sending.budget import Budget
@@ -196,10 +198,11 @@ def fetch(
                 unpacked = extract([(entry, announced)], directory, limits=limits)
         else:
             meter = _sized(told, opened, of)
+            blocks = blocks_ahead(opened, of)
             content = content_of(opened, of, check=verify)
             drain = partial(content.drain, _room(target, limits)[0]) if content.expected is not None else None
-            with explained(drain):
-                unpacked = unpack(meter.passing(content), directory, limits=limits)
+            with explained(drain), closing(inflated(meter.passing(content), blocks)) as tar:
+                unpacked = extract(untar(tar), directory, limits=limits, compressed=lambda: content.size)
         meter.end()
         return _fetched(unpacked, content.checksum(), verified=content.expected is not None)
 
