@@ -64,13 +64,14 @@ def gunzip_apart(
 
 def _inflated(block: _Data, *, secret: bytes) -> _Content:
     inflater = igzip_lib.IgzipDecompressor(flag=igzip_lib.DECOMP_DEFLATE)
+    proof = b""
     try:
         content = inflater.decompress(block.data, block.size + 1)
-        is_over = inflater.eof
-        proof = inflater.decompress(_STORED.pack(1, len(secret), len(secret) ^ 0xFFFF) + secret, len(secret) + 1)
+        if len(content) == block.size and not inflater.eof:
+            proof = inflater.decompress(_STORED.pack(1, len(secret), len(secret) ^ 0xFFFF) + secret, len(secret) + 1)
     except igzip_lib.IsalError as error:  # type: ignore[misc]  # its stub calls the class an instance
         raise _unlike(f"a block of it does not inflate alone: {error}") from None
-    if len(content) != block.size or is_over or proof != secret or not inflater.eof or inflater.unused_data:
+    if proof != secret or not inflater.eof or inflater.unused_data:
         raise _unlike("a block of it is not as long as was told")
     return _Content(content, isal_zlib.crc32(content))
 

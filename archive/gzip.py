@@ -3,8 +3,8 @@
 Strategy: the input is cut into blocks of 1 MiB, or of the lengths that a grid gives, whatever its chunking. Each is
 deflated on its own and ends on a byte boundary (RFC 1951, section 3.2.4: an empty stored block), so that the blocks can
 be joined in order, and the bytes of one depend neither on the number of threads nor on what stands before it. Memory is
-bounded by threads x block. A stream that is read back is inflated by one thread, a few MiB ahead of the one that does
-something with the content.
+bounded by a few blocks more than there are threads. A stream that is read back is inflated by one thread, a few MiB
+ahead of the one that does something with the content.
 """
 
 import hashlib
@@ -23,7 +23,7 @@ from isal import igzip_lib, isal_zlib
 
 from .errors import CorruptArchiveError
 from .grid import MOST
-from .threads import Called, Threads, side_by_side
+from .threads import WAITING, Called, Threads, side_by_side
 
 LEVEL = 2
 FIRST = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
@@ -34,8 +34,11 @@ _FAST = 2
 _ZLIB = 4  # zlib's 3 is hardly faster, and of tables and logs it makes more than ISA-L's 2
 _MOST_STORED = 0xFFFF
 _IN = 1 << 19
-_OUT = 1 << 20
-_AHEAD = 2 * _OUT
+_OUT = 1 << 19
+_BATCH = 1 << 18
+_STEP = 1 << 20
+_STEPS = 4
+"""So many are ahead: with one, who inflates and who takes what comes would wait for each other at each of them."""
 
 
 class Piece(NamedTuple):
@@ -98,9 +101,10 @@ def _pieces(chunks: Iterable[bytes], lengths: Iterator[int], level: int, threads
     yield Piece(FIRST)
     checksum = length = 0
     sha256 = hashlib.sha256()
-    spare = [io.BytesIO() for _ in range(threads + 1)]
+    spare = [io.BytesIO() for _ in range(threads + WAITING + 1)]
     blocks = _hashed(_blocks(chunks, lengths, spare), sha256.update)
-    deflated = side_by_side(partial(_deflate, level=level), blocks, threads=threads, name="keystow-gzip")
+    work = partial(_deflate, level=level)
+    deflated = side_by_side(work, blocks, threads=threads, name="keystow-gzip")
     with closing(deflated):
         for block, (piece, block_checksum) in deflated:
             checksum = isal_zlib.crc32_combine(checksum, block_checksum, piece.size)
@@ -167,7 +171,7 @@ def _stored(content: bytes | memoryview) -> bytes:
 
 
 def gunzip(chunks: Iterable[bytes]) -> Generator[bytes, None, None]:
-    """The content of a gzip stream of one or more members, in pieces of at most 1 MiB.
+    """The content of a gzip stream of one or more members, in pieces of at most 512 KiB.
 
     Raises ``CorruptArchiveError`` for what is not gzip, is cut short, fails its checksum or is followed by other data.
     """
@@ -180,18 +184,19 @@ def gunzip(chunks: Iterable[bytes]) -> Generator[bytes, None, None]:
 
 
 def gunzip_ahead(chunks: Iterable[bytes]) -> Generator[bytes, None, None]:
-    """``gunzip`` by a thread of its own, which is at most 3 MiB ahead and ends when the iterator does.
+    """``gunzip`` by a thread of its own, which is at most 8 MiB ahead and ends when the iterator does.
 
     ``chunks`` is read by the caller's thread, so that an interrupt need not wait for a network that hangs.
     """
     inflater = _Inflater()
-    running: Called[tuple[list[bytes], bool]] | None = None
+    running: deque[Called[tuple[list[bytes], bool]]] = deque()
     with Threads(1, "keystow-gunzip") as pool:
         for batch in _batches(chunks):
-            more = True
-            while more:
-                content, more = running.result() if running else ([], False)
-                running = pool.submit(partial(inflater.step, [] if more else batch))
+            running.append(pool.submit(partial(inflater.step, batch)))
+            while len(running) > (_STEPS if batch else 0):
+                content, more = running.popleft().result()
+                if more:
+                    running.append(pool.submit(partial(inflater.step, [])))
                 yield from content
         pool.submit(inflater.check_end).result()
 
@@ -203,7 +208,7 @@ def _batches(chunks: Iterable[bytes]) -> Iterator[list[bytes]]:
     for chunk in chunks:
         batch.append(chunk)
         size += len(chunk)
-        if size >= _IN:
+        if size >= _BATCH:
             yield batch
             batch, size = [], 0
     if batch:
@@ -225,7 +230,7 @@ class _Inflater:
         self._waiting.append(chunk)
 
     def next(self) -> bytes:
-        """The next content, 1 MiB at the most; nothing if that takes another chunk."""
+        """The next content, 512 KiB at the most; nothing if that takes another chunk."""
         while self._more or self._waiting:
             data = b"" if self._more else self._piece()
             if self._member.eof:
@@ -253,14 +258,14 @@ class _Inflater:
         return piece[:size]
 
     def step(self, chunks: Iterable[bytes]) -> tuple[list[bytes], bool]:
-        """Feeds ``chunks``, and gives some 2 MiB of content, and whether there is more of it."""
+        """Feeds ``chunks``, and gives some 1 MiB of content, and whether there is more of it."""
         self._waiting.extend(chunks)
         found: list[bytes] = []
         size = 0
-        while size < _AHEAD and (content := self.next()):
+        while size < _STEP and (content := self.next()):
             found.append(content)
             size += len(content)
-        return found, size >= _AHEAD
+        return found, size >= _STEP
 
     def check_end(self) -> None:
         """Raises ``CorruptArchiveError`` if the stream stops before its end."""

@@ -229,7 +229,7 @@ class Index:
 
     def _inflated(self, blocks: Iterable[_Data]) -> Generator[tuple[_Data, bytes], None, None]:
         """Each block with its content, inflated by threads."""
-        return side_by_side(lambda data: inflate(*data), blocks, threads=self._threads, name="keystow-inflate")
+        return side_by_side(_content, blocks, threads=self._threads, name="keystow-inflate")
 
     def _in_sequence(self, start: int, stop: int) -> Generator[bytes, None, None]:
         """The same, once all that lies between there and what is held has been inflated."""
@@ -370,6 +370,10 @@ class Index:
         if start >= self._tail_at:
             return self._tail[start - self._tail_at : stop - self._tail_at]
         return _whole(self._read, start, stop)
+
+
+def _content(data: _Data) -> bytes:
+    return inflate(*data)
 
 
 def _hashes(names: Iterable[str]) -> bytes:

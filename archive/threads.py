@@ -14,6 +14,9 @@ from itertools import chain, islice
 from queue import SimpleQueue
 from typing import Generic, Self, TypeVar
 
+WAITING = 4
+"""So many items wait for a thread: with none, threads and who takes what they give wait for each other at each one."""
+
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
 
@@ -72,9 +75,10 @@ class Threads:
 def side_by_side(
     work: Callable[[Item], Answer], items: Iterable[Item], *, threads: int, name: str
 ) -> Generator[tuple[Item, Answer], None, None]:
-    """Each item with ``work(item)``, in order, by so many threads; one more has begun when one is given.
+    """Each item with ``work(item)``, in order, by so many threads.
 
-    ``items`` are taken by whoever asks for them, and the threads have ended when the iterator has.
+    When one is given, each thread may have another, and ``WAITING`` wait for one. ``items`` are taken by whoever asks
+    for them, and the threads have ended when the iterator has.
 
     >>> list(side_by_side(abs, [-1, 2], threads=2, name="example"))
     [(-1, 1), (2, 2)]
@@ -88,7 +92,7 @@ def side_by_side(
     with Threads(threads, name) as pool:
         for item in chain(first, following):
             running.append((item, pool.submit(partial(work, item))))
-            if len(running) > threads:
+            if len(running) > threads + WAITING:
                 done, called = running.popleft()
                 yield done, called.result()
         while running:

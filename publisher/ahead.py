@@ -22,7 +22,7 @@ from .backends import Store, StoreError
 from .backends.sending.budget import budget_of
 from .backends.sending.workers import under_way
 from .result import PublishedResult
-from .surroundings import processors
+from .surroundings import inflaters
 
 _LEAST = 16 << 20
 """The bytes of an archive that is inflated in less time than it takes to find out how."""
@@ -45,7 +45,7 @@ Blocks = Callable[[], Sequence[Block] | None]
 def blocks_ahead(store: Store, published: PublishedResult) -> Blocks:
     """The blocks of what is ``published``, being asked for, if that is of use."""
     size = published.size
-    if size is None or size < _LEAST or published.index_sha256 is None or processors() == 1:
+    if size is None or size < _LEAST or published.index_sha256 is None or inflaters() == 1:
         return lambda: None
     if budget_of(store).concurrency == 1:
         return lambda: None
@@ -54,9 +54,12 @@ def blocks_ahead(store: Store, published: PublishedResult) -> Blocks:
     def blocks() -> Sequence[Block] | None:
         try:
             return found.result(_PATIENCE)
-        except (StoreError, ArchiveError, TimeoutError) as error:
-            _log.info("%s is inflated as one stream: %s", published.url, error or "its end has not come yet")
-            return None
+        except TimeoutError:
+            why = "its end has not come yet"
+        except (StoreError, ArchiveError) as error:
+            why = str(error)
+        _log.info("%s is inflated as one stream: %s", published.url, why)
+        return None
 
     return blocks
 
@@ -86,4 +89,4 @@ def inflated(chunks: Iterable[bytes], blocks: Blocks) -> Generator[bytes, None, 
     if known is None:
         yield from gunzip_ahead(whole)
     else:
-        yield from gunzip_apart(whole, known, secret=secrets.token_bytes(_SECRET), threads=processors())
+        yield from gunzip_apart(whole, known, secret=secrets.token_bytes(_SECRET), threads=inflaters())

@@ -41,7 +41,7 @@ from .reading import (
 )
 from .result import PublishedResult
 from .stored import NO_VERSION, Access
-from .surroundings import processors
+from .surroundings import inflaters
 from .trust import Trust, is_url
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ class Beside(NamedTuple):
     def of(self, ranges: Ranges, checksum: Checksum | None) -> Index:
         """It, of the archive that is read so and has that ``checksum``, if it is known. Raises if it is of another."""
         try:
-            index = open_beside(ranges, ranges.size, self.read, self.length, stream=ranges.stream, threads=processors())
+            index = open_beside(ranges, ranges.size, self.read, self.length, stream=ranges.stream, threads=inflaters())
         except CorruptArchiveError as error:
             error.add_note(f"that is of the index in {self.path!r}, for {ranges.url!r}")
             raise
@@ -376,7 +376,7 @@ def _in_parts(download: "Download") -> Ranges | None:
 def _index(ranges: Ranges, sha256: Checksum | None) -> Index | None:
     """The index, if there is one. Raises ``VerificationError`` if it is not the one whose digest is ``sha256``."""
     try:
-        index = open_index(ranges, ranges.size, stream=ranges.stream, threads=processors())
+        index = open_index(ranges, ranges.size, stream=ranges.stream, threads=inflaters())
     except CorruptArchiveError as error:
         if sha256 is None:
             raise

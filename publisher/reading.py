@@ -26,7 +26,7 @@ from .trust import Trust, admit_url, is_url
 from .yaml_files import load_mapping_file, load_mappings_file
 
 _ABSENT = "is no file with a published result, and no URL: give one of them"
-_AT_ONCE = 1 << 20  # bytes for which it is worth waking a thread to hash them
+_AT_ONCE = 4 << 20  # bytes for which it is worth waking a thread to hash them
 _REFERENCE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 
 Result = PublishedResult | Mapping[str, object] | str | PathLike[str]
@@ -202,7 +202,7 @@ def _chained(first: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
 class Hashed:
     """Passes chunks through, hashes them, and raises at the end if the hash is not the one expected of ``url``.
 
-    What is more than a MiB is hashed by a thread of its own, which is at most 2 MiB and a chunk behind. It has ended
+    What is more than 4 MiB is hashed by a thread of its own, which is at most 8 MiB and a chunk behind. It has ended
     when the iterator has. It hashes with a copy, and what it was given is held as long as its answer is not known: who
     is interrupted, or forked, hashes it again.
     """

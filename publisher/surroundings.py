@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from .trust import Trust
 
 _ALLOWED = "KEYSTOW_ALLOW_ENDPOINTS"
+_MOST_INFLATERS = 4
 
 
 def job_context() -> Context:
@@ -118,6 +119,11 @@ def admit_claimed(
             keyed=keyed,
             error=error,
         )
+
+
+def inflaters() -> int:
+    """How many threads inflate blocks: what is made of these is written by one, which keeps up with no more."""
+    return min(processors(), _MOST_INFLATERS)
 
 
 def processors() -> int:

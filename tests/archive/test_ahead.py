@@ -111,7 +111,7 @@ def test_a_bomb_is_inflated_no_further_than_a_few_mib():
         tracemalloc.stop()
     assert len(first) <= MIB
     assert whole == 300 * MIB
-    assert peak < 12 * MIB
+    assert peak < 14 * MIB
 
 
 def test_the_source_is_read_no_further_than_a_few_mib():
@@ -126,9 +126,10 @@ def test_the_source_is_read_no_further_than_a_few_mib():
         yield compressor.flush()
 
     reading = gunzip_ahead(chunks())
-    for number in range(1, 40):
-        next(reading)
-        assert read <= number + 4
+    taken = 0
+    for _ in range(80):
+        taken += len(next(reading))
+        assert read <= taken // MIB + 8
     reading.close()
 
 

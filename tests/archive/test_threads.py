@@ -6,15 +6,19 @@ import threading
 import time
 from functools import partial
 
+import indexed
 import pytest
 from interrupting import SECONDS, interrupted
 
-from keystow.archive import gzip
+from keystow.archive import Tree, gzip
+from keystow.archive.apart import gunzip_apart
 from keystow.archive.gzip import gunzip_ahead
+from keystow.archive.index import open_index
 from keystow.archive.threads import Threads
 
 MIB = 1 << 20
-OURS = [sys.modules[f"keystow.archive.{name}"] for name in ("gzip", "threads")]
+ARCHIVE = indexed.archive(Tree.of({"zeros": bytes(9 * MIB)}))
+OURS = [sys.modules[f"keystow.archive.{name}"] for name in ("apart", "gzip", "threads")]
 
 
 def zipped():
@@ -25,10 +29,19 @@ def inflated(archive):
     return list(gunzip_ahead(archive))
 
 
+def inflated_apart():
+    blocks = open_index(lambda start, stop: ARCHIVE[start:stop], len(ARCHIVE)).all_blocks()
+    return partial(_listed, list(blocks))
+
+
+def _listed(blocks):
+    return list(gunzip_apart([ARCHIVE], blocks, secret=bytes(9), threads=2))
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["gzip", "gunzip"])
+@pytest.mark.parametrize("kind", ["gzip", "gunzip", "apart"])
 def test_an_interrupt_at_any_step_is_not_waited_out(kind):
-    work = zipped if kind == "gzip" else partial(inflated, zipped())
+    work = {"gzip": zipped, "gunzip": partial(inflated, zipped()), "apart": inflated_apart()}[kind]
     steps = next(at for at in itertools.count(1) if not interrupted(work, at, OURS))
     assert steps > 100
 

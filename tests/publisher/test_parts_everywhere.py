@@ -7,10 +7,11 @@ from dataclasses import replace
 import counted_places
 import fsspec
 import pytest
-from archive_strategies import seen
+from archive_strategies import lay, seen
 from counted_places import NODES, change, written
 
 from keystow import AlreadyPublishedError, Checksum, VerificationError, agree, fetch, open_archive, publish, verify
+from keystow.archive.apart import gunzip_apart
 from keystow.filesystem import ArchiveFileSystem
 from keystow.indexed import source_of
 from keystow.members import index_of
@@ -58,6 +59,26 @@ def test_an_archive_of_another_program(place, source, tmp_path):
     assert (tmp_path / "some" / first).read_bytes() == NODES[first]
     with open_archive(result, index=index) as archive:
         assert {name: archive.open(name).read() for name in archive if name in NODES} == NODES
+
+
+def test_an_archive_that_is_fetched_whole(place, tmp_path, monkeypatch):
+    """It, and its end at the same time, by which its blocks inflate side by side."""
+    inflated = []
+
+    def counting(*args, **options):
+        inflated.append(options["threads"])
+        return gunzip_apart(*args, **options)
+
+    monkeypatch.setattr("keystow.ahead.gunzip_apart", counting)
+    monkeypatch.setattr("keystow.ahead.inflaters", lambda: 2)
+    monkeypatch.setattr("keystow.ahead._LEAST", 1)
+    monkeypatch.setattr("keystow.ahead._PATIENCE", 60)
+    source = lay(tmp_path / "source", {"large.csv": b"".join(b"%d\n" % number for number in range(500_000))})
+    published = publish(source, place("archive"))
+    with place.asks("GET", "GET"):
+        assert fetch(published, tmp_path / "back").verified
+    assert inflated == [2]
+    assert seen(tmp_path / "back") == seen(source)
 
 
 def test_archives_that_differ(place, source):

@@ -1,0 +1,184 @@
+"""An archive that is fetched whole: its blocks inflate side by side, if that is worth asking for where they are."""
+
+import logging
+import random
+import threading
+from contextlib import suppress
+from dataclasses import replace
+
+import indexed
+import pytest
+from archive_strategies import seen
+from forged import forged, parts
+
+from keystow import Checksum, PublishedResult, VerificationError, fetch
+from keystow.archive import CorruptArchiveError, Limits, Tree, gunzip
+from keystow.archive.apart import gunzip_apart
+from keystow.archive.index import open_index
+from keystow.backends import AccessDeniedError
+from keystow.backends.memory import MemoryStore
+from keystow.backends.sending.budget import Budget
+
+KIB = 1 << 10
+TEXT = b"".join(b"%d,%d\n" % (number, number * number) for number in range(100_000))
+TREE = Tree.of({"large.csv": TEXT, "small.txt": b"42\n"})
+NOISE = random.Random(3).randbytes(1 << 20)
+
+
+class Counting(MemoryStore):
+    """Keeps what is asked of it; ``refuses`` what is asked from a place on."""
+
+    refuses = None
+
+    def __init__(self, bucket):
+        super().__init__(bucket)
+        self.asked = []
+
+    def read(self, key, **options):
+        self.asked.append(options)
+        if self.refuses is not None and options.get("start"):
+            return self.refuses()
+        return super().read(key, **options)
+
+
+@pytest.fixture
+def store(tmp_path):
+    return Counting(f"ahead-{tmp_path.name}")
+
+
+@pytest.fixture(autouse=True)
+def apart(monkeypatch):
+    """How many archives were inflated side by side, on a machine with processors for it, and time to find out how."""
+    counted = []
+
+    def counting(*args, **options):
+        counted.append(options["threads"])
+        return gunzip_apart(*args, **options)
+
+    monkeypatch.setattr("keystow.ahead.gunzip_apart", counting)
+    monkeypatch.setattr("keystow.ahead.inflaters", lambda: 3)
+    monkeypatch.setattr("keystow.ahead._LEAST", 1)
+    monkeypatch.setattr("keystow.ahead._PATIENCE", 60)
+    return counted
+
+
+def put(store, data, **known):
+    written = store.write("key", [data])
+    found = PublishedResult("memory", "bucket", "key", size=len(data), checksum_sha256=Checksum(written.sha256))
+    return replace(found, **known)
+
+
+def published(store, tree=TREE, **options):
+    data, index = indexed.data_and_index(tree, **options)
+    return put(store, data + b"".join(index.pieces), index_sha256=Checksum(index.sha256))
+
+
+def test_it_is_inflated_side_by_side_by_one_request_more(store, apart, tmp_path):
+    result = published(store, sizes=[100 * KIB] * 20)
+    fetched = fetch(result, tmp_path / "back", store=store)
+    assert apart == [3]
+    assert (fetched.verified, fetched.sha256, fetched.members) == (True, result.checksum_sha256, 2)
+    assert (tmp_path / "back/large.csv").read_bytes() == TEXT
+    assert sorted(map(len, store.asked)) == [0, 3]
+    fetch(replace(result, size=None), tmp_path / "one stream", store=store)
+    assert len(apart) == 1
+    assert seen(tmp_path / "back") == seen(tmp_path / "one stream")
+
+
+@pytest.mark.parametrize(
+    ("tree", "known"),
+    [
+        (TREE, {"size": None}),
+        (TREE, {"index_sha256": None}),
+        (Tree.of({"noise": NOISE}), {}),
+        (Tree.of({f"{number:05}": NOISE[100 * number :][:100] for number in range(4000)}), {}),
+    ],
+    ids=["unknown size", "unknown index", "nothing shrinks", "small files"],
+)
+def test_where_it_is_of_no_use_it_is_one_stream(store, apart, tmp_path, tree, known):
+    result = published(store, tree)
+    assert fetch(replace(result, **known), tmp_path / "back", store=store).verified
+    assert apart == []
+
+
+def test_what_is_small_and_what_has_one_processor_is_asked_for_once(store, apart, tmp_path, monkeypatch):
+    result = published(store)
+    monkeypatch.setattr("keystow.ahead._LEAST", result.size + 1)
+    fetch(result, tmp_path / "small", store=store)
+    monkeypatch.setattr("keystow.ahead._LEAST", 1)
+    monkeypatch.setattr("keystow.ahead.inflaters", lambda: 1)
+    fetch(result, tmp_path / "one processor", store=store)
+    monkeypatch.setattr("keystow.ahead.inflaters", lambda: 3)
+    store.budget = Budget(concurrency=1)
+    fetch(result, tmp_path / "one request at a time", store=store)
+    assert len(store.asked) == 3
+    assert apart == []
+
+
+def test_an_end_that_cannot_be_read_is_told_and_not_needed(store, apart, tmp_path, caplog):
+    def refuses():
+        raise AccessDeniedError("no parts for you")
+
+    store.refuses = refuses
+    with caplog.at_level(logging.INFO, "keystow"):
+        assert fetch(published(store), tmp_path / "back", store=store).verified
+    assert apart == []
+    assert "as one stream: no parts for you" in caplog.text
+
+
+def test_an_end_that_does_not_come_is_not_waited_for(store, apart, tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr("keystow.ahead._PATIENCE", 0.01)
+    over = threading.Event()
+
+    def refuses():
+        over.wait(60)
+        return iter(())
+
+    store.refuses = refuses
+    try:
+        with caplog.at_level(logging.INFO, "keystow"):
+            assert fetch(published(store), tmp_path / "back", store=store).verified
+    finally:
+        over.set()
+    assert apart == []
+    assert "its end has not come yet" in caplog.text
+
+
+def test_another_index_than_the_published_one_is_not_used(store, apart, tmp_path, caplog):
+    result = replace(published(store), index_sha256=Checksum("0" * 64))
+    with caplog.at_level(logging.INFO, "keystow"):
+        assert fetch(result, tmp_path / "back", store=store).verified
+    assert apart == []
+    assert "not the one that was published" in caplog.text
+
+
+def test_an_index_that_is_proven_and_lies_is_an_error(store, tmp_path):
+    data, root, pages = parts(indexed.archive(TREE, sizes=[100 * KIB] * 20))
+    compressed = pages[0]["blocks"]["compressed"]
+    compressed[0], compressed[1] = compressed[0] - 1, compressed[1] + 1
+    lie = forged(data, root, pages)
+    index = open_index(lambda start, stop: lie[start:stop], len(lie))
+    result = put(store, lie, index_sha256=Checksum(index.sha256))
+    with pytest.raises(CorruptArchiveError, match="that its index tells of"):
+        fetch(result, tmp_path / "back", store=store)
+    assert list(tmp_path.iterdir()) == []
+    assert b"".join(gunzip([lie])) == b"".join(gunzip([data]))
+
+
+def test_what_was_replaced_is_not_what_was_published(store, apart, tmp_path):
+    result = published(store)
+    published(store, Tree.of({"large.csv": TEXT[::-1]}))
+    with pytest.raises(VerificationError):
+        fetch(result, tmp_path / "back", store=store)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_limits_hold_as_in_one_stream(store, apart, tmp_path):
+    result = published(store)
+    errors = []
+    for known in ({}, {"size": None}):
+        with suppress(FileNotFoundError), pytest.raises(ValueError, match="raise Limits") as caught:
+            fetch(replace(result, **known), tmp_path / "back", store=store, limits=Limits(bytes=1000))
+        errors.append(str(caught.value))
+    assert len(apart) == 1
+    assert errors[0] == errors[1]
