@@ -39,7 +39,7 @@ class _Content(NamedTuple):
 def gunzip_apart(
     chunks: Iterable[bytes], blocks: Iterable[Block], *, secret: bytes, threads: int
 ) -> Generator[bytes, None, None]:
-    """The content of a gzip stream that consists of these ``blocks``, and of members without content behind it.
+    """The content of a gzip stream whose first member consists of these ``blocks``; others may lie behind it.
 
     ``chunks`` are read by the caller's thread, and the blocks inflated by so many ``threads``, which end when the
     iterator does. The ``secret``, of at most 65,535 bytes, is one that who made the stream could not foresee.

@@ -163,6 +163,11 @@ class Index:
         """The SHA-256 digest of each page: those that are equal in two indexes have the same members."""
         return [self._digests[at : at + DIGEST] for at in range(0, len(self._digests), DIGEST)]
 
+    @property
+    def block_count(self) -> int:
+        """How many blocks the index tells of."""
+        return sum(self._blocks)
+
     def find(self, name: str) -> Member | None:
         """The member of that name; of several, the last, as it is the one that is left when all are unpacked.
 

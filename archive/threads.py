@@ -5,6 +5,7 @@ They stand on ``SimpleQueue`` alone, whose ``get`` and ``put`` an interrupt find
 begun that would give it back: then the threads never end, nor does who waits for them.
 """
 
+import os
 import threading
 import weakref
 from collections import deque
@@ -27,6 +28,11 @@ class Called(Generic[Answer]):
     def __init__(self, call: Callable[[], Answer]) -> None:
         self._call = call
         self._answers: SimpleQueue[tuple[Answer, None] | tuple[None, BaseException]] = SimpleQueue()
+
+    @property
+    def is_done(self) -> bool:
+        """Whether there is a result, or an error."""
+        return not self._answers.empty()
 
     def run(self) -> None:
         """Makes the call."""
@@ -62,8 +68,13 @@ class Threads:
         self._calls.put(called.run)
         if len(self._threads) < self._most:
             thread = threading.Thread(target=_run, args=(self._calls,), name=self._name, daemon=True)
-            thread.start()
-            self._threads.append(thread)
+            try:
+                thread.start()
+            except RuntimeError:  # there may be no more; those that there are make the calls
+                if not self._threads and (waiting := self._calls.get()) is not None:
+                    waiting()
+            else:
+                self._threads.append(thread)
         return called
 
     def __exit__(self, *_: object) -> None:
@@ -77,8 +88,9 @@ def side_by_side(
 ) -> Generator[tuple[Item, Answer], None, None]:
     """Each item with ``work(item)``, in order, by so many threads.
 
-    When one is given, each thread may have another, and ``WAITING`` wait for one. ``items`` are taken by whoever asks
-    for them, and the threads have ended when the iterator has.
+    When one is given that had to be waited for, each thread has another, and ``WAITING`` wait for one. ``items`` are
+    taken by whoever asks for them, and the threads have ended when the iterator has. In a process that was forked
+    meanwhile there are none, and it goes on without.
 
     >>> list(side_by_side(abs, [-1, 2], threads=2, name="example"))
     [(-1, 1), (2, 2)]
@@ -89,15 +101,23 @@ def side_by_side(
         yield from ((item, work(item)) for item in chain(first, following))
         return
     running: deque[tuple[Item, Called[Answer]]] = deque()
+    process = os.getpid()
+
+    def oldest() -> tuple[Item, Answer]:
+        item, called = running.popleft()
+        return item, called.result() if process == os.getpid() else work(item)
+
     with Threads(threads, name) as pool:
         for item in chain(first, following):
+            if process != os.getpid():
+                yield from (oldest() for _ in range(len(running)))
+                yield item, work(item)
+                continue
             running.append((item, pool.submit(partial(work, item))))
-            if len(running) > threads + WAITING:
-                done, called = running.popleft()
-                yield done, called.result()
+            if len(running) > threads + WAITING or running[0][1].is_done:
+                yield oldest()
         while running:
-            done, called = running.popleft()
-            yield done, called.result()
+            yield oldest()
 
 
 def _run(calls: "SimpleQueue[Callable[[], None] | None]") -> None:

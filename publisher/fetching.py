@@ -13,7 +13,7 @@ from functools import partial
 from os import PathLike
 from typing import TYPE_CHECKING
 
-from .ahead import blocks_ahead, inflated
+from .ahead import Ahead
 from .archive import Entry, Limits, Tree, Unpacked, check_destination, extract, unpack
 from .archive.selection import Choice
 from .archive.untar import untar
@@ -198,11 +198,11 @@ def fetch(
                 unpacked = extract([(entry, announced)], directory, limits=limits)
         else:
             meter = _sized(told, opened, of)
-            blocks = blocks_ahead(opened, of)
-            content = content_of(opened, of, check=verify)
-            drain = partial(content.drain, _room(target, limits)[0]) if content.expected is not None else None
-            with explained(drain), closing(inflated(meter.passing(content), blocks)) as tar:
-                unpacked = extract(untar(tar), directory, limits=limits, compressed=lambda: content.size)
+            with Ahead(opened, of) as ahead:
+                content = content_of(opened, of, check=verify)
+                drain = partial(content.drain, _room(target, limits)[0]) if content.expected is not None else None
+                with explained(drain), closing(ahead.inflated(meter.passing(content))) as tar:
+                    unpacked = extract(untar(tar), directory, limits=limits, compressed=lambda: content.size)
         meter.end()
         return _fetched(unpacked, content.checksum(), verified=content.expected is not None)
 

@@ -19,10 +19,11 @@ from .archive import CorruptArchiveError
 from .archive.beside import open_beside
 from .archive.carrier import FOOTER
 from .archive.index import TAIL, Index, Pieces, Read, open_index
-from .backends import Credentials, Store, StoreError, UnsupportedError
+from .backends import Credentials, Stat, Store, StoreError, UnsupportedError
 from .backends.file import FileStore
 from .backends.options import CustomerKey
 from .backends.sending.budget import Budget
+from .backends.sending.ranges import RANGE
 from .checksum import Checksum
 from .ending import until
 from .errors import ResultError, VerificationError
@@ -34,7 +35,7 @@ from .reading import (
     as_expected,
     check_alone,
     content_of,
-    note_size,
+    note,
     opened_store,
     stat_of,
     trusted,
@@ -300,7 +301,8 @@ def _of_store(store: Store, published: PublishedResult, *, is_proven: bool) -> R
     versions = [published.version_id]
 
     def stream(start: int, stop: int) -> Generator[bytes, None, None]:
-        note_size(store, replace(published, version_id=versions[0]), size)
+        if stop - start > RANGE:
+            note(store, Stat(published.key, size, version_id=versions[0]))
         yield from store.read(published.key, version_id=versions[0], start=start, stop=stop)
 
     def read(start: int, stop: int) -> bytes:

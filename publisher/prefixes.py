@@ -20,7 +20,7 @@ from .checksum import Checksum
 from .errors import MemberNotFoundError, ResultError, VerificationError
 from .manifests import Found, read_manifest
 from .progress import Meter, Tell
-from .reading import Hashed, check_limit, is_proven, note, opened_store, version_of
+from .reading import Hashed, check_limit, is_proven, opened_store, version_of
 from .result import PublishedResult
 from .stored import Access, listing_checksum
 from .trust import Trust
@@ -115,9 +115,8 @@ def object_of(item: Item) -> Object:
 
 def content_of_object(store: Store, prefix: str, url: str, found: Object, *, check: bool = True) -> Hashed:
     """The content of an object under ``prefix``, which is ``url``, compared with what is known of it."""
-    key, size = prefix + found.entry.name, found.entry.size
-    note(store, Stat(key, size, found.etag, found.version_id))
-    return version_of(store, key, found.version_id, found.sha256, url + found.entry.name, check=check, size=size)
+    said = Stat(prefix + found.entry.name, found.entry.size, found.etag, found.version_id)
+    return version_of(store, said, found.sha256, url + found.entry.name, check=check, exact=True)
 
 
 class Terms(NamedTuple):

@@ -26,7 +26,7 @@ from .trust import Trust, admit_url, is_url
 from .yaml_files import load_mapping_file, load_mappings_file
 
 _ABSENT = "is no file with a published result, and no URL: give one of them"
-_AT_ONCE = 4 << 20  # bytes for which it is worth waking a thread to hash them
+_AT_ONCE = 1 << 20  # bytes for which it is worth waking a thread to hash them
 _REFERENCE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 
 Result = PublishedResult | Mapping[str, object] | str | PathLike[str]
@@ -131,54 +131,43 @@ def is_proven(published: PublishedResult) -> bool:
 
 def content_of(store: Store, published: PublishedResult, *, check: bool) -> "Hashed":
     """The published version's content, or the current object's where that is not to be had."""
-    known = published.checksum_sha256
-    note_size(store, published, published.size)
-    return version_of(store, published.key, published.version_id, known, published.url, check=check)
+    said = Stat(published.key, published.size or 0, version_id=published.version_id)
+    return version_of(store, said, published.checksum_sha256, published.url, check=check)
 
 
-def note_size(store: Store, published: PublishedResult, size: int | None) -> None:
-    """Tells the store that the published version is of so many bytes, if that is known; once for each reading."""
-    if size is not None:
-        note(store, Stat(published.key, size, version_id=published.version_id))
-
-
-def note(store: Store, found: Stat) -> None:
-    """Tells the store what an object is said to be, if it can make use of that (``CloudStore.noted``)."""
+def note(store: Store, said: Stat) -> None:
+    """Tells the store what is said of a version that is read next, if it has a use for that (``CloudStore.noted``)."""
     noted: Callable[[Stat, str | None], object] | None = getattr(store, "noted", None)
     if noted is not None:
-        noted(found, found.version_id)
+        noted(said, said.version_id)
 
 
 def version_of(
-    store: Store,
-    key: str,
-    version_id: str | None,
-    known: Checksum | None,
-    url: str,
-    *,
-    check: bool,
-    size: int | None = None,
+    store: Store, said: Stat, known: Checksum | None, url: str, *, check: bool, exact: bool = False
 ) -> "Hashed":
-    """The content of a version of an object, or of the current one, if it is the ``known`` one then.
+    """The content of the version of which this is ``said``, or of the current object, if it is the ``known`` one then.
 
-    It ends with an error if it has not the ``size`` that it should have, before more of it is held than that.
+    If it is to be ``exact``, it ends with an error if it has not that size, before more of it is held.
     """
     expected = known if check else None
 
-    def read(version_id: str | None = None) -> Iterator[bytes]:
+    def read(said: Stat) -> Iterator[bytes]:
+        note(store, said)
+        key, version_id = said.key, said.version_id
         chunks = store.read(key) if version_id is None else store.read(key, version_id=version_id)
-        return chunks if size is None else sized(chunks, size, url, StoreError if known is None else VerificationError)
+        error = StoreError if known is None else VerificationError
+        return sized(chunks, said.size, url, error) if exact else chunks
 
-    if version_id is None:
-        return Hashed(read(), expected, url)
+    if said.version_id is None:
+        return Hashed(read(said), expected, url)
     try:
-        named = read(version_id)
+        named = read(said)
         first = next(named, b"")
     except NO_VERSION as error:
         if known is None:
             error.add_note("the current object was not tried, as the result holds no checksum to compare it with")
             raise
-        return Hashed(read(), known, url)
+        return Hashed(read(replace(said, version_id=None)), known, url)
     return Hashed(_chained(first, named), expected, url)
 
 
@@ -202,7 +191,7 @@ def _chained(first: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
 class Hashed:
     """Passes chunks through, hashes them, and raises at the end if the hash is not the one expected of ``url``.
 
-    What is more than 4 MiB is hashed by a thread of its own, which is at most 8 MiB and a chunk behind. It has ended
+    What is more than a MiB is hashed by a thread of its own, which is at most 2 MiB and a chunk behind. It has ended
     when the iterator has. It hashes with a copy, and what it was given is held as long as its answer is not known: who
     is interrupted, or forked, hashes it again.
     """

@@ -35,11 +35,10 @@ class Known:
         self._wrong = 0
 
     def add(self, key: str, version_id: str | None, version: Version) -> None:
-        """The object is of this ``version``; one without a tag says no more than one of that size that has it."""
+        """The object is of this ``version``; one without a tag says nothing new of an object of which one is known."""
         if self._wrong >= MOST_WRONG:
             return
-        before = self._versions.get((key, version_id))
-        if version.tag is None and before is not None and before.size == version.size:
+        if version.tag is None and (key, version_id) in self._versions:
             return
         self._versions[key, version_id] = version
         with suppress(KeyError):

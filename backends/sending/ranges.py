@@ -24,7 +24,13 @@ from functools import partial
 from queue import Empty, SimpleQueue
 from typing import NamedTuple
 
-from keystow.backends.errors import ConflictError, StoreError, StoreUnavailableError
+from keystow.backends.errors import (
+    AccessDeniedError,
+    ConflictError,
+    NotFoundError,
+    StoreError,
+    StoreUnavailableError,
+)
 
 from .budget import USUAL, Budget
 from .continuing import Content, continued
@@ -84,7 +90,7 @@ def in_ranges(
                 if isinstance(error, ConflictError) or not reading.goes_on:
                     raise
                 process = os.getpid()
-            elif isinstance(error, StoreUnavailableError) or not reading.forgets():
+            elif isinstance(error, StoreUnavailableError) or not reading.forgets(error):
                 raise
         else:
             return
@@ -128,10 +134,12 @@ class _Reading:
         if self._known is not None and self.at == self._start:
             self._terms.proved("right")
 
-    def forgets(self) -> bool:
-        """Whether a version was known, and nothing is read of it; from then on, none is known."""
+    def forgets(self, error: StoreError) -> bool:
+        """Whether ``error`` speaks against what is known, and nothing is read yet; from then on, nothing is known."""
         if self._known is None or self.at != self._start:
             return False
+        if self._known.tag is None and isinstance(error, AccessDeniedError | NotFoundError):
+            return False  # nothing was asked for but what anybody would
         self._known, self._tags = None, []
         self._terms.proved("wrong")
         return True

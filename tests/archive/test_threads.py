@@ -8,13 +8,14 @@ from functools import partial
 
 import indexed
 import pytest
+from children import forked
 from interrupting import SECONDS, interrupted
 
 from keystow.archive import Tree, gzip
 from keystow.archive.apart import gunzip_apart
 from keystow.archive.gzip import gunzip_ahead
 from keystow.archive.index import open_index
-from keystow.archive.threads import Threads
+from keystow.archive.threads import Threads, side_by_side
 
 MIB = 1 << 20
 ARCHIVE = indexed.archive(Tree.of({"zeros": bytes(9 * MIB)}))
@@ -52,6 +53,47 @@ def test_what_a_call_raises_is_raised_where_it_is_waited_for_and_the_thread_goes
         assert done.result() == 7
         with pytest.raises(ZeroDivisionError):
             failed.result()
+
+
+@pytest.mark.parametrize("room", [0, 1])
+def test_where_no_more_threads_may_start_those_that_there_are_do_the_work(monkeypatch, room):
+    start, begun = threading.Thread.start, []
+
+    def limited(thread):
+        begun.append(thread)
+        if len(begun) > room:
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", limited)
+    assert list(side_by_side(abs, range(-20, 0), threads=3, name="test")) == [(n, -n) for n in range(-20, 0)]
+
+
+def test_in_a_process_that_was_forked_it_goes_on_without_threads():
+    given = side_by_side(abs, range(-20, 0), threads=2, name="test")
+    first = [next(given) for _ in range(3)]
+    rest = [(n, -n) for n in range(-17, 0)]
+    assert first == [(-20, 20), (-19, 19), (-18, 18)]
+    assert forked(lambda: list(given) == rest)() == "True"
+    assert list(given) == rest
+
+
+def test_what_is_done_is_given_before_many_more_items_are_taken():
+    taken = 0
+
+    def items():
+        nonlocal taken
+        for number in range(20):
+            taken += 1
+            yield number
+            until = time.monotonic() + SECONDS
+            while len(done) <= number and time.monotonic() < until:
+                time.sleep(0.001)
+            time.sleep(0.01)  # in which the answer gets to where it is looked for
+
+    done = []
+    for number, _ in side_by_side(done.append, items(), threads=2, name="test"):
+        assert taken <= number + 3
 
 
 def running():

@@ -13,7 +13,13 @@ from children import forked
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from keystow.backends.errors import ConflictError, NotFoundError, StoreError, StoreUnavailableError
+from keystow.backends.errors import (
+    AccessDeniedError,
+    ConflictError,
+    NotFoundError,
+    StoreError,
+    StoreUnavailableError,
+)
 from keystow.backends.sending import ranges
 from keystow.backends.sending.continuing import Content
 from keystow.backends.sending.known import Version
@@ -476,6 +482,20 @@ def test_what_is_not_there_any_more_is_told_as_if_nothing_was_known():
 
     with pytest.raises(NotFoundError, match="gone"):
         list(in_ranges(open_at, pace=Pace(2, 6), patience=60, near=0.0, known=named(10 * RANGE)))
+
+
+@pytest.mark.parametrize("kind", [AccessDeniedError, NotFoundError])
+def test_what_is_refused_or_not_there_is_not_asked_for_again_as_if_its_size_was_wrong(kind):
+    asked, told = [], []
+
+    def open_at(start, stop, tag):
+        asked.append(start)
+        raise kind("no")
+
+    how = {"patience": 60, "near": 60.0, "known": named(10 * RANGE, None), "proved": told.append}
+    with pytest.raises(kind):
+        list(in_ranges(open_at, pace=Pace(2, 6), **how))
+    assert (asked, told) == ([0], [])
 
 
 @pytest.mark.parametrize("known", [None, named(12 * RANGE), named(12 * RANGE, None)])

@@ -79,7 +79,7 @@ def test_it_is_inflated_side_by_side_by_one_request_more(store, apart, tmp_path)
     assert apart == [3]
     assert (fetched.verified, fetched.sha256, fetched.members) == (True, result.checksum_sha256, 2)
     assert (tmp_path / "back/large.csv").read_bytes() == TEXT
-    assert sorted(map(len, store.asked)) == [0, 3]
+    assert sorted(map(len, store.asked)) == [0, 2]
     fetch(replace(result, size=None), tmp_path / "one stream", store=store)
     assert len(apart) == 1
     assert seen(tmp_path / "back") == seen(tmp_path / "one stream")
@@ -109,44 +109,71 @@ def test_what_is_small_and_what_has_one_processor_is_asked_for_once(store, apart
     monkeypatch.setattr("keystow.ahead.inflaters", lambda: 1)
     fetch(result, tmp_path / "one processor", store=store)
     monkeypatch.setattr("keystow.ahead.inflaters", lambda: 3)
-    store.budget = Budget(concurrency=1)
-    fetch(result, tmp_path / "one request at a time", store=store)
-    assert len(store.asked) == 3
+    for budget in (Budget(concurrency=2), Budget(memory=1 << 20)):
+        store.budget = budget
+        fetch(result, tmp_path / str(budget), store=store)
+    assert len(store.asked) == 4
     assert apart == []
 
 
-def test_an_end_that_cannot_be_read_is_told_and_not_needed(store, apart, tmp_path, caplog):
+@pytest.mark.parametrize("error", [AccessDeniedError, OSError, TypeError])
+def test_an_end_that_cannot_be_read_is_told_and_not_needed(store, apart, tmp_path, caplog, error):
     def refuses():
-        raise AccessDeniedError("no parts for you")
+        raise error("no parts for you")
 
     store.refuses = refuses
-    with caplog.at_level(logging.INFO, "keystow"):
+    with caplog.at_level(logging.DEBUG, "keystow"):
         assert fetch(published(store), tmp_path / "back", store=store).verified
     assert apart == []
-    assert "as one stream: no parts for you" in caplog.text
+    assert f"as one stream: {error.__name__}: no parts for you" in caplog.text
 
 
 def test_an_end_that_does_not_come_is_not_waited_for(store, apart, tmp_path, monkeypatch, caplog):
     monkeypatch.setattr("keystow.ahead._PATIENCE", 0.01)
     over = threading.Event()
 
+    taken = []
+
     def refuses():
         over.wait(60)
-        return iter(())
+        for piece in (b"1", b"2", b"3"):
+            taken.append(piece)
+            yield piece
 
     store.refuses = refuses
+    monkeypatch.setattr("keystow.ahead._GRACE", 0.01)
     try:
-        with caplog.at_level(logging.INFO, "keystow"):
+        with caplog.at_level(logging.DEBUG, "keystow"):
             assert fetch(published(store), tmp_path / "back", store=store).verified
     finally:
         over.set()
     assert apart == []
     assert "its end has not come yet" in caplog.text
+    for thread in threading.enumerate():
+        if thread.name == "keystow-index":
+            thread.join(60)
+    assert taken == [b"1"]  # whoever gave the store may have closed it
+
+
+def test_where_no_more_threads_may_start_it_is_one_stream(store, apart, tmp_path, monkeypatch):
+    def none(*_):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr("keystow.ahead.under_way", none)
+    assert fetch(published(store), tmp_path / "back", store=store).verified
+    assert apart == []
+
+
+def test_an_index_of_more_blocks_than_it_could_prove_is_not_used(store, apart, tmp_path):
+    """A stranger's may tell of thousands of the same block in a few bytes."""
+    result = published(store, Tree.of({"zeros": bytes(16 << 20)}), sizes=[4 * KIB] * 4096)
+    assert fetch(result, tmp_path / "back", store=store).verified
+    assert apart == []
 
 
 def test_another_index_than_the_published_one_is_not_used(store, apart, tmp_path, caplog):
     result = replace(published(store), index_sha256=Checksum("0" * 64))
-    with caplog.at_level(logging.INFO, "keystow"):
+    with caplog.at_level(logging.DEBUG, "keystow"):
         assert fetch(result, tmp_path / "back", store=store).verified
     assert apart == []
     assert "not the one that was published" in caplog.text
