@@ -44,6 +44,16 @@ DISTANT = 8
 """The jobs that are raced at several distances."""
 
 
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [(1.234, "1.23 s"), (0.9996, "1 s"), (0.9994, "999 ms"), (0.0009996, "1 ms"), (1e-6, "1 µs"), (5e-9, "5 ns")],
+)
+def test_a_time_has_three_digits_in_the_unit_that_suits_them(benchmarks, value, told):
+    from benchmarks.markdown import seconds
+
+    assert seconds(value) == told
+
+
 @pytest.mark.slow
 @pytest.mark.server
 @pytest.mark.timeout(900)
