@@ -19,6 +19,7 @@ from typing import Self
 
 from .archive import CorruptArchiveError
 from .archive.apart import gunzip_apart
+from .archive.columns import DIGEST
 from .archive.gzip import gunzip_ahead
 from .archive.index import TAIL, Index, open_index
 from .archive.page import Block
@@ -36,8 +37,6 @@ _INDEX_IN = 1 << 11
 _LARGE = 1 << 18
 """The bytes of members that are large, on average."""
 _SHRUNK = 0.9
-_DIGEST = 32
-"""The bytes of an index that tell of a block, at least; a stranger's may tell of more blocks, which would be tiny."""
 _PATIENCE = 0.05
 """The seconds that are waited for the end of the archive, once its beginning is there."""
 _GRACE = 1.0
@@ -122,7 +121,7 @@ def _is_of_use(index: Index, begin: int, size: int) -> bool:
     """Whether the blocks are worth knowing; of the archive, ``size`` bytes have come, from ``begin`` on."""
     return (
         index.data >= begin
-        and index.block_count <= size // _DIGEST
+        and index.block_count <= size // DIGEST  # nothing shortens a digest, but a stranger's may be alike
         and index.tar_size >= index.members * _LARGE
         and index.data < _SHRUNK * index.tar_size
     )

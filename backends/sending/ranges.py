@@ -221,25 +221,18 @@ class _Reading:
         if known is not None and (content.size, content.length) != (known.size, min(limit, self._end(known.size)) - at):
             content.pieces.close()
             raise ConflictError("it has another size than it was said to have")
-        self._names(content)
         return content._replace(pieces=_after_nothing(content.pieces))
 
     def _opened(self, stop: int | None, at: int, tag: str | None) -> Content:
         content = self._open_at(at, stop, tag or self._tag)
-        if self._known is None:
-            return content
-        self._names(content)
-        if content.tag is not None and content.tag == self._tag:
+        if not self._tags and content.tag is not None:
+            self._tags.append(content.tag)
+        if self._known is None or (content.tag is not None and content.tag == self._tag):
             return content
         content.pieces.close()
         if self._tag is None:
             raise ConflictError("nothing tells the version that is read from others")
         return self._open_at(at, stop, self._tag)
-
-    def _names(self, content: Content) -> None:
-        """The version that is read is that of ``content``, if nobody has named it before."""
-        if not self._tags and content.tag is not None:
-            self._tags.append(content.tag)
 
     def _ranged(self, stop: int | None, at: int, tag: str | None) -> Content:
         """The same, as long as there is somebody to take it."""

@@ -153,11 +153,20 @@ def test_the_source_is_read_by_the_callers_thread():
 
 @pytest.mark.parametrize("pieces", [0, 1, 3])
 def test_whoever_reads_may_stop_at_any_time(pieces):
-    archive = indexed.archive(Tree.of({"a": NOISE * 30}))
-    reading = gunzip_apart([archive], told(archive), secret=SECRET, threads=2)
+    archive = indexed.archive(Tree.of({"a": NOISE * 60}))
+    read = []
+
+    def chunks():
+        for chunk in cut(archive, [100 * KIB] * 200):
+            read.append(len(chunk))
+            yield chunk
+
+    reading = gunzip_apart(chunks(), told(archive), secret=SECRET, threads=2)
     for _ in range(pieces):
         next(reading)
+    before = sum(read)
     reading.close()
+    assert sum(read) == before < len(archive)
 
 
 def test_no_block_is_inflated_further_than_it_is_told():

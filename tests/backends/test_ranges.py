@@ -280,7 +280,9 @@ def test_so_many_are_under_way_as_the_pace_says():
     assert b"".join(in_ranges(open_at, pace=Pace(3, 3), patience=60, near=0.0)) == bytes(12 * RANGE)
 
 
-def test_of_what_is_known_all_are_asked_for_at_once_and_of_that_version():
+@pytest.mark.parametrize(("version", "tag"), [(1, '"1"'), (None, None)])
+def test_of_what_is_known_all_are_asked_for_at_once_and_of_that_version(version, tag):
+    """Of a size alone, the first ones are of any version, and the others of that of their answers."""
     server = Server(bytes(12 * RANGE))
     three = threading.Barrier(3, timeout=60)
     whole = server.open_at
@@ -290,9 +292,12 @@ def test_of_what_is_known_all_are_asked_for_at_once_and_of_that_version():
             three.wait()
         return whole(start, stop, tag)
 
-    reading = in_ranges(open_at, pace=Pace(3, 3), patience=60, near=0.01, known=named(12 * RANGE))
+    reading = in_ranges(open_at, pace=Pace(3, 3), patience=60, near=0.01, known=named(12 * RANGE, version))
     assert b"".join(reading) == bytes(12 * RANGE)
-    assert sorted(server.asked) == [(at, at + RANGE, '"1"') for at in range(0, 12 * RANGE, RANGE)]
+    asked = sorted(server.asked, key=lambda each: each[0])
+    assert [each[:2] for each in asked] == [(at, at + RANGE) for at in range(0, 12 * RANGE, RANGE)]
+    assert {each[2] for each in asked[:3]} == {tag}
+    assert asked[-1][2] == '"1"'
 
 
 def test_of_what_is_known_and_near_the_rest_is_one_stream():
@@ -336,24 +341,6 @@ def test_of_what_is_known_no_more_is_held(near, ahead, version):
     pieces.close()
     assert max(start for start, _, _ in server.asked) <= ahead
     assert not server.open
-
-
-def test_of_what_has_a_size_alone_all_are_asked_for_at_once_and_are_of_one_version():
-    server = Server(bytes(12 * RANGE))
-    three = threading.Barrier(3, timeout=60)
-    whole = server.open_at
-
-    def open_at(start, stop, tag):
-        if start in {0, RANGE, 2 * RANGE}:
-            three.wait()
-        return whole(start, stop, tag)
-
-    reading = in_ranges(open_at, pace=Pace(3, 3), patience=60, near=0.01, known=named(12 * RANGE, None))
-    assert b"".join(reading) == bytes(12 * RANGE)
-    asked = sorted(server.asked, key=lambda each: each[0])
-    assert [each[:2] for each in asked] == [(at, at + RANGE) for at in range(0, 12 * RANGE, RANGE)]
-    assert {tag for _, _, tag in asked[:3]} == {None}
-    assert asked[-1][2] == '"1"'
 
 
 def test_an_answer_of_another_version_than_the_first_that_came_is_asked_for_again():

@@ -6,12 +6,14 @@ import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from archive_strategies import Link, Program, lay
 from lying import Liar
 
 from keystow import PublishedResult, Store
+from keystow.archive.apart import gunzip_apart
 from keystow.stored import open_place
 from keystow.testing.servers import FaultProxy, SeaweedFS
 
@@ -118,3 +120,19 @@ def liar():
     yield start
     for server in started:
         server.stop()
+
+
+@pytest.fixture
+def apart(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """By how many threads each archive was inflated side by side, as if all were large, and could wait for its end."""
+    counted: list[int] = []
+
+    def counting(*args: Any, threads: int, **options: Any) -> Iterator[bytes]:
+        counted.append(threads)
+        return gunzip_apart(*args, threads=threads, **options)
+
+    monkeypatch.setattr("keystow.ahead.gunzip_apart", counting)
+    monkeypatch.setattr("keystow.ahead.inflaters", lambda: 3)
+    monkeypatch.setattr("keystow.ahead._LEAST", 1)
+    monkeypatch.setattr("keystow.ahead._PATIENCE", 60)
+    return counted

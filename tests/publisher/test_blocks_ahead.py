@@ -3,7 +3,6 @@
 import logging
 import random
 import threading
-from contextlib import suppress
 from dataclasses import replace
 
 import indexed
@@ -12,12 +11,14 @@ from archive_strategies import seen
 from forged import forged, parts
 
 from keystow import Checksum, PublishedResult, VerificationError, fetch
-from keystow.archive import CorruptArchiveError, Limits, Tree, gunzip
-from keystow.archive.apart import gunzip_apart
+from keystow.archive import CorruptArchiveError, LimitExceededError, Limits, Tree, gunzip
 from keystow.archive.index import open_index
 from keystow.backends import AccessDeniedError
 from keystow.backends.memory import MemoryStore
 from keystow.backends.sending.budget import Budget
+from keystow.surroundings import inflaters
+
+pytestmark = pytest.mark.usefixtures("apart")
 
 KIB = 1 << 10
 TEXT = b"".join(b"%d,%d\n" % (number, number * number) for number in range(100_000))
@@ -44,22 +45,6 @@ class Counting(MemoryStore):
 @pytest.fixture
 def store(tmp_path):
     return Counting(f"ahead-{tmp_path.name}")
-
-
-@pytest.fixture(autouse=True)
-def apart(monkeypatch):
-    """How many archives were inflated side by side, on a machine with processors for it, and time to find out how."""
-    counted = []
-
-    def counting(*args, **options):
-        counted.append(options["threads"])
-        return gunzip_apart(*args, **options)
-
-    monkeypatch.setattr("keystow.ahead.gunzip_apart", counting)
-    monkeypatch.setattr("keystow.ahead.inflaters", lambda: 3)
-    monkeypatch.setattr("keystow.ahead._LEAST", 1)
-    monkeypatch.setattr("keystow.ahead._PATIENCE", 60)
-    return counted
 
 
 def put(store, data, **known):
@@ -130,9 +115,7 @@ def test_an_end_that_cannot_be_read_is_told_and_not_needed(store, apart, tmp_pat
 
 def test_an_end_that_does_not_come_is_not_waited_for(store, apart, tmp_path, monkeypatch, caplog):
     monkeypatch.setattr("keystow.ahead._PATIENCE", 0.01)
-    over = threading.Event()
-
-    taken = []
+    over, taken = threading.Event(), []
 
     def refuses():
         over.wait(60)
@@ -204,8 +187,14 @@ def test_limits_hold_as_in_one_stream(store, apart, tmp_path):
     result = published(store)
     errors = []
     for known in ({}, {"size": None}):
-        with suppress(FileNotFoundError), pytest.raises(ValueError, match="raise Limits") as caught:
+        with pytest.raises(LimitExceededError, match="raise Limits") as caught:
             fetch(replace(result, **known), tmp_path / "back", store=store, limits=Limits(bytes=1000))
         errors.append(str(caught.value))
     assert len(apart) == 1
     assert errors[0] == errors[1]
+
+
+@pytest.mark.parametrize(("processors", "threads"), [(1, 1), (3, 3), (64, 4)])
+def test_no_more_threads_inflate_than_there_are_processors_nor_than_can_be_written(monkeypatch, processors, threads):
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(processors)))
+    assert inflaters() == threads

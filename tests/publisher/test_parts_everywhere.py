@@ -11,7 +11,6 @@ from archive_strategies import lay, seen
 from counted_places import NODES, change, written
 
 from keystow import AlreadyPublishedError, Checksum, VerificationError, agree, fetch, open_archive, publish, verify
-from keystow.archive.apart import gunzip_apart
 from keystow.filesystem import ArchiveFileSystem
 from keystow.indexed import source_of
 from keystow.members import index_of
@@ -61,23 +60,13 @@ def test_an_archive_of_another_program(place, source, tmp_path):
         assert {name: archive.open(name).read() for name in archive if name in NODES} == NODES
 
 
-def test_an_archive_that_is_fetched_whole(place, tmp_path, monkeypatch):
+def test_an_archive_that_is_fetched_whole(place, tmp_path, apart):
     """It, and its end at the same time, by which its blocks inflate side by side."""
-    inflated = []
-
-    def counting(*args, **options):
-        inflated.append(options["threads"])
-        return gunzip_apart(*args, **options)
-
-    monkeypatch.setattr("keystow.ahead.gunzip_apart", counting)
-    monkeypatch.setattr("keystow.ahead.inflaters", lambda: 2)
-    monkeypatch.setattr("keystow.ahead._LEAST", 1)
-    monkeypatch.setattr("keystow.ahead._PATIENCE", 60)
     source = lay(tmp_path / "source", {"large.csv": b"".join(b"%d\n" % number for number in range(500_000))})
     published = publish(source, place("archive"))
     with place.asks("GET", "GET"):
         assert fetch(published, tmp_path / "back").verified
-    assert inflated == [2]
+    assert apart == [3]
     assert seen(tmp_path / "back") == seen(source)
 
 
