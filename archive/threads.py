@@ -10,13 +10,14 @@ import threading
 import weakref
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
-from functools import partial
+from functools import cache, partial
 from itertools import chain, islice
 from queue import SimpleQueue
 from typing import Generic, Self, TypeVar
 
 WAITING = 4
 """So many items wait for a thread: with none, threads and who takes what they give wait for each other at each one."""
+_LARGEST = 8 << 20
 
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
@@ -60,6 +61,7 @@ class Threads:
         self._over = weakref.finalize(self, self._calls.put, None)
 
     def __enter__(self) -> Self:
+        _let_memory_be_kept()
         return self
 
     def submit(self, call: Callable[[], Answer]) -> Called[Answer]:
@@ -118,6 +120,17 @@ def side_by_side(
                 yield oldest()
         while running:
             yield oldest()
+
+
+@cache
+def _let_memory_be_kept() -> None:
+    """Has glibc keep what is freed of pieces as threads hand on, for the next ones.
+
+    It gives each back to the kernel, and asks for it anew, as long as it has seen no larger piece come and go: of
+    what it has, it maps no piece on its own, and keeps twice as much (mallopt(3), ``M_MMAP_THRESHOLD``). Of this one, two
+    pages are ever touched.
+    """
+    bytes(_LARGEST)
 
 
 def _run(calls: "SimpleQueue[Callable[[], None] | None]") -> None:

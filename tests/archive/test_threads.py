@@ -1,6 +1,9 @@
 """Threads that compress and inflate: whoever is interrupted, at whatever step, is done with them at once."""
 
 import itertools
+import os
+import platform
+import subprocess
 import sys
 import threading
 import time
@@ -116,3 +119,31 @@ def test_no_more_threads_than_calls():
     with Threads(5, "test") as threads:
         assert threads.submit(running).result() == 1
     assert running() == 0
+
+
+MAPPED = """
+import ctypes
+import keystow.archive.threads as threads
+
+class Info(ctypes.Structure):
+    _fields_ = [(f"field{number}", ctypes.c_size_t) for number in range(10)]
+
+library = ctypes.CDLL(None)
+library.mallinfo2.restype = Info
+held = []
+
+def mapped():
+    before = library.mallinfo2().field4  # hblkhd: the bytes of what is mapped on its own
+    held.append(bytes(4 << 20))
+    return library.mallinfo2().field4 > before
+
+assert mapped()
+with threads.Threads(1, "test"):
+    assert not mapped()
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries keep memory in ways of their own")
+def test_memory_of_what_threads_hand_on_is_kept_by_glibc():
+    own = {name: value for name, value in os.environ.items() if not name.startswith(("MALLOC_", "GLIBC_TUNABLES"))}
+    subprocess.run([sys.executable, "-c", MAPPED], env=own, check=True)
