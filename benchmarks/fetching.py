@@ -12,10 +12,10 @@ from benchmarks.data import content_size
 from benchmarks.markdown import size
 from benchmarks.race import Aim
 from benchmarks.section import Section
-from benchmarks.workplace import IN_ONE_PIECE, Command, ours
+from benchmarks.workplace import IN_ONE_PIECE, RESULT, Command, ours, publishers
 from keystow.archive.manifest import NAME
 
-GET = "keystow get $BUCKET.yaml out"
+GET = f"keystow get {RESULT} out"
 """Fetches what was published into a bucket, the result of which is named after it."""
 BETWEEN = "fetched.tar.gz"
 """Where a peer may put an archive before it unpacks it."""
@@ -97,5 +97,6 @@ def standing(
 
     with bucket() as name:
         given = {**variables, "BUCKET": name}
-        bench.place.run(Command(f"{published} --result $BUCKET.yaml", "keystow"), **given)
+        for command in publishers(published):
+            bench.place.run(command, **given)
         yield empty, check

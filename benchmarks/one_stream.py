@@ -14,10 +14,10 @@ from benchmarks.fetching import GET, standing
 from benchmarks.job import Job, peers
 from benchmarks.jobs import counted
 from benchmarks.section import Section, paragraphs
-from benchmarks.workplace import Command, s3_at
+from benchmarks.workplace import RESULT, Command, s3_at
 
-_STREAM = peers({"one stream": 'python one_stream.py "$URL" $BUCKET.yaml out'}, "keystow")
-_SIGNED = Command("keystow url $BUCKET.yaml --expires 6h", "keystow")
+_STREAM = peers({"one stream": f'python one_stream.py "$URL" {RESULT} out'}, "keystow")
+_SIGNED = Command(f"keystow url {RESULT} --expires 6h", "keystow")
 _FAR, _NEAR = 1.5, 0.8
 _NOTE = (
     "`{}`, beside `{}` (benchmarks/programs), which is no whole command, and starts sooner. Both compare the SHA-256 "

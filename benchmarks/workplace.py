@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,9 @@ IN_ONE_PIECE = "whole"
 
 The callback of the first part waits for a place in a queue (``SlidingWindowSemaphore``) for each other part (1.46.3).
 """
+RESULT = "$BUCKET.yaml"
+"""Where the result of what stands in a bucket is."""
+_ROOT = "s3://$BUCKET/"
 
 
 @dataclass(frozen=True)
@@ -40,13 +43,23 @@ class Command:
 
 
 def ours(text: str, *, by_fsspec: bool = True, most_seconds: float = _MOST_SECONDS) -> dict[str, Command]:
-    """Our contestants: the default engine, fsspec's, and what the checkout ``BEFORE`` of the environment holds."""
+    """Our contestants: the default engine, fsspec's, and what the checkout ``BEFORE`` of the environment holds.
+
+    That one fetches what it has published itself, as it need not read our result.
+    """
     contestants = {"keystow": Command(text, "keystow", most_seconds)}
     if by_fsspec:
         contestants["keystow, engine fsspec"] = Command(f"KEYSTOW_ENGINE=fsspec {text}", "keystow", most_seconds)
     if before := os.environ.get("BEFORE"):
-        contestants["keystow, before"] = Command(text, f"{before}/.venv/bin", most_seconds)
+        own = text.replace(RESULT, "$BUCKET.before.yaml")
+        contestants["keystow, before"] = Command(own, str(Path(before, ".venv", "bin").resolve()), most_seconds)
     return contestants
+
+
+def publishers(text: str) -> list[Command]:
+    """What publishes into the bucket for each of ``ours`` to fetch it, the checkout before below a prefix of its own."""
+    first, *before = ours(f"{text} --result {RESULT}", by_fsspec=False).values()
+    return [first, *(replace(each, text=each.text.replace(_ROOT, f"{_ROOT}before/")) for each in before)]
 
 
 def s3_at(endpoint: str) -> dict[str, str]:

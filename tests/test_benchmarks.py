@@ -3,6 +3,7 @@
 import contextlib
 import http.client
 import itertools
+import os
 import subprocess
 import sys
 import threading
@@ -99,6 +100,29 @@ def test_the_short_form_gives_every_number_from_afar(tmp_path, benchmarks):
     texts = texts_of(tmp_path / "distance.svg")
     assert texts.count("keystow") == texts.count("150") == DISTANT
     assert sum(text.startswith(("fetch", "publish")) for text in texts) == DISTANT
+
+
+BEFORE = """#!/bin/sh
+case "$*" in
+"get race-"*.before.yaml" out" | *s3://race-*/before/*" --result race-"*.before.yaml) exec {keystow} "$@" ;;
+esac
+echo "a result that a later version wrote: $*" >&2
+exit 2
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.server
+@pytest.mark.timeout(900)
+def test_a_checkout_from_before_fetches_what_it_has_published_itself(tmp_path, benchmarks, monkeypatch):
+    command = tmp_path / "before" / ".venv" / "bin" / "keystow"
+    command.parent.mkdir(parents=True)
+    command.write_text(BEFORE.format(keystow=Path(sys.executable).with_name("keystow")))
+    command.chmod(0o755)
+    monkeypatch.setenv("BEFORE", os.path.relpath(tmp_path / "before", ROOT))
+    report = ran(tmp_path, ["fetch-files", "fetch-stream"])
+    assert "keystow, before: `keystow get $BUCKET.before.yaml out`" in report
+    assert "| job | keystow | keystow, before | fastest peer |" in report
 
 
 def ran(directory, names):
