@@ -124,11 +124,10 @@ def side_by_side(
 
 @cache
 def _let_memory_be_kept() -> None:
-    """Has glibc keep what is freed of pieces as threads hand on, for the next ones.
+    """Has glibc keep the memory of pieces that threads hand on, once they are freed, for those that follow.
 
-    It gives each back to the kernel, and asks for it anew, as long as it has seen no larger piece come and go: of
-    what it has, it maps no piece on its own, and keeps twice as much (mallopt(3), ``M_MMAP_THRESHOLD``). Of this one, two
-    pages are ever touched.
+    It returns that to the kernel, and asks for it anew, until it has seen a larger piece freed. Then it maps none up to
+    that size by itself, and keeps twice as much (mallopt(3), ``M_MMAP_THRESHOLD``). Hardly any of this one is touched.
     """
     bytes(_LARGEST)
 

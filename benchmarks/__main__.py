@@ -1,6 +1,7 @@
 """``make bench``: ours beside its peers, on this machine, as ratios."""
 
 import argparse
+import os
 import tempfile
 import time
 from collections.abc import Callable
@@ -32,7 +33,7 @@ from benchmarks import (
 from benchmarks.bench import Bench
 from benchmarks.data import Data, Sizes
 from benchmarks.section import Section
-from benchmarks.workplace import Workplace
+from benchmarks.workplace import BEFORE, Workplace
 from keystow.testing.servers import SeaweedFS
 
 BENCHMARKS: dict[str, Callable[[Bench], list[Section]]] = {
@@ -130,7 +131,8 @@ def _command(options: argparse.Namespace) -> str:
     words = [
         f"--{name.replace('_', '-')} {' '.join(value) if name == 'only' else value}" for name, value in given.items()
     ]
-    return " ".join(["python -m benchmarks", *words]) if words else "make bench"
+    command = " ".join(["python -m benchmarks", *words]) if words else "make bench"
+    return f"BEFORE=CHECKOUT {command}" if BEFORE in os.environ else command
 
 
 if __name__ == "__main__":

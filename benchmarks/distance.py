@@ -75,10 +75,10 @@ def summary(outcomes: Sequence[Outcome]) -> str:
 
 
 def _line(outcome: Outcome, others: Sequence[str]) -> list[str]:
-    ours = [outcome.spread(name) for name in (outcome.ours, *others)]
     return [
         outcome.job,
-        *ours,
+        outcome.spread(outcome.ours),
+        *(f"{outcome.spread(name)}: {outcome.ratio(name):.2f} times as long" for name in others),
         outcome.spread(outcome.fastest),
         outcome.fastest,
         f"{outcome.ratio(outcome.fastest):.2f}",

@@ -28,6 +28,8 @@ IN_ONE_PIECE = "whole"
 
 The callback of the first part waits for a place in a queue (``SlidingWindowSemaphore``) for each other part (1.46.3).
 """
+BEFORE = "BEFORE"
+"""The environment's name for another checkout, which takes part."""
 RESULT = "$BUCKET.yaml"
 """Where the result of what stands in a bucket is."""
 _ROOT = "s3://$BUCKET/"
@@ -50,15 +52,15 @@ def ours(text: str, *, by_fsspec: bool = True, most_seconds: float = _MOST_SECON
     contestants = {"keystow": Command(text, "keystow", most_seconds)}
     if by_fsspec:
         contestants["keystow, engine fsspec"] = Command(f"KEYSTOW_ENGINE=fsspec {text}", "keystow", most_seconds)
-    if before := os.environ.get("BEFORE"):
+    if before := os.environ.get(BEFORE):
         own = text.replace(RESULT, "$BUCKET.before.yaml")
         contestants["keystow, before"] = Command(own, str(Path(before, ".venv", "bin").resolve()), most_seconds)
     return contestants
 
 
 def publishers(text: str) -> list[Command]:
-    """What publishes into the bucket for each of ``ours`` to fetch it, the checkout before below a prefix of its own."""
-    first, *before = ours(f"{text} --result {RESULT}", by_fsspec=False).values()
+    """What publishes for each of ``ours`` what it is to fetch; the checkout before has a prefix of its own."""
+    first, *before = ours(f"{text} > {RESULT}", by_fsspec=False).values()
     return [first, *(replace(each, text=each.text.replace(_ROOT, f"{_ROOT}before/")) for each in before)]
 
 
