@@ -1,4 +1,4 @@
-# Everything is set up in .venv; `make test` also installs small Debian packages that are missing.
+# Everything is set up in .venv; `make test` also installs the Debian packages that it wants and that are missing.
 
 # What is compiled is kept, whatever the environment says: else each of the tests' processes compiles all that it imports.
 unexport PYTHONDONTWRITEBYTECODE
@@ -14,7 +14,7 @@ LINTED := $(SOURCES) tests benchmarks examples share
 PARTS := publisher-a publisher-b archive backends-b conformance benchmarks backends-a faults pages
 
 .PHONY: help setup demo test $(PARTS:%=test-%) test-fast fast-archive fast-publisher lowest mutants \
-	faults check format bench release-check pythons tools azurite bench-tools help-files sessions docs peers \
+	faults check format bench release-check pythons tools readers azurite bench-tools help-files sessions docs peers \
 	lock clean
 
 help:
@@ -41,7 +41,7 @@ demo: setup
 
 # In parts, of which three run side by side, as each waits for much; each with servers of its own. What one printed
 # comes when it has ended.
-test: setup tools azurite bench-tools peers .venv/lowest/.installed
+test: setup tools readers azurite bench-tools peers .venv/lowest/.installed
 	@$(MAKE) --no-print-directory --keep-going --jobs=3 --output-sync=target $(PARTS:%=test-%)
 	@$(MAKE) --no-print-directory lowest
 
@@ -145,8 +145,8 @@ bench: setup azurite bench-tools peers
 	$(BIN)/python -m benchmarks
 
 tools:
-	@sh tests/install.sh bsdtar:libarchive-tools busybox:busybox curl:curl sshd:openssh-server qemu-x86_64:qemu-user groff:groff-base \
-		zsh:zsh fish:fish
+	@sh tests/install.sh bsdtar:libarchive-tools busybox:busybox curl:curl sshd:openssh-server qemu-x86_64:qemu-user \
+		groff:groff-base zsh:zsh fish:fish
 
 azurite: .venv/azurite/.installed
 
@@ -156,6 +156,10 @@ azurite: .venv/azurite/.installed
 
 bench-tools:
 	@sh tests/install.sh pigz:pigz igzip:isal
+
+# What reads gzip elsewhere: 0.5 GB, most of it Go's.
+readers:
+	@sh tests/install.sh 7zz:7zip zstd:zstd go:golang-go javac:default-jdk-headless
 
 peers: .venv/peers/.installed
 

@@ -194,9 +194,6 @@ class Index:
                 raise CorruptArchiveError("a page of the archive's index does not begin where the one before it ends")
             yield from map(page.member, range(len(page.names)))
             end, following = page.end if page.names else end, number + 1
-            behind = bisect_right(self._begun, number)
-            if page.last_key and behind < len(self._keys) and page.last_key >= self._keys[behind]:
-                raise unsorted()
 
     def matching(self, selection: Selection) -> Iterator[Member]:
         """The members that go along, in order; not the directories of which only what they hold does."""
@@ -352,6 +349,9 @@ class Index:
         begins = first != "" and page.names[0].startswith(first) if page.names else first == ""
         if not begins or page.end > self.tar_size - _END:
             raise CorruptArchiveError("a page of the archive's index does not fit its root")
+        behind = bisect_right(self._begun, number)
+        if page.last_key and behind < len(self._keys) and page.last_key >= self._keys[behind]:
+            raise unsorted()
         self._held.pop(number, None)
         self._held[number] = page
         if len(self._held) > _HELD:

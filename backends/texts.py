@@ -20,7 +20,7 @@ _MOST_READ = 8000
 _MOST_SHOWN = 6000
 _MOST_SECRETS = 256
 _SHORTEST_SECRET = 8
-_SOME = 5
+SOME = 5
 
 _HEADER = (
     r"(?:proxy-)?authorization|x-(?:amz|goog|ms|auth)[a-z-]*(?:token|signature|authorization|encryption-key|customer-key)"
@@ -87,8 +87,8 @@ def some_of(names: Sequence[str]) -> str:
     >>> some_of(["a", "b"]), some_of("abcdefg")
     ("'a', 'b'", "'a', 'b', 'c', 'd', 'e' and 2 more")
     """
-    first = ", ".join(map(repr, names[:_SOME]))
-    return f"{first} and {len(names) - _SOME} more" if len(names) > _SOME else first
+    first = ", ".join(map(repr, names[:SOME]))
+    return f"{first} and {len(names) - SOME} more" if len(names) > SOME else first
 
 
 def masked(text: str) -> str:

@@ -97,12 +97,14 @@ def agree(
 
     If they do not agree, the indexes of archives and the manifests of prefixes are read to tell which members of each
     other group differ from the largest one, ``differences`` of them at the most: first those of which more than the
-    time does. With 0, nothing is read for that. Who wrote a result may have written any digest into it: ``fetch`` is
-    who reads.
+    time does. With 0, nothing is read for that. If they cannot be read, or are not what was published, that is a note:
+    whether the results agree is known then. Who wrote a result may have written any digest into it: ``fetch`` is who
+    reads.
 
     The other arguments are those of ``fetch``. Raises ``ResultError`` for fewer than two results, for what cannot be
-    compared with each other, and for a result that neither says a digest nor is of an archive with an index;
-    ``VerificationError`` for an object that is not what its result says; ``ArchiveError`` and ``StoreError``.
+    compared with each other, and for a result that neither says a digest nor is of an archive with an index. Where an
+    archive has to be read for its digest, raises ``VerificationError`` if it is not what its result says,
+    ``ArchiveError`` and ``StoreError``.
     """
     access = Access(timeout, credentials, profile, customer_key, requester_pays, Budget(concurrency, memory))
     trust = trusted(allow, allow_endpoints, access)
@@ -116,14 +118,10 @@ def agree(
         return Agreement(agreed, wanted, groups)
     found: list[Difference] = []
     notes: list[str] = []
-    try:
-        for other in groups[1:]:
-            told, note = _differing(groups[0], other, trust, access, differences)
-            found += told
-            notes += [note] if note else []
-    except KeystowError as error:
-        error.add_note("the results do not agree; with differences=0 no store is asked which members differ")
-        raise
+    for other in groups[1:]:
+        told, note = _differing(groups[0], other, trust, access, differences)
+        found += told
+        notes += [note] if note else []
     return Agreement(agreed, wanted, groups, tuple(found), tuple(notes))
 
 
@@ -194,12 +192,16 @@ def _differing(
     """The members of the ``other`` group that differ from the ``first``'s, or why none can be told."""
     pair = (first.results[0], other.results[0])
     one, two = (repr(each.url) for each in pair)
-    with ExitStack() as opened:
-        walks = _walks(pair, opened, trust, access)
-        if isinstance(walks, str):
-            return [], f"what differs between {one} and {two} is not told, as {walks}"
-        key = sort_key if pair[0].encoding == "gzip" else _name_key
-        found = first_differences(walks[0], walks[1], most, key)
+    unknown = f"what differs between {one} and {two} is not told"
+    try:
+        with ExitStack() as opened:
+            walks = _walks(pair, opened, trust, access)
+            if isinstance(walks, str):
+                return [], f"{unknown}, as {walks}"
+            key = sort_key if pair[0].encoding == "gzip" else _name_key
+            found = first_differences(walks[0], walks[1], most, key)
+    except KeystowError as error:
+        return [], f"{unknown}: {error}"
     if not found:
         return [], f"{one} and {two} differ in what their indexes do not tell: fetch both, and compare them"
     return [Difference(name, what, other.sha256) for name, what in found], None

@@ -3,7 +3,8 @@
 Strategy: the end of the archive, where its index lies, is one more request, for which hardly anybody waits. It is worth
 it for what is large and compressed, and holds few members for its size: of many small files, to make them takes longer
 than to inflate them. Whatever keeps it from coming, or speaks against the index that came, the archive is inflated as
-one stream. Only an index that is the published one, and is not true, is an error.
+one stream; of an index that is damaged, or not the published one, there is a note. Only one that is the published one,
+and is not true, is an error.
 """
 
 import logging
@@ -17,7 +18,7 @@ from functools import partial
 from itertools import chain
 from typing import Self
 
-from .archive import CorruptArchiveError
+from .archive import ArchiveError
 from .archive.apart import gunzip_apart
 from .archive.columns import DIGEST
 from .archive.gzip import gunzip_ahead
@@ -89,6 +90,9 @@ class Ahead:
             return self._found.result(_PATIENCE)
         except TimeoutError:
             why = "its end has not come yet"
+        except ArchiveError as error:
+            _log.warning("the index of %s is of no use, and was not needed: %s", self._url, error)
+            return None
         except Exception as error:  # noqa: BLE001  a store may be anybody's, and what matters comes again
             why = f"{type(error).__name__}: {error}"
         _log.debug("%s is inflated as one stream: %s", self._url, why)
@@ -106,7 +110,7 @@ class Ahead:
         def read(start: int, stop: int) -> bytes:
             self._check()
             if start < begin:
-                raise CorruptArchiveError("its index is larger than was asked for")
+                raise EOFError("its index is larger than was asked for")
             return end[start - begin : stop - begin]
 
         index = open_index(read, size, sha256=published.index_sha256)

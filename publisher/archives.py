@@ -122,9 +122,6 @@ class Archive(Mapping[str, Entry]):
     def __len__(self) -> int:
         return self._index.members
 
-    def __contains__(self, name: object) -> bool:
-        return isinstance(name, str) and self._find(name) is not None
-
     def __getitem__(self, name: str) -> Entry:
         member = self._find(name)
         if member is None:
@@ -181,10 +178,10 @@ class Archive(Mapping[str, Entry]):
                 return
             yield from some
 
-    def _find(self, name: str) -> Member | None:
+    def _find(self, name: object) -> Member | None:
         with self._lock, self._source.explained():
             self._check()
-            return self._index.find(name)
+            return self._index.find(name) if isinstance(name, str) else None
 
     def _check(self) -> None:
         if self._is_closed:

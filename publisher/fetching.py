@@ -105,6 +105,7 @@ def fetch(
     progress: Progress | None = None,
     members: Collection[str] | None = None,
     manifest: bool | None = None,
+    strict: bool = False,
     index: str | PathLike[str] | None = None,
 ) -> Fetched:
     """Fetches what was published into ``directory``, which is new or empty.
@@ -141,7 +142,8 @@ def fetch(
 
     A prefix is read by its manifest, and holds what that lists, with the times that the files had; what else lies under
     it does not matter. One without a manifest was not published, unless its checksum says what lies there
-    (``keystow.publish``). ``manifest=False`` takes all that lies there.
+    (``keystow.publish``). ``manifest=False`` takes all that lies there. With ``strict``, it is an error that names them
+    if there are objects that the manifest does not list.
 
     Raises ``VerificationError``, ``ArchiveError``, ``StoreError``, ``ResultError``, ``DestinationExistsError``, or
     ``MemberError`` for ``members`` that are not there; then ``directory`` is as it was.
@@ -156,12 +158,12 @@ def fetch(
     of = result if isinstance(result, str) and is_url(result) else as_expected(admissible(result, trust), expected)
     if isinstance(of, PublishedResult) and of.encoding == "plain":
         _check_no_index(index)
-        terms = Terms(limits, verify, choice, manifest)
+        terms = Terms(limits, verify, choice, manifest, strict)
         with opened_objects(of, store, trust, access, terms, told=told) as objects:
             with explained(objects.settle), closing(objects.members()) as found:
                 unpacked = extract(found, directory, limits=limits)
             return _fetched(unpacked, objects.checksum(), verified=objects.proven)
-    check_prefix(manifest=manifest)
+    check_prefix(manifest=manifest, strict=strict)
     if choice is not None:
         from .indexed import opened_source
 
@@ -308,8 +310,7 @@ def verify(
     index. What the store holds is not read then, but for the index where it is needed, also to tell in notes on the
     error which members differ. ``members``, ``size`` and ``sha256`` are the directory's, and of its tar stream.
 
-    ``manifest`` is that of ``fetch``; with ``strict``, objects under a prefix that its manifest does not list are an
-    error, which names them.
+    ``manifest`` and ``strict`` are those of ``fetch``.
 
     Raises ``VerificationError`` if it differs, ``ResultError`` for a result without a checksum,
     ``MemberNotFoundError``, ``LimitExceededError``, and ``StoreError``; for a directory also ``SourceError``.
@@ -341,11 +342,9 @@ def verify(
         raise ResultError("the result holds no ChecksumSHA256, so there is nothing to verify against: give sha256=")
     if published.encoding == "plain":
         _check_no_index(index)
-        terms = Terms(limits, check=True, choice=choice, manifest=manifest)
+        terms = Terms(limits, check=True, choice=choice, manifest=manifest, strict=strict)
         with opened_objects(published, store, trust, access, terms, told=told) as objects:
             count, size = objects.verify()
-            if strict:
-                objects.check_alone()
             return Verified(count, size, objects.checksum(), None if choice is None else count)
     check_prefix(manifest=manifest, strict=strict)
     with opened_store(published, store, trust, proven=True, access=access) as opened:

@@ -144,7 +144,7 @@ def gzidx_of(source: Source) -> bytes:
     if source.index is None or source.size is None:
         why = "its result proves only all of it" if source.proven else source.lack
         advice = "these tools make one of such an archive themselves, as they read it"
-        raise ResultError(f"of {source.url!r} no index can be written, as {why}: {advice}")
+        raise ResultError(f"the index of {source.url!r} cannot be written in another form, as {why}: {advice}")
     with source.explained():
         return gzidx(source.size, source.index.tar_size, list(source.index.all_blocks()))
 

@@ -15,7 +15,7 @@ from .backends import AccessDeniedError, BucketNotFoundError, NotFoundError, Sta
 from .backends.sending.budget import budget_of
 from .backends.sending.ranges import RANGE
 from .backends.sending.workers import held_of, in_order, objects_pace
-from .backends.texts import some_of
+from .backends.texts import SOME, some_of
 from .checksum import Checksum
 from .errors import MemberNotFoundError, ResultError, VerificationError
 from .manifests import Found, read_manifest
@@ -120,12 +120,16 @@ def content_of_object(store: Store, prefix: str, url: str, found: Object, *, che
 
 
 class Terms(NamedTuple):
-    """How a prefix is read: within which limits, whether it is compared, which files, and by a manifest or not."""
+    """How a prefix is read: within which limits, whether it is compared, which files, and by a manifest or not.
+
+    If it is ``strict``, there may be no objects that the manifest does not list.
+    """
 
     limits: Limits
     check: bool
     choice: Choice | None = None
     manifest: bool | None = None
+    strict: bool = False
 
 
 @contextmanager
@@ -138,12 +142,18 @@ def opened_objects(
     *,
     told: Tell | None = None,
 ) -> Iterator["Objects"]:
-    """The objects of what is ``published``; all have moved when this ends. Raises what ``committed`` raises."""
+    """The objects of what is ``published``; all have moved when this ends. Raises what ``committed`` raises.
+
+    If the ``terms`` are strict, it raises ``VerificationError`` before any is read.
+    """
     proven = terms.check and is_proven(published)
     with opened_store(published, given, trust, proven=proven, access=access) as store:
         found = committed(store, published, terms.limits, check=terms.check, manifest=terms.manifest)
         meter = Meter(told, known=False)
-        yield Objects(store, published, found, terms, meter, proven=proven)
+        objects = Objects(store, published, found, terms, meter, proven=proven)
+        if terms.strict:
+            objects.check_alone()
+        yield objects
         meter.end()
 
 
@@ -219,13 +229,18 @@ class Objects:
         return len(self._digests), size
 
     def check_alone(self) -> None:
-        """Raises ``VerificationError``, which names them, if there are objects that the manifest does not list."""
+        """Raises ``VerificationError``, whose notes name them, if there are objects that the manifest does not list."""
         if self._found is None:
             return  # the checksum of the list says that there are no others
         known = {item.name for item in self._items()}
         others = [name for name in (found.key[len(self._prefix) :] for found in self._stats()) if name not in known]
         if others:
-            raise VerificationError(f"there are objects under {self._url!r} that were not published: {some_of(others)}")
+            error = VerificationError(
+                f"there are objects under {self._url!r} that were not published: {some_of(others)}"
+            )
+            for name in others if len(others) > SOME else ():
+                error.add_note(repr(name))
+            raise error
 
     def checksum(self) -> Checksum:
         """That of all objects of the prefix, read or not."""

@@ -99,6 +99,7 @@ class Publisher:
         progress: Progress | None = None,
         members: Collection[str] | None = None,
         manifest: bool | None = None,
+        strict: bool = False,
         index: str | PathLike[str] | None = None,
     ) -> Fetched:
         """``keystow.fetch``, of what lies in this publisher's store. Raises ``ResultError`` for what does not."""
@@ -113,6 +114,7 @@ class Publisher:
             progress=progress,
             members=members,
             manifest=manifest,
+            strict=strict,
             index=index,
         )
 

@@ -12,7 +12,7 @@ from .claimed import (
     take_trust,
 )
 from .failures import each_of
-from .members import take_index, take_member, take_no_manifest
+from .members import take_index, take_member, take_no_manifest, take_strict
 from .output import print_json, take_output
 from .progress import shown
 from .streams import note
@@ -38,6 +38,7 @@ def take_arguments(parser: "argparse.ArgumentParser") -> None:
     take_member(parser)
     take_index(parser)
     take_no_manifest(parser)
+    take_strict(parser)
     take_output(parser)
     trusted = parser.add_argument_group("what a result of others may be")
     take_checksum(trusted)
@@ -53,7 +54,7 @@ def run(options: "argparse.Namespace") -> int:
     """Fetches, and says what and from where."""
     results = given_results(options)
     given = {"sha256": options.sha256, "limits": given_limits(options), "timeout": options.timeout}
-    given |= {"members": options.member, "index": options.index, "manifest": options.manifest}
+    given |= {"members": options.member, "index": options.index, "manifest": options.manifest, "strict": options.strict}
     given |= {"concurrency": options.concurrency, "memory": options.memory}
     given |= given_trust(options) | given_access(options)
     places = (

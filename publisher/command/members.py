@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 _MEMBER = "only the members that this pattern matches, as --include does (keystow help patterns); again for more"
 LIMITS = ("members", "bytes", "ratio")
 """What bounds an archive of which nothing is made."""
+_STRICT = "of a prefix: fail if there are objects that were not published, and name them"
 _NO_MANIFEST = "take all that lies under a prefix, whatever its manifest lists"
 _INDEX = "the index of an archive without its own, which keystow index made; it is your word, as RESULT is"
 _UNPROVEN = (
@@ -34,6 +35,11 @@ def take_member(parser: "argparse._ActionsContainer") -> None:
 def take_no_manifest(parser: "argparse._ActionsContainer") -> None:
     """Declares ``--no-manifest``, for who reads."""
     parser.add_argument("--no-manifest", action="store_const", const=False, dest="manifest", help=_NO_MANIFEST)
+
+
+def take_strict(parser: "argparse._ActionsContainer") -> None:
+    """Declares ``--strict``."""
+    parser.add_argument("--strict", action="store_true", help=_STRICT)
 
 
 def take_index(parser: "argparse._ActionsContainer") -> None:

@@ -5,7 +5,7 @@ from .claimed import given_limits, given_results, given_trust, take_checksum, ta
 from .failures import each_of
 from .loading import uncollected
 from .manner import given_tree, take_choice
-from .members import LIMITS, take_index, take_member, take_no_manifest
+from .members import LIMITS, take_index, take_member, take_no_manifest, take_strict
 from .output import print_json, take_output
 from .progress import shown
 from .streams import note
@@ -24,8 +24,6 @@ DESCRIPTION = (
 )
 _AGAINST = "pack this directory again, with SOURCE_DATE_EPOCH as publish takes it, and compare the tar stream"
 
-_STRICT = "of a prefix: fail if there are objects that were not published, and name them"
-
 
 def take_arguments(parser: "argparse.ArgumentParser") -> None:
     """Declares what the command takes."""
@@ -33,7 +31,7 @@ def take_arguments(parser: "argparse.ArgumentParser") -> None:
     take_member(parser)
     take_index(parser)
     take_no_manifest(parser)
-    parser.add_argument("--strict", action="store_true", help=_STRICT)
+    take_strict(parser)
     parser.add_argument("--against", metavar="DIR", help=_AGAINST)
     take_output(parser)
     take_choice(parser.add_argument_group("what of DIR goes along, as publish takes it"))
@@ -70,9 +68,13 @@ def run(options: "argparse.Namespace") -> int:
         with shown(options, url) as told:
             verified = verify(result, progress=told, **given)
         number, thing = (verified.objects, "object") if verified.members is None else (verified.members, "member")
-        by_index = verified.members is not None and verified.sha256 == getattr(result, "index_sha256", None)
-        digest = f"{'index ' if by_index else ''}SHA-256 {verified.sha256}"
-        note(f"verified {counted(number, thing)} of {counted(verified.size, 'byte')}, {digest}")
+        what = f"{counted(number, thing)} of {counted(verified.size, 'byte')}"
+        if options.against is not None:
+            said = f"the directory gives what was published, of which the content was not read: {what}, tar stream"
+        else:
+            by_index = verified.members is not None and verified.sha256 == getattr(result, "index_sha256", None)
+            said = f"verified {what},{' index' if by_index else ''}"
+        note(f"{said} SHA-256 {verified.sha256}")
         if options.output == "json":
             sha256 = verified.sha256.hex
             members = {} if verified.members is None else {"members": verified.members}

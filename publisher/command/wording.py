@@ -32,7 +32,6 @@ _OPTIONS = (
     (r"^index= is for members of an archive: give members=", "--index is for members of an archive: give --member"),
     (r"^index= ", "--index "),
     (r"^quorum=(?=\d)", "--quorum "),
-    (r"\bwith differences=0\b", "with --differences 0"),
     (r"(give '.*') to exclude$", r"\1 to --exclude"),
     (r"\bLimits\((\w+)=…\)", r"--max-\1"),
     (r"\bgive labels=\['([^']*)'\] to the Template, or Context\(labels=[^)]*\)", r"give --label \1=…"),

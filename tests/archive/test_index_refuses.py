@@ -363,6 +363,13 @@ def test_members_that_are_said_to_be_sorted():
         open_index(Ranges(made), len(made)).find(ENTRIES[1].name)
 
 
+@pytest.mark.parametrize("name", ["a", "b"])
+def test_a_lookup_in_a_page_whose_names_reach_behind_the_begin_of_the_next(name):
+    made = made_of_pages([["a", "m"], ["c", "z"]], 1, sorted=True)
+    with pytest.raises(CorruptArchiveError, match="and they are not"):
+        open_index(Ranges(made), len(made)).find(name)
+
+
 def page_of(names, blocks):
     """What an index says of so many blocks of 1 MiB, in one page, and of empty files."""
     count = len(names)

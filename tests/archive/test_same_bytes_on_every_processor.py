@@ -62,6 +62,13 @@ def sums(tmp_path_factory):
     return packed
 
 
+def test_avx_512_gives_what_avx2_does(sums):
+    if "avx512f" not in Path("/proc/cpuinfo").read_text("utf-8").split():
+        pytest.skip("this processor has no AVX-512, nor has any that is emulated")
+    here, there = sums(), sums("Haswell")
+    assert {level: there[level] for level in LEVELS} == {level: here[level] for level in LEVELS}
+
+
 @pytest.mark.parametrize("processor", PROCESSORS)
 def test_each_level_is_the_same_as_here(sums, processor):
     here, there = sums(), sums(processor)

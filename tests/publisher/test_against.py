@@ -108,6 +108,7 @@ def test_the_command(small, file_place, tmp_path):
     call = ["verify", tmp_path / "r.json", "--against", small, "--exclude", "*.bin"]
     ran = keystow(*call, "--output=json", SOURCE_DATE_EPOCH="7")
     assert (ran.status, json.loads(ran.out)["members"]) == (0, len(scan(small).entries) - 1)
+    assert "the directory gives what was published, of which the content was not read" in ran.err
     ran = keystow(*call, SOURCE_DATE_EPOCH="8")
     assert (ran.status, ran.out) == (4, "")
     assert "keystow: 'score.txt' has another time in the directory" in ran.err

@@ -156,10 +156,18 @@ def test_an_index_of_more_blocks_than_it_could_prove_is_not_used(store, apart, t
 
 def test_another_index_than_the_published_one_is_not_used(store, apart, tmp_path, caplog):
     result = replace(published(store), index_sha256=Checksum("0" * 64))
-    with caplog.at_level(logging.DEBUG, "keystow"):
-        assert fetch(result, tmp_path / "back", store=store).verified
+    assert fetch(result, tmp_path / "back", store=store).verified
     assert apart == []
     assert "not the one that was published" in caplog.text
+
+
+def test_a_damaged_index_is_told_and_not_needed(store, apart, tmp_path, caplog):
+    sound = published(store)
+    data = bytearray(b"".join(store.read("key")))
+    data[parts(bytes(data))[1]["data"] + 40] ^= 1  # in a page
+    assert fetch(put(store, bytes(data), index_sha256=sound.index_sha256), tmp_path / "back", store=store).verified
+    assert apart == []
+    assert "is of no use, and was not needed: " in caplog.text
 
 
 def test_an_index_that_is_proven_and_lies_is_an_error(store, tmp_path):

@@ -196,18 +196,35 @@ def test_what_else_lies_there_does_not_matter(store, source, tmp_path):
         fetch(result, tmp_path / str(type(result)), store=store, allow=["memory"])
         assert seen(tmp_path / str(type(result))).keys() == seen(source).keys()
     assert verify(published, store=store).objects == len(FILES)
-    with pytest.raises(VerificationError, match=r"that were not published: 'other.txt', 'sub/d.csv'$"):
+    for strict in (
+        lambda: verify(published, store=store, strict=True),
+        lambda: fetch(published, tmp_path / "strict", store=store, strict=True),
+        lambda: fetch(published, tmp_path / "strict", store=store, strict=True, members=["a.csv"]),
+    ):
+        with pytest.raises(VerificationError, match=r"that were not published: 'other.txt', 'sub/d.csv'$"):
+            strict()
+    assert not (tmp_path / "strict").exists()
+
+
+def test_all_that_else_lies_there_is_named(store, source):
+    published = plain(source, store)
+    for number in range(10, 71):
+        put(store, f"run/{number}", b"")
+    with pytest.raises(VerificationError, match="'10', '11', '12', '13', '14' and 56 more") as raised:
         verify(published, store=store, strict=True)
+    assert raised.value.__notes__ == [repr(str(number)) for number in range(10, 71)]
 
 
 def test_strict_is_content_with_what_was_published(place, source):
-    assert verify(publish(source, place("strict"), archive=False), strict=True).objects == len(FILES)
+    published = publish(source, place("strict"), archive=False)
+    assert verify(published, strict=True).objects == len(FILES)
 
 
 def test_strict_and_manifest_are_said_of_prefixes(store, source, tmp_path):
     published = publish(source, "memory://manifests/run", store=store)
     for call in (
         lambda: verify(published, store=store, strict=True),
+        lambda: fetch(published, tmp_path / "back", store=store, strict=True),
         lambda: verify(published, store=store, manifest=False, members=["*"]),
         lambda: fetch(published, tmp_path / "back", store=store, manifest=False),
     ):

@@ -102,7 +102,8 @@ def test_what_else_lies_there_is_named_on_request(files, here, tmp_path):
     assert keystow("verify", file, "--strict").status == 0
     (directory / "other").write_bytes(b"1")
     assert keystow("verify", file).status == 0
-    assert complaint(keystow("verify", file, "--strict"), 4).endswith("were not published: 'other'")
+    for command in (["verify", file], ["get", file, tmp_path / "no"]):
+        assert complaint(keystow(*command, "--strict"), 4).endswith("were not published: 'other'")
     assert "listing has the SHA-256" in complaint(keystow("verify", file, "--no-manifest"), 4)
     archive = result(tmp_path, keystow("publish", files, to[:-1], "--output", "json").out)
     for options in ([], ["--against", files]):
@@ -116,6 +117,8 @@ def test_a_publisher_reads_back_as_well(place, files, tmp_path):
         assert publisher.verify(done).objects == verify(done).objects == 4
         with pytest.raises(VerificationError, match="'other'"):
             publisher.verify(done, strict=True)
+        with pytest.raises(VerificationError, match="'other'"):
+            publisher.fetch(done, tmp_path / "no", strict=True)
         with pytest.raises(VerificationError, match="listing"):
             publisher.fetch(done, tmp_path / "no", manifest=False)
     with pytest.raises(ResultError, match="strict=True is for a prefix"):

@@ -96,6 +96,8 @@ def test_an_archive_is_a_mapping_of_its_members(result):
         assert 7 not in archive
         assert archive.get("nothing") is None
         with pytest.raises(KeyError):
+            archive[7]
+        with pytest.raises(KeyError):
             archive["nothing"]
 
 

@@ -151,6 +151,7 @@ complete -c keystow -n '__keystow_is get' -l select -x -d 'the N-th of several r
 complete -c keystow -n '__keystow_is get' -l member -x -d 'only the members that this pattern matches, as --include does (keystow help patterns); again for more'
 complete -c keystow -n '__keystow_is get' -l index -r -F -d 'the index of an archive without its own, which keystow index made; it is your word, as RESULT is'
 complete -c keystow -n '__keystow_is get' -l no-manifest -d 'take all that lies under a prefix, whatever its manifest lists'
+complete -c keystow -n '__keystow_is get' -l strict -d 'of a prefix: fail if there are objects that were not published, and name them'
 complete -c keystow -n '__keystow_is get' -l output -x -a 'text json' -d 'text (default), or a line of JSON for each result, and of errors on stderr (docs/json.md)'
 complete -c keystow -n '__keystow_is get' -l sha256 -x -d 'what it must have, where that is known from elsewhere'
 complete -c keystow -n '__keystow_is get' -l allow -x -d 'a type of store that a result or job may name, beside s3, gs, az and what a checksum proves; again for more'
