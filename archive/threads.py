@@ -17,7 +17,7 @@ from typing import Generic, Self, TypeVar
 
 WAITING = 4
 """So many items wait for a thread: with none, threads and who takes what they give wait for each other at each one."""
-_LARGEST = 8 << 20
+_LARGEST = 4 << 20
 
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
@@ -127,7 +127,8 @@ def _let_memory_be_kept() -> None:
     """Has glibc keep the memory of pieces that threads hand on, once they are freed, for those that follow.
 
     It returns that to the kernel, and asks for it anew, until it has seen a larger piece freed. Then it maps none up to
-    that size by itself, and keeps twice as much (mallopt(3), ``M_MMAP_THRESHOLD``). Hardly any of this one is touched.
+    that size by itself, and of each of its arenas, one for a thread, it keeps up to twice as much (mallopt(3),
+    ``M_MMAP_THRESHOLD``). Hardly any of this piece is touched.
     """
     bytes(_LARGEST)
 

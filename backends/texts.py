@@ -81,14 +81,15 @@ def presentable(text: str) -> str:
     return shown
 
 
-def some_of(names: Sequence[str]) -> str:
-    """The first five of ``names``, and how many more there are.
+def some_of(names: Sequence[str], *, further: int = 0) -> str:
+    """The first five of ``names``, and how many more there are, with ``further`` ones that are not among them.
 
     >>> some_of(["a", "b"]), some_of("abcdefg")
     ("'a', 'b'", "'a', 'b', 'c', 'd', 'e' and 2 more")
     """
     first = ", ".join(map(repr, names[:SOME]))
-    return f"{first} and {len(names) - SOME} more" if len(names) > SOME else first
+    more = len(names) - SOME + further
+    return f"{first} and {more} more" if more > 0 else first
 
 
 def masked(text: str) -> str:

@@ -132,7 +132,7 @@ def _command(options: argparse.Namespace) -> str:
         f"--{name.replace('_', '-')} {' '.join(value) if name == 'only' else value}" for name, value in given.items()
     ]
     command = " ".join(["python -m benchmarks", *words]) if words else "make bench"
-    return f"BEFORE=CHECKOUT {command}" if BEFORE in os.environ else command
+    return f"BEFORE=CHECKOUT {command}" if os.environ.get(BEFORE) else command
 
 
 if __name__ == "__main__":

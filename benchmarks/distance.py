@@ -78,7 +78,7 @@ def _line(outcome: Outcome, others: Sequence[str]) -> list[str]:
     return [
         outcome.job,
         outcome.spread(outcome.ours),
-        *(f"{outcome.spread(name)}: {outcome.ratio(name):.2f} times as long" for name in others),
+        *(f"{outcome.spread(name)}: {outcome.ratio(name):.2f} times as long as keystow" for name in others),
         outcome.spread(outcome.fastest),
         outcome.fastest,
         f"{outcome.ratio(outcome.fastest):.2f}",

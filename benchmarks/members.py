@@ -19,7 +19,7 @@ from benchmarks.profiling import explained_functions
 from benchmarks.publishing import KEY
 from benchmarks.race import Aim, Outcome
 from benchmarks.section import Section, Verdict
-from benchmarks.workplace import Command, ours, s3_at
+from benchmarks.workplace import BEFORE_YAML, YAML, Command, ours, s3_at
 from keystow.archive import Entry, Tree, pack, scan
 from keystow.archive.index import open_index
 from keystow.testing.servers import Distance, FaultProxy, Relay
@@ -28,7 +28,7 @@ _DIRECTORIES = 10
 _DIRECTORY = str(_DIRECTORIES // 2)
 _PLACE = 5 / 9
 """Where among all files the one stands that is read alone."""
-_RESULT = "result.yaml"
+_RESULT = f"result{YAML}"
 _ALL = f"s5cmd cat -c 16 -p 4 s3://$BUCKET/{KEY}"
 _REQUESTS, _BYTES, _SECONDS, _SHARE = 3, 1_000_000, 0.5, 0.01
 _NOTE = (
@@ -72,8 +72,11 @@ class _Archive:
         @contextmanager
         def stage() -> Iterator[Variables]:
             with self.stage() as variables:
-                result = (place.directory / f"{variables['BUCKET']}.yaml").read_text("utf-8")
-                (place.directory / _RESULT).write_text(result.replace(place.server.endpoint, endpoint), "utf-8")
+                for ending in (YAML, BEFORE_YAML):
+                    found = place.directory / f"{variables['BUCKET']}{ending}"
+                    if found.exists():
+                        result = found.read_text("utf-8").replace(place.server.endpoint, endpoint)
+                        (place.directory / f"result{ending}").write_text(result, "utf-8")
                 yield {**variables, **s3_at(endpoint)}
 
         return stage

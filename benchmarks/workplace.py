@@ -30,9 +30,11 @@ The callback of the first part waits for a place in a queue (``SlidingWindowSema
 """
 BEFORE = "BEFORE"
 """The environment's name for another checkout, which takes part."""
-RESULT = "$BUCKET.yaml"
+YAML, BEFORE_YAML = ".yaml", ".before.yaml"
+"""How the name of a result ends, and one of the checkout before."""
+RESULT = f"$BUCKET{YAML}"
 """Where the result of what stands in a bucket is."""
-_ROOT = "s3://$BUCKET/"
+_ROOT = "://$BUCKET/"
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,7 @@ def ours(text: str, *, by_fsspec: bool = True, most_seconds: float = _MOST_SECON
     if by_fsspec:
         contestants["keystow, engine fsspec"] = Command(f"KEYSTOW_ENGINE=fsspec {text}", "keystow", most_seconds)
     if before := os.environ.get(BEFORE):
-        own = text.replace(RESULT, "$BUCKET.before.yaml")
+        own = text.replace(YAML, BEFORE_YAML)
         contestants["keystow, before"] = Command(own, str(Path(before, ".venv", "bin").resolve()), most_seconds)
     return contestants
 

@@ -5,7 +5,7 @@ indexes are walked side by side in the order of names, without the pages that bo
 digest is what its publisher says: only who reads all of an archive knows that of its tar stream.
 """
 
-from collections.abc import Callable, Collection, Generator, Iterable, Iterator
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -21,6 +21,7 @@ from .backends.sending.budget import Budget
 from .checksum import Checksum
 from .errors import ResultError, VerificationError
 from .indexed import Source, opened_source
+from .manifests import Found
 from .prefixes import committed
 from .reading import Result, admissible, opened_store, trusted
 from .result import PublishedResult
@@ -32,7 +33,6 @@ What = Literal["missing", "added", "kind", "content", "target", "mode", "time"]
 
 Told = tuple[Entry, int | str]
 """A member, and the CRC-32 of its content; or of a prefix a file, and its SHA-256."""
-_Walks = list[Iterator[Told]]
 
 _KINDS = {"gzip": "an archive", "plain": "a prefix", "raw": "a file as it is"}
 
@@ -118,8 +118,9 @@ def agree(
         return Agreement(agreed, wanted, groups)
     found: list[Difference] = []
     notes: list[str] = []
+    reader = _Reader(trust, access)
     for other in groups[1:]:
-        told, note = _differing(groups[0], other, trust, access, differences)
+        told, note = _differing(groups[0], other, reader, differences)
         found += told
         notes += [note] if note else []
     return Agreement(agreed, wanted, groups, tuple(found), tuple(notes))
@@ -186,64 +187,69 @@ def _grouped(published: list[PublishedResult], digests: list[Checksum]) -> tuple
     return tuple(sorted(groups, key=lambda group: -len(group.results)))
 
 
-def _differing(
-    first: Group, other: Group, trust: Trust, access: Access, most: int
-) -> tuple[list[Difference], str | None]:
+class _Reader:
+    """Opens the first result of a group that can be read; one that could not be is not tried again."""
+
+    def __init__(self, trust: Trust, access: Access) -> None:
+        self._trust, self._access = trust, access
+        self._failed: dict[PublishedResult, KeystowError] = {}
+
+    def opened(self, group: Group, opened: ExitStack) -> Source | Found:
+        """An archive with a sorted index, or the manifest of a prefix. Raises what the first of the group does."""
+        for result in group.results:
+            if result not in self._failed:
+                try:
+                    return opened.enter_context(self._opened(result))
+                except KeystowError as error:
+                    self._failed[result] = error
+        raise self._failed[group.results[0]]
+
+    @contextmanager
+    def _opened(self, result: PublishedResult) -> Iterator[Source | Found]:
+        if result.encoding == "gzip":
+            with opened_archive(result, self._trust, self._access) as source:
+                if source.index is None or not source.index.is_sorted:
+                    lack = "no index" if source.index is None else "an index that is not sorted"
+                    raise ResultError(f"{source.url!r} has {lack}")
+                yield source
+        else:
+            with opened_store(result, None, self._trust, proven=True, access=self._access) as store:
+                found = committed(store, result, Limits())
+                if found is None:
+                    raise ResultError(f"{result.url!r} has no manifest")
+                yield found
+
+
+def _differing(first: Group, other: Group, reader: _Reader, most: int) -> tuple[list[Difference], str | None]:
     """The members of the ``other`` group that differ from the ``first``'s, or why none can be told."""
-    pair = (first.results[0], other.results[0])
-    one, two = (repr(each.url) for each in pair)
+    one, two = (repr(group.results[0].url) for group in (first, other))
     unknown = f"what differs between {one} and {two} is not told"
+    is_archive = first.results[0].encoding == "gzip"
+    if first.results[0].encoding == "raw":
+        return [], f"{unknown}, as only archives and prefixes tell what they hold"
     try:
         with ExitStack() as opened:
-            walks = _walks(pair, opened, trust, access)
-            if isinstance(walks, str):
-                return [], f"{unknown}, as {walks}"
-            key = sort_key if pair[0].encoding == "gzip" else _name_key
-            found = first_differences(walks[0], walks[1], most, key)
+            walks = _walks([reader.opened(group, opened) for group in (first, other)], opened)
+            found = first_differences(walks[0], walks[1], most, sort_key if is_archive else _name_key)
     except KeystowError as error:
-        return [], f"{unknown}: {error}"
+        return [], "; ".join([f"{unknown}: {error}", *getattr(error, "__notes__", ())])
     if not found:
         return [], f"{one} and {two} differ in what their indexes do not tell: fetch both, and compare them"
     return [Difference(name, what, other.sha256) for name, what in found], None
 
 
-def _walks(
-    pair: tuple[PublishedResult, PublishedResult], opened: ExitStack, trust: Trust, access: Access
-) -> "_Walks | str":
-    """What both hold, each in the order of names; or why that is not told."""
-    if pair[0].encoding == "raw":
-        return "only archives and prefixes tell what they hold"
-    walked_pair = _walked_archives if pair[0].encoding == "gzip" else _walked_prefixes
-    return walked_pair(pair, opened, trust, access)
+def _walks(both: Sequence[Source | Found], opened: ExitStack) -> Sequence[Iterator[Told]]:
+    """What both hold, each in the order of names; of archives, without the pages that both have."""
+    indexes = [each.index for each in both if isinstance(each, Source) and each.index is not None]
+    pages = [frozenset(index.page_digests) for index in indexes]
+    known = frozenset.intersection(*pages) if pages else frozenset()
+    walks = (walked(each, known) if isinstance(each, Source) else _files(each) for each in both)
+    return [opened.enter_context(closing(walk)) for walk in walks if walk is not None]
 
 
-def _walked_archives(
-    pair: tuple[PublishedResult, PublishedResult], opened: ExitStack, trust: Trust, access: Access
-) -> "_Walks | str":
-    """The members of both, but for those in pages that both have; or why there are none."""
-    sources = [opened.enter_context(opened_archive(each, trust, access)) for each in pair]
-    digests = [source.index.page_digests if source.index is not None else () for source in sources]
-    walks: _Walks = []
-    for source in sources:
-        walk = walked(source, frozenset(digests[0]).intersection(digests[1]))
-        if walk is None:
-            return f"{source.url!r} has {'no index' if source.index is None else 'an index that is not sorted'}"
-        walks.append(opened.enter_context(closing(walk)))
-    return walks
-
-
-def _walked_prefixes(
-    pair: tuple[PublishedResult, PublishedResult], opened: ExitStack, trust: Trust, access: Access
-) -> "_Walks | str":
-    """The files of both, of which no more counts than name and content; or why there are none."""
-    walks: _Walks = []
-    for each in pair:
-        store = opened.enter_context(opened_store(each, None, trust, proven=True, access=access))
-        found = committed(store, each, Limits())
-        if found is None:
-            return f"{each.url!r} has no manifest"
-        walks.append((Entry(item.name, "file", item.size), item.sha256) for item in found.manifest)
-    return walks
+def _files(found: Found) -> Generator[Told, None, None]:
+    """The files of a prefix, of which no more counts than name and content."""
+    yield from ((Entry(item.name, "file", item.size), item.sha256) for item in found.manifest)
 
 
 def walked(source: Source, known: frozenset[bytes] = frozenset()) -> Generator[Told, None, None] | None:

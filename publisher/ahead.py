@@ -3,8 +3,8 @@
 Strategy: the end of the archive, where its index lies, is one more request, for which hardly anybody waits. It is worth
 it for what is large and compressed, and holds few members for its size: of many small files, to make them takes longer
 than to inflate them. Whatever keeps it from coming, or speaks against the index that came, the archive is inflated as
-one stream; of an index that is damaged, or not the published one, there is a note. Only one that is the published one,
-and is not true, is an error.
+one stream; if that was what was published, and the index was damaged or another one, there is a note. Only one that is
+the published one, and is not true, is an error.
 """
 
 import logging
@@ -54,6 +54,7 @@ class Ahead:
         self._url = published.url
         self._is_over = threading.Event()
         self._found: Future[Sequence[Block] | None] | None = None
+        self._unsound: str | None = None
         size = published.size
         if size is None or size < _LEAST or published.index_sha256 is None:
             return
@@ -66,8 +67,10 @@ class Ahead:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self._is_over.set()
+        if kind is None and self._unsound is not None:
+            _log.warning("the index of %s is not sound, and was not needed: %s", self._url, self._unsound)
         if self._found is not None:
             with suppress(TimeoutError):
                 self._found.exception(_GRACE)
@@ -91,8 +94,7 @@ class Ahead:
         except TimeoutError:
             why = "its end has not come yet"
         except ArchiveError as error:
-            _log.warning("the index of %s is of no use, and was not needed: %s", self._url, error)
-            return None
+            self._unsound = why = str(error)
         except Exception as error:  # noqa: BLE001  a store may be anybody's, and what matters comes again
             why = f"{type(error).__name__}: {error}"
         _log.debug("%s is inflated as one stream: %s", self._url, why)

@@ -142,8 +142,8 @@ def fetch(
 
     A prefix is read by its manifest, and holds what that lists, with the times that the files had; what else lies under
     it does not matter. One without a manifest was not published, unless its checksum says what lies there
-    (``keystow.publish``). ``manifest=False`` takes all that lies there. With ``strict``, it is an error that names them
-    if there are objects that the manifest does not list.
+    (``keystow.publish``). ``manifest=False`` takes all that lies there. With ``strict``, objects that were not
+    published are an error, which names them, up to a thousand; nothing is fetched then.
 
     Raises ``VerificationError``, ``ArchiveError``, ``StoreError``, ``ResultError``, ``DestinationExistsError``, or
     ``MemberError`` for ``members`` that are not there; then ``directory`` is as it was.
@@ -158,8 +158,10 @@ def fetch(
     of = result if isinstance(result, str) and is_url(result) else as_expected(admissible(result, trust), expected)
     if isinstance(of, PublishedResult) and of.encoding == "plain":
         _check_no_index(index)
-        terms = Terms(limits, verify, choice, manifest, strict)
+        terms = Terms(limits, verify, choice, manifest)
         with opened_objects(of, store, trust, access, terms, told=told) as objects:
+            if strict:
+                objects.check_alone()
             with explained(objects.settle), closing(objects.members()) as found:
                 unpacked = extract(found, directory, limits=limits)
             return _fetched(unpacked, objects.checksum(), verified=objects.proven)
@@ -342,9 +344,11 @@ def verify(
         raise ResultError("the result holds no ChecksumSHA256, so there is nothing to verify against: give sha256=")
     if published.encoding == "plain":
         _check_no_index(index)
-        terms = Terms(limits, check=True, choice=choice, manifest=manifest, strict=strict)
+        terms = Terms(limits, check=True, choice=choice, manifest=manifest)
         with opened_objects(published, store, trust, access, terms, told=told) as objects:
             count, size = objects.verify()
+            if strict:
+                objects.check_alone()
             return Verified(count, size, objects.checksum(), None if choice is None else count)
     check_prefix(manifest=manifest, strict=strict)
     with opened_store(published, store, trust, proven=True, access=access) as opened:

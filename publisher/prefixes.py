@@ -6,6 +6,7 @@ prefix that was published without one is listed, and the checksum of the list is
 
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing, contextmanager
+from itertools import islice
 from typing import NamedTuple, TypeVar
 
 from .archive import ArchiveError, Entry, LimitExceededError, Limits
@@ -25,6 +26,7 @@ from .result import PublishedResult
 from .stored import Access, listing_checksum
 from .trust import Trust
 
+_MOST_NAMED = 1000
 _NEAR = {"file", "memory"}  # nothing to wait for: threads cost several times what they could save
 
 Answer = TypeVar("Answer")
@@ -120,16 +122,12 @@ def content_of_object(store: Store, prefix: str, url: str, found: Object, *, che
 
 
 class Terms(NamedTuple):
-    """How a prefix is read: within which limits, whether it is compared, which files, and by a manifest or not.
-
-    If it is ``strict``, there may be no objects that the manifest does not list.
-    """
+    """How a prefix is read: within which limits, whether it is compared, which files, and by a manifest or not."""
 
     limits: Limits
     check: bool
     choice: Choice | None = None
     manifest: bool | None = None
-    strict: bool = False
 
 
 @contextmanager
@@ -142,18 +140,12 @@ def opened_objects(
     *,
     told: Tell | None = None,
 ) -> Iterator["Objects"]:
-    """The objects of what is ``published``; all have moved when this ends. Raises what ``committed`` raises.
-
-    If the ``terms`` are strict, it raises ``VerificationError`` before any is read.
-    """
+    """The objects of what is ``published``; all have moved when this ends. Raises what ``committed`` raises."""
     proven = terms.check and is_proven(published)
     with opened_store(published, given, trust, proven=proven, access=access) as store:
         found = committed(store, published, terms.limits, check=terms.check, manifest=terms.manifest)
         meter = Meter(told, known=False)
-        objects = Objects(store, published, found, terms, meter, proven=proven)
-        if terms.strict:
-            objects.check_alone()
-        yield objects
+        yield Objects(store, published, found, terms, meter, proven=proven)
         meter.end()
 
 
@@ -229,18 +221,29 @@ class Objects:
         return len(self._digests), size
 
     def check_alone(self) -> None:
-        """Raises ``VerificationError``, whose notes name them, if there are objects that the manifest does not list."""
+        """Raises ``VerificationError`` if there are objects that the manifest does not list.
+
+        The message names five, and notes the others, up to a thousand. Without a manifest, it is the checksum of the
+        list that says that there are no others; without that too, raises ``ResultError``.
+        """
         if self._found is None:
-            return  # the checksum of the list says that there are no others
+            if self._expected is None:
+                said = f"nothing tells which objects under {self._url!r} were published, and which are others"
+                raise ResultError(f"{said}: leave strict=True out")
+            return
         known = {item.name for item in self._items()}
-        others = [name for name in (found.key[len(self._prefix) :] for found in self._stats()) if name not in known]
-        if others:
-            error = VerificationError(
-                f"there are objects under {self._url!r} that were not published: {some_of(others)}"
-            )
-            for name in others if len(others) > SOME else ():
-                error.add_note(repr(name))
-            raise error
+        others = (name for name in (found.key[len(self._prefix) :] for found in self._stats()) if name not in known)
+        named = list(islice(others, _MOST_NAMED))
+        if not named:
+            return
+        more = sum(1 for _ in others)
+        said = f"there are objects under {self._url!r} that were not published: {some_of(named, further=more)}"
+        error = VerificationError(said)
+        for name in named[SOME:]:
+            error.add_note(repr(name))
+        if more:
+            error.add_note(f"and {more} more")
+        raise error
 
     def checksum(self) -> Checksum:
         """That of all objects of the prefix, read or not."""

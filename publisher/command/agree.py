@@ -26,7 +26,7 @@ EXAMPLES = {
         "keystow publish results s3://my-bucket/of-help/again | keystow agree - published.yaml --quorum 2 --output json"
     ),
 }
-_RESULT = "a file with published results, - for stdin; or s3://bucket/key"
+_RESULT = "a file with published results, - for stdin; or an archive by its name, s3://bucket/key.tar.gz"
 _QUORUM = "how many have to agree for exit status 0, and no others with each other; default: all"
 _DIFFERENCES = "name so many members that differ, of each group; 0 reads no index for that. Default: 10"
 
@@ -57,15 +57,16 @@ def run(options: "argparse.Namespace") -> int:
     given = {name: getattr(options, name) for name in ("quorum", "differences", "timeout", "concurrency", "memory")}
     agreement = agree(results, **given, **given_trust(options), **given_access(options))
     print(_as_json(agreement) if options.output == "json" else _as_text(agreement), flush=True)
-    for text in agreement.notes:
-        note(text)
     if agreement.agreed:
         group = agreement.groups[0]
         note(f"{len(group.results)} of {len(results)} agree, SHA-256 {group.sha256}")
         return 0
     if agreement.differences and all(each.what == "time" for each in agreement.differences):
         note("times alone differ in what the indexes tell: publish with SOURCE_DATE_EPOCH, for the same times each run")
-    complain(VerificationError(_lack(agreement)))
+    error = VerificationError(_lack(agreement))
+    for text in agreement.notes:
+        error.add_note(text)
+    complain(error)
     return 4
 
 

@@ -18,7 +18,7 @@ UNSEEN = (
 )
 """What a publisher that may not read has to live with (``backends/sending/settling.py``)."""
 _UNLISTED = (
-    "{} is left out, as a manifest tells the files: it is needed to verify with strict=True, and for a prefix without "
+    "{} is left out, as a manifest tells the files: it is needed with strict=True, and for a prefix without "
     "a manifest (manifest=False adds it)"
 )
 _UNCOMPARED = (

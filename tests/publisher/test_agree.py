@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sample_tree import FILES, TREE, tree_of
 
-from keystow import Checksum, PublishedResult, ResultError, VerificationError, agree, publish, reading
+from keystow import Checksum, PublishedResult, ResultError, VerificationError, agree, agreement, publish, reading
 from keystow.agreement import first_differences
 from keystow.archive import Entry, Tree
 from keystow.backends import NotFoundError, open_store
@@ -266,6 +266,24 @@ def test_what_is_gone_leaves_the_verdict_and_what_differs_of_the_others(memory_p
     assert agree([one, gone, one], quorum=2).agreed
 
 
+def test_of_several_that_agree_one_that_can_be_read_tells_what_differs(memory_place, execute, stored):
+    gone, there, other = (execute(memory_place(name), seed=seed) for name, seed in (("a", 1), ("b", 1), ("c", 2)))
+    expected = agree([there, other]).differences
+    stored(gone).delete(gone.key)
+    found = agree([gone, there, other])
+    assert (found.differences, found.notes) == (expected, ())
+    assert expected != ()
+
+
+def test_what_could_not_be_read_is_not_tried_again(memory_place, execute, stored):
+    gone, *others = (execute(memory_place(str(seed)), seed=seed) for seed in (1, 2, 3))
+    stored(gone).delete(gone.key)
+    with mock.patch("keystow.agreement.opened_archive", wraps=agreement.opened_archive) as opened:
+        found = agree([gone, *others])
+    assert [call.args[0] for call in opened.call_args_list] == [gone]
+    assert len(found.notes) == 2
+
+
 def test_what_has_to_be_read_for_its_digest_and_is_gone_is_an_error(memory_place, execute, stored):
     one, gone = (execute(memory_place(str(seed)), seed=seed) for seed in (1, 2))
     stored(gone).delete(gone.key)
@@ -461,6 +479,7 @@ def test_the_command_says_what_is_wrong_with_a_call(three, tmp_path):
     ran = keystow("agree", both, other)
     assert (ran.status, len(ran.out.splitlines())) == (4, 5)
     assert "is not told: " in ran.err
+    assert "is not told: " in keystow("agree", "-q", both, other).err
 
 
 @pytest.mark.slow

@@ -158,7 +158,7 @@ def test_a_directory_is_compared(place, source, keystow, tmp_path):
     """Nothing is asked if it is what was published, and if it is not, for the index."""
     result = written(publish(source, place("archive")), tmp_path / "result.json")
     with place.asks():
-        assert f"verified {len(NODES) + 1} members" in keystow("verify", result, "--against", source).err
+        assert f" was not read: {len(NODES) + 1} members" in keystow("verify", result, "--against", source).err
     change(source)
     with place.asks("GET", most=1 << 16):
         ran = keystow("verify", result, "--against", source)

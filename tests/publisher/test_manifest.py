@@ -212,7 +212,16 @@ def test_all_that_else_lies_there_is_named(store, source):
         put(store, f"run/{number}", b"")
     with pytest.raises(VerificationError, match="'10', '11', '12', '13', '14' and 56 more") as raised:
         verify(published, store=store, strict=True)
-    assert raised.value.__notes__ == [repr(str(number)) for number in range(10, 71)]
+    assert raised.value.__notes__ == [repr(str(number)) for number in range(15, 71)]
+
+
+def test_of_very_many_a_thousand_are_named(store, source):
+    published = plain(source, store)
+    for number in range(2000, 4001):
+        put(store, f"run/{number}", b"")
+    with pytest.raises(VerificationError, match="'2000', '2001', '2002', '2003', '2004' and 1996 more") as raised:
+        verify(published, store=store, strict=True)
+    assert raised.value.__notes__ == [*(repr(str(number)) for number in range(2005, 3000)), "and 1001 more"]
 
 
 def test_strict_is_content_with_what_was_published(place, source):
@@ -523,12 +532,19 @@ def test_no_more_is_read_than_these(store, source):
     assert read == [f"run/{NAME}", "run/a.csv"]
 
 
-def test_of_a_prefix_without_one_strict_is_what_the_listing_says(store, source):
+def test_of_a_prefix_without_one_strict_is_what_the_listing_says(store, source, tmp_path):
     bare = plain(source, store, manifest=False)
     assert verify(bare, store=store, strict=True).objects == len(FILES)
     put(store, "run/more", b"")
     with pytest.raises(VerificationError):
         verify(bare, store=store, strict=True)
+    with pytest.raises(VerificationError):
+        fetch(bare, tmp_path / "back", store=store, strict=True)
+    for read in ({"manifest": False}, {"verify": False}):
+        result = "memory://manifests/run/" if "manifest" in read else bare
+        with pytest.raises(ResultError, match=r"nothing tells which objects .* were published"):
+            fetch(result, tmp_path / "back", store=store, strict=True, allow=["memory"], **read)
+    assert not (tmp_path / "back").exists()
 
 
 def test_of_a_prefix_without_one_no_files_are_known(store, source, tmp_path):
